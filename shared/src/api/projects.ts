@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { MAX_REPOSITORY_ID_CHARS } from "./integrations.ts";
+import { displayName, id, nextCursor, pageQuery, slug, timestamp } from "./values.ts";
+
+export const sourceSchema = z.object({
+  connection_id: id,
+  external_repository_id: z.string().min(1).max(MAX_REPOSITORY_ID_CHARS),
+});
+
+export const projectSchema = z
+  .object({
+    id,
+    workspace_id: id,
+    name: z.string(),
+    slug: z.string(),
+    source: sourceSchema,
+    created_at: timestamp,
+    updated_at: timestamp,
+  })
+  .meta({ id: "Project" });
+
+export const createProjectBodySchema = z.object({
+  workspace_id: id,
+  name: displayName,
+  slug: slug.optional(),
+  source: sourceSchema,
+});
+export const projectsQuerySchema = z.object({
+  workspace_id: id,
+  search: z.string().min(1).max(100).optional(),
+  ...pageQuery,
+});
+export const projectsReplySchema = z.object({ projects: z.array(projectSchema), next_cursor: nextCursor });
+
+export type Project = z.infer<typeof projectSchema>;

@@ -1,0 +1,307 @@
+import { z } from "zod";
+import { id, nextCursor, nullableTimestamp, pageQuery, timestamp } from "./values.ts";
+
+export const runStatusSchema = z.enum(["pending", "running", "succeeded", "failed", "cancelled"]);
+export const jobStatusSchema = z.enum(["pending", "running", "succeeded", "failed", "cancelled", "skipped"]);
+export const executionStatusSchema = runStatusSchema;
+export const stepStatusSchema = jobStatusSchema;
+export const stepAttemptStatusSchema = z.enum(["running", "succeeded", "failed", "cancelled"]);
+export const stepTypeSchema = z.enum(["setup", "run", "agent", "checkout"]);
+
+export type RunStatus = z.infer<typeof runStatusSchema>;
+export type JobStatus = z.infer<typeof jobStatusSchema>;
+export type ExecutionStatus = z.infer<typeof executionStatusSchema>;
+export type StepStatus = z.infer<typeof stepStatusSchema>;
+export type StepAttemptStatus = z.infer<typeof stepAttemptStatusSchema>;
+export type StepType = z.infer<typeof stepTypeSchema>;
+
+export const TERMINAL_STATUSES: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+
+export const stepErrorReasonSchema = z.enum([
+  "checkout_failed",
+  "checkout_auth_failed",
+  "checkout_unavailable",
+  "checkout_path_invalid",
+  "checkout_destination_occupied",
+  "git_unavailable",
+  "workspace_prep_failed",
+  "setup_aborted",
+  "config_unresolvable",
+  "output_invalid",
+  "agent_config_invalid",
+  "agent_invocation_failed",
+  "agent_harness_unavailable",
+  "timed_out",
+  "sandbox_unavailable",
+  "image_unavailable",
+]);
+
+export const MAX_ERROR_MESSAGE_CHARS = 2048;
+export const stepErrorSchema = z
+  .object({
+    message: z.string().max(MAX_ERROR_MESSAGE_CHARS),
+    code: z.string().optional(),
+    exit_code: z.int().nullable().optional(),
+    signal: z.string().optional(),
+    reason: stepErrorReasonSchema.optional(),
+    field: z.string().optional(),
+    source: z.string().optional(),
+    category: z.enum(["setup", "user"]).optional(),
+  })
+  .meta({ id: "StepError" });
+export type StepError = z.infer<typeof stepErrorSchema>;
+
+export const gateResultSchema = z.object({ kind: z.enum(["none", "not_evaluated"]) });
+export const sourceLocationSchema = z.object({ start_line: z.int(), end_line: z.int() }).nullable();
+
+/** Why a job has not started, computed when it is read. */
+export const waitingReasonSchema = z.enum([
+  "needs",
+  "hold",
+  "no_runner_registered",
+  "no_runner_online",
+  "labels_unmatched",
+  "capability_missing",
+  "all_runners_busy",
+  "workspace_limit",
+  "concurrency_group",
+  "fair_share",
+  "retry_backoff",
+]);
+export const waitingSchema = z
+  .object({
+    reason: waitingReasonSchema,
+    since: timestamp,
+    message: z.string(),
+    labels: z.array(z.string()),
+    runners: z.object({ matching: z.int(), online: z.int(), busy: z.int() }),
+    missing_labels: z.array(z.string()).optional(),
+    next_try_at: timestamp.optional(),
+  })
+  .meta({ id: "Waiting" });
+export type Waiting = z.infer<typeof waitingSchema>;
+
+export const stepAttemptSchema = z
+  .object({
+    id,
+    step_id: id,
+    attempt: z.int(),
+    execution_order: z.int(),
+    status: stepAttemptStatusSchema,
+    exit_code: z.int().nullable(),
+    output: z.record(z.string(), z.json()).nullable(),
+    outputs: z.record(z.string(), z.json()).nullable(),
+    response: z.string().nullable(),
+    error: z.record(z.string(), z.json()).nullable(),
+    gate_result: gateResultSchema.nullable(),
+    restart_feedback: z.string().nullable(),
+    started_at: timestamp,
+    finished_at: nullableTimestamp,
+  })
+  .meta({ id: "StepAttempt" });
+
+export const stepSchema = z
+  .object({
+    id,
+    job_execution_id: id,
+    key: z.string().nullable(),
+    name: z.string(),
+    source_location: sourceLocationSchema,
+    status: stepStatusSchema,
+    status_reason: z.enum(["default_gate_rejected", "condition_rejected", "condition_errored"]).nullable(),
+    type: stepTypeSchema,
+    config: z.record(z.string(), z.json()),
+    evaluation_trace: z.null(),
+    error: stepErrorSchema.nullable(),
+    position: z.int(),
+    current_attempt: z.int(),
+    created_at: timestamp,
+    updated_at: timestamp,
+    exit_code: z.int().nullable(),
+    outputs: z.record(z.string(), z.json()).nullable(),
+    response: z.string().nullable(),
+    gate_result: gateResultSchema.nullable(),
+    attempts: z.array(stepAttemptSchema),
+  })
+  .meta({ id: "Step" });
+
+export const jobExecutionSchema = z
+  .object({
+    id,
+    job_id: id,
+    sequence: z.int(),
+    retry_of: id.nullable(),
+    name: z.string(),
+    status: executionStatusSchema,
+    status_reason: z.string().nullable(),
+    status_reason_message: z.string().nullable(),
+    runner: z.array(z.string()).nullable(),
+    runner_id: id.nullable(),
+    runner_name: z.string().nullable(),
+    trigger_events: z.array(z.never()),
+    outputs: z.null(),
+    evaluation_trace: z.null(),
+    queued_at: nullableTimestamp,
+    started_at: nullableTimestamp,
+    finished_at: nullableTimestamp,
+    timed_out_at: nullableTimestamp,
+    created_at: timestamp,
+    updated_at: timestamp,
+    steps: z.array(stepSchema),
+  })
+  .meta({ id: "JobExecution" });
+
+export const jobStatusReasonSchema = z.enum([
+  "dependency_not_completed",
+  "condition_false",
+  "default_gate_rejected",
+  "condition_rejected",
+  "condition_errored",
+  "user_cancelled",
+  "run_cancelled",
+  "timed_out",
+  "runner_lost",
+  "output_too_large",
+  "step_failed",
+  "unknown",
+  "output_invalid",
+]);
+export type JobStatusReason = z.infer<typeof jobStatusReasonSchema>;
+
+export const jobSchema = z
+  .object({
+    id,
+    run_attempt_id: id,
+    key: z.string(),
+    name: z.string().nullable(),
+    mode: z.literal("one_shot"),
+    status: jobStatusSchema,
+    status_reason: jobStatusReasonSchema.nullable(),
+    carried_over: z.boolean(),
+    success: z.null(),
+    runner: z.array(z.string()).nullable(),
+    evaluation_trace: z.null(),
+    listening: z.null(),
+    listener_status: z.literal("inactive"),
+    resolution_reason: z.null(),
+    outputs: z.null(),
+    dependencies: z.array(z.string()),
+    position: z.int(),
+    waiting: waitingSchema.nullable(),
+    created_at: timestamp,
+    updated_at: timestamp,
+    job_executions: z.array(jobExecutionSchema),
+  })
+  .meta({ id: "Job" });
+
+const runFields = {
+  id,
+  project_id: id,
+  definition_id: id,
+  number: z.int(),
+  name: z.string(),
+  workflow_name: z.string(),
+  status: runStatusSchema,
+  current_attempt: z.int(),
+  latest_attempt: z.int(),
+  trigger_provider: z.string().nullable(),
+  trigger_source: z.string(),
+  trigger_event: z.string(),
+  trigger_payload: z.record(z.string(), z.json()),
+  trigger_reference: z.null(),
+  inputs: z.record(z.string(), z.json()).nullable(),
+  source_snapshot: z.object({ content: z.string(), format: z.literal("yaml") }).nullable(),
+  created_at: timestamp,
+  updated_at: timestamp,
+  started_at: nullableTimestamp,
+  finished_at: nullableTimestamp,
+};
+export const runSchema = z.object(runFields).meta({ id: "Run" });
+
+export const runAttemptSchema = z
+  .object({
+    id,
+    workflow_run_id: id,
+    attempt: z.int(),
+    status: runStatusSchema,
+    created_at: timestamp,
+    started_at: nullableTimestamp,
+    finished_at: nullableTimestamp,
+    rerun_mode: z.enum(["all", "failed"]).nullable(),
+  })
+  .meta({ id: "RunAttempt" });
+
+export const runDetailSchema = z
+  .object({
+    ...runFields,
+    run_attempt: runAttemptSchema,
+    has_started_job_execution: z.boolean(),
+    jobs: z.array(jobSchema),
+  })
+  .meta({ id: "RunDetail" });
+
+/** A list row carries its first 16 jobs in graph order. */
+export const MAX_LISTED_JOBS = 16;
+export const runListItemSchema = z
+  .object({
+    ...runFields,
+    jobs: z.array(
+      z.object({
+        id,
+        key: z.string(),
+        name: z.string().nullable(),
+        status: jobStatusSchema,
+        mode: z.literal("one_shot"),
+        listener_status: z.literal("inactive"),
+        execution_status: executionStatusSchema.nullable(),
+        position: z.int(),
+        waiting: waitingSchema.nullable(),
+      }),
+    ),
+    job_status_counts: z.array(z.object({ status: jobStatusSchema, count: z.int() })),
+    job_display_status_counts: z.array(z.object({ status: z.string(), count: z.int() })),
+    has_started_job_execution: z.boolean(),
+  })
+  .meta({ id: "RunListItem" });
+
+const MAX_WINDOW_MS = 365 * 24 * 3_600_000;
+const instant = z.iso.datetime({ offset: true }).transform((value) => Date.parse(value));
+export const runsQuerySchema = z
+  .object({
+    project_id: id,
+    status: runStatusSchema.optional(),
+    definition_id: id.optional(),
+    trigger_source: z.string().min(1).max(100).optional(),
+    created_from: instant.optional(),
+    created_to: instant.optional(),
+    ...pageQuery,
+  })
+  .refine(
+    (query) =>
+      query.created_from === undefined || query.created_to === undefined || query.created_from <= query.created_to,
+    {
+      path: ["created_from"],
+      message: "must not be after created_to",
+    },
+  )
+  .refine(
+    (query) =>
+      query.created_from === undefined ||
+      query.created_to === undefined ||
+      query.created_to - query.created_from <= MAX_WINDOW_MS,
+    { path: ["created_to"], message: "must be at most 365 days after created_from" },
+  );
+export const runsReplySchema = z.object({
+  runs: z.array(runListItemSchema),
+  next_cursor: nextCursor,
+  filtered_total_count: z.int().optional(),
+});
+export const runQuerySchema = z.object({ attempt: z.coerce.number().int().min(1).optional() });
+
+export type Run = z.infer<typeof runSchema>;
+export type RunDetail = z.infer<typeof runDetailSchema>;
+export type RunListItem = z.infer<typeof runListItemSchema>;
+export type Job = z.infer<typeof jobSchema>;
+export type JobExecution = z.infer<typeof jobExecutionSchema>;
+export type Step = z.infer<typeof stepSchema>;
+export type StepAttempt = z.infer<typeof stepAttemptSchema>;

@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+
+/** One setting: its environment variable, its schema (with default) and one line of help. */
+export interface Setting<Schema extends z.ZodType = z.ZodType> {
+  readonly variable: string;
+  readonly schema: Schema;
+  readonly help: string;
+  /** A secret is never printed and never taken from argv; `<variable>_FILE` names a file that holds it. */
+  readonly secret?: boolean;
+}
+
+export type Settings = Record<string, Setting>;
+export type ConfigOf<Definitions extends Settings> = {
+  [Key in keyof Definitions]: z.output<Definitions[Key]["schema"]>;
+};
+
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+export function setting<Schema extends z.ZodType>(
+  variable: string,
+  schema: Schema,
+  help: string,
+  options: { secret?: boolean } = {},
+): Setting<Schema> {
+  return { variable, schema, help, ...options };
+}
+
+/**
+ * Reads every setting from `env`. An empty variable counts as absent. Throws ConfigError that lists every wrong
+ * variable, what was expected and its help, so that an operator corrects them in one go.
+ */
+export function loadConfig<Definitions extends Settings>(
+  definitions: Definitions,
+  env: Record<string, string | undefined>,
+): ConfigOf<Definitions> {
+  const values: Record<string, unknown> = {};
+  const faults: string[] = [];
+  for (const [key, definition] of Object.entries(definitions)) {
+    try {
+      const result = definition.schema.safeParse(rawValue(definition, env));
+      if (result.success) values[key] = result.data;
+      else faults.push(`${definition.variable}: ${result.error.issues[0]?.message ?? "invalid"} (${definition.help})`);
+    } catch (error) {
+      faults.push(`${definition.variable}_FILE: ${(error as Error).message}`);
+    }
+  }
+  if (faults.length > 0) throw new ConfigError(`The configuration is not valid:\n  ${faults.join("\n  ")}`);
+  return values as ConfigOf<Definitions>;
+}
+
+function rawValue(definition: Setting, env: Record<string, string | undefined>): string | undefined {
+  const direct = env[definition.variable];
+  if (direct !== undefined && direct !== "") return direct;
+  const file = definition.secret ? env[`${definition.variable}_FILE`] : undefined;
+  return file ? readFileSync(file, "utf8").trim() : undefined;
+}
+
+/** Schemas for values that come as text. */
+export const text = {
+  integer: (minimum: number, maximum: number, fallback: number) =>
+    z.coerce.number({ error: "expected a whole number" }).int().min(minimum).max(maximum).default(fallback),
+  boolean: (fallback: boolean) =>
+    z
+      .enum(["true", "false", "1", "0"])
+      .default(fallback ? "true" : "false")
+      .transform((value) => value === "true" || value === "1"),
+  list: (fallback: string) =>
+    z
+      .string()
+      .default(fallback)
+      .transform((value) =>
+        value
+          .split(",")
+          .map((part) => part.trim())
+          .filter((part) => part !== ""),
+      ),
+  logLevel: () => z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+};

@@ -1,0 +1,93 @@
+/**
+ * Every error code that a client can meet, with its HTTP status and what it means. The docs are rendered from this table.
+ * Shape on the wire: `{code, message, details?}`; `message` is one sentence for people.
+ */
+export const ERROR_CODES = {
+  "validation-error": [400, "A body, query, path or header value does not fit its schema."],
+  "empty-json-body": [400, "The content type is JSON but the body is empty."],
+  "invalid-json-body": [400, "The body is not JSON."],
+  "invalid-content-length": [400, "The body is shorter or longer than its content length."],
+  "invalid-cursor": [400, "The cursor was not made by this server or belongs to another list."],
+  "invalid-workflow-definition": [400, "The workflow file has faults; details lists them with path, line and column."],
+  "malformed-log-chunk": [400, "A log chunk is not whole, valid records."],
+  "empty-runner-labels": [400, "A runner needs at least one label."],
+  "invalid-repository-url": [400, "The repository URL is not allowed or not understood."],
+  unauthorized: [401, "No credential, or one that is unknown, expired or of another kind."],
+  "invalid-credentials": [401, "The e-mail address or the password is wrong."],
+  "registration-token-expired": [401, "The registration token has expired."],
+  "manual-registration-token-revoked": [401, "The registration token was revoked."],
+  "runner-revoked": [401, "The runner was revoked."],
+  forbidden: [403, "Signed in, but not allowed to do this."],
+  "signup-not-allowed": [403, "Sign-up is closed; ask an administrator for an invitation."],
+  "setup-token-required": [403, "The first account from another machine needs the setup token."],
+  "lease-stream-mismatch": [403, "The log belongs to another step than the lease names."],
+  "not-found": [404, "It does not exist, or you may not see it."],
+  "project-not-found": [404, "The project does not exist."],
+  "manual-trigger-not-found": [404, "The definition does not exist or has no manual trigger."],
+  "source-connection-not-found": [404, "The connection does not exist."],
+  "job-not-found": [404, "The job does not exist."],
+  "step-not-found": [404, "The step does not belong to the lease."],
+  "lease-not-active": [404, "The lease ended; details.reason says why."],
+  "lease-job-mismatch": [404, "The job is not the one the lease names."],
+  "running-job-execution-not-found": [404, "The lease ended; stop working on the job."],
+  "checkout-unavailable": [404, "The job has nothing to check out."],
+  "handler-timeout": [408, "The request took too long."],
+  "email-taken": [409, "An account with this e-mail address exists."],
+  "slug-conflict": [409, "The slug is taken."],
+  "project-already-exists": [409, "A project for this connection and repository exists."],
+  "run-already-finished": [409, "The run has already ended."],
+  "offset-gap": [409, "The log offset is not where the server's copy ends."],
+  "step-not-running": [409, "The step is not running."],
+  "step-attempt-ahead": [409, "The attempt is newer than the server knows."],
+  "step-attempt-mismatch": [409, "The attempt is not the current one."],
+  "step-not-checkout": [409, "The step checks nothing out."],
+  "claim-key-used": [409, "The Idempotency-Key belongs to a claim whose job already started."],
+  "runner-session-exhausted": [409, "The session was ended, revoked or has no claims left."],
+  "registration-token-exhausted": [409, "The registration token was used as often as it allows."],
+  "runner-credential-reused": [409, "An older runner credential was presented: the credential file was copied."],
+  "body-too-large": [413, "The body is over its limit."],
+  "invalid-media-type": [415, "The content type is not supported here."],
+  "source-connection-inactive": [422, "The connection is disabled."],
+  "integration-capability-unavailable": [422, "The connection cannot serve source code."],
+  "repository-not-found": [422, "The repository does not exist or the connection may not read it."],
+  "access-denied": [422, "The repository refused the connection's credential."],
+  "content-too-large": [422, "A file or the repository is over its limit."],
+  "too-many-files": [422, "There are more workflow files than the limit."],
+  "workspace-label-sets-exhausted": [422, "The workspace has more distinct label sets than the limit."],
+  "rate-limited": [429, "Too many requests; Retry-After says when to try again."],
+  "too-many-streams": [429, "Too many open streams."],
+  "server-error": [500, "A fault of the server; the log has the details."],
+  "store-unavailable": [503, "The database did not answer."],
+  overloaded: [503, "Too many writes are waiting."],
+  "shutting-down": [503, "The server is stopping; try again shortly."],
+  "provider-unavailable": [503, "The repository's host did not answer."],
+  timeout: [503, "The repository's host took too long."],
+  "storage-full": [507, "The disk is full; nothing was changed."],
+} as const satisfies Record<string, readonly [status: number, meaning: string]>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An error a client is meant to see. Anything else becomes `server-error` without details. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly details: unknown;
+  readonly headers: Record<string, string>;
+
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options: { details?: unknown; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(message ?? ERROR_CODES[code][1], options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.status = ERROR_CODES[code][0];
+    this.details = options.details;
+    this.headers = options.headers ?? {};
+  }
+
+  toBody(): { code: ErrorCode; message: string; details?: unknown } {
+    return { code: this.code, message: this.message, ...(this.details === undefined ? {} : { details: this.details }) };
+  }
+}

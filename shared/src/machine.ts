@@ -1,0 +1,200 @@
+import { z } from "zod";
+import { id, labels, timestamp } from "./api/values.ts";
+import { sourceLocationSchema, stepErrorSchema, stepStatusSchema, stepTypeSchema } from "./api/runs.ts";
+
+/** The runner's side of the wire. Fields marked "ours" are optional for the client; without them the upstream runner works unmodified. */
+
+export const MAX_CLAIM_WAIT_SECONDS = 50;
+export const MAX_HEARTBEAT_WAIT_SECONDS = 8;
+export const MAX_LOG_APPEND_BYTES = 8 * 1024 * 1024;
+export const RUNNER_VERSION_HEADER = "shipfox-runner-version";
+export const IDEMPOTENCY_KEY_HEADER = "idempotency-key";
+const MAX_TOOLS = 100;
+const MAX_RUNNER_NAME_CHARS = 128;
+const MAX_IDEMPOTENCY_KEY_CHARS = 256;
+const MAX_ATTEMPT = 2_147_483_647;
+const MAX_RESPONSE_CHARS = 8192;
+
+const harness = z.strictObject({ tools: z.array(z.string().min(1).max(100)).max(MAX_TOOLS) });
+/** What a runner can do. `harnesses` is upstream's; `sandbox`, `image` and `services` are ours and used for matching. */
+export const capabilitiesSchema = z.strictObject({
+  harnesses: z.strictObject({ pi: harness.optional(), claude: harness.optional() }).optional(),
+  sandbox: z.enum(["docker", "host"]).optional(),
+  image: z.boolean().optional(),
+  services: z.boolean().optional(),
+});
+export type Capabilities = z.infer<typeof capabilitiesSchema>;
+
+/** ours: `persistent` and `name` make the runner a thing with a credential of its own. */
+export const registerBodySchema = z.object({
+  labels: labels.optional(),
+  capabilities: capabilitiesSchema.optional(),
+  persistent: z.boolean().default(false),
+  name: z.string().trim().min(1).max(MAX_RUNNER_NAME_CHARS).optional(),
+});
+export const registerReplySchema = z.object({
+  session_token: z.string(),
+  session_id: id,
+  mode: z.enum(["manual", "ephemeral", "activation"]),
+  max_claims: z.int().min(1).nullable(),
+  runner_id: id,
+  runner_token: z.string().optional(),
+});
+export type RegisterReply = z.infer<typeof registerReplySchema>;
+
+export const idempotencyKeySchema = z.string().min(1).max(MAX_IDEMPOTENCY_KEY_CHARS);
+
+/** Configuration of a step, resolved by the server. */
+export const setupConfigSchema = z.object({
+  checkout: z
+    .object({ permissions: z.object({ contents: z.enum(["read", "write"]) }), persist_credentials: z.boolean() })
+    .optional(),
+  /** ours: the image the whole job runs in; absent means the runner's default. */
+  image: z.string().optional(),
+});
+export const runConfigSchema = z.object({
+  run: z.string(),
+  env: z.record(z.string(), z.string()).optional(),
+  working_directory: z.string().optional(),
+  /** ours: how long the step may run, in milliseconds. */
+  timeout_ms: z.int().min(1).optional(),
+});
+export type SetupConfig = z.infer<typeof setupConfigSchema>;
+export type RunConfig = z.infer<typeof runConfigSchema>;
+
+export const leasedStepSchema = z.object({
+  id,
+  job_execution_id: id,
+  key: z.string().nullable(),
+  name: z.string(),
+  source_location: sourceLocationSchema,
+  status: stepStatusSchema,
+  status_reason: z.string().nullable(),
+  type: stepTypeSchema,
+  config: z.record(z.string(), z.json()),
+  evaluation_trace: z.null(),
+  error: stepErrorSchema.nullable(),
+  position: z.int(),
+  current_attempt: z.int(),
+  created_at: timestamp,
+  updated_at: timestamp,
+});
+export type LeasedStep = z.infer<typeof leasedStepSchema>;
+
+export const nextStepReplySchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("step"), step: leasedStepSchema, attempt: z.int().min(1), lease_token: z.string() }),
+  z.object({ kind: z.literal("done"), status: z.enum(["succeeded", "failed"]) }),
+]);
+export type NextStepReply = z.infer<typeof nextStepReplySchema>;
+
+export const claimQuerySchema = z.object({
+  wait_seconds: z.coerce.number().int().min(0).max(MAX_CLAIM_WAIT_SECONDS).default(0),
+  /** ours: the reply of the claim carries the first step. */
+  next: z.enum(["true", "false"]).default("false"),
+});
+export const claimReplySchema = z.object({
+  workflow_run_id: id,
+  workflow_run_attempt_id: id,
+  job_id: id,
+  job_execution_id: id,
+  lease_token: z.string(),
+  next: nextStepReplySchema.optional(),
+  /** ours: who the job is for, for logs and the SHIPFOX_* variables of its steps. */
+  job: z
+    .object({
+      workspace_id: id,
+      project_id: id,
+      project_name: z.string(),
+      workflow_name: z.string(),
+      run_number: z.int(),
+      run_attempt: z.int(),
+      job_key: z.string(),
+      execution_sequence: z.int(),
+    })
+    .optional(),
+  /** ours: the terms of the lease, in milliseconds. */
+  lease: z.object({ fence: z.int(), term_ms: z.int(), heartbeat_interval_ms: z.int() }).optional(),
+});
+export type ClaimReply = z.infer<typeof claimReplySchema>;
+
+export const heartbeatQuerySchema = z.object({
+  wait_seconds: z.coerce.number().int().min(0).max(MAX_HEARTBEAT_WAIT_SECONDS).default(0),
+});
+export const heartbeatBodySchema = z.strictObject({ capabilities: capabilitiesSchema.optional() }).nullish();
+/** `drain` is ours: finish what you have, claim nothing more. */
+export const heartbeatReplySchema = z.object({ cancel: z.boolean(), lease_token: z.string(), drain: z.boolean() });
+export type HeartbeatReply = z.infer<typeof heartbeatReplySchema>;
+
+const checkoutResultSchema = z.object({
+  repository: z.string().min(1),
+  ref: z.string().min(1),
+  commit: z.string().min(1),
+  path: z.string().min(1),
+});
+export const reportBodySchema = z
+  .object({
+    status: z.enum(["succeeded", "failed"]),
+    log_outcome: z.enum(["drained", "abandoned"]),
+    attempt: z.int().min(1).max(MAX_ATTEMPT).optional(),
+    exit_code: z.int().nullable().optional(),
+    error: stepErrorSchema.nullish(),
+    output: z.record(z.string(), z.json()).nullish(),
+    checkout: checkoutResultSchema.optional(),
+    response: z.string().max(MAX_RESPONSE_CHARS).optional(),
+    /** ours: the reply carries the next step, as steps/next would answer. */
+    next: z.boolean().optional(),
+  })
+  .refine((body) => (body.status === "failed") === (body.error != null), {
+    path: ["error"],
+    message: "a failed report needs an error, a succeeded one must not have any",
+  });
+export const reportReplySchema = z.object({
+  ok: z.literal(true),
+  cancel: z.boolean(),
+  next: nextStepReplySchema.optional(),
+});
+export type ReportBody = z.input<typeof reportBodySchema>;
+export type ReportReply = z.infer<typeof reportReplySchema>;
+
+export const attemptQuerySchema = z.object({ attempt: z.coerce.number().int().min(1).max(MAX_ATTEMPT) });
+export const checkoutTokenReplySchema = z.object({
+  repository_url: z.string(),
+  ref: z.string(),
+  fetch_depth: z.int().min(0),
+  auth: z
+    .object({
+      kind: z.literal("basic"),
+      username: z.string(),
+      token: z.string(),
+      expires_at: timestamp,
+      carry: z.enum(["header", "userinfo"]),
+      host: z.string(),
+      persist: z.boolean(),
+    })
+    .optional(),
+  /** ours: an OpenSSH private key for ssh URLs, used for this one fetch and never persisted. */
+  ssh_key: z.string().optional(),
+});
+export type CheckoutToken = z.infer<typeof checkoutTokenReplySchema>;
+
+export const logAppendQuerySchema = z.object({
+  attempt: z.coerce.number().int().min(1).max(MAX_ATTEMPT),
+  offset: z.coerce.number().int().min(0),
+});
+export const logAppendReplySchema = z.object({ committed_length: z.int().min(0), capped: z.boolean() });
+
+export const releaseReasonSchema = z.enum([
+  "draining",
+  "runner_restarted",
+  "sandbox_unavailable",
+  "disk_full",
+  "machine_going",
+]);
+export const releaseBodySchema = z.strictObject({
+  reason: releaseReasonSchema,
+  message: z.string().max(2048).optional(),
+});
+export type ReleaseReason = z.infer<typeof releaseReasonSchema>;
+
+/** Why a lease is not the live one any more: `details.reason` of the 404 answers. */
+export type LeaseEndReason = "superseded" | "cancelled" | "expired" | "revoked" | "finished" | "released";
