@@ -1,0 +1,5 @@
+import type { Migration } from "./migrate.ts";
+import { initial } from "./migrations/0001-initial.ts";
+
+/** Every migration, oldest first. The last version is the one this binary knows. */
+export const migrations: readonly Migration[] = [initial];

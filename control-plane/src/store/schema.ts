@@ -1,0 +1,369 @@
+import type { Generated } from "kysely";
+
+/** The tables as the newest migration leaves them. Times are milliseconds since the epoch, booleans 0 or 1, JSON is text. */
+export interface Schema {
+  users: UserRow;
+  refresh_sessions: RefreshSessionRow;
+  instance: InstanceRow;
+  workspaces: WorkspaceRow;
+  memberships: MembershipRow;
+  connections: ConnectionRow;
+  projects: ProjectRow;
+  definition_syncs: DefinitionSyncRow;
+  definitions: DefinitionRow;
+  runs: RunRow;
+  run_attempts: RunAttemptRow;
+  jobs: JobRow;
+  job_executions: JobExecutionRow;
+  steps: StepRow;
+  step_attempts: StepAttemptRow;
+  label_sets: LabelSetRow;
+  queue: QueueRow;
+  leases: LeaseRow;
+  registration_tokens: RegistrationTokenRow;
+  runners: RunnerRow;
+  retired_runner_credentials: RetiredRunnerCredentialRow;
+  runner_sessions: RunnerSessionRow;
+  log_streams: LogStreamRow;
+  run_events: RunEventRow;
+}
+
+export interface UserRow {
+  id: string;
+  email: string;
+  name: string | null;
+  password_hash: string;
+  status: string;
+  admin_role: string | null;
+  email_verified_at: number | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface RefreshSessionRow {
+  id: string;
+  user_id: string;
+  token_hash: string;
+  previous_token_hash: string | null;
+  rotated_at: number | null;
+  expires_at: number;
+  revoked_at: number | null;
+  created_at: number;
+}
+
+/** One row once the first account exists: whoever inserts it is the instance's owner. */
+export interface InstanceRow {
+  id: number;
+  first_user_id: string;
+  created_at: number;
+}
+
+export interface WorkspaceRow {
+  id: string;
+  name: string;
+  slug: string;
+  status: string;
+  last_event: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface MembershipRow {
+  id: string;
+  user_id: string;
+  workspace_id: string;
+  role: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface ConnectionRow {
+  id: string;
+  workspace_id: string;
+  provider: string;
+  external_account_id: string;
+  slug: string;
+  display_name: string;
+  lifecycle_status: string;
+  settings: string;
+  sealed_credential: string | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface ProjectRow {
+  id: string;
+  workspace_id: string;
+  name: string;
+  slug: string;
+  connection_id: string;
+  external_repository_id: string;
+  default_branch: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface DefinitionSyncRow {
+  project_id: string;
+  ref: string | null;
+  status: string;
+  requested_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+  last_sync_at: number | null;
+  last_error_code: string | null;
+  last_error_message: string | null;
+  warnings: string;
+}
+
+export interface DefinitionRow {
+  id: string;
+  workspace_id: string;
+  project_id: string;
+  config_path: string | null;
+  source: string;
+  sha: string | null;
+  ref: string | null;
+  upsert_key: string | null;
+  name: string;
+  yaml: string;
+  document: string;
+  model: string;
+  manual_trigger: string | null;
+  last_run_number: number;
+  fetched_at: number;
+  deleted_at: number | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface RunRow {
+  id: string;
+  workspace_id: string;
+  project_id: string;
+  definition_id: string;
+  number: number;
+  name: string;
+  workflow_name: string;
+  status: string;
+  current_attempt: number;
+  trigger_provider: string | null;
+  trigger_source: string;
+  trigger_event: string;
+  trigger_payload: string;
+  inputs: string | null;
+  source_yaml: string;
+  created_at: number;
+  updated_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+}
+
+export interface RunAttemptRow {
+  id: string;
+  run_id: string;
+  attempt: number;
+  status: string;
+  rerun_mode: string | null;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+}
+
+export interface JobRow {
+  id: string;
+  workspace_id: string;
+  project_id: string;
+  run_id: string;
+  run_attempt_id: string;
+  key: string;
+  name: string | null;
+  position: number;
+  status: string;
+  status_reason: string | null;
+  needs: string;
+  labels: string;
+  model: string;
+  infrastructure_retries: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface JobExecutionRow {
+  id: string;
+  workspace_id: string;
+  project_id: string;
+  run_id: string;
+  run_attempt_id: string;
+  job_id: string;
+  sequence: number;
+  retry_of: string | null;
+  name: string;
+  status: string;
+  status_reason: string | null;
+  status_reason_message: string | null;
+  runner_id: string | null;
+  queued_at: number | null;
+  started_at: number | null;
+  finished_at: number | null;
+  timed_out_at: number | null;
+  due_at: number | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface StepRow {
+  id: string;
+  run_id: string;
+  job_execution_id: string;
+  key: string | null;
+  name: string;
+  position: number;
+  type: string;
+  status: string;
+  status_reason: string | null;
+  config: string;
+  source_location: string | null;
+  error: string | null;
+  current_attempt: number;
+  exit_code: number | null;
+  output: string | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface StepAttemptRow {
+  id: string;
+  run_id: string;
+  job_execution_id: string;
+  step_id: string;
+  attempt: number;
+  execution_order: number;
+  status: string;
+  exit_code: number | null;
+  output: string | null;
+  error: string | null;
+  log_outcome: string | null;
+  started_at: number;
+  finished_at: number | null;
+}
+
+export interface LabelSetRow {
+  id: string;
+  workspace_id: string;
+  labels: string;
+  capabilities: string;
+  last_used_at: number;
+}
+
+export interface QueueRow {
+  number: Generated<number>;
+  job_execution_id: string;
+  workspace_id: string;
+  project_id: string;
+  label_set_id: string;
+  priority: number;
+  avoided_session_id: string | null;
+  avoided_until: number | null;
+  queued_at: number;
+}
+
+export interface LeaseRow {
+  fence: Generated<number>;
+  job_execution_id: string;
+  job_id: string;
+  run_id: string;
+  run_attempt_id: string;
+  workspace_id: string;
+  project_id: string;
+  runner_id: string;
+  session_id: string;
+  claim_key: string | null;
+  state: string;
+  end_reason: string | null;
+  claimed_at: number;
+  first_heartbeat_at: number | null;
+  ended_at: number | null;
+  due_at: number | null;
+}
+
+export interface RegistrationTokenRow {
+  id: string;
+  workspace_id: string;
+  name: string | null;
+  prefix: string;
+  token_hash: string;
+  max_uses: number | null;
+  uses: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+  created_by: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface RunnerRow {
+  id: string;
+  workspace_id: string;
+  registration_token_id: string | null;
+  name: string;
+  labels: string;
+  capabilities: string;
+  version: string | null;
+  persistent: number;
+  credential_hash: string | null;
+  previous_credential_hash: string | null;
+  created_at: number;
+  last_seen_at: number | null;
+  drain_requested_at: number | null;
+  revoked_at: number | null;
+}
+
+export interface RetiredRunnerCredentialRow {
+  token_hash: string;
+  runner_id: string;
+  retired_at: number;
+}
+
+export interface RunnerSessionRow {
+  id: string;
+  runner_id: string;
+  workspace_id: string;
+  mode: string;
+  labels: string;
+  capabilities: string;
+  max_claims: number | null;
+  claims_used: number;
+  created_at: number;
+  last_seen_at: number;
+  ended_at: number | null;
+  end_reason: string | null;
+}
+
+export interface LogStreamRow {
+  step_id: string;
+  attempt: number;
+  workspace_id: string;
+  run_id: string;
+  job_execution_id: string;
+  state: string;
+  length: number | null;
+  truncated: number;
+  capped: number;
+  opened_at: number;
+  closed_at: number | null;
+  due_at: number | null;
+}
+
+export interface RunEventRow {
+  workspace_id: string;
+  id: number;
+  type: string;
+  run_id: string | null;
+  project_id: string | null;
+  job_id: string | null;
+  execution_id: string | null;
+  step_id: string | null;
+  payload: string;
+  created_at: number;
+}
