@@ -1,0 +1,36 @@
+/** A workflow as its author wrote it: the keys of the YAML file, values not yet normalised. Plain JSON. */
+export interface WorkflowDocument {
+  name: string;
+  runner?: string | string[];
+  env?: EnvDocument;
+  triggers?: Record<string, TriggerDocument>;
+  jobs: Record<string, JobDocument>;
+}
+
+export type EnvDocument = Record<string, string | number | boolean>;
+
+export interface TriggerDocument {
+  source: "manual";
+  event: string;
+  with?: Record<string, unknown>;
+}
+
+export interface JobDocument {
+  name?: string;
+  needs?: string | string[];
+  runner?: string | string[];
+  image?: string;
+  env?: EnvDocument;
+  checkout?: false;
+  execution_timeout?: string;
+  steps: StepDocument[];
+}
+
+export interface StepDocument {
+  key?: string;
+  name?: string;
+  run: string;
+  env?: EnvDocument;
+  working_directory?: string;
+  timeout?: string;
+}

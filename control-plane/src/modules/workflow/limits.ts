@@ -1,0 +1,25 @@
+/**
+ * The sizes a workflow may have. The first three come from the published language; the others bound what one file can
+ * make the server store, since a short file can stand for much more through YAML aliases and inherited environments.
+ */
+export const MAX_WORKFLOW_CHARACTERS = 1_000_000;
+export const MAX_ENV_ENTRIES = 128;
+export const MAX_ENV_BYTES = 32_768;
+
+export const MAX_ALIASES = 500;
+export const MAX_NESTING_DEPTH = 64;
+export const MAX_EXPANDED_CHARACTERS = 4_000_000;
+export const MAX_JOBS = 500;
+export const MAX_STEPS = 2_000;
+/** Sum over all steps of the environment they start with, after workflow and job environments are merged in. */
+export const MAX_MERGED_ENV_CHARACTERS = 8_000_000;
+/** Names and keys end up in database indexes, which refuse entries of a few kilobytes. */
+export const MAX_NAME_CHARACTERS = 255;
+export const MAX_IMAGE_CHARACTERS = 512;
+export const STEP_NAME_FALLBACK_CHARACTERS = 80;
+
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600_000;
+export const MIN_TIMEOUT_MS = SECOND_MS;
+export const MAX_TIMEOUT_MS = 24 * HOUR_MS;
+export const DEFAULT_EXECUTION_TIMEOUT_MS = 6 * HOUR_MS;

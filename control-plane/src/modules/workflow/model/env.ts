@@ -1,0 +1,32 @@
+import type { DiagnosticLog } from "../diagnostics.ts";
+import type { EnvDocument } from "../document/document.ts";
+import { unescapeLiteral } from "../expressions.ts";
+import type { Path, SourceMap } from "../yaml/source-map.ts";
+
+/** The variables as the step will see them: always text. */
+export function envTexts(env: EnvDocument | undefined): Record<string, string> {
+  const pairs = Object.entries(env ?? {});
+  return Object.fromEntries(pairs.map(([name, value]) => [name, unescapeLiteral(String(value))]));
+}
+
+/** Characters of the names and values together. */
+export function envCharacters(env: Record<string, string>): number {
+  return Object.entries(env).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+}
+
+/** Warns of unquoted values that YAML turns into another text, such as 1.10, 0x1F or True. */
+export function warnOfRewrittenValues(
+  env: EnvDocument | undefined,
+  path: Path,
+  source: SourceMap,
+  log: DiagnosticLog,
+): void {
+  for (const [name, value] of Object.entries(env ?? {})) {
+    if (typeof value === "string") continue;
+    const written = source.plainText([...path, name]);
+    if (written === null || written === String(value)) continue;
+    const suggestion = JSON.stringify(written);
+    const message = `YAML reads ${written} as ${value}, and the step will see ${value}; write ${suggestion} to keep the text`;
+    log.add({ code: "rewritten-env-value", message, path: [...path, name], suggestion });
+  }
+}

@@ -1,0 +1,49 @@
+import type { LineRange } from "../yaml/source-map.ts";
+
+/** A workflow ready to run: defaults filled in, inheritance resolved, texts unescaped. Plain JSON. */
+export interface WorkflowModel {
+  kind: "workflow";
+  name: string;
+  manualTrigger: ManualTriggerModel | null;
+  /** In file order; `needs` form no cycle. */
+  jobs: JobModel[];
+}
+
+export interface ManualTriggerModel {
+  key: string;
+  name: string;
+  event: string;
+  /** Inputs of a run that is fired without any. */
+  with: Record<string, unknown> | null;
+}
+
+export interface JobModel {
+  key: string;
+  name: string | null;
+  /** Keys of other jobs, each once. */
+  needs: string[];
+  /** Canonical labels, at least one; a runner must have them all. */
+  runner: string[];
+  image: string | null;
+  checkout: boolean;
+  executionTimeoutMs: number;
+  steps: StepModel[];
+}
+
+export interface StepModel {
+  key: string | null;
+  name: string;
+  type: "run";
+  run: string;
+  /** Workflow, job and step variables merged; the innermost wins. */
+  env: Record<string, string>;
+  workingDirectory: string | null;
+  timeoutMs: number | null;
+  /** First and last line of the step in the file, from 1. */
+  sourceLocation: LineRange;
+}
+
+/** What a runner must be able to do, beyond its labels, to run `job`. */
+export function requiredCapabilities(job: JobModel): string[] {
+  return job.image === null ? [] : ["image"];
+}
