@@ -1,0 +1,215 @@
+import { meReplySchema, sessionReplySchema, signupReplySchema, type User } from "@shipfox/shared/api/accounts";
+import {
+  definitionsReplySchema,
+  fireManualReplySchema,
+  validateDefinitionReplySchema,
+} from "@shipfox/shared/api/definitions";
+import { connectionSchema, connectionsReplySchema } from "@shipfox/shared/api/integrations";
+import { logPageSchema } from "@shipfox/shared/api/logs";
+import { projectSchema, projectsReplySchema } from "@shipfox/shared/api/projects";
+import { createRegistrationTokenReplySchema, runnerSchema, runnersReplySchema } from "@shipfox/shared/api/runners";
+import { runDetailSchema, runSchema, runsReplySchema } from "@shipfox/shared/api/runs";
+import { membershipsReplySchema, workspaceSchema } from "@shipfox/shared/api/workspaces";
+import { z } from "zod";
+import type { ApiReply, ApiRequest, HttpTransport } from "./http-transport.ts";
+
+const REFRESH_COOKIE = "shipfox_refresh_token";
+/** Shorter than the life of the credentials' lock, which is held meanwhile. */
+const REFRESH_TIMEOUT_MS = 15_000;
+/** Fetching and reading a repository may take this long on the server. */
+const REPOSITORY_TIMEOUT_MS = 120_000;
+
+const aboutSchema = z.object({ name: z.string(), version: z.string(), docs: z.string(), needs_setup: z.boolean() });
+const nothing = z.undefined();
+const anything = z.unknown();
+
+export type About = z.infer<typeof aboutSchema>;
+
+export interface SignedIn {
+  accessToken: string;
+  /** Null when the server kept the refresh token that was sent (its grace after a rotation). */
+  refreshToken: string | null;
+  user: User;
+  hasWorkspace: boolean;
+}
+
+interface Page {
+  limit?: number;
+  cursor?: string;
+}
+
+type WorkspaceScope = Page & { workspace_id: string };
+type RunFilter = Page & { project_id: string; status?: string; definition_id?: string };
+
+interface GitConnectionBody {
+  workspace_id: string;
+  name: string;
+  base_url?: string;
+  username?: string;
+  token?: string;
+  ssh_key?: string;
+}
+
+interface ProjectBody {
+  workspace_id: string;
+  name: string;
+  slug?: string;
+  source: { connection_id: string; external_repository_id: string };
+}
+
+/**
+ * The user API, one method a route, replies checked with the wire schemas. Nothing is retried here. Every method throws
+ * ApiFailure (an error answer), ConnectionFailure (no answer in time) or CliError (an answer of an unknown shape).
+ */
+export class ApiClient {
+  readonly url: string;
+  readonly #http: HttpTransport;
+
+  constructor(http: HttpTransport) {
+    this.#http = http;
+    this.url = http.baseUrl;
+  }
+
+  async about(): Promise<About> {
+    return await this.#call({ method: "GET", path: "/" }, aboutSchema);
+  }
+
+  async login(body: { email: string; password: string }): Promise<SignedIn> {
+    const request: ApiRequest = { method: "POST", path: "/auth/login", body };
+    return signedIn(await this.#http.exchange(request, sessionReplySchema));
+  }
+
+  async signup(body: { email: string; password: string; name: string; setup_token?: string }): Promise<SignedIn> {
+    const request: ApiRequest = { method: "POST", path: "/auth/signup", body };
+    return signedIn(await this.#http.exchange(request, signupReplySchema));
+  }
+
+  async refresh(refreshToken: string): Promise<SignedIn> {
+    const headers = { cookie: `${REFRESH_COOKIE}=${refreshToken}` };
+    const request: ApiRequest = { method: "POST", path: "/auth/refresh", headers, timeoutMs: REFRESH_TIMEOUT_MS };
+    return signedIn(await this.#http.exchange(request, sessionReplySchema));
+  }
+
+  async logout(refreshToken: string): Promise<void> {
+    const headers = { cookie: `${REFRESH_COOKIE}=${refreshToken}` };
+    await this.#call({ method: "POST", path: "/auth/logout", headers, body: {} }, nothing);
+  }
+
+  async me() {
+    return await this.#call({ method: "GET", path: "/auth/me" }, meReplySchema);
+  }
+
+  async workspaces() {
+    return (await this.#call({ method: "GET", path: "/workspaces" }, membershipsReplySchema)).memberships;
+  }
+
+  async createWorkspace(body: { name: string; slug?: string }) {
+    return await this.#call({ method: "POST", path: "/workspaces", body }, workspaceSchema);
+  }
+
+  async projects(query: WorkspaceScope) {
+    return await this.#call({ method: "GET", path: "/projects", query: { ...query } }, projectsReplySchema);
+  }
+
+  async project(projectId: string) {
+    return await this.#call({ method: "GET", path: `/projects/${projectId}` }, projectSchema);
+  }
+
+  async createProject(body: ProjectBody) {
+    const request: ApiRequest = { method: "POST", path: "/projects", body, timeoutMs: REPOSITORY_TIMEOUT_MS };
+    return await this.#call(request, projectSchema);
+  }
+
+  /** Starts a sync of the default branch. Its state is in the reply of `definitions`. */
+  async syncProject(projectId: string): Promise<void> {
+    const path = `/projects/${projectId}/sync`;
+    await this.#call({ method: "POST", path, body: {}, timeoutMs: REPOSITORY_TIMEOUT_MS }, anything);
+  }
+
+  async connections(workspaceId: string) {
+    const query = { workspace_id: workspaceId, capability: "source_control" };
+    return (await this.#call({ method: "GET", path: "/integration-connections", query }, connectionsReplySchema))
+      .connections;
+  }
+
+  async createGitConnection(body: GitConnectionBody) {
+    return await this.#call({ method: "POST", path: "/integrations/git/connections", body }, connectionSchema);
+  }
+
+  async definitions(query: Page & { project_id: string }) {
+    return await this.#call({ method: "GET", path: "/definitions", query: { ...query } }, definitionsReplySchema);
+  }
+
+  async validateDefinition(yaml: string) {
+    const request: ApiRequest = { method: "POST", path: "/definitions/validate", body: { yaml } };
+    return await this.#call(request, validateDefinitionReplySchema);
+  }
+
+  async fireManual(definitionId: string, body: { inputs?: Record<string, unknown> }): Promise<string> {
+    const path = `/workflow-definitions/${definitionId}/fire-manual`;
+    return (await this.#call({ method: "POST", path, body }, fireManualReplySchema)).workflow_run_id;
+  }
+
+  async runs(query: RunFilter) {
+    return await this.#call({ method: "GET", path: "/workflows/runs", query: { ...query } }, runsReplySchema);
+  }
+
+  async run(runId: string, signal?: AbortSignal) {
+    return await this.#call({ method: "GET", path: `/workflows/runs/${runId}`, signal }, runDetailSchema);
+  }
+
+  async cancelRun(runId: string) {
+    return await this.#call({ method: "POST", path: `/workflows/runs/${runId}/cancel` }, runSchema);
+  }
+
+  async logPage(stepId: string, attempt: number, cursor: number) {
+    const path = `/steps/${stepId}/attempts/${attempt}/logs`;
+    return await this.#call({ method: "GET", path, query: { cursor } }, logPageSchema);
+  }
+
+  /** Server-sent events of a log from byte `offset` on. The caller must read or cancel the body. */
+  async openLogStream(stepId: string, attempt: number, offset: number | null, signal: AbortSignal): Promise<Response> {
+    const headers: Record<string, string> = { accept: "text/event-stream" };
+    if (offset !== null) headers["last-event-id"] = String(offset);
+    const path = `/steps/${stepId}/attempts/${attempt}/logs/stream`;
+    return await this.#http.stream({ method: "GET", path, headers, signal });
+  }
+
+  async createRegistrationToken(workspaceId: string, body: { name?: string; ttl_seconds?: number; max_uses?: number }) {
+    const path = `/workspaces/${workspaceId}/runners/manual-registration-tokens`;
+    return await this.#call({ method: "POST", path, body }, createRegistrationTokenReplySchema);
+  }
+
+  async runners(workspaceId: string) {
+    const path = `/workspaces/${workspaceId}/runners`;
+    return (await this.#call({ method: "GET", path }, runnersReplySchema)).runners;
+  }
+
+  async drainRunner(workspaceId: string, runnerId: string) {
+    const path = `/workspaces/${workspaceId}/runners/${runnerId}/drain`;
+    return await this.#call({ method: "POST", path, body: {} }, runnerSchema);
+  }
+
+  async revokeRunner(workspaceId: string, runnerId: string) {
+    const path = `/workspaces/${workspaceId}/runners/${runnerId}/revoke`;
+    return await this.#call({ method: "POST", path, body: {} }, runnerSchema);
+  }
+
+  async #call<Schema extends z.ZodType>(request: ApiRequest, schema: Schema): Promise<z.output<Schema>> {
+    return (await this.#http.exchange(request, schema)).body;
+  }
+}
+
+function signedIn(reply: ApiReply<{ token: string; user: User; membership: unknown }>): SignedIn {
+  const { token, user, membership } = reply.body;
+  return { accessToken: token, refreshToken: refreshCookie(reply.headers), user, hasWorkspace: membership !== null };
+}
+
+function refreshCookie(headers: Headers): string | null {
+  for (const cookie of headers.getSetCookie()) {
+    const [pair = ""] = cookie.split(";");
+    const separator = pair.indexOf("=");
+    if (pair.slice(0, separator).trim() === REFRESH_COOKIE) return pair.slice(separator + 1).trim();
+  }
+  return null;
+}

@@ -1,0 +1,179 @@
+import type { Definition } from "@shipfox/shared/api/definitions";
+import type { Project } from "@shipfox/shared/api/projects";
+import type { Runner } from "@shipfox/shared/api/runners";
+import type { Membership } from "@shipfox/shared/api/workspaces";
+import { isId } from "@shipfox/shared/ids";
+import type { ApiClient } from "./api-client.ts";
+import { usageError } from "./cli-error.ts";
+
+const PAGE_SIZE = 100;
+/** A list longer than this many pages is cut: a person must narrow it down anyway. */
+const MAX_PAGES = 50;
+const MAX_NAMED_CHOICES = 20;
+/** Run numbers are looked up among so many newest runs. */
+const NUMBERED_RUNS = 100;
+
+export interface Scope {
+  /** Slug, id or name of a workspace. */
+  workspace?: string;
+  /** Slug, id or name of a project. */
+  project?: string;
+}
+
+/** The named workspace, or the only one. Throws a usage error that names the choices. */
+export async function chooseWorkspace(api: ApiClient, reference: string | undefined): Promise<Membership> {
+  const memberships = (await api.workspaces()).filter((membership) => membership.workspace_status === "active");
+  const found = pick(memberships, reference, (membership) => [
+    membership.workspace_slug,
+    membership.workspace_id,
+    membership.workspace_name,
+  ]);
+  if (found) return found;
+  if (memberships.length === 0) throw usageError("You are in no workspace yet.", "shipfox workspaces create my-team");
+  const slugs = memberships.map((membership) => membership.workspace_slug);
+  throw usageError(complain("workspace", reference, slugs), `add --workspace ${slugs[0]}`);
+}
+
+/** The named project, or the only one of the workspace. Throws a usage error that names the choices. */
+export async function chooseProject(api: ApiClient, scope: Scope): Promise<Project> {
+  if (scope.project !== undefined && isId(scope.project)) return await api.project(scope.project);
+  const workspace = await chooseWorkspace(api, scope.workspace);
+  const projects = await allPages(async (cursor) => {
+    const reply = await api.projects({ workspace_id: workspace.workspace_id, limit: PAGE_SIZE, cursor });
+    return { rows: reply.projects, next: reply.next_cursor };
+  });
+  const found = pick(projects, scope.project, (project) => [project.slug, project.id, project.name]);
+  if (found) return found;
+  if (projects.length === 0) {
+    throw usageError(
+      `The workspace ${workspace.workspace_slug} has no project yet.`,
+      "shipfox projects create --repo https://github.com/owner/repo.git",
+    );
+  }
+  const slugs = projects.map((project) => project.slug);
+  throw usageError(complain("project", scope.project, slugs), `add --project ${slugs[0]}`);
+}
+
+export async function allDefinitions(api: ApiClient, projectId: string): Promise<Definition[]> {
+  return await allPages(async (cursor) => {
+    const reply = await api.definitions({ project_id: projectId, limit: PAGE_SIZE, cursor });
+    return { rows: reply.definitions, next: reply.next_cursor };
+  });
+}
+
+/**
+ * The definition called `reference`: its id, its name, its config path, or the file name of that path with or without
+ * extension; the first of these that matches exactly one. Throws a usage error that names the choices.
+ */
+export function chooseDefinition(definitions: readonly Definition[], reference: string): Definition {
+  const wanted = reference.replace(/^\.\//, "");
+  const rules: ((definition: Definition) => boolean)[] = [
+    (definition) => definition.id === wanted,
+    (definition) => definition.config_path === wanted,
+    (definition) => definition.name === wanted,
+    (definition) => fileNames(definition).includes(wanted),
+    (definition) => definition.name.toLowerCase() === wanted.toLowerCase(),
+  ];
+  for (const rule of rules) {
+    const matches = definitions.filter(rule);
+    if (matches.length === 1) return matches[0] as Definition;
+    if (matches.length > 1) {
+      const paths = matches.map((definition) => definition.config_path ?? definition.id);
+      throw usageError(
+        `Several workflows are called "${reference}": ${nameChoices(paths)}.`,
+        `shipfox run ${paths[0]}`,
+      );
+    }
+  }
+  if (definitions.length === 0) {
+    throw usageError("The project has no workflow yet.", "add .shipfox/workflows/ci.yml, then: shipfox projects sync");
+  }
+  const names = definitions.map((definition) => definition.name);
+  throw usageError(
+    `There is no workflow "${reference}"; there are: ${nameChoices(names)}.`,
+    `shipfox run ${quoteWord(names[0] as string)}`,
+    "when it is new in the repository: shipfox projects sync",
+  );
+}
+
+/** The id of a run given by id, or by number (`7`, `#7`) among the newest runs of a project. */
+export async function chooseRun(api: ApiClient, reference: string, scope: Scope): Promise<string> {
+  if (isId(reference.toLowerCase())) return reference.toLowerCase();
+  const number = /^#?(\d{1,9})$/.exec(reference)?.[1];
+  if (number === undefined) {
+    throw usageError(`"${reference}" is neither the id nor the number of a run.`, "shipfox runs list");
+  }
+  const project = await chooseProject(api, scope);
+  const { runs } = await api.runs({ project_id: project.id, limit: NUMBERED_RUNS });
+  const matches = runs.filter((run) => run.number === Number(number));
+  if (matches.length === 1) return (matches[0] as { id: string }).id;
+  if (matches.length === 0) {
+    throw usageError(`No recent run of ${project.slug} has the number ${number}.`, "shipfox runs list");
+  }
+  const choices = matches.map((run) => `${run.id} (${run.workflow_name})`);
+  throw usageError(`Several runs have the number ${number}: ${nameChoices(choices)}.`, "name the run by its id");
+}
+
+export function chooseRunner(runners: readonly Runner[], reference: string): Runner {
+  const found = pick(runners, reference, (runner) => [runner.id, runner.name]);
+  if (found) return found;
+  const twins = runners.filter((runner) => runner.name === reference);
+  if (twins.length > 1) {
+    const ids = twins.map((runner) => runner.id);
+    throw usageError(`Several runners are called "${reference}": ${nameChoices(ids)}.`, "name the runner by its id");
+  }
+  if (runners.length === 0) throw usageError("The workspace has no runner yet.", "shipfox runners add");
+  throw usageError(
+    complain(
+      "runner",
+      reference,
+      runners.map((runner) => runner.name),
+    ),
+    "shipfox runners list",
+  );
+}
+
+/** By one of the keys when a reference is given, in the order of the keys; else the only row there is. */
+function pick<Row>(rows: readonly Row[], reference: string | undefined, keys: (row: Row) => string[]): Row | undefined {
+  if (reference === undefined) return rows.length === 1 ? rows[0] : undefined;
+  const keyCount = rows[0] === undefined ? 0 : keys(rows[0]).length;
+  for (let index = 0; index < keyCount; index += 1) {
+    const matches = rows.filter((row) => keys(row)[index]?.toLowerCase() === reference.toLowerCase());
+    if (matches.length === 1) return matches[0];
+  }
+  return undefined;
+}
+
+function complain(kind: string, reference: string | undefined, choices: string[]): string {
+  if (reference === undefined) return `There are ${choices.length} ${kind}s: ${nameChoices(choices)}.`;
+  return `There is no ${kind} "${reference}"; there ${choices.length === 1 ? "is" : "are"}: ${nameChoices(choices)}.`;
+}
+
+function nameChoices(choices: readonly string[]): string {
+  const more = choices.length - MAX_NAMED_CHOICES;
+  return choices.slice(0, MAX_NAMED_CHOICES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+function fileNames(definition: Definition): string[] {
+  const file = definition.config_path?.split("/").at(-1);
+  return file === undefined ? [] : [file, file.replace(/\.ya?ml$/, "")];
+}
+
+/** A word for a shell, quoted only when it must be. */
+export function quoteWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+async function allPages<Row>(
+  read: (cursor: string | undefined) => Promise<{ rows: Row[]; next: string | null }>,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const reply = await read(cursor);
+    rows.push(...reply.rows);
+    if (reply.next === null) break;
+    cursor = reply.next;
+  }
+  return rows;
+}

@@ -1,0 +1,141 @@
+import { MIN_PASSWORD_CHARS } from "@shipfox/shared/api/accounts";
+import type { Command } from "commander";
+import { type About, ApiClient, type SignedIn } from "../api-client.ts";
+import { quoteWord } from "../choose.ts";
+import { usageError } from "../cli-error.ts";
+import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
+import { CredentialsStore, configDirectory } from "../credentials.ts";
+import { ApiFailure, HttpTransport } from "../http-transport.ts";
+import { askPassword, askText, askYes, readSecretFromStdin } from "../prompts.ts";
+import { plainText } from "../render/plain-text.ts";
+import { DEFAULT_URL, normalizeUrl, saveSession } from "../session.ts";
+
+interface LoginOptions extends JsonOption {
+  url?: string;
+  email?: string;
+  passwordStdin?: boolean;
+  signup?: boolean;
+  name?: string;
+}
+
+export function registerLogin(program: Command, context: CommandContext): void {
+  const command = program
+    .command("login")
+    .description("sign in to a control plane, or create the first account of a new one")
+    .option("--url <url>", `address of the control plane (default: SHIPFOX_URL, the last one, or ${DEFAULT_URL})`)
+    .option("--email <email>", "e-mail address of the account")
+    .option("--password-stdin", "read the password from stdin")
+    .option("--signup", "create the account first")
+    .option("--name <name>", "your name, for --signup")
+    .action((options: LoginOptions) => login(context, options));
+  finishCommand(
+    command,
+    "shipfox login",
+    "shipfox login --url https://shipfox.example.com --email ada@example.com",
+    'shipfox login --signup --name "Ada Lovelace" --email ada@example.com',
+    "shipfox login --email ci@example.com --password-stdin < password.txt",
+  );
+}
+
+async function login(context: CommandContext, options: LoginOptions): Promise<void> {
+  const { terminal } = context;
+  const url = await chooseUrl(context, options);
+  const api = new ApiClient(new HttpTransport(url));
+  const about = await api.about();
+  warnAboutPlainHttp(context, url);
+  const signup = options.signup ?? (await offerSignup(context, options, about, url));
+  const email =
+    options.email ??
+    (await ask(context, "E-mail address", () => askText(terminal, "E-mail address"), "--email <email>"));
+  const name = signup
+    ? (options.name ?? (await ask(context, "Your name", () => askText(terminal, "Your name"), '--name "Your Name"')))
+    : "";
+  const password = await readPassword(context, options, signup);
+  const signedIn = signup
+    ? await createAccount(context, api, { email, password, name })
+    : await api.login({ email, password });
+  await saveSession(context.env, url, signedIn.user.email, signedIn);
+  await printResult(context, options, {
+    document: { url, user: signedIn.user, version: about.version },
+    text: () => describe(context, url, signedIn),
+  });
+}
+
+async function chooseUrl(context: CommandContext, options: LoginOptions): Promise<string> {
+  const named = options.url ?? context.env.SHIPFOX_URL;
+  if (named) return normalizeUrl(named);
+  const stored = await new CredentialsStore(configDirectory(context.env)).read();
+  return stored.current_url ?? DEFAULT_URL;
+}
+
+async function offerSignup(
+  context: CommandContext,
+  options: LoginOptions,
+  about: About,
+  url: string,
+): Promise<boolean> {
+  if (!about.needs_setup) return false;
+  if (context.terminal.interactive && !options.passwordStdin) {
+    return await askYes(context.terminal, `${url} has no account yet. Create the first one?`);
+  }
+  const email = options.email === undefined ? "" : ` --email ${quoteWord(options.email)}`;
+  throw usageError(
+    `${url} has no account yet.`,
+    `shipfox login --url ${url} --signup --name "Your Name"${email}${options.passwordStdin ? " --password-stdin" : ""}`,
+  );
+}
+
+/** The setup token comes from SHIPFOX_SETUP_TOKEN, or is asked for when the control plane wants one. */
+async function createAccount(
+  context: CommandContext,
+  api: ApiClient,
+  account: { email: string; password: string; name: string },
+): Promise<SignedIn> {
+  const token = context.env.SHIPFOX_SETUP_TOKEN;
+  if (token) return await api.signup({ ...account, setup_token: token });
+  try {
+    return await api.signup(account);
+  } catch (error) {
+    const wanted = error instanceof ApiFailure && error.code === "setup-token-required";
+    if (!wanted || !context.terminal.interactive) throw error;
+    const setup_token = await askPassword(context.terminal, "Setup token (in the control plane's first log lines)");
+    return await api.signup({ ...account, setup_token });
+  }
+}
+
+async function readPassword(context: CommandContext, options: LoginOptions, signup: boolean): Promise<string> {
+  const question = signup ? `Choose a password (at least ${MIN_PASSWORD_CHARS} characters)` : "Password";
+  const password = options.passwordStdin
+    ? await readSecretFromStdin(context.terminal)
+    : await ask(context, "the password", () => askPassword(context.terminal, question), "--password-stdin < file");
+  if (password === "")
+    throw usageError("The password on stdin is empty.", "shipfox login --password-stdin < password.txt");
+  if (signup && password.length < MIN_PASSWORD_CHARS) {
+    throw usageError(`A password needs at least ${MIN_PASSWORD_CHARS} characters.`);
+  }
+  return password;
+}
+
+async function ask(
+  context: CommandContext,
+  what: string,
+  prompt: () => Promise<string>,
+  flag: string,
+): Promise<string> {
+  if (context.terminal.interactive) return await prompt();
+  throw usageError(`${what} is missing and there is no terminal to ask on.`, `shipfox login ${flag}`);
+}
+
+function warnAboutPlainHttp(context: CommandContext, url: string): void {
+  const { protocol, hostname } = new URL(url);
+  if (protocol === "https:" || hostname === "localhost" || hostname.startsWith("127.") || hostname === "[::1]") return;
+  context.terminal.note(
+    `${context.terminal.errorColors.yellow("!")} ${url} is not encrypted; anyone on the way can read the password.`,
+  );
+}
+
+function describe(context: CommandContext, url: string, signedIn: SignedIn): string {
+  const { colors } = context.terminal;
+  const next = signedIn.hasWorkspace ? "shipfox projects list" : "shipfox workspaces create my-team";
+  return `${colors.green("✓")} Signed in to ${url} as ${plainText(signedIn.user.email)}.\n${nextLine(context, next)}`;
+}

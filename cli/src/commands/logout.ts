@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { ApiClient } from "../api-client.ts";
+import { CliError } from "../cli-error.ts";
+import { type CommandContext, finishCommand, type JsonOption, printResult } from "../command-context.ts";
+import { HttpTransport } from "../http-transport.ts";
+import { forgetSession } from "../session.ts";
+
+export function registerLogout(program: Command, context: CommandContext): void {
+  const command = program
+    .command("logout")
+    .description("end the session and forget its credentials")
+    .action((options: JsonOption) => logout(context, options));
+  finishCommand(command, "shipfox logout", "SHIPFOX_URL=https://shipfox.example.com shipfox logout");
+}
+
+/** The credentials are forgotten first: they are gone even when the control plane does not answer. */
+async function logout(context: CommandContext, options: JsonOption): Promise<void> {
+  const forgotten = await forgetSession(context.env);
+  if (forgotten) {
+    try {
+      await new ApiClient(new HttpTransport(forgotten.url)).logout(forgotten.refreshToken);
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      context.terminal.note(`! The control plane was not told: ${error.message}`);
+    }
+  }
+  await printResult(context, options, {
+    document: { url: forgotten?.url ?? null, signed_out: forgotten !== null },
+    text: () => (forgotten ? `✓ Signed out of ${forgotten.url}.` : "You were not signed in."),
+  });
+}

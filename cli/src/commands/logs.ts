@@ -1,0 +1,138 @@
+import type { RunDetail } from "@shipfox/shared/api/runs";
+import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
+import type { Command } from "commander";
+import type { ApiClient } from "../api-client.ts";
+import { chooseRun, type Scope } from "../choose.ts";
+import { usageError } from "../cli-error.ts";
+import { type CommandContext, finishCommand, type JsonOption } from "../command-context.ts";
+import { EXIT } from "../exit-codes.ts";
+import type { FollowSink } from "../follow.ts";
+import { ApiFailure } from "../http-transport.ts";
+import { type LogEvent, type OutputEvent, planOutput } from "../plan-output.ts";
+import { jsonSink } from "../render/follow-json.ts";
+import { rawSink, textSink } from "../render/follow-text.ts";
+import { openSession } from "../session.ts";
+import { watchRun } from "./watch-run.ts";
+
+interface LogsOptions extends JsonOption, Scope {
+  follow?: boolean;
+  job?: string;
+  step?: string;
+  raw?: boolean;
+}
+
+export function registerLogs(program: Command, context: CommandContext): void {
+  const command = program
+    .command("logs")
+    .description("print the logs of a run")
+    .argument("<run>", "id or number of the run")
+    .option("-f, --follow", "go on until the run ends")
+    .option("--job <job>", "only this job (its key)")
+    .option("--step <step>", "only this step (its key or name)")
+    .option("--raw", "only what the steps wrote, unchanged")
+    .option("-p, --project <project>", "slug or id of the project, when the run is given by number")
+    .option("-w, --workspace <workspace>", "slug or id of the workspace, when the run is given by number")
+    .action((run: string, options: LogsOptions) => logs(context, run, options));
+  finishCommand(
+    command,
+    "shipfox logs 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
+    "shipfox logs 7 -f --job build",
+    "shipfox logs 7 --job build --step test --raw > test.log",
+  );
+}
+
+async function logs(context: CommandContext, reference: string, options: LogsOptions): Promise<void> {
+  if (options.raw && options.json) throw usageError("--raw and --json exclude each other.", "shipfox logs --help");
+  const { api } = await openSession(context.env);
+  const runId = await chooseRun(api, reference, options);
+  const run = await api.run(runId);
+  const accepts = selector(run, options);
+  if (!options.follow) {
+    const wanted = planOutput(null, run).filter(accepts);
+    if (options.json) await printLogDocument(context, api, run, wanted);
+    else await printLogs(api, wanted, textOrRawSink(context, options));
+    return;
+  }
+  const sink = options.json ? jsonSink(context.terminal) : textOrRawSink(context, options);
+  const code = await watchRun(context, options, { api, runId, sink, accepts });
+  context.exitCode = code === EXIT.interrupted ? code : EXIT.ok;
+}
+
+function textOrRawSink(context: CommandContext, options: LogsOptions): FollowSink {
+  return options.raw ? rawSink(context.terminal) : textSink(context.terminal);
+}
+
+/** Which events belong to `--job` and `--step`. Throws a usage error when the run has no such job or step. */
+function selector(run: RunDetail, { job, step }: LogsOptions): (event: OutputEvent) => boolean {
+  const jobs = run.jobs.filter((candidate) => job === undefined || candidate.key === job);
+  if (jobs.length === 0) {
+    throw usageError(`The run has no job "${job}"; it has: ${run.jobs.map(({ key }) => key).join(", ")}.`);
+  }
+  const steps = jobs.flatMap((candidate) => candidate.job_executions).flatMap((execution) => execution.steps);
+  const names = new Set(steps.filter(({ key, name }) => step === key || step === name).map(({ name }) => name));
+  if (step !== undefined && steps.length > 0 && names.size === 0) {
+    const choices = [...new Set(steps.map(({ key, name }) => key ?? name))];
+    throw usageError(`The run has no step "${step}"; it has: ${choices.join(", ")}.`);
+  }
+  return (event) => {
+    if (event.type === "run") return job === undefined && step === undefined;
+    if (job !== undefined && event.job !== job) return false;
+    if (step === undefined) return true;
+    if (event.type !== "step" && event.type !== "log") return false;
+    return event.step === step || names.has(event.step) || (event.type === "log" && event.step_key === step);
+  };
+}
+
+async function printLogs(api: ApiClient, events: readonly OutputEvent[], sink: FollowSink): Promise<void> {
+  for (const event of events) {
+    if (event.type !== "log") {
+      await sink.event(event);
+      continue;
+    }
+    let truncated = false;
+    for await (const page of readPages(api, event)) {
+      truncated = page.truncated;
+      await sink.records(event, page.records);
+    }
+    await sink.logEnded(event, { truncated, complete: true });
+  }
+}
+
+async function printLogDocument(
+  context: CommandContext,
+  api: ApiClient,
+  run: RunDetail,
+  events: readonly OutputEvent[],
+): Promise<void> {
+  const documents = [];
+  for (const event of events.filter((candidate) => candidate.type === "log")) {
+    const records: LogRecord[] = [];
+    let truncated = false;
+    for await (const page of readPages(api, event)) {
+      truncated = page.truncated;
+      records.push(...page.records);
+    }
+    const { job, step, step_id, attempt } = event;
+    documents.push({ job, step, step_id, attempt, truncated, records });
+  }
+  await context.terminal.print(JSON.stringify({ workflow_run_id: run.id, status: run.status, logs: documents }));
+}
+
+/** The pages there are now; none when nothing was written yet or the log is past its retention time. */
+async function* readPages(
+  api: ApiClient,
+  log: LogEvent,
+): AsyncGenerator<{ records: LogRecord[]; truncated: boolean }, void> {
+  for (let cursor = 0, more = true; more; ) {
+    let page: Awaited<ReturnType<ApiClient["logPage"]>>;
+    try {
+      page = await api.logPage(log.step_id, log.attempt, cursor);
+    } catch (error) {
+      if (error instanceof ApiFailure && error.status === 404) return;
+      throw error;
+    }
+    yield { records: decodeLogRecords(page.ndjson), truncated: page.truncated };
+    more = page.has_more && page.next_cursor > cursor;
+    cursor = page.next_cursor;
+  }
+}

@@ -1,0 +1,163 @@
+import type { Runner } from "@shipfox/shared/api/runners";
+import { parseDuration } from "@shipfox/shared/durations";
+import { type Command, InvalidArgumentError } from "commander";
+import { chooseRunner, chooseWorkspace } from "../choose.ts";
+import {
+  type CommandContext,
+  finishCommand,
+  type JsonOption,
+  nextLine,
+  printResult,
+  withExamples,
+} from "../command-context.ts";
+import { plainText } from "../render/plain-text.ts";
+import { inStatusColor } from "../render/status.ts";
+import { renderTable } from "../render/table.ts";
+import { age } from "../render/time.ts";
+import { openSession } from "../session.ts";
+
+const SECOND_MS = 1_000;
+
+interface WorkspaceOption extends JsonOption {
+  workspace?: string;
+}
+interface AddOptions extends WorkspaceOption {
+  name?: string;
+  maxUses?: number;
+  ttl?: number;
+}
+
+export function registerRunners(program: Command, context: CommandContext): void {
+  const runners = withExamples(
+    program.command("runners").description("add, list, drain and revoke runners"),
+    "shipfox runners add",
+    "shipfox runners list",
+    "shipfox runners drain build-1",
+  );
+  finishCommand(
+    withWorkspace(
+      runners.command("add").description("create a registration token and print how to start a runner with it"),
+    )
+      .option("--name <name>", "name of the token, to find it again")
+      .option("--max-uses <count>", "how many runners may register with it (default: any number)", parseUses)
+      .option("--ttl <duration>", "how long it may be used, such as 15m, 24h, 30d (default: for ever)", parseTtl)
+      .action((options: AddOptions) => addRunner(context, options)),
+    "shipfox runners add",
+    "shipfox runners add --name build-hosts --max-uses 10 --ttl 24h",
+  );
+  finishCommand(
+    withWorkspace(runners.command("list").description("list the runners of a workspace")).action(
+      (options: WorkspaceOption) => listRunners(context, options),
+    ),
+    "shipfox runners list",
+    "shipfox runners list --json",
+  );
+  finishCommand(
+    withWorkspace(runners.command("drain").description("let a runner finish its jobs and take no more"))
+      .argument("<runner>", "name or id")
+      .action((runner: string, options: WorkspaceOption) => drainRunner(context, runner, options)),
+    "shipfox runners drain build-1",
+  );
+  finishCommand(
+    withWorkspace(runners.command("revoke").description("shut a runner out for good; its jobs run again elsewhere"))
+      .argument("<runner>", "name or id")
+      .action((runner: string, options: WorkspaceOption) => revokeRunner(context, runner, options)),
+    "shipfox runners revoke build-1",
+  );
+}
+
+function withWorkspace(command: Command): Command {
+  return command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
+}
+
+async function addRunner(context: CommandContext, options: AddOptions): Promise<void> {
+  const { api, url } = await openSession(context.env);
+  const workspace = await chooseWorkspace(api, options.workspace);
+  const token = await api.createRegistrationToken(workspace.workspace_id, {
+    name: options.name,
+    max_uses: options.maxUses,
+    ttl_seconds: options.ttl,
+  });
+  const command = `SHIPFOX_API_URL=${url} SHIPFOX_RUNNER_REGISTRATION_TOKEN=${token.raw_token} shipfox-runner`;
+  await printResult(context, options, {
+    document: { ...token, command },
+    text: () => {
+      const uses = token.max_uses === null ? "any number of runners" : `${token.max_uses} runner(s)`;
+      const until = token.expires_at === null ? "until it is revoked" : `until ${token.expires_at}`;
+      return [
+        `Start a runner for ${plainText(workspace.workspace_name)} on the machine that shall run jobs:`,
+        "",
+        `  ${command}`,
+        "",
+        context.terminal.colors.dim(`The token is shown only now. It registers ${uses} ${until}.`),
+        nextLine(context, "shipfox runners list"),
+      ].join("\n");
+    },
+  });
+}
+
+async function listRunners(context: CommandContext, options: WorkspaceOption): Promise<void> {
+  const { api } = await openSession(context.env);
+  const workspace = await chooseWorkspace(api, options.workspace);
+  const runners = await api.runners(workspace.workspace_id);
+  await printResult(context, options, {
+    document: { runners },
+    text: () =>
+      runners.length === 0
+        ? `${plainText(workspace.workspace_name)} has no runner yet.\n${nextLine(context, "shipfox runners add")}`
+        : runnerTable(context, runners),
+  });
+}
+
+function runnerTable(context: CommandContext, runners: readonly Runner[]): string {
+  const { terminal } = context;
+  return renderTable(
+    terminal,
+    [
+      { head: "NAME", text: (runner) => runner.name },
+      { head: "STATE", text: (runner) => runner.state, style: (text) => inStatusColor(text, text, terminal.colors) },
+      { head: "LABELS", text: (runner) => runner.labels.join(","), flex: true },
+      { head: "JOBS", text: (runner) => String(runner.jobs.length) },
+      { head: "VERSION", text: (runner) => runner.version ?? "-" },
+      { head: "SEEN", text: (runner) => age(runner.last_seen_at) },
+      { head: "ID", text: (runner) => runner.id, style: (text) => terminal.colors.dim(text) },
+    ],
+    runners,
+  );
+}
+
+async function drainRunner(context: CommandContext, reference: string, options: WorkspaceOption): Promise<void> {
+  const { api } = await openSession(context.env);
+  const { workspace_id } = await chooseWorkspace(api, options.workspace);
+  const chosen = chooseRunner(await api.runners(workspace_id), reference);
+  const runner = await api.drainRunner(workspace_id, chosen.id);
+  await printResult(context, options, {
+    document: runner,
+    text: () => `✓ ${plainText(runner.name)} takes no more jobs; it has ${runner.jobs.length} to finish.`,
+  });
+}
+
+async function revokeRunner(context: CommandContext, reference: string, options: WorkspaceOption): Promise<void> {
+  const { api } = await openSession(context.env);
+  const { workspace_id } = await chooseWorkspace(api, options.workspace);
+  const chosen = chooseRunner(await api.runners(workspace_id), reference);
+  const runner = await api.revokeRunner(workspace_id, chosen.id);
+  await printResult(context, options, {
+    document: runner,
+    text: () =>
+      `✓ ${plainText(runner.name)} is revoked. Its registration token still works until it expires or is used up.`,
+  });
+}
+
+function parseUses(text: string): number {
+  const uses = Number(text);
+  if (Number.isInteger(uses) && uses >= 1) return uses;
+  throw new InvalidArgumentError("Expected a whole number of at least 1.");
+}
+
+/** Seconds. */
+function parseTtl(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds !== null && milliseconds >= SECOND_MS) return Math.floor(milliseconds / SECOND_MS);
+  throw new InvalidArgumentError("Expected a duration such as 90s, 15m, 24h or 30d.");
+}

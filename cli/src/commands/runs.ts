@@ -1,0 +1,147 @@
+import { type RunListItem, runStatusSchema } from "@shipfox/shared/api/runs";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { ApiClient } from "../api-client.ts";
+import { allDefinitions, chooseDefinition, chooseProject, chooseRun, type Scope } from "../choose.ts";
+import {
+  type CommandContext,
+  finishCommand,
+  type JsonOption,
+  nextLine,
+  printResult,
+  withExamples,
+} from "../command-context.ts";
+import { millisecondsBetween } from "../plan-output.ts";
+import { plainText } from "../render/plain-text.ts";
+import { renderRun } from "../render/run.ts";
+import { inStatusColor, statusSymbol } from "../render/status.ts";
+import { renderTable } from "../render/table.ts";
+import { age, duration } from "../render/time.ts";
+import { openSession } from "../session.ts";
+
+const DEFAULT_LISTED_RUNS = 20;
+const MAX_LISTED_RUNS = 1_000;
+const PAGE_SIZE = 100;
+
+interface ListOptions extends JsonOption, Scope {
+  status?: string;
+  workflow?: string;
+  limit: number;
+}
+type RunOptions = JsonOption & Scope;
+
+export function registerRuns(program: Command, context: CommandContext): void {
+  const runs = withExamples(
+    program.command("runs").description("list, view and cancel runs"),
+    "shipfox runs list",
+    "shipfox runs view 7",
+    "shipfox runs cancel 7",
+  );
+  finishCommand(
+    withScope(runs.command("list").description("list the newest runs of a project"))
+      .addOption(new Option("--status <status>", "only runs in this state").choices([...runStatusSchema.options]))
+      .option("--workflow <workflow>", "only runs of this workflow")
+      .option("-n, --limit <count>", "how many", parseCount, DEFAULT_LISTED_RUNS)
+      .action((options: ListOptions) => listRuns(context, options)),
+    "shipfox runs list",
+    "shipfox runs list --project shop --workflow ci --status failed -n 5",
+  );
+  finishCommand(
+    withScope(
+      runs.command("view").description("show the jobs and steps of a run").argument("<run>", "id or number"),
+    ).action((run: string, options: RunOptions) => viewRun(context, run, options)),
+    "shipfox runs view 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
+    "shipfox runs view 7 --project shop --json",
+  );
+  finishCommand(
+    withScope(runs.command("cancel").description("cancel a run").argument("<run>", "id or number")).action(
+      (run: string, options: RunOptions) => cancelRun(context, run, options),
+    ),
+    "shipfox runs cancel 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
+  );
+}
+
+function withScope(command: Command): Command {
+  return command
+    .option("-p, --project <project>", "slug or id of the project (default: the only one)")
+    .option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
+}
+
+async function listRuns(context: CommandContext, options: ListOptions): Promise<void> {
+  const { api } = await openSession(context.env);
+  const project = await chooseProject(api, options);
+  const definition =
+    options.workflow === undefined
+      ? undefined
+      : chooseDefinition(await allDefinitions(api, project.id), options.workflow);
+  const filter = { project_id: project.id, status: options.status, definition_id: definition?.id };
+  const { runs, next_cursor } = await readRuns(api, filter, options.limit);
+  await printResult(context, options, {
+    document: { runs, next_cursor },
+    text: () => (runs.length === 0 ? noRuns(context, project.slug) : runTable(context, runs)),
+  });
+}
+
+async function readRuns(
+  api: ApiClient,
+  filter: { project_id: string; status?: string; definition_id?: string },
+  limit: number,
+): Promise<{ runs: RunListItem[]; next_cursor: string | null }> {
+  const runs: RunListItem[] = [];
+  let cursor: string | null = null;
+  do {
+    const page = { limit: Math.min(PAGE_SIZE, limit - runs.length), cursor: cursor ?? undefined };
+    const reply = await api.runs({ ...filter, ...page });
+    runs.push(...reply.runs);
+    cursor = reply.next_cursor;
+  } while (cursor !== null && runs.length < limit);
+  return { runs, next_cursor: cursor };
+}
+
+function noRuns(context: CommandContext, project: string): string {
+  return `${project} has no such run.\n${nextLine(context, "shipfox run <workflow> --follow")}`;
+}
+
+function runTable(context: CommandContext, runs: readonly RunListItem[]): string {
+  const { terminal } = context;
+  return renderTable(
+    terminal,
+    [
+      {
+        head: "STATUS",
+        text: (run) => run.status,
+        style: (text, run) => inStatusColor(run.status, text, terminal.colors),
+      },
+      { head: "RUN", text: (run) => `#${run.number}` },
+      { head: "WORKFLOW", text: (run) => run.name, flex: true },
+      { head: "TRIGGER", text: (run) => run.trigger_source },
+      { head: "CREATED", text: (run) => age(run.created_at) },
+      { head: "TOOK", text: (run) => duration(millisecondsBetween(run.started_at, run.finished_at)) },
+      { head: "ID", text: (run) => run.id, style: (text) => terminal.colors.dim(text) },
+    ],
+    runs,
+  );
+}
+
+async function viewRun(context: CommandContext, reference: string, options: RunOptions): Promise<void> {
+  const { api } = await openSession(context.env);
+  const run = await api.run(await chooseRun(api, reference, options));
+  await printResult(context, options, { document: run, text: () => renderRun(run, context.terminal.colors) });
+}
+
+async function cancelRun(context: CommandContext, reference: string, options: RunOptions): Promise<void> {
+  const { api } = await openSession(context.env);
+  const run = await api.cancelRun(await chooseRun(api, reference, options));
+  const { colors } = context.terminal;
+  await printResult(context, options, {
+    document: run,
+    text: () =>
+      `${statusSymbol(run.status, colors)} Cancelled ${plainText(run.name)} #${run.number}.\n` +
+      nextLine(context, `shipfox runs view ${run.id}`),
+  });
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_LISTED_RUNS) return count;
+  throw new InvalidArgumentError(`Expected a whole number from 1 to ${MAX_LISTED_RUNS}.`);
+}

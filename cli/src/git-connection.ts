@@ -1,0 +1,61 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Connection } from "@shipfox/shared/api/integrations";
+import type { ApiClient } from "./api-client.ts";
+import { usageError } from "./cli-error.ts";
+import type { RepositoryUrl } from "./repository-url.ts";
+
+export interface GitCredential {
+  username?: string;
+  token?: string;
+  ssh_key?: string;
+}
+
+export interface GitConnectionRequest {
+  workspaceId: string;
+  repository: RepositoryUrl;
+  /** Slug, id or name of a connection that is there already. */
+  connection?: string;
+  credential: GitCredential | null;
+}
+
+/**
+ * The git connection that serves a repository: the named one; with a credential a new one; else the one that is called
+ * like the repository's host, made when it is missing.
+ */
+export async function ensureGitConnection(api: ApiClient, request: GitConnectionRequest): Promise<Connection> {
+  const { workspaceId, repository, connection, credential } = request;
+  const known = await api.connections(workspaceId);
+  if (connection !== undefined) return findConnection(known, connection);
+  if (credential === null) {
+    const usable = known.find(
+      (candidate) =>
+        candidate.provider === "git" &&
+        candidate.lifecycle_status === "active" &&
+        candidate.display_name === repository.host,
+    );
+    if (usable) return usable;
+  }
+  return await api.createGitConnection({
+    workspace_id: workspaceId,
+    name: repository.host,
+    // A credential is bound to its host, so that no other repository URL can draw it out.
+    ...(credential === null || repository.origin === null ? {} : { base_url: repository.origin }),
+    ...credential,
+  });
+}
+
+function findConnection(connections: readonly Connection[], reference: string): Connection {
+  const found = connections.find(({ id, slug, display_name }) => [id, slug, display_name].includes(reference));
+  if (found) return found;
+  const slugs = connections.map(({ slug }) => slug).join(", ") || "none";
+  throw usageError(`There is no connection "${reference}"; there is: ${slugs}.`, "leave --connection out to make one");
+}
+
+export async function readSshKey(cwd: string, file: string): Promise<string> {
+  try {
+    return await readFile(resolve(cwd, file), "utf8");
+  } catch (error) {
+    throw usageError(`The SSH key cannot be read: ${(error as Error).message}`);
+  }
+}

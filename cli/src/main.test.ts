@@ -1,0 +1,470 @@
+import { once } from "node:events";
+import { mkdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { newId } from "@shipfox/shared/ids";
+import { encodeLogRecord } from "@shipfox/shared/log-records";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  connection,
+  definition,
+  ids,
+  jobInState,
+  jobSeed,
+  membership,
+  output,
+  project,
+  run,
+  runFields,
+  runner,
+  sync,
+  user,
+} from "./testing/fixtures.ts";
+import { CliHome, finish } from "./testing/run-cli.ts";
+import { openEventStream, StandInServer, StreamedLog } from "./testing/stand-in-server.ts";
+
+let server: StandInServer;
+let home: CliHome;
+beforeEach(async () => {
+  server = await StandInServer.start();
+  home = await CliHome.create();
+  server.on("GET /workspaces", { body: { memberships: [membership()] } });
+  server.on("GET /projects", { body: { projects: [project()], next_cursor: null } });
+  server.on("GET /definitions", { body: { definitions: [definition()], sync: sync(), next_cursor: null } });
+  server.on("POST /workflow-definitions/*/fire-manual", { status: 201, body: { workflow_run_id: ids.run } });
+});
+afterEach(async () => {
+  await home[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+const lines = (text: string) => text.trimEnd().split("\n");
+const session = { token: "access-9", user, membership: null, admin_role: null };
+const cookie = { "set-cookie": "shipfox_refresh_token=refresh-9; Path=/auth; HttpOnly" };
+
+function serveRunThatEnds(status: "succeeded" | "failed" | "cancelled", ...text: string[]): void {
+  server.on("GET /workflows/runs/*", { body: run(status, [jobInState(jobSeed(), status)]) });
+  server.on("GET /steps/*/attempts/1/logs/stream", (_request, response) => {
+    openEventStream(response);
+    const log = new StreamedLog().add(...text.map((line) => output(`${line}\n`)));
+    response.end(log.after("0").join("") + StreamedLog.end(false));
+    return undefined;
+  });
+}
+
+describe("signing in", () => {
+  const about = (needs_setup: boolean) => ({ body: { name: "shipfox", version: "0.1.0", docs: "/docs", needs_setup } });
+
+  it("takes the password from stdin and keeps the tokens in a file of its owner", async () => {
+    server.on("GET /", about(false)).on("POST /auth/login", { body: session, headers: cookie });
+    const args = ["login", "--url", `${server.url}/`, "--email", "ada@example.com", "--password-stdin"];
+    const result = await home.run(args, { stdin: "correct horse battery\n" });
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(result.stdout).toContain("Signed in");
+    expect(result.stdout).toContain("next: shipfox workspaces create");
+    expect(server.seen("POST /auth/login")[0]?.body).toEqual({
+      email: "ada@example.com",
+      password: "correct horse battery",
+    });
+    const file = await home.store.read();
+    expect(file.instances[server.url]).toEqual({
+      email: "ada@example.com",
+      access_token: "access-9",
+      refresh_token: "refresh-9",
+    });
+    expect((await stat(home.store.path)).mode & 0o777).toBe(0o600);
+  });
+
+  it("says how to make the first account, and makes it", async () => {
+    server.on("GET /", about(true)).on("POST /auth/signup", { status: 201, body: session, headers: cookie });
+    const env = { SHIPFOX_URL: server.url };
+    const asked = await home.run(["login"], { env });
+    expect(asked.code).toBe(64);
+    expect(asked.stderr).toContain(`shipfox login --url ${server.url} --signup --name "Your Name"`);
+    const args = ["login", "--signup", "--name", "Ada", "--email", "ada@example.com", "--password-stdin", "--json"];
+    const made = await home.run(args, { env: { ...env, SHIPFOX_SETUP_TOKEN: "tok" }, stdin: "correct horse battery" });
+    expect(made.code).toBe(0);
+    expect(JSON.parse(made.stdout)).toMatchObject({ url: server.url, user: { email: "ada@example.com" } });
+    expect(server.seen("POST /auth/signup")[0]?.body).toMatchObject({ name: "Ada", setup_token: "tok" });
+  });
+
+  it("shows a refused password with its code and the next command", async () => {
+    const body = { code: "invalid-credentials", message: "The e-mail address or the password is wrong." };
+    server.on("GET /", about(false)).on("POST /auth/login", { status: 401, body });
+    const args = ["login", "--url", server.url, "--email", "a@b.example", "--password-stdin"];
+    const result = await home.run(args, { stdin: "x" });
+    expect(result).toMatchObject({ code: 69, stdout: "" });
+    expect(result.stderr).toContain("password is wrong. (invalid-credentials)\n  next: shipfox login");
+  });
+
+  it("forgets the tokens on logout even when the control plane is gone", async () => {
+    await home.signIn(server.url);
+    server.on("POST /auth/logout", { status: 204 });
+    expect((await home.run(["logout", "--json"])).stdout).toContain('"signed_out": true');
+    expect(server.seen("POST /auth/logout")[0]?.headers.cookie).toBe("shipfox_refresh_token=refresh-1");
+    expect((await home.store.read()).instances).toEqual({});
+    await home.signIn("http://127.0.0.1:1");
+    expect((await home.run(["logout"])).code).toBe(0);
+    expect((await home.store.read()).instances).toEqual({});
+  });
+
+  it("says who is signed in", async () => {
+    await home.signIn(server.url);
+    server.on("GET /auth/me", { body: { user, admin_role: "admin-owner" } });
+    expect((await home.run(["whoami"])).stdout).toBe(`Ada, ada@example.com (admin-owner) at ${server.url}\n`);
+    expect(server.seen("GET /auth/me")[0]?.headers.authorization).toBe("Bearer access-1");
+  });
+});
+
+describe("running a workflow", () => {
+  beforeEach(() => home.signIn(server.url));
+
+  it("starts it with inputs and names the next commands", async () => {
+    server.on("GET /workflows/runs/*", { body: run("pending", []) });
+    const result = await home.run(["run", "ci", "-i", "target=staging", "--input", "n:=3"]);
+    expect(result.code).toBe(0);
+    expect(result.stdout).toContain(`Started CI #7 (${ids.run})`);
+    expect(result.stdout).toContain(`next: shipfox logs ${ids.run} -f`);
+    expect(server.seen("POST /workflow-definitions/*/fire-manual")[0]?.body).toEqual({
+      inputs: { target: "staging", n: 3 },
+    });
+    const json = await home.run(["run", "ci", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ workflow_run_id: ids.run, number: 7 });
+    expect(server.seen("POST /workflow-definitions/*/fire-manual")[1]?.body).toEqual({});
+  });
+
+  it.each([
+    ["succeeded", 0],
+    ["failed", 1],
+    ["cancelled", 2],
+  ] as const)("follows to the end and exits with the result: %s is %i", async (status, code) => {
+    serveRunThatEnds(status, "hello");
+    const result = await home.run(["run", "CI", "--follow"]);
+    expect(result.code).toBe(code);
+    expect(result.stdout).toContain("[build] hello\n");
+    expect(lines(result.stdout).at(-1)).toContain(`CI #7 ${status}`);
+    expect(result.stdout).not.toContain("\u001b");
+  });
+
+  it("follows as NDJSON with the result as the last line", async () => {
+    serveRunThatEnds("succeeded", "hello");
+    const result = await home.run(["run", "CI", "-f", "--json"]);
+    const events = lines(result.stdout).map((line) => JSON.parse(line));
+    expect(events.map(({ type }) => type)).toEqual([
+      "execution",
+      "step",
+      "log",
+      "log_end",
+      "step",
+      "execution",
+      "job",
+      "run",
+      "result",
+    ]);
+    expect(events[2]).toMatchObject({ job: "build", step: "Test", record: { data: "hello\n" } });
+    expect(events.at(-1)).toEqual({ type: "result", workflow_run_id: ids.run, number: 7, status: "succeeded" });
+  });
+
+  it("leaves the run alone on Ctrl-C and says how to go on", async () => {
+    server.on("GET /workflows/runs/*", { body: run("running", [jobInState(jobSeed(), "running")]) });
+    server.on("GET /steps/*/attempts/1/logs/stream", (_request, response) => {
+      openEventStream(response);
+      response.write(new StreamedLog().add(output("working\n")).after("0").join(""));
+      return undefined;
+    });
+    const child = home.start(["run", "CI", "--follow"]);
+    const done = finish(child);
+    child.stdout?.on("data", (chunk: Buffer) => chunk.toString().includes("working") && child.kill("SIGINT"));
+    const result = await done;
+    expect(result.code).toBe(130);
+    expect(result.stderr).toContain(`shipfox logs ${ids.run} -f`);
+    expect(result.stderr).toContain(`shipfox runs cancel ${ids.run}`);
+    expect(server.seen("POST /workflows/runs/*/cancel")).toHaveLength(0);
+  });
+
+  it("names the choices when it cannot choose", async () => {
+    const two = [project(), project({ id: newId(), slug: "api" })];
+    server.on("GET /projects", { body: { projects: two, next_cursor: null } });
+    const result = await home.run(["run", "ci", "--json"]);
+    expect(result.code).toBe(64);
+    expect(result.stderr).toContain("There are 2 projects: shop, api.\n  next: add --project shop");
+    expect(JSON.parse(result.stdout)).toMatchObject({ error: { code: "usage" } });
+  });
+
+  it("refuses a workflow without a manual trigger before firing it", async () => {
+    const listed = { definitions: [definition({ manual_trigger: null })], sync: sync(), next_cursor: null };
+    server.on("GET /definitions", { body: listed });
+    const result = await home.run(["run", "ci"]);
+    expect(result.code).toBe(64);
+    expect(result.stderr).toContain("has no manual trigger");
+    expect(server.seen("POST /workflow-definitions/*/fire-manual")).toHaveLength(0);
+  });
+});
+
+describe("runs and logs", () => {
+  beforeEach(() => home.signIn(server.url));
+  const listed = { ...runFields({ status: "failed" }), jobs: [], job_status_counts: [], job_display_status_counts: [] };
+  const list = { body: { runs: [{ ...listed, has_started_job_execution: true }], next_cursor: null } };
+
+  it("lists runs as a table, or as one document", async () => {
+    server.on("GET /workflows/runs", list);
+    const table = await home.run(["runs", "list", "--status", "failed", "-n", "5"]);
+    expect(lines(table.stdout)[0]).toMatch(/^STATUS +RUN +WORKFLOW/);
+    expect(table.stdout).toContain(ids.run);
+    const query = server.seen("GET /workflows/runs")[0]?.query;
+    expect([query?.get("status"), query?.get("limit"), query?.get("project_id")]).toEqual(["failed", "5", ids.project]);
+    expect(JSON.parse((await home.run(["runs", "list", "--json"])).stdout).runs).toHaveLength(1);
+  });
+
+  it("views and cancels a run by its number", async () => {
+    server.on("GET /workflows/runs", list).on("GET /workflows/runs/*", { body: run("failed", []) });
+    expect((await home.run(["runs", "view", "#7"])).stdout).toContain("CI #7 failed");
+    server.on("POST /workflows/runs/*/cancel", {
+      status: 409,
+      body: { code: "run-already-finished", message: "It has ended." },
+    });
+    const refused = await home.run(["runs", "cancel", "7"]);
+    expect(refused).toMatchObject({ code: 69, stdout: "" });
+    expect(refused.stderr).toContain("(run-already-finished)");
+    server.on("POST /workflows/runs/*/cancel", { body: runFields({ status: "cancelled" }) });
+    expect((await home.run(["runs", "cancel", ids.run])).stdout).toContain("Cancelled CI #7");
+  });
+
+  it("prints the pages of a log, whole or raw, and selects jobs and steps", async () => {
+    const run7 = run("succeeded", [jobInState(jobSeed(), "succeeded"), jobInState(jobSeed(), "succeeded", "lint")]);
+    server.on("GET /workflows/runs/*", { body: run7 });
+    server.on("GET /steps/*/attempts/1/logs", ({ query }) => {
+      const first = query.get("cursor") === "0";
+      const ndjson = encodeLogRecord(output(first ? "one\ntw" : "o\n"));
+      return {
+        body: {
+          mode: "inline",
+          ndjson,
+          next_cursor: first ? 10 : 20,
+          has_more: first,
+          state: "closed",
+          truncated: false,
+        },
+      };
+    });
+    const text = await home.run(["logs", ids.run, "--job", "lint"]);
+    expect(text.stdout).toContain("[lint] one\n[lint] two\n");
+    expect(text.stdout).not.toContain("[build]");
+    expect((await home.run(["logs", ids.run, "--job", "build", "--step", "test", "--raw"])).stdout).toBe("one\ntwo\n");
+    const document = JSON.parse((await home.run(["logs", ids.run, "--json"])).stdout);
+    expect(document.logs.map(({ job, records }: { job: string; records: unknown[] }) => [job, records.length])).toEqual(
+      [
+        ["build", 2],
+        ["lint", 2],
+      ],
+    );
+    const wrong = await home.run(["logs", ids.run, "--job", "nope"]);
+    expect(wrong).toMatchObject({ code: 64 });
+    expect(wrong.stderr).toContain("it has: build, lint");
+  });
+
+  it("follows a log and exits with 0 whatever the run's result", async () => {
+    serveRunThatEnds("failed", "hello");
+    const result = await home.run(["logs", ids.run, "-f", "--raw"]);
+    expect(result).toEqual({ code: 0, stdout: "hello\n", stderr: "" });
+  });
+});
+
+describe("runners", () => {
+  beforeEach(() => home.signIn(server.url));
+
+  it("prints the exact command that starts a runner", async () => {
+    server.on("POST /workspaces/*/runners/manual-registration-tokens", ({ body }) => {
+      const { name, max_uses, ttl_seconds } = body as { name: string; max_uses: number; ttl_seconds: number };
+      expect(ttl_seconds).toBe(86_400);
+      const rest = {
+        id: newId(),
+        prefix: "sf_mrt_abcde",
+        workspace_id: ids.workspace,
+        created_at: "2026-07-06T10:00:00.000Z",
+      };
+      return {
+        status: 201,
+        body: { ...rest, raw_token: "sf_mrt_secret", name, max_uses, expires_at: "2026-07-07T10:00:00.000Z" },
+      };
+    });
+    const args = ["runners", "add", "--name", "hosts", "--max-uses", "2", "--ttl", "24h"];
+    const command = `SHIPFOX_API_URL=${server.url} SHIPFOX_RUNNER_REGISTRATION_TOKEN=sf_mrt_secret shipfox-runner`;
+    expect((await home.run(args)).stdout).toContain(`  ${command}\n`);
+    expect(JSON.parse((await home.run([...args, "--json"])).stdout).command).toBe(command);
+    expect((await home.run(["runners", "add", "--ttl", "soon"])).code).toBe(64);
+  });
+
+  it("lists, drains and revokes", async () => {
+    const one = runner();
+    server.on("GET /workspaces/*/runners", { body: { runners: [one] } });
+    server.on(`POST /workspaces/*/runners/${one.id}/drain`, { body: { ...one, state: "draining" } });
+    server.on(`POST /workspaces/*/runners/${one.id}/revoke`, { body: { ...one, state: "revoked" } });
+    expect((await home.run(["runners", "list"])).stdout).toMatch(/build-1 +online +linux,x64/);
+    expect((await home.run(["runners", "drain", "build-1"])).stdout).toContain("takes no more jobs");
+    expect(JSON.parse((await home.run(["runners", "revoke", one.id, "--json"])).stdout).state).toBe("revoked");
+  });
+});
+
+describe("workflow files", () => {
+  beforeEach(() => home.signIn(server.url));
+
+  it("shows each fault at its place and exits with 1", async () => {
+    const folder = join(home.directory, ".shipfox/workflows");
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "a.yml"), "name: A\njbos: {}\n");
+    await writeFile(join(folder, "b.yaml"), "name: B\n");
+    server.on("POST /definitions/validate", ({ body }) => {
+      const bad = (body as { yaml: string }).yaml.includes("jbos");
+      const fault = {
+        code: "unknown-key",
+        message: "unknown key jbos",
+        path: "jbos",
+        line: 2,
+        column: 1,
+        suggestion: "jobs",
+      };
+      return {
+        body: bad
+          ? { valid: false, errors: [fault] }
+          : { valid: true, workflow_document: {}, workflow_model: {}, warnings: [] },
+      };
+    });
+    const result = await home.run(["validate"]);
+    expect(result.code).toBe(1);
+    expect(result.stdout).toContain(
+      ".shipfox/workflows/a.yml:2:1: unknown key jbos (unknown-key)\n2 | jbos: {}\n    ^\n",
+    );
+    expect(result.stdout).toContain("✓ .shipfox/workflows/b.yaml");
+    expect((await home.run(["validate", ".shipfox/workflows/b.yaml"])).code).toBe(0);
+    const document = JSON.parse((await home.run(["validate", "--json"])).stdout);
+    expect(document).toMatchObject({ valid: false, files: [{ valid: false }, { valid: true }] });
+  });
+
+  it("says when there is no file", async () => {
+    expect(await home.run(["validate"])).toMatchObject({ code: 64 });
+    expect((await home.run(["validate", "missing.yml"])).stderr).toContain("missing.yml cannot be read");
+  });
+});
+
+describe("workspaces and projects", () => {
+  beforeEach(() => home.signIn(server.url));
+
+  it("makes a connection for the host, the project, and shows its workflows", async () => {
+    server.on("GET /integration-connections", { body: { connections: [] } });
+    server.on("POST /integrations/git/connections", { status: 201, body: connection() });
+    server
+      .on("POST /projects", { status: 201, body: project() })
+      .on("POST /projects/*/sync", { status: 202, body: {} });
+    const args = ["projects", "create", "--repo", "https://git.example.com/shop.git", "--git-token-stdin"];
+    const result = await home.run(args, { stdin: "t0ken\n" });
+    expect(result.stderr).toBe("");
+    expect(result.code).toBe(0);
+    expect(result.stdout).toContain("CI .shipfox/workflows/ci.yml\n  next: shipfox run CI --project shop --follow");
+    expect(server.seen("POST /integrations/git/connections")[0]?.body).toEqual({
+      workspace_id: ids.workspace,
+      name: "git.example.com",
+      base_url: "https://git.example.com",
+      token: "t0ken",
+    });
+    expect(server.seen("POST /projects")[0]?.body).toEqual({
+      workspace_id: ids.workspace,
+      name: "shop",
+      source: { connection_id: ids.connection, external_repository_id: "git:https://git.example.com/shop.git" },
+    });
+  });
+
+  it("uses the connection of the host when there is one", async () => {
+    server.on("GET /integration-connections", { body: { connections: [connection()] } });
+    server.on("POST /projects", { status: 201, body: project() }).on("POST /projects/*/sync", { body: {} });
+    expect((await home.run(["projects", "create", "--repo", "https://git.example.com/shop.git"])).code).toBe(0);
+    expect(server.seen("POST /integrations/git/connections")).toHaveLength(0);
+  });
+
+  it("waits for a sync, and exits with 1 when it fails", async () => {
+    let looks = 0;
+    server.on("POST /projects/*/sync", { status: 202, body: {} });
+    server.on("GET /definitions", () => {
+      looks += 1;
+      const failed = { status: "failed", last_error_code: "invalid-definition", last_error_message: "ci.yml: no jobs" };
+      return { body: { definitions: [], sync: sync(looks === 1 ? { status: "syncing" } : failed), next_cursor: null } };
+    });
+    const result = await home.run(["projects", "sync", "shop"]);
+    expect(result.code).toBe(1);
+    expect(result.stdout).toContain("ci.yml: no jobs (invalid-definition)");
+  });
+
+  it("lists and creates", async () => {
+    expect((await home.run(["projects", "list"])).stdout).toContain("git:https://git.example.com/shop.git");
+    expect((await home.run(["workspaces", "list"])).stdout).toMatch(/web +Web Team +owner/);
+    const times = { created_at: "2026-07-06T10:00:00.000Z", updated_at: "2026-07-06T10:00:00.000Z" };
+    const made = { id: newId(), name: "Ops", slug: "ops", status: "active", settings: {}, ...times };
+    server.on("POST /workspaces", { status: 201, body: made });
+    expect((await home.run(["workspaces", "create", "Ops"])).stdout).toContain("next: shipfox projects create");
+  });
+});
+
+describe("the command line itself", () => {
+  it("suggests the command that was meant and exits with 2", async () => {
+    const result = await home.run(["validte"]);
+    expect(result).toMatchObject({ code: 64, stdout: "" });
+    expect(result.stderr).toContain("Did you mean validate?");
+  });
+
+  it("has help with examples for every command", async () => {
+    const commands = [
+      "login",
+      "logout",
+      "whoami",
+      "run",
+      "logs",
+      "validate",
+      "runs",
+      "runners",
+      "workspaces",
+      "projects",
+    ];
+    const nested = [
+      "runs list",
+      "runs view",
+      "runs cancel",
+      "runners add",
+      "runners list",
+      "runners drain",
+      "runners revoke",
+    ];
+    nested.push("workspaces list", "workspaces create", "projects list", "projects create", "projects sync");
+    const helps = await Promise.all([...commands, ...nested].map((name) => home.run([...name.split(" "), "--help"])));
+    for (const help of helps)
+      expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("Examples:\n  $ ") });
+  }, 30_000);
+
+  it("asks to sign in, in words and as a document, with 69", async () => {
+    const result = await home.run(["runs", "list", "--json"]);
+    expect(result.code).toBe(69);
+    expect(JSON.parse(result.stdout)).toMatchObject({ error: { code: "not-signed-in" } });
+    expect(result.stderr).toContain("next: shipfox login");
+  });
+
+  it("says that nobody answers, with 69", async () => {
+    await home.signIn(server.url);
+    await server[Symbol.asyncDispose]();
+    server = await StandInServer.start();
+    const result = await home.run(["whoami"]);
+    expect(result.code).toBe(69);
+    expect(result.stderr).toContain("the connection was refused. (connection-failed)");
+  });
+
+  it("ends quietly when the reader of a pipe has gone", async () => {
+    await home.signIn(server.url);
+    serveRunThatEnds("succeeded", ...Array.from({ length: 5_000 }, () => "x".repeat(200)));
+    const child = home.start(["logs", ids.run, "-f"]);
+    const stdout = child.stdout;
+    if (!stdout) throw new Error("the child has a stdout");
+    let stderr = "";
+    child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    await once(stdout, "data");
+    stdout.destroy();
+    const [code] = await once(child, "close");
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+});

@@ -1,0 +1,50 @@
+import { VERSION } from "@shipfox/shared/version";
+import { Command } from "commander";
+import type { CommandContext } from "./command-context.ts";
+import { registerLogin } from "./commands/login.ts";
+import { registerLogout } from "./commands/logout.ts";
+import { registerLogs } from "./commands/logs.ts";
+import { registerProjects } from "./commands/projects.ts";
+import { registerRun } from "./commands/run.ts";
+import { registerRunners } from "./commands/runners.ts";
+import { registerRuns } from "./commands/runs.ts";
+import { registerValidate } from "./commands/validate.ts";
+import { registerWhoami } from "./commands/whoami.ts";
+import { registerWorkspaces } from "./commands/workspaces.ts";
+
+const AFTER_HELP = `
+Examples:
+  $ shipfox login
+  $ shipfox projects create --repo https://github.com/owner/repo.git
+  $ shipfox run ci --follow
+
+Exit codes: 0 good, 1 the run failed or a file has faults, 2 wrong usage, 3 the run was cancelled,
+4 the control plane refused or did not answer, 130 Ctrl-C.
+Environment: SHIPFOX_URL, SHIPFOX_CONFIG_DIR, XDG_CONFIG_HOME, NO_COLOR.`;
+
+/** The whole command line. Throws CommanderError instead of exiting. */
+export function buildProgram(context: CommandContext): Command {
+  const { stderr } = context.terminal;
+  const program = new Command("shipfox")
+    .description("Shipfox: run workflows on your own machines")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help with examples")
+    .showHelpAfterError("(add --help for the options and examples)")
+    .configureOutput({
+      writeErr: (text) => void stderr.write(text),
+      outputError: (text, write) => write(`${context.terminal.errorColors.red("✗")} ${text.replace(/^error: /, "")}`),
+    })
+    .exitOverride()
+    .addHelpText("after", AFTER_HELP);
+  registerLogin(program, context);
+  registerLogout(program, context);
+  registerWhoami(program, context);
+  registerRun(program, context);
+  registerRuns(program, context);
+  registerLogs(program, context);
+  registerRunners(program, context);
+  registerValidate(program, context);
+  registerWorkspaces(program, context);
+  registerProjects(program, context);
+  return program;
+}

@@ -1,0 +1,53 @@
+import type { CliError } from "../cli-error.ts";
+import { ApiFailure, ConnectionFailure } from "../http-transport.ts";
+import type { Colors } from "../terminal.ts";
+import { plainText } from "./plain-text.ts";
+
+/** What to type after an error of the API, by its code. Commands that know better say so in the error itself. */
+const NEXT_BY_CODE: Record<string, readonly string[]> = {
+  unauthorized: ["shipfox login"],
+  "invalid-credentials": ["shipfox login", "on a new instance: shipfox login --signup"],
+  "signup-not-allowed": ["ask an administrator for an invitation"],
+  "setup-token-required": [
+    "read the setup token in the control plane's first log lines, then: SHIPFOX_SETUP_TOKEN=<token> shipfox login --signup",
+  ],
+  "email-taken": ["shipfox login"],
+  forbidden: ["shipfox whoami", "shipfox workspaces list"],
+  "not-found": ["shipfox runs list"],
+  "project-not-found": ["shipfox projects list"],
+  "manual-trigger-not-found": [
+    "add a manual trigger to the workflow (triggers: start: source: manual), then: shipfox projects sync",
+  ],
+  "run-already-finished": ["shipfox runs list"],
+  "slug-conflict": ["choose another one with --slug"],
+  "project-already-exists": ["shipfox projects list"],
+  "invalid-repository-url": ["shipfox projects create --help"],
+  "repository-not-found": ["check the URL with: git ls-remote <url>"],
+  "access-denied": ["give a token: shipfox projects create --repo <url> --git-token-stdin < token.txt"],
+  "invalid-workflow-definition": ["shipfox validate"],
+};
+
+export function nextSteps(error: CliError): readonly string[] {
+  if (error.next.length > 0) return error.next;
+  if (error instanceof ConnectionFailure) {
+    return ["start the control plane, or choose another one: shipfox login --url <address>"];
+  }
+  if (error instanceof ApiFailure && error.retryAfterMs !== null) {
+    return [`try again in ${Math.ceil(error.retryAfterMs / 1000)} s`];
+  }
+  return NEXT_BY_CODE[error.code] ?? [];
+}
+
+/** For stderr: the message, the code in dim, then one line for each way on. */
+export function renderError(error: CliError, colors: Colors): string {
+  const code = error.code === "usage" || error.code === "interrupted" ? "" : ` ${colors.dim(`(${error.code})`)}`;
+  const lines = [`${colors.red("✗")} ${plainText(error.message)}${code}`];
+  for (const step of nextSteps(error)) lines.push(`  ${colors.dim("next:")} ${plainText(step)}`);
+  return lines.join("\n");
+}
+
+/** For stdout with `--json`. */
+export function errorDocument(error: CliError): unknown {
+  const details = error instanceof ApiFailure ? { status: error.status, details: error.details } : {};
+  return { error: { code: error.code, message: error.message, ...details, next: nextSteps(error) } };
+}

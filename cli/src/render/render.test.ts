@@ -1,0 +1,218 @@
+import pc from "picocolors";
+import { describe, expect, it } from "vitest";
+import { usageError } from "../cli-error.ts";
+import { ApiFailure } from "../http-transport.ts";
+import { type Terminal, wantsColor } from "../terminal.ts";
+import { execution, job, jobInState, jobSeed, output, run } from "../testing/fixtures.ts";
+import { renderDiagnostic } from "./diagnostics.ts";
+import { errorDocument, renderError } from "./error.ts";
+import { LogLines } from "./log-lines.ts";
+import { plainText, safeLine } from "./plain-text.ts";
+import { renderRun } from "./run.ts";
+import { renderTable } from "./table.ts";
+import { age, duration } from "./time.ts";
+
+const plain = pc.createColors(false);
+const colored = pc.createColors(true);
+const ESC = "\u001b";
+const NOW = Date.parse("2026-07-06T10:01:00.000Z");
+
+describe("colour", () => {
+  it.each([
+    [{ isTTY: true }, {}, true],
+    [{ isTTY: false }, {}, false],
+    [{ isTTY: true }, { NO_COLOR: "1" }, false],
+    [{ isTTY: true }, { TERM: "dumb" }, false],
+    [{ isTTY: false }, { FORCE_COLOR: "1" }, true],
+    [{ isTTY: false }, { CI: "true" }, false],
+  ])("on %j with %j is %s", (stream, env, wanted) => expect(wantsColor(stream, env)).toBe(wanted));
+});
+
+describe("text written by strangers", () => {
+  const hostile = `a${ESC}]0;title\u0007b${ESC}[2Jc${ESC}[31mred\u0008\u009b1m`;
+
+  it("has no control sequence left in names", () =>
+    expect(plainText(hostile)).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/));
+
+  it("keeps only colours in log lines, and ends them", () => {
+    expect(safeLine(hostile, { colors: true })).toMatch(/red.*\u001b\[0m$/);
+    expect(safeLine(hostile, { colors: true }).replaceAll(/\u001b\[[0-9;]*m/g, "")).not.toContain(ESC);
+    expect(safeLine(hostile, { colors: false })).not.toContain(ESC);
+    expect(safeLine("a\tb", { colors: true })).toBe("a\tb");
+  });
+});
+
+describe("log lines", () => {
+  const all = (lines: LogLines, ...records: Parameters<LogLines["push"]>[0][]) => [
+    ...records.flatMap((record) => lines.push(record)),
+    ...lines.flush(),
+  ];
+  const at = { v: 1, ts: 1 } as const;
+
+  it("joins pieces of a line and keeps a last line without an end", () => {
+    expect(all(new LogLines(plain), output("one\ntw"), output("o\r\n\nthree"))).toEqual(["one", "two", "", "three"]);
+  });
+
+  it("does not mix halves of stdout and stderr", () => {
+    const err = { ...at, type: "output", stream: "stderr", data: "bad\n" } as const;
+    expect(all(new LogLines(plain), output("go"), err, output("od\n"))).toEqual(["bad", "good"]);
+  });
+
+  it("shows what a progress bar drew last", () => {
+    expect(all(new LogLines(plain), output("10%\r50%\r100%\n"))).toEqual(["100%"]);
+  });
+
+  it("indents groups, and says what is missing", () => {
+    const start = (group_id: string, name: string) =>
+      ({ ...at, type: "group_start", group_id, parent_group_id: null, name }) as const;
+    const end = (group_id: string) => ({ ...at, type: "group_end", group_id }) as const;
+    const lines = all(
+      new LogLines(plain),
+      start("a", "outer"),
+      start("b", "inner"),
+      output("deep\n"),
+      end("b"),
+      output("less\n"),
+      end("a"),
+      { ...at, type: "gap", dropped_bytes: 2048 },
+      { ...at, type: "capped" },
+      { ...at, type: "runner_lost" },
+      { ...at, type: "end", total_bytes: 1 },
+    );
+    expect(lines).toEqual([
+      "▸ outer",
+      "  ▸ inner",
+      "    deep",
+      "  less",
+      "… 2.0 KiB of output were left out …",
+      "… the log has reached its limit; later output is not kept …",
+      "… the runner was lost here …",
+    ]);
+  });
+});
+
+describe("tables", () => {
+  const terminal = (columns: number) => ({ columns, colors: plain }) as Terminal;
+  const columns = [
+    { head: "NAME", text: (row: string) => row, flex: true },
+    { head: "N", text: (row: string) => String(row.length) },
+  ];
+
+  it("are aligned, without trailing spaces", () => {
+    expect(renderTable(terminal(80), columns, ["ab", "abcdef"])).toBe("NAME    N\nab      2\nabcdef  6");
+  });
+
+  it("are cut to the width of the terminal, never in a pipe", () => {
+    const long = "x".repeat(60);
+    const lines = renderTable(terminal(40), columns, [long]).split("\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(40);
+    expect(renderTable(terminal(Number.POSITIVE_INFINITY), columns, [long])).toContain(long);
+  });
+});
+
+describe("errors", () => {
+  it("show message, code and the next command", () => {
+    const failure = new ApiFailure(409, { code: "run-already-finished", message: "The run has already ended." }, null);
+    expect(renderError(failure, plain)).toBe(
+      "✗ The run has already ended. (run-already-finished)\n  next: shipfox runs list",
+    );
+    expect(renderError(usageError("Wrong.", "shipfox login"), plain)).toBe("✗ Wrong.\n  next: shipfox login");
+  });
+
+  it("are one JSON document with the server's details", () => {
+    const failure = new ApiFailure(
+      409,
+      { code: "project-already-exists", message: "m", details: { existing_project_id: "x" } },
+      null,
+    );
+    expect(errorDocument(failure)).toEqual({
+      error: {
+        code: "project-already-exists",
+        message: "m",
+        status: 409,
+        details: { existing_project_id: "x" },
+        next: ["shipfox projects list"],
+      },
+    });
+  });
+});
+
+describe("diagnostics", () => {
+  it("point at the column, under tabs too", () => {
+    const fault = {
+      code: "unknown-key",
+      message: "unknown key",
+      path: "jobs.x",
+      line: 2,
+      column: 3,
+      suggestion: "steps",
+    };
+    expect(renderDiagnostic("ci.yml", "jobs:\n\t stps: []\n", fault, { severity: "error", colors: plain })).toBe(
+      ["ci.yml:2:3: unknown key (unknown-key)", "2 | \t stps: []", "    \t ^", "  write instead: steps"].join("\n"),
+    );
+  });
+
+  it("stay whole when the line is not there", () => {
+    const fault = { code: "missing-key", message: "jobs is missing", path: "(root)", line: 9, column: 1 };
+    expect(renderDiagnostic("ci.yml", "", fault, { severity: "warning", colors: plain })).toBe(
+      "ci.yml:9:1: warning: jobs is missing (missing-key)",
+    );
+  });
+});
+
+describe("a run", () => {
+  it("is a tree with durations, exit codes, reasons and the next command", () => {
+    const failed = run("failed", [
+      jobInState(jobSeed(), "failed"),
+      job({ key: "ship", status: "skipped", position: 1 }),
+    ]);
+    expect(renderRun(failed, plain, NOW)).toBe(
+      [
+        "✗ CI #7 failed 5.0s",
+        `  ${failed.id} · manual · created 1m ago`,
+        "",
+        "✗ build failed (step failed)",
+        "  ✗ Test exit code 3 4.0s",
+        "",
+        "– ship skipped",
+        "",
+        `next: shipfox logs ${failed.id}`,
+      ].join("\n"),
+    );
+  });
+
+  it("shows every execution of a job that ran again", () => {
+    const lost = execution({ status: "failed", status_reason: "runner_lost", finished_at: "2026-07-06T10:00:02.000Z" });
+    const again = execution({ sequence: 2 });
+    const text = renderRun(run("running", [job({ status: "running", job_executions: [lost, again] })]), plain, NOW);
+    expect(text).toContain(
+      "✗ execution 1 failed (runner lost) on build-1 2.0s\n  ● execution 2 running on build-1 1m 00s",
+    );
+    expect(text).toContain("next: shipfox runs cancel");
+  });
+
+  it("is coloured only when asked", () => {
+    const text = renderRun(run("running", []), colored, NOW);
+    expect(text).toContain(ESC);
+    expect(renderRun(run("running", []), plain, NOW)).not.toContain(ESC);
+  });
+});
+
+describe("times", () => {
+  it.each([
+    [null, "-"],
+    [850, "850ms"],
+    [4_260, "4.2s"],
+    [59_999, "59.9s"],
+    [185_000, "3m 05s"],
+    [7_620_000, "2h 07m"],
+  ])("%s ms is %s", (milliseconds, text) => expect(duration(milliseconds)).toBe(text));
+
+  it.each([
+    ["2026-07-06T10:00:48.000Z", "12s ago"],
+    ["2026-07-06T07:01:00.000Z", "3h ago"],
+    ["2026-06-28T10:01:00.000Z", "8d ago"],
+    ["2026-07-06T10:02:00.000Z", "0s ago"],
+    [null, "-"],
+  ])("%s is %s", (timestamp, text) => expect(age(timestamp, NOW)).toBe(text));
+});

@@ -1,0 +1,53 @@
+import { type JobExecution, type RunDetail, type Step, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
+import { millisecondsBetween } from "../plan-output.ts";
+import type { Colors } from "../terminal.ts";
+import { plainText } from "./plain-text.ts";
+import { inStatusColor, reasonWords, statusSymbol } from "./status.ts";
+import { age, duration } from "./time.ts";
+
+/** The run as a tree of jobs, executions and steps with durations, reasons and what to type next. */
+export function renderRun(run: RunDetail, colors: Colors, now: number = Date.now()): string {
+  const took = duration(elapsed(run.started_at, run.finished_at, now));
+  const lines = [
+    `${statusSymbol(run.status, colors)} ${colors.bold(`${plainText(run.name)} #${run.number}`)} ` +
+      `${inStatusColor(run.status, run.status, colors)} ${colors.dim(took)}`,
+    colors.dim(`  ${run.id} · ${plainText(run.trigger_source)} · created ${age(run.created_at, now)}`),
+  ];
+  for (const job of [...run.jobs].sort((a, b) => a.position - b.position)) {
+    const reason = job.status_reason === null ? "" : colors.dim(` (${reasonWords(job.status_reason)})`);
+    lines.push("", `${statusSymbol(job.status, colors)} ${colors.bold(job.key)} ${job.status}${reason}`);
+    if (job.waiting !== null) lines.push(`  ${colors.yellow(`waiting: ${plainText(job.waiting.message)}`)}`);
+    for (const execution of job.job_executions) {
+      if (job.job_executions.length > 1) lines.push(executionLine(execution, colors, now));
+      for (const step of execution.steps) lines.push(...stepLines(step, colors, now));
+    }
+  }
+  lines.push("", ...nextLines(run).map((line) => `${colors.dim("next:")} ${line}`));
+  return lines.join("\n");
+}
+
+/** Commands that make sense for a run in this state. */
+export function nextLines(run: { id: string; status: string }): string[] {
+  if (TERMINAL_STATUSES.has(run.status)) return [`shipfox logs ${run.id}`];
+  return [`shipfox logs ${run.id} -f`, `shipfox runs cancel ${run.id}`];
+}
+
+function executionLine(execution: JobExecution, colors: Colors, now: number): string {
+  const why = execution.status_reason === null ? "" : ` (${reasonWords(execution.status_reason)})`;
+  const where = execution.runner_name === null ? "" : ` on ${plainText(execution.runner_name)}`;
+  const took = duration(elapsed(execution.started_at, execution.finished_at, now));
+  return `  ${statusSymbol(execution.status, colors)} execution ${execution.sequence} ${execution.status}${why}${where} ${colors.dim(took)}`;
+}
+
+function stepLines(step: Step, colors: Colors, now: number): string[] {
+  const attempt = step.attempts.at(-1);
+  const took = attempt ? ` ${colors.dim(duration(elapsed(attempt.started_at, attempt.finished_at, now)))}` : "";
+  const exit = step.exit_code !== null && step.exit_code !== 0 ? ` exit code ${step.exit_code}` : "";
+  const lines = [`  ${statusSymbol(step.status, colors)} ${plainText(step.name)}${exit}${took}`];
+  if (step.error !== null) lines.push(`    ${colors.red(plainText(step.error.message))}`);
+  return lines;
+}
+
+function elapsed(from: string | null, to: string | null, now: number): number | null {
+  return millisecondsBetween(from, to ?? new Date(now).toISOString());
+}

@@ -1,0 +1,41 @@
+import type { Colors } from "../terminal.ts";
+
+const SYMBOLS: Record<string, string> = {
+  pending: "○",
+  running: "●",
+  succeeded: "✓",
+  failed: "✗",
+  cancelled: "⊘",
+  skipped: "–",
+};
+
+/** Text in the colour of a state: run, job, step or runner. */
+export function inStatusColor(status: string, text: string, colors: Colors): string {
+  switch (status) {
+    case "succeeded":
+    case "online":
+    case "active":
+      return colors.green(text);
+    case "failed":
+    case "revoked":
+      return colors.red(text);
+    case "running":
+    case "busy":
+      return colors.cyan(text);
+    case "pending":
+    case "cancelled":
+    case "draining":
+      return colors.yellow(text);
+    default:
+      return colors.dim(text);
+  }
+}
+
+export function statusSymbol(status: string, colors: Colors): string {
+  return inStatusColor(status, SYMBOLS[status] ?? "?", colors);
+}
+
+/** `runner_lost` as people write it. */
+export function reasonWords(reason: string): string {
+  return reason.replaceAll("_", " ");
+}

@@ -1,0 +1,138 @@
+import { ApiClient, type SignedIn } from "./api-client.ts";
+import { CliError, usageError } from "./cli-error.ts";
+import { type CredentialsFile, CredentialsStore, configDirectory, type InstanceCredentials } from "./credentials.ts";
+import { EXIT } from "./exit-codes.ts";
+import { ApiFailure, HttpTransport, type TokenSource } from "./http-transport.ts";
+
+export const DEFAULT_URL = "http://localhost:16101";
+/** A token that ends within this time is renewed before it is used. */
+const RENEW_BEFORE_EXPIRY_MS = 30_000;
+
+export interface Session {
+  readonly url: string;
+  readonly email: string;
+  readonly api: ApiClient;
+}
+
+type Environment = Record<string, string | undefined>;
+
+/** The signed-in instance: SHIPFOX_URL, or the one of the last login. Throws CliError when nobody is signed in there. */
+export async function openSession(env: Environment): Promise<Session> {
+  const store = new CredentialsStore(configDirectory(env));
+  const file = await store.read();
+  const url = env.SHIPFOX_URL ? normalizeUrl(env.SHIPFOX_URL) : file.current_url;
+  const instance = url === null ? undefined : file.instances[url];
+  if (url === null || !instance) throw notSignedIn(url);
+  const tokens = new StoredTokens(store, url, instance.access_token);
+  return { url, email: instance.email, api: new ApiClient(new HttpTransport(url, tokens)) };
+}
+
+/** Base URL without a trailing slash. Throws a usage error on anything but http and https. */
+export function normalizeUrl(text: string): string {
+  const url = URL.parse(text.trim());
+  if (!url || (url.protocol !== "http:" && url.protocol !== "https:") || url.username !== "" || url.search !== "") {
+    throw usageError(`"${text}" is not the address of a control plane.`, `shipfox login --url ${DEFAULT_URL}`);
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+}
+
+export async function saveSession(env: Environment, url: string, email: string, signedIn: SignedIn): Promise<void> {
+  const store = new CredentialsStore(configDirectory(env));
+  await store.update((file) => {
+    file.current_url = url;
+    file.instances[url] = {
+      email,
+      refresh_token: signedIn.refreshToken ?? "",
+      access_token: signedIn.accessToken,
+    };
+  });
+}
+
+/** Forgets the instance and hands back what was stored, or null. */
+export async function forgetSession(env: Environment): Promise<{ url: string; refreshToken: string } | null> {
+  const store = new CredentialsStore(configDirectory(env));
+  return await store.update((file) => {
+    const url = env.SHIPFOX_URL ? normalizeUrl(env.SHIPFOX_URL) : file.current_url;
+    const instance = url === null ? undefined : file.instances[url];
+    if (url === null || !instance) return null;
+    delete file.instances[url];
+    if (file.current_url === url) file.current_url = null;
+    return { url, refreshToken: instance.refresh_token };
+  });
+}
+
+/** The access token of one instance, renewed with the rotating refresh token; one renewal at a time, over all processes. */
+class StoredTokens implements TokenSource {
+  readonly #store: CredentialsStore;
+  readonly #url: string;
+  #token: string;
+  /** A token of this age that still looks expired means a wrong clock here: it is used, not renewed again. */
+  #renewedHere: string | null = null;
+  #renewal: Promise<string> | null = null;
+
+  constructor(store: CredentialsStore, url: string, token: string) {
+    this.#store = store;
+    this.#url = url;
+    this.#token = token;
+  }
+
+  async current(): Promise<string> {
+    if (this.#token !== this.#renewedHere && expiresSoon(this.#token)) return await this.renew(this.#token);
+    return this.#token;
+  }
+
+  async renew(rejected: string): Promise<string> {
+    if (this.#token !== rejected) return this.#token;
+    this.#renewal ??= this.#renew(rejected).finally(() => {
+      this.#renewal = null;
+    });
+    return await this.#renewal;
+  }
+
+  async #renew(rejected: string): Promise<string> {
+    this.#token = await this.#store.update(async (file: CredentialsFile) => {
+      const stored = file.instances[this.#url];
+      if (!stored) throw notSignedIn(this.#url);
+      if (stored.access_token !== rejected && !expiresSoon(stored.access_token)) return stored.access_token;
+      const signedIn = await this.#refresh(stored);
+      stored.access_token = signedIn.accessToken;
+      if (signedIn.refreshToken !== null) stored.refresh_token = signedIn.refreshToken;
+      return signedIn.accessToken;
+    });
+    this.#renewedHere = this.#token;
+    return this.#token;
+  }
+
+  async #refresh(stored: InstanceCredentials): Promise<SignedIn> {
+    try {
+      return await new ApiClient(new HttpTransport(this.#url)).refresh(stored.refresh_token);
+    } catch (error) {
+      if (!(error instanceof ApiFailure) || error.status !== 401) throw error;
+      throw new CliError("Your session has ended.", {
+        exitCode: EXIT.api,
+        code: "session-ended",
+        next: [`shipfox login --url ${this.#url} --email ${stored.email}`],
+        cause: error,
+      });
+    }
+  }
+}
+
+function notSignedIn(url: string | null): CliError {
+  return new CliError(url === null ? "You are not signed in." : `You are not signed in to ${url}.`, {
+    exitCode: EXIT.api,
+    code: "not-signed-in",
+    next: [`shipfox login --url ${url ?? DEFAULT_URL}`],
+  });
+}
+
+/** Reads `exp` of a JWT without checking the signature, which is the server's matter. Unreadable tokens never expire. */
+export function expiresSoon(token: string, now: number = Date.now()): boolean {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+    const expiry = (claims as { exp?: unknown }).exp;
+    return typeof expiry === "number" && expiry * 1000 - now < RENEW_BEFORE_EXPIRY_MS;
+  } catch {
+    return false;
+  }
+}
