@@ -1,0 +1,104 @@
+import { join } from "node:path";
+import { loadConfig, setting, text, type ConfigOf } from "@shipfox/shared/config";
+import { z } from "zod";
+
+const MAX_PORT = 65_535;
+const HOUR_MS = 3_600_000;
+const MEBIBYTE = 1024 * 1024;
+
+/** Every variable of the control plane with its default and one line of help; the docs are rendered from this table. */
+export const SETTINGS = {
+  port: setting("PORT", text.integer(0, MAX_PORT, 16_101), "port to listen on; 0 takes a free one"),
+  host: setting("HOST", z.string().default("127.0.0.1"), "address to listen on; 0.0.0.0 for all"),
+  dataDir: setting(
+    "SHIPFOX_DATA_DIR",
+    z.string().default("./data"),
+    "folder of the database, the logs and the root key",
+  ),
+  databaseUrl: setting(
+    "SHIPFOX_DATABASE_URL",
+    z.string().optional(),
+    "postgres://… to use PostgreSQL instead of SQLite in the data folder",
+    { secret: true },
+  ),
+  publicUrl: setting(
+    "SHIPFOX_PUBLIC_URL",
+    z.url().optional(),
+    "address under which users and runners reach this server; default http://localhost:PORT",
+  ),
+  rootKey: setting(
+    "SHIPFOX_ROOT_KEY",
+    z.string().optional(),
+    "32 bytes, base64, from which all keys are derived; default root.key in the data folder",
+    { secret: true },
+  ),
+  allowSignup: setting("SHIPFOX_ALLOW_SIGNUP", text.boolean(false), "let anybody make an account after the first one"),
+  gitAllowFile: setting("SHIPFOX_GIT_ALLOW_FILE", text.boolean(false), "allow file:// repositories on this machine"),
+  gitAllowHttp: setting("SHIPFOX_GIT_ALLOW_HTTP", text.boolean(false), "allow repositories over unencrypted http://"),
+  gitAllowPrivate: setting(
+    "SHIPFOX_GIT_ALLOW_PRIVATE",
+    text.boolean(false),
+    "allow repositories on private and loopback addresses",
+  ),
+  defaultRunnerLabels: setting(
+    "DEFINITION_DEFAULT_RUNNER_LABEL",
+    text.list(""),
+    "labels for jobs that name no runner, separated by commas",
+  ),
+  leaseTermMs: setting(
+    "SHIPFOX_LEASE_TERM_MS",
+    text.integer(1_000, HOUR_MS, 40_000),
+    "a runner that does not renew for this long has lost its job",
+  ),
+  heartbeatIntervalMs: setting(
+    "SHIPFOX_HEARTBEAT_INTERVAL_MS",
+    text.integer(100, HOUR_MS, 10_000),
+    "how often runners are asked to renew",
+  ),
+  cancelLimitMs: setting(
+    "SHIPFOX_CANCEL_LIMIT_MS",
+    text.integer(500, HOUR_MS, 25_000),
+    "a cancelled job's runner must be done after this long: its grace and 15 s",
+  ),
+  avoidMs: setting(
+    "SHIPFOX_RETRY_AVOID_MS",
+    text.integer(0, HOUR_MS, 60_000),
+    "a job is not offered again to the session that just lost it for this long",
+  ),
+  logTailMs: setting(
+    "SHIPFOX_LOG_TAIL_MS",
+    text.integer(1_000, HOUR_MS, 120_000),
+    "logs stay open this long after a job lost its runner, for a late tail",
+  ),
+  outageLimitMs: setting(
+    "SHIPFOX_OUTAGE_LIMIT_MS",
+    text.integer(60_000, 24 * HOUR_MS, HOUR_MS),
+    "longest time a runner may be cut off and still hold its job",
+  ),
+  logBudgetBytes: setting(
+    "SHIPFOX_LOG_BUDGET_BYTES",
+    text.integer(65_536, 64 * 1024 * MEBIBYTE, 32 * MEBIBYTE),
+    "log bytes a job may store from the start",
+  ),
+  logBudgetBytesPerMinute: setting(
+    "SHIPFOX_LOG_BUDGET_BYTES_PER_MINUTE",
+    text.integer(0, 1024 * MEBIBYTE, MEBIBYTE),
+    "log bytes a job may store more for each minute since its first",
+  ),
+  logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent"),
+} as const;
+
+export type Config = ConfigOf<typeof SETTINGS>;
+
+export function readConfig(env: Record<string, string | undefined>): Config {
+  return loadConfig(SETTINGS, env);
+}
+
+/** Where things lie in the data folder. */
+export function dataPaths(config: Config) {
+  return {
+    logs: join(config.dataDir, "logs"),
+    rootKey: join(config.dataDir, "root.key"),
+    repositories: join(config.dataDir, "repositories"),
+  };
+}

@@ -1,0 +1,74 @@
+import type { Logger } from "@shipfox/shared/logger";
+import type { Clock } from "./store/clock.ts";
+
+/** Never sleep longer than this: a clock may be set, and `setTimeout` overflows after 24 days. */
+const MAX_SLEEP_MS = 60_000;
+/** A round that failed is tried again after this long. */
+const RETRY_MS = 1_000;
+
+/** Does what is due and answers when the next is, milliseconds since the epoch; null when nothing is planned. */
+export type DueTask = (now: number) => Promise<number | null>;
+
+/**
+ * The one timer behind everything that happens later: it is armed for the earliest due row and runs all tasks when it
+ * fires. What a task does is a conditional change, harmless when done twice.
+ */
+export class DueLoop {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #tasks: readonly DueTask[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #wakeAt = Number.POSITIVE_INFINITY;
+  #running: Promise<void> | null = null;
+  #stopped = true;
+
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  start(tasks: readonly DueTask[]): void {
+    this.#tasks = tasks;
+    this.#stopped = false;
+    this.arm(this.#clock.now());
+  }
+
+  /** Something is due at `at`: look then, unless an earlier look is planned. */
+  arm(at: number): void {
+    if (this.#stopped || at >= this.#wakeAt) return;
+    this.#wakeAt = at;
+    if (this.#timer) clearTimeout(this.#timer);
+    const sleep = Math.min(Math.max(0, at - this.#clock.now()), MAX_SLEEP_MS);
+    this.#timer = setTimeout(() => this.#fire(), sleep).unref();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  #fire(): void {
+    this.#wakeAt = Number.POSITIVE_INFINITY;
+    if (this.#running) {
+      // What became due during a round is looked at in the next.
+      void this.#running.then(() => this.arm(this.#clock.now()));
+      return;
+    }
+    this.#running = this.#round().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  async #round(): Promise<void> {
+    for (const task of this.#tasks) {
+      try {
+        const next = await task(this.#clock.now());
+        this.arm(next ?? this.#clock.now() + MAX_SLEEP_MS);
+      } catch (error) {
+        this.#log.error({ err: error }, "a planned task failed; it is tried again");
+        this.arm(this.#clock.now() + RETRY_MS);
+      }
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import { ApiError } from "@shipfox/shared/errors";
+import type { Logger } from "@shipfox/shared/logger";
+import type { z } from "zod";
+import type { Authenticate } from "./authenticate.ts";
+import type { Reply, RequestFacts, Route } from "./route.ts";
+
+export const DEFAULT_BODY_LIMIT_BYTES = 1024 * 1024;
+
+/** A request as both adapters hand it over: nothing parsed but the path. */
+export interface RawRequest extends RequestFacts {
+  readonly params: Record<string, string>;
+  readonly query: URLSearchParams;
+  readonly body: Buffer;
+}
+
+export interface Services {
+  readonly authenticate: Authenticate;
+  readonly log: Logger;
+}
+
+/** Authenticates, validates, runs the handler. Never throws: every failure is an error reply. */
+export async function execute(route: Route, request: RawRequest, services: Services): Promise<Reply> {
+  try {
+    const principal = services.authenticate(route.credential, request.header("authorization"));
+    return await route.handle({
+      principal,
+      params: route.params ? validate(route.params, request.params, "params") : undefined,
+      query: route.query ? validate(route.query, queryObject(request.query), "querystring") : undefined,
+      body: route.raw ? requireMediaType(route.raw, request) : jsonBody(route, request),
+      rawBody: request.body,
+      request,
+    });
+  } catch (error) {
+    return errorReply(error, services.log);
+  }
+}
+
+export function errorReply(error: unknown, log: Logger): Reply {
+  if (isClientFacing(error)) return { status: error.status, body: error.toBody(), headers: error.headers };
+  log.error({ err: error }, "a request failed unexpectedly");
+  return { status: 500, body: new ApiError("server-error").toBody() };
+}
+
+/** ApiError, and the store's own errors, which carry the same three things. */
+function isClientFacing(error: unknown): error is ApiError {
+  return error instanceof ApiError;
+}
+
+function validate<S extends z.ZodType>(schema: S, value: unknown, context: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field = issue?.path.join(".") ?? "";
+  throw new ApiError("validation-error", `[${context}] ${field ? `${field}: ` : ""}${issue?.message ?? "invalid"}`);
+}
+
+function queryObject(query: URLSearchParams): Record<string, string | string[]> {
+  const values: Record<string, string | string[]> = {};
+  for (const [key, value] of query) {
+    const earlier = values[key];
+    values[key] = earlier === undefined ? value : Array.isArray(earlier) ? [...earlier, value] : [earlier, value];
+  }
+  return values;
+}
+
+function requireMediaType(expected: string, request: RawRequest): undefined {
+  const type = mediaType(request);
+  if (type !== expected && request.body.length > 0) {
+    throw new ApiError("invalid-media-type", `expected the content type ${expected}, got ${type || "none"}`);
+  }
+  return undefined;
+}
+
+function jsonBody(route: Route, request: RawRequest): unknown {
+  if (!route.body) return undefined;
+  const type = mediaType(request);
+  if (request.body.length === 0) {
+    if (route.optionalBody) return undefined;
+    if (type === "application/json") throw new ApiError("empty-json-body", "the body is empty; send a JSON object");
+    throw new ApiError("validation-error", "[body] a JSON body is required");
+  }
+  if (type !== "application/json")
+    throw new ApiError("invalid-media-type", `expected the content type application/json, got ${type || "none"}`);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(request.body.toString("utf8"));
+  } catch (error) {
+    throw new ApiError("invalid-json-body", `the body is not JSON: ${(error as Error).message}`);
+  }
+  if (request.body.includes("\\u0000") && hasNul(parsed))
+    throw new ApiError("validation-error", "[body] text must not hold NUL characters");
+  return validate(route.body, parsed, "body");
+}
+
+/** NUL cannot be stored as text in PostgreSQL, so it is refused at the edge. */
+function hasNul(value: unknown): boolean {
+  if (typeof value === "string") return value.includes("\0");
+  if (Array.isArray(value)) return value.some(hasNul);
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    Object.entries(value).some(([key, inner]) => key.includes("\0") || hasNul(inner))
+  );
+}
+
+function mediaType(request: RequestFacts): string {
+  return (request.header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+}

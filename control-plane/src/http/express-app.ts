@@ -1,0 +1,77 @@
+import { ApiError } from "@shipfox/shared/errors";
+import express, { type ErrorRequestHandler, type Express, type Request, type Response } from "express";
+import helmet from "helmet";
+import type { z } from "zod";
+import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type Services } from "./execute.ts";
+import { rawRequest, sendReply } from "./hot-handler.ts";
+import type { Reply, Route } from "./route.ts";
+
+/** Every route behind Express, which adds the security headers; unknown paths answer 404 `not-found`. */
+export function createExpressApp(routes: readonly Route[], services: Services): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        directives: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"], frameAncestors: ["'none'"] },
+      },
+    }),
+  );
+  for (const route of routes) {
+    const limit = route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES;
+    const method = route.method.toLowerCase() as "get" | "post" | "put" | "patch" | "delete";
+    app[method](
+      expressPath(route.path),
+      express.raw({ type: () => true, limit }),
+      async (request: Request, response: Response) => {
+        const query = new URLSearchParams(request.url.split("?").slice(1).join("?"));
+        const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        const reply = await execute(
+          route,
+          rawRequest(request, response, request.params as Record<string, string>, query, body),
+          services,
+        );
+        sendReply(response, withoutUndeclaredFields(route, reply));
+      },
+    );
+  }
+  app.use((request: Request, response: Response) => {
+    sendReply(
+      response,
+      errorReply(
+        new ApiError("not-found", `there is no ${request.method} ${request.path}; see /openapi.json`),
+        services.log,
+      ),
+    );
+  });
+  app.use(bodyErrors(services));
+  return app;
+}
+
+/** `/runs/{id}` is Express' `/runs/:id`. */
+function expressPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ":$1");
+}
+
+/** Replies go through their declared schema, so that a field nobody declared never leaks. */
+function withoutUndeclaredFields(route: Route, reply: Reply): Reply {
+  if ("stream" in reply || "chunks" in reply) return reply;
+  const schema = route.responses[reply.status];
+  if (!schema || typeof schema === "string" || reply.body === undefined) return reply;
+  return { ...reply, body: (schema as z.ZodType).parse(reply.body) };
+}
+
+function bodyErrors(services: Services): ErrorRequestHandler {
+  return (error: { type?: string }, _request, response, _next) => {
+    const known =
+      error.type === "entity.too.large"
+        ? new ApiError("body-too-large", "the body is over the limit of this route")
+        : error.type === "request.size.invalid" || error.type === "request.aborted"
+          ? new ApiError("invalid-content-length", "the body is shorter or longer than its content length")
+          : error.type === "encoding.unsupported"
+            ? new ApiError("invalid-media-type", "the content encoding is not supported")
+            : error;
+    sendReply(response, errorReply(known, services.log));
+  };
+}

@@ -1,0 +1,103 @@
+import { VERSION } from "@shipfox/shared/version";
+import { z } from "zod";
+import { route, type Route } from "./route.ts";
+
+export interface HomeDeps {
+  /** True while no account exists. */
+  needsSetup(): Promise<boolean>;
+  /** Every check with its outcome; a check that throws has failed. */
+  readonly checks: Readonly<Record<string, () => Promise<void>>>;
+  readonly publicUrl: string;
+}
+
+const healthSchema = z
+  .object({ status: z.enum(["ok", "error"]), checks: z.record(z.string(), z.enum(["ok", "error"])) })
+  .meta({ id: "Health" });
+const homeSchema = z.object({ name: z.string(), version: z.string(), docs: z.string(), needs_setup: z.boolean() });
+
+export function createHomeRoutes(deps: HomeDeps): Route[] {
+  const health = async () => {
+    const checks: Record<string, "ok" | "error"> = {};
+    for (const [name, check] of Object.entries(deps.checks)) {
+      checks[name] = await check().then(
+        () => "ok" as const,
+        () => "error" as const,
+      );
+    }
+    const good = Object.values(checks).every((outcome) => outcome === "ok");
+    return { status: good ? 200 : 503, body: { status: good ? ("ok" as const) : ("error" as const), checks } };
+  };
+  return [
+    route({
+      method: "GET",
+      path: "/healthz",
+      tag: "Operations",
+      summary: "The process is alive",
+      credential: "none",
+      responses: { 200: healthSchema },
+      handle: async () => ({ status: 200, body: { status: "ok" as const, checks: {} } }),
+    }),
+    route({
+      method: "GET",
+      path: "/readyz",
+      tag: "Operations",
+      summary: "The server can do its work: the database answers",
+      credential: "none",
+      responses: { 200: healthSchema, 503: healthSchema },
+      handle: health,
+    }),
+    route({
+      method: "GET",
+      path: "/",
+      tag: "Operations",
+      summary: "What this is; a page for browsers",
+      credential: "none",
+      responses: { 200: homeSchema },
+      handle: async ({ request }) => {
+        const needsSetup = await deps.needsSetup();
+        if (!prefersHtml(request.header("accept"))) {
+          return {
+            status: 200,
+            body: {
+              name: "shipfox",
+              version: VERSION,
+              docs: `${deps.publicUrl}/openapi.json`,
+              needs_setup: needsSetup,
+            },
+          };
+        }
+        const { status } = (await health()).body;
+        return {
+          status: 200,
+          headers: { "content-type": "text/html; charset=utf-8" },
+          body: page({ healthy: status === "ok", needsSetup, publicUrl: deps.publicUrl }),
+        };
+      },
+    }),
+  ];
+}
+
+function prefersHtml(accept: string | undefined): boolean {
+  return accept !== undefined && accept.includes("text/html");
+}
+
+function page(facts: { healthy: boolean; needsSetup: boolean; publicUrl: string }): string {
+  const url = escapeHtml(facts.publicUrl);
+  const next = facts.needsSetup
+    ? `<p>There is no account yet. Make the first one, which owns this instance:</p><pre>shipfox login --url ${url} --signup</pre>
+<p>From another machine it asks for the setup token, which the server's log and <code>shipfox-control-plane setup</code> show.</p>`
+    : `<p>Sign in from a terminal, then start a workflow:</p><pre>shipfox login --url ${url}\nshipfox run --follow</pre>`;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Shipfox</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:4rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}
+pre{background:#f3f1ee;padding:.8rem 1rem;border-radius:.4rem;overflow-x:auto}a{color:#b3470f}
+@media(prefers-color-scheme:dark){body{color:#eee;background:#17171a}pre{background:#26262b}a{color:#ff9d66}}</style></head>
+<body><h1>Shipfox, self-hosted</h1><p>Version ${VERSION} · ${facts.healthy ? "healthy" : "<strong>not healthy: the database does not answer</strong>"}</p>
+${next}
+<p><a href="/openapi.json">API description</a> · <a href="/readyz">Readiness</a></p></body></html>
+`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}

@@ -1,0 +1,137 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { ApiError } from "@shipfox/shared/errors";
+import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type RawRequest, type Services } from "./execute.ts";
+import { findRoute, indexRoutes } from "./match.ts";
+import type { Reply, Route } from "./route.ts";
+import { SseStream } from "./sse.ts";
+
+/**
+ * Serves the hot routes straight on node:http, several times cheaper than through Express, and hands everything else on.
+ * Both ways run the same `execute` over the same table.
+ */
+export function createHotHandler(routes: readonly Route[], services: Services, next: RequestListener): RequestListener {
+  const index = indexRoutes(routes.filter((route) => route.hot));
+  return (incoming, response) => {
+    const url = incoming.url ?? "/";
+    const queryStart = url.indexOf("?");
+    const path = queryStart < 0 ? url : url.slice(0, queryStart);
+    const match = findRoute(index, incoming.method ?? "GET", path);
+    if (!match) return next(incoming, response);
+    const query = new URLSearchParams(queryStart < 0 ? "" : url.slice(queryStart + 1));
+    void serve(match.route, match.params, query, incoming, response, services);
+  };
+}
+
+async function serve(
+  route: Route,
+  params: Record<string, string>,
+  query: URLSearchParams,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  services: Services,
+): Promise<void> {
+  let reply: Reply;
+  try {
+    const body = await readBody(incoming, route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES);
+    reply = await execute(route, rawRequest(incoming, response, params, query, body), services);
+  } catch (error) {
+    reply = errorReply(error, services.log);
+  }
+  sendReply(response, reply);
+}
+
+export function rawRequest(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  params: Record<string, string>,
+  query: URLSearchParams,
+  body: Buffer,
+): RawRequest {
+  let controller: AbortController | undefined;
+  return {
+    params,
+    query,
+    body,
+    ip: incoming.socket.remoteAddress ?? "",
+    header: (name) => {
+      const value = incoming.headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    },
+    get signal() {
+      if (!controller) {
+        const made = new AbortController();
+        controller = made;
+        if (response.closed) made.abort();
+        else response.once("close", () => response.writableFinished || made.abort());
+      }
+      return controller.signal;
+    },
+  };
+}
+
+function readBody(incoming: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  const length = incoming.headers["content-length"];
+  if (length === "0" || (length === undefined && incoming.headers["transfer-encoding"] === undefined)) {
+    incoming.resume();
+    return Promise.resolve(Buffer.alloc(0));
+  }
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    incoming.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limitBytes) {
+        incoming.removeAllListeners("data");
+        incoming.resume();
+        reject(
+          new ApiError("body-too-large", `the body is over the limit of ${limitBytes} bytes`, {
+            headers: { connection: "close" },
+          }),
+        );
+      } else chunks.push(chunk);
+    });
+    incoming.once("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
+    incoming.once("error", () =>
+      reject(new ApiError("invalid-content-length", "the connection broke before the whole body arrived")),
+    );
+    incoming.once("aborted", () =>
+      reject(new ApiError("invalid-content-length", "the connection broke before the whole body arrived")),
+    );
+  });
+}
+
+export function sendReply(response: ServerResponse, reply: Reply): void {
+  if (response.destroyed) return;
+  if ("stream" in reply) {
+    reply.stream(new SseStream(response));
+    return;
+  }
+  if ("chunks" in reply) {
+    response.writeHead(reply.status, { "content-type": "text/plain; charset=utf-8" });
+    // The source reports its own failures; a client that hangs up is no fault.
+    pipeline(reply.chunks, response).catch(() => undefined);
+    return;
+  }
+  const { status, body, headers } = reply;
+  if (body === undefined) {
+    response.writeHead(status, headers).end();
+  } else if (typeof body === "string" || Buffer.isBuffer(body)) {
+    response
+      .writeHead(status, {
+        "content-type": "text/plain; charset=utf-8",
+        "content-length": Buffer.byteLength(body),
+        ...headers,
+      })
+      .end(body);
+  } else {
+    const text = JSON.stringify(body);
+    response
+      .writeHead(status, {
+        "content-type": "application/json; charset=utf-8",
+        "content-length": Buffer.byteLength(text),
+        ...headers,
+      })
+      .end(text);
+  }
+}

@@ -1,0 +1,115 @@
+import type { ErrorCode } from "@shipfox/shared/errors";
+import type { z } from "zod";
+import type { SseStream } from "./sse.ts";
+
+/** Who must be calling. The adapters authenticate before anything of the request is validated. */
+export type Credential = "none" | "user" | "registration" | "runner-session" | "lease";
+
+export interface UserPrincipal {
+  readonly userId: string;
+  readonly refreshSessionId: string | null;
+}
+
+/** Bearer `sf_mrt_…` or `sf_rt_…`; which one, and whether it is good, is decided by the runners module. */
+export interface RegistrationPrincipal {
+  readonly token: string;
+}
+
+export interface RunnerSessionPrincipal {
+  readonly sessionId: string;
+  readonly workspaceId: string;
+}
+
+export interface LeasePrincipal {
+  readonly fence: number;
+  readonly sessionId: string;
+  readonly runnerId: string;
+  readonly workspaceId: string;
+  readonly projectId: string;
+  readonly runId: string;
+  readonly runAttemptId: string;
+  readonly runAttempt: number;
+  readonly jobId: string;
+  readonly executionId: string;
+  readonly stepId: string | null;
+  readonly stepAttempt: number | null;
+}
+
+export interface Principals {
+  none: null;
+  user: UserPrincipal;
+  registration: RegistrationPrincipal;
+  "runner-session": RunnerSessionPrincipal;
+  lease: LeasePrincipal;
+}
+
+export interface RequestFacts {
+  readonly ip: string;
+  header(name: string): string | undefined;
+  /** Aborted when the client hangs up before the reply was written. */
+  readonly signal: AbortSignal;
+}
+
+export interface RouteContext<C extends Credential, Params, Query, Body> {
+  readonly principal: Principals[C];
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  /** The bytes of the body as they came; what a `raw` route works on. */
+  readonly rawBody: Buffer;
+  readonly request: RequestFacts;
+}
+
+/**
+ * What a handler answers. `body` undefined sends no body; a Buffer or string is sent as it is with its content type.
+ * `chunks` is a text of unknown length, taken as fast as the client reads; a failure in it cuts the connection.
+ */
+export type Reply =
+  | { readonly status: number; readonly body?: unknown; readonly headers?: Record<string, string | string[]> }
+  | { readonly status: number; readonly chunks: AsyncIterable<string> }
+  | { readonly status: number; readonly stream: (sse: SseStream) => void };
+
+type Output<S> = S extends z.ZodType ? z.output<S> : undefined;
+type AnySchema = z.ZodType | undefined;
+
+/**
+ * A route is data: the adapters, the OpenAPI document and the contract tests all read the same table.
+ *
+ * `responses` maps a status to its JSON schema, or to null for an empty body, or to "sse" or "text".
+ * `hot` routes are also served by the raw handler in front of Express and must not rely on anything Express does.
+ * `raw` names the content type of a route that works on `rawBody` instead of parsed JSON.
+ */
+export interface Route<
+  C extends Credential = Credential,
+  Params extends AnySchema = AnySchema,
+  Query extends AnySchema = AnySchema,
+  Body extends AnySchema = AnySchema,
+> {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** `/workflows/runs/{id}`: names in braces are path parameters. */
+  readonly path: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly credential: C;
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** The body may be absent; `body` is then undefined in the context. */
+  readonly optionalBody?: boolean;
+  readonly raw?: string;
+  readonly bodyLimitBytes?: number;
+  readonly responses: Readonly<Record<number, z.ZodType | null | "sse" | "text">>;
+  readonly errors?: readonly ErrorCode[];
+  readonly hot?: boolean;
+  handle(context: RouteContext<C, Output<Params>, Output<Query>, Output<Body>>): Promise<Reply>;
+}
+
+/** Infers the context's types from the schemas; adds nothing at run time. */
+export function route<
+  const C extends Credential,
+  Params extends AnySchema = undefined,
+  Query extends AnySchema = undefined,
+  Body extends AnySchema = undefined,
+>(definition: Route<C, Params, Query, Body>): Route {
+  return definition as unknown as Route;
+}

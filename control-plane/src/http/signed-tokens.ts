@@ -1,0 +1,155 @@
+import { createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { ApiError } from "@shipfox/shared/errors";
+import jsonwebtoken from "jsonwebtoken";
+import type { LeasePrincipal, RunnerSessionPrincipal, UserPrincipal } from "./route.ts";
+
+/** Verified tokens are remembered until they expire; the bound keeps a flood of distinct tokens from growing memory. */
+const MAX_CACHED_TOKENS = 20_000;
+const KEY_SALT = "shipfox/auth-root/v1";
+const KEY_BYTES = 32;
+const SESSION_AUDIENCE = "runner-session";
+const LEASE_AUDIENCE = "runner-job-lease";
+
+export interface TokenLifetimes {
+  readonly userSeconds: number;
+  readonly sessionSeconds: number;
+}
+
+export interface UserTokenFacts {
+  readonly userId: string;
+  readonly email: string;
+  readonly name: string | null;
+  readonly refreshSessionId: string;
+}
+
+/**
+ * The three kinds of JWT (HS256). Each kind has its own key, derived from the root key, so that no token of one kind
+ * passes for another. Keys are KeyObjects: with a string secret jsonwebtoken is fifty times slower.
+ */
+export class SignedTokens {
+  readonly #userKey: KeyObject;
+  readonly #sessionKey: KeyObject;
+  readonly #leaseKey: KeyObject;
+  readonly #lifetimes: TokenLifetimes;
+  readonly #verified = new Map<string, { principal: unknown; expiresAtMs: number }>();
+
+  constructor(rootKey: Buffer, lifetimes: TokenLifetimes) {
+    this.#userKey = deriveKey(rootKey, "shipfox/user-access-token/v1");
+    this.#sessionKey = deriveKey(rootKey, "shipfox/runner-session-token/v1");
+    this.#leaseKey = deriveKey(rootKey, "shipfox/job-lease-token/v1");
+    this.#lifetimes = lifetimes;
+  }
+
+  signUser(facts: UserTokenFacts): string {
+    return jsonwebtoken.sign(
+      { email: facts.email, name: facts.name, refreshSessionId: facts.refreshSessionId },
+      this.#userKey,
+      {
+        algorithm: "HS256",
+        subject: facts.userId,
+        expiresIn: this.#lifetimes.userSeconds,
+      },
+    );
+  }
+
+  signSession(facts: { sessionId: string; workspaceId: string; labels: string[]; maxClaims: number | null }): string {
+    const claims = {
+      runnerSessionId: facts.sessionId,
+      workspaceId: facts.workspaceId,
+      scope: "workspace",
+      labels: facts.labels,
+      maxClaims: facts.maxClaims,
+    };
+    return jsonwebtoken.sign(claims, this.#sessionKey, {
+      algorithm: "HS256",
+      audience: SESSION_AUDIENCE,
+      expiresIn: this.#lifetimes.sessionSeconds,
+    });
+  }
+
+  /** The fence travels inside, so that the upstream runner carries it unknowingly. */
+  signLease(lease: LeasePrincipal, lifetimeSeconds: number): string {
+    const claims = {
+      workflowRunId: lease.runId,
+      workflowRunAttempt: lease.runAttempt,
+      workflowRunAttemptId: lease.runAttemptId,
+      jobId: lease.jobId,
+      jobExecutionId: lease.executionId,
+      projectId: lease.projectId,
+      workspaceId: lease.workspaceId,
+      runnerSessionId: lease.sessionId,
+      runnerId: lease.runnerId,
+      fence: lease.fence,
+      ...(lease.stepId === null ? {} : { currentStepId: lease.stepId, currentStepAttempt: lease.stepAttempt }),
+    };
+    return jsonwebtoken.sign(claims, this.#leaseKey, {
+      algorithm: "HS256",
+      audience: LEASE_AUDIENCE,
+      expiresIn: lifetimeSeconds,
+    });
+  }
+
+  verifyUser(token: string): UserPrincipal {
+    return this.#verify(token, this.#userKey, undefined, (claims) => ({
+      userId: claims["sub"] as string,
+      refreshSessionId: (claims["refreshSessionId"] as string | undefined) ?? null,
+    }));
+  }
+
+  verifySession(token: string): RunnerSessionPrincipal {
+    return this.#verify(token, this.#sessionKey, SESSION_AUDIENCE, (claims) => ({
+      sessionId: claims["runnerSessionId"] as string,
+      workspaceId: claims["workspaceId"] as string,
+    }));
+  }
+
+  verifyLease(token: string): LeasePrincipal {
+    return this.#verify(token, this.#leaseKey, LEASE_AUDIENCE, (claims) => ({
+      fence: claims["fence"] as number,
+      sessionId: claims["runnerSessionId"] as string,
+      runnerId: claims["runnerId"] as string,
+      workspaceId: claims["workspaceId"] as string,
+      projectId: claims["projectId"] as string,
+      runId: claims["workflowRunId"] as string,
+      runAttemptId: claims["workflowRunAttemptId"] as string,
+      runAttempt: claims["workflowRunAttempt"] as number,
+      jobId: claims["jobId"] as string,
+      executionId: claims["jobExecutionId"] as string,
+      stepId: (claims["currentStepId"] as string | undefined) ?? null,
+      stepAttempt: (claims["currentStepAttempt"] as number | undefined) ?? null,
+    }));
+  }
+
+  #verify<P>(
+    token: string,
+    key: KeyObject,
+    audience: string | undefined,
+    principalOf: (claims: jsonwebtoken.JwtPayload) => P,
+  ): P {
+    const cacheKey = `${audience ?? "user"}:${token}`;
+    const known = this.#verified.get(cacheKey);
+    if (known && known.expiresAtMs > Date.now()) return known.principal as P;
+    let claims: jsonwebtoken.JwtPayload;
+    try {
+      claims = jsonwebtoken.verify(token, key, {
+        algorithms: ["HS256"],
+        ...(audience === undefined ? {} : { audience }),
+      }) as jsonwebtoken.JwtPayload;
+    } catch (error) {
+      const expired = error instanceof jsonwebtoken.TokenExpiredError;
+      throw new ApiError(
+        "unauthorized",
+        expired ? "the token has expired; sign in or register again" : "the token is not valid here",
+      );
+    }
+    const principal = principalOf(claims);
+    if (this.#verified.size >= MAX_CACHED_TOKENS) this.#verified.delete(this.#verified.keys().next().value as string);
+    this.#verified.set(cacheKey, { principal, expiresAtMs: (claims.exp ?? 0) * 1000 });
+    return principal;
+  }
+}
+
+/** A key for one purpose out of the root key (HKDF-SHA256). */
+export function deriveKey(rootKey: Buffer, purpose: string): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync("sha256", rootKey, KEY_SALT, purpose, KEY_BYTES)));
+}

@@ -1,0 +1,134 @@
+import type { Logger } from "@shipfox/shared/logger";
+import type { LeaseEndReason } from "@shipfox/shared/machine";
+import { monotonic, type Clock } from "../../store/clock.ts";
+import type { Store, WriteTx } from "../../store/store.ts";
+import type { Logs } from "../logs/public.ts";
+import type { DispatchPort, QueueEntry, RunsDeps } from "../runs/public.ts";
+import { LabelSets } from "./label-sets.ts";
+import {
+  endLease,
+  findLiveLease,
+  LiveLeases,
+  loadLiveLeases,
+  markCancelling,
+  wake,
+  type StoredLease,
+} from "./leases.ts";
+import { deleteQueueRow, Depths, insertQueueRow, Turns } from "./queue.ts";
+import { Sessions } from "./sessions.ts";
+import type { DispatchSettings } from "./settings.ts";
+import { Waiters } from "./waiters.ts";
+
+export interface DispatchDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly logs: Logs;
+  readonly settings: DispatchSettings;
+  /** Tells the due loop of a moment that may be earlier than the one it waits for. */
+  readonly armDue: (at: number) => void;
+}
+
+/** The state that all of dispatch shares, and the rows that runs change through it. */
+export class Dispatch implements DispatchPort {
+  readonly deps: DispatchDeps;
+  readonly sessions = new Sessions();
+  readonly waiters = new Waiters();
+  readonly leases = new LiveLeases();
+  readonly depths = new Depths();
+  readonly turns = new Turns();
+  readonly labelSets: LabelSets;
+  readonly runs: RunsDeps;
+
+  constructor(deps: DispatchDeps) {
+    this.deps = deps;
+    this.runs = { dispatch: this, logs: deps.logs, forUpdate: deps.store.sql.forUpdate };
+    this.labelSets = new LabelSets({
+      onNew: (set) => {
+        for (const session of this.sessions.addSet(set)) this.waiters.watchNewSet(session, set.id);
+      },
+      onRemoved: (set) => this.sessions.removeSet(set),
+    });
+  }
+
+  /** Reads what waits and what is leased. Every lease gets a fresh full term: the time we were away is not the runners' fault. */
+  async recover(): Promise<void> {
+    await this.deps.store.read(async (tx) => {
+      await this.labelSets.recover(tx);
+      await this.depths.recover(tx);
+      for (const lease of await loadLiveLeases(tx)) this.#adopt(lease);
+    });
+  }
+
+  #adopt(lease: StoredLease): void {
+    this.leases.add({
+      fence: lease.fence,
+      executionId: lease.job_execution_id,
+      sessionId: lease.session_id,
+      runnerId: lease.runner_id,
+      state: lease.state === "cancelling" ? "cancelling" : "live",
+      expiresAt: monotonic() + this.deps.settings.leaseTermMs,
+      heartbeatWritten: lease.first_heartbeat_at !== null,
+      drainTold: false,
+      wakeUps: new Set(),
+    });
+  }
+
+  async enqueue(tx: WriteTx, entry: QueueEntry): Promise<void> {
+    const labelSetId = await this.labelSets.intern(tx, entry.workspaceId, entry.labels, entry.capabilities, entry.now);
+    const avoidedUntil = entry.avoidedSessionId === null ? null : entry.now + this.deps.settings.avoidMs;
+    await insertQueueRow(tx, { ...entry, labelSetId, avoidedUntil });
+    tx.afterCommit(() => {
+      this.depths.add(labelSetId, entry.projectId, 1);
+      this.waiters.wakeOne(labelSetId);
+    });
+  }
+
+  async withdraw(tx: WriteTx, executionId: string): Promise<void> {
+    const place = await deleteQueueRow(tx, executionId);
+    if (place) tx.afterCommit(() => this.depths.add(place.labelSetId, place.projectId, -1));
+  }
+
+  async finishLease(tx: WriteTx, executionId: string, now: number): Promise<void> {
+    const lease = await findLiveLease(tx, executionId);
+    if (lease) await this.end(tx, lease, "finished", now);
+  }
+
+  async cancelLease(tx: WriteTx, executionId: string, now: number): Promise<void> {
+    const lease = await findLiveLease(tx, executionId);
+    if (!lease) return;
+    const dueAt = now + this.deps.settings.cancelLimitMs;
+    await markCancelling(tx, lease.fence, dueAt);
+    this.dueAt(tx, dueAt);
+    tx.afterCommit(() => {
+      const live = this.leases.get(lease.fence);
+      if (!live) return;
+      live.state = "cancelling";
+      wake(live);
+    });
+  }
+
+  dueAt(tx: WriteTx, at: number): void {
+    tx.afterCommit(() => this.deps.armDue(at));
+  }
+
+  /** Ends a lease and lets the logs of its execution close once a late tail has had its time. False when it had ended before. */
+  async end(
+    tx: WriteTx,
+    lease: { fence: number; job_execution_id: string },
+    reason: LeaseEndReason,
+    now: number,
+  ): Promise<boolean> {
+    if (!(await endLease(tx, lease.fence, reason, now))) return false;
+    if (reason !== "finished") {
+      await this.deps.logs.scheduleClose(tx, lease.job_execution_id, { at: now + this.deps.settings.logTailMs });
+      this.dueAt(tx, now + this.deps.settings.logTailMs);
+    }
+    tx.afterCommit(() => {
+      const live = this.leases.remove(lease.fence);
+      const session = live && this.sessions.get(live.sessionId);
+      if (session) session.liveLeases -= 1;
+    });
+    return true;
+  }
+}

@@ -1,0 +1,75 @@
+import type { Waiting } from "@shipfox/shared/api/runs";
+import { labelsSatisfy } from "@shipfox/shared/labels";
+import type { Tx } from "../../store/store.ts";
+import type { WaitingPort } from "../runs/public.ts";
+import type { Dispatch } from "./dispatch.ts";
+import type { Session } from "./sessions.ts";
+
+type Entry = Parameters<WaitingPort["explain"]>[1];
+
+const REGISTERED = "select count(*) as count from runners where workspace_id = ? and revoked_at is null";
+
+/** Answers "why is it waiting" from the sessions in memory; the queue is never scanned. */
+export function createWaitingPort(dispatch: Dispatch): WaitingPort {
+  return {
+    async explain(tx: Tx, entry: Entry): Promise<Waiting> {
+      const online = dispatch.sessions.online(entry.workspaceId, dispatch.deps.clock.now());
+      const registered =
+        online.length > 0
+          ? online.length
+          : ((await tx.get<{ count: number }>(REGISTERED, [entry.workspaceId]))?.count ?? 0);
+      return explainQueued(entry, online, registered);
+    },
+  };
+}
+
+/** Pure: what the runners of the workspace say about one queued job. */
+export function explainQueued(entry: Entry, online: readonly Session[], registered: number): Waiting {
+  const labelled = online.filter((session) => labelsSatisfy(session.labels, entry.labels));
+  const able = labelled.filter((session) =>
+    entry.capabilities.every((capability) => session.capabilities.has(capability)),
+  );
+  const busy = able.filter((session) => session.parkedClaims === 0);
+  const base = {
+    since: new Date(entry.since).toISOString(),
+    labels: [...entry.labels],
+    runners: { matching: able.length, online: online.length, busy: busy.length },
+  };
+  const wanted = entry.labels.join(", ");
+  if (registered === 0)
+    return {
+      ...base,
+      reason: "no_runner_registered",
+      message: "the workspace has no runner; `shipfox runners add` shows how to start one",
+    };
+  if (online.length === 0)
+    return {
+      ...base,
+      reason: "no_runner_online",
+      message: "no runner of the workspace is online; start one, or look at its log",
+    };
+  if (labelled.length === 0) {
+    const missing = fewestMissing(online, entry.labels);
+    return {
+      ...base,
+      reason: "labels_unmatched",
+      missing_labels: missing,
+      message: `no online runner has all of the labels ${wanted}; missing on the nearest one: ${missing.join(", ")}`,
+    };
+  }
+  if (able.length === 0) {
+    return {
+      ...base,
+      reason: "capability_missing",
+      message: `the runners with the labels ${wanted} cannot do what the job needs: ${entry.capabilities.join(", ")}`,
+    };
+  }
+  if (busy.length === able.length)
+    return { ...base, reason: "all_runners_busy", message: `all ${able.length} matching runners are busy` };
+  return { ...base, reason: "fair_share", message: "a matching runner is free; the job's turn comes next" };
+}
+
+function fewestMissing(online: readonly Session[], labels: readonly string[]): string[] {
+  const missing = online.map((session) => labels.filter((label) => !session.labels.has(label)));
+  return missing.reduce((fewest, own) => (own.length < fewest.length ? own : fewest));
+}

@@ -1,0 +1,10 @@
+/** What other modules and app.ts may use of dispatch. */
+export { Dispatch } from "./dispatch.ts";
+export { claim, type Claim } from "./claim.ts";
+export { heartbeat } from "./heartbeat.ts";
+export { endRunnerLeases, releaseLease } from "./give-up.ts";
+export { createWaitingPort } from "./explain.ts";
+export { leaseEndedAt, leaseGone, requireStanding } from "./leases.ts";
+export { Reaper, runDueLeases } from "./reaper.ts";
+export { isOnline, type Session } from "./sessions.ts";
+export type { DispatchSettings } from "./settings.ts";

@@ -1,0 +1,455 @@
+import { id } from "@shipfox/shared/api/values";
+import { ApiError } from "@shipfox/shared/errors";
+import {
+  attemptQuerySchema,
+  checkoutTokenReplySchema,
+  claimQuerySchema,
+  claimReplySchema,
+  heartbeatBodySchema,
+  heartbeatQuerySchema,
+  heartbeatReplySchema,
+  IDEMPOTENCY_KEY_HEADER,
+  idempotencyKeySchema,
+  logAppendQuerySchema,
+  logAppendReplySchema,
+  MAX_LOG_APPEND_BYTES,
+  nextStepReplySchema,
+  registerBodySchema,
+  registerReplySchema,
+  releaseBodySchema,
+  reportBodySchema,
+  reportReplySchema,
+  RUNNER_VERSION_HEADER,
+  type CheckoutToken,
+  type ClaimReply,
+  type NextStepReply,
+} from "@shipfox/shared/machine";
+import { z } from "zod";
+import { route, type LeasePrincipal, type RequestFacts, type Route } from "../../http/route.ts";
+import type { SignedTokens } from "../../http/signed-tokens.ts";
+import type { Clock } from "../../store/clock.ts";
+import type { Store, Tx } from "../../store/store.ts";
+import {
+  claim,
+  endRunnerLeases,
+  heartbeat,
+  leaseGone,
+  releaseLease,
+  requireStanding,
+  type Claim,
+  type Dispatch,
+} from "../dispatch/public.ts";
+import type { Logs } from "../logs/public.ts";
+import { nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
+import { confirmCredential, endSessions, freshIdentity, register } from "./register.ts";
+import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
+
+/** Where a job's code comes from; implemented above, by the integrations. */
+export interface CheckoutPort {
+  /** Everything a runner needs for one fetch of the project's repository. */
+  checkout(projectId: string, executionId: string): Promise<CheckoutToken>;
+}
+
+export interface MachineRoutesDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly tokens: SignedTokens;
+  readonly dispatch: Dispatch;
+  readonly logs: Logs;
+  readonly checkout: CheckoutPort;
+  readonly settings: RunnerSettings;
+}
+
+const NO_STORE = { "cache-control": "no-store" };
+const VERSION_CHARS = 64;
+/** Forgetting one costs a look at the store. */
+const MAX_CONFIRMED_SESSIONS = 50_000;
+const jobParams = z.object({ jobId: id });
+const stepParams = z.object({ stepId: id });
+
+/** The machine protocol: what runners call. Source: the protocol sheet, 2.6 to 2.12, and our additions. */
+export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
+  const { store, clock, tokens, dispatch, logs, settings } = deps;
+  const leaseSeconds = Math.ceil((MAX_EXECUTION_MS + settings.outageLimitMs) / 1000);
+  /** Sessions whose runner has proved that it holds its newest credential. */
+  const confirmed = new Set<string>();
+
+  const signed = (principal: LeasePrincipal, next: NextStepResult): NextStepReply =>
+    next.kind === "done"
+      ? next
+      : {
+          ...next,
+          lease_token: tokens.signLease(
+            { ...principal, stepId: next.step.id, stepAttempt: next.attempt },
+            leaseSeconds,
+          ),
+        };
+
+  const confirm = async (sessionId: string) => {
+    if (confirmed.has(sessionId)) return;
+    if (confirmed.size >= MAX_CONFIRMED_SESSIONS) confirmed.clear();
+    confirmed.add(sessionId);
+    const now = clock.now();
+    await store.write(async (tx) => {
+      const session = await tx.get<{ runner_id: string }>("select runner_id from runner_sessions where id = ?", [
+        sessionId,
+      ]);
+      if (session) await confirmCredential(tx, session.runner_id, now);
+    });
+  };
+
+  return [
+    route({
+      method: "POST",
+      path: "/runners/register",
+      tag: "Machine: runners",
+      summary: "Open a runner session",
+      credential: "registration",
+      body: registerBodySchema,
+      responses: { 200: registerReplySchema },
+      errors: [
+        "registration-token-expired",
+        "manual-registration-token-revoked",
+        "registration-token-exhausted",
+        "runner-revoked",
+        "empty-runner-labels",
+        "runner-credential-reused",
+      ],
+      handle: async ({ principal, body, request }) => {
+        const now = clock.now();
+        const fresh = freshIdentity(now);
+        const registered = await store.write((tx) =>
+          register(
+            tx,
+            dispatch,
+            {
+              token: principal.token,
+              labels: body.labels ?? null,
+              capabilities: body.capabilities ?? {},
+              persistent: body.persistent,
+              name: body.name ?? null,
+              version: request.header(RUNNER_VERSION_HEADER)?.slice(0, VERSION_CHARS) ?? null,
+            },
+            fresh,
+            now,
+          ),
+        );
+        const token = tokens.signSession({
+          sessionId: registered.sessionId,
+          workspaceId: registered.workspaceId,
+          labels: registered.labels,
+          maxClaims: null,
+        });
+        return {
+          status: 200,
+          headers: NO_STORE,
+          body: {
+            session_token: token,
+            session_id: registered.sessionId,
+            mode: "manual",
+            max_claims: null,
+            runner_id: registered.runnerId,
+            ...(registered.runnerToken === null ? {} : { runner_token: registered.runnerToken }),
+          },
+        };
+      },
+    }),
+    route({
+      method: "DELETE",
+      path: "/runners/session",
+      tag: "Machine: runners",
+      summary: "Sign off: the session ends, jobs it still holds are queued again",
+      credential: "runner-session",
+      responses: { 204: null },
+      handle: async ({ principal }) => {
+        const now = clock.now();
+        await store.write(async (tx) => {
+          const session = await tx.get<{ runner_id: string }>(
+            "select runner_id from runner_sessions where id = ? and ended_at is null",
+            [principal.sessionId],
+          );
+          if (!session) return;
+          await endRunnerLeases(
+            tx,
+            dispatch,
+            session.runner_id,
+            { reason: "released", message: "the runner signed off while it ran the job" },
+            now,
+          );
+          await endSessions(tx, dispatch, session.runner_id, "signed_off", now);
+        });
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runners/jobs/request",
+      tag: "Machine: runners",
+      summary: "Claim one job; with wait_seconds the answer waits for one",
+      credential: "runner-session",
+      query: claimQuerySchema,
+      responses: { 200: claimReplySchema, 204: null },
+      errors: ["runner-session-exhausted", "claim-key-used"],
+      hot: true,
+      handle: async ({ principal, query, request }) => {
+        await confirm(principal.sessionId);
+        const claimed = await claim(dispatch, {
+          sessionId: principal.sessionId,
+          waitMs: query.wait_seconds * 1000,
+          key: idempotencyKey(request),
+          withNext: query.next === "true",
+          signal: request.signal,
+        });
+        if (!claimed)
+          return dispatch.waiters.stopped ? { status: 204, headers: { "retry-after": "1" } } : { status: 204 };
+        const { reply, lease } = await store.read((tx) => describeClaim(tx, claimed, principal.sessionId, settings));
+        const body: ClaimReply = {
+          ...reply,
+          lease_token: tokens.signLease(lease, leaseSeconds),
+          ...(claimed.next ? { next: signed(lease, claimed.next) } : {}),
+        };
+        return { status: 200, headers: NO_STORE, body };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runners/jobs/{jobId}/heartbeat",
+      tag: "Machine: jobs",
+      summary: "Renew the lease and learn of cancel and drain",
+      credential: "lease",
+      params: jobParams,
+      query: heartbeatQuerySchema,
+      body: heartbeatBodySchema,
+      optionalBody: true,
+      responses: { 200: heartbeatReplySchema },
+      errors: ["lease-job-mismatch", "running-job-execution-not-found"],
+      hot: true,
+      handle: async ({ principal, params, query, request }) => {
+        requireJob(principal, params.jobId);
+        const { cancel, drain } = await heartbeat(dispatch, principal, {
+          waitMs: query.wait_seconds * 1000,
+          signal: request.signal,
+        });
+        return {
+          status: 200,
+          headers: NO_STORE,
+          body: { cancel, drain, lease_token: tokens.signLease(principal, leaseSeconds) },
+        };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runners/jobs/{jobId}/release",
+      tag: "Machine: jobs",
+      summary: "Hand a job back with a reason, or, after a cancel, say that everything is dead",
+      credential: "lease",
+      params: jobParams,
+      body: releaseBodySchema,
+      responses: { 204: null },
+      errors: ["lease-job-mismatch", "lease-not-active"],
+      handle: async ({ principal, params, body }) => {
+        requireJob(principal, params.jobId);
+        const now = clock.now();
+        await store.write((tx) => releaseLease(tx, dispatch, principal, body, now));
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runs/jobs/current/steps/next",
+      tag: "Machine: jobs",
+      summary: "The next step to run, or that there is none",
+      credential: "lease",
+      responses: { 200: nextStepReplySchema },
+      errors: ["lease-not-active", "job-not-found"],
+      hot: true,
+      handle: async ({ principal }) => {
+        const now = clock.now();
+        const next = await store.write(async (tx) => {
+          if ((await requireStanding(tx, principal)) === "cancelling") throw leaseGone("lease-not-active", "cancelled");
+          return nextStep(tx, dispatch.runs, principal.executionId, now);
+        });
+        return { status: 200, headers: NO_STORE, body: signed(principal, next) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runs/jobs/current/steps/{stepId}/report",
+      tag: "Machine: jobs",
+      summary: "Report a step's result; with next the reply carries the next step",
+      credential: "lease",
+      params: stepParams,
+      body: reportBodySchema,
+      responses: { 200: reportReplySchema },
+      errors: ["lease-not-active", "step-not-found", "step-not-running", "step-attempt-ahead"],
+      hot: true,
+      handle: async ({ principal, params, body }) => {
+        const now = clock.now();
+        const result = await store.write(async (tx) => {
+          if ((await requireStanding(tx, principal)) === "cancelling") return { cancel: true, next: null };
+          return reportStep(tx, dispatch.runs, principal.executionId, params.stepId, body, now);
+        });
+        const next = result.next ? { next: signed(principal, result.next) } : {};
+        return { status: 200, headers: NO_STORE, body: { ok: true, cancel: result.cancel, ...next } };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runs/jobs/current/steps/{stepId}/checkout-token",
+      tag: "Machine: jobs",
+      summary: "What is needed to fetch the project's repository once",
+      credential: "lease",
+      params: stepParams,
+      query: attemptQuerySchema,
+      responses: { 200: checkoutTokenReplySchema },
+      errors: [
+        "lease-not-active",
+        "step-not-found",
+        "step-not-checkout",
+        "step-not-running",
+        "step-attempt-mismatch",
+        "checkout-unavailable",
+      ],
+      handle: async ({ principal, params, query }) => {
+        await store.read(async (tx) => {
+          const standing = await requireStanding(tx, principal);
+          if (standing !== "live")
+            throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
+          await requireCheckoutStep(tx, principal, params.stepId, query.attempt);
+        });
+        return {
+          status: 200,
+          headers: NO_STORE,
+          body: await deps.checkout.checkout(principal.projectId, principal.executionId),
+        };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/runs/jobs/current/steps/{stepId}/logs",
+      tag: "Machine: jobs",
+      summary: "Append log records at a byte offset",
+      credential: "lease",
+      params: stepParams,
+      query: logAppendQuerySchema,
+      raw: "application/x-ndjson",
+      bodyLimitBytes: MAX_LOG_APPEND_BYTES,
+      responses: { 200: logAppendReplySchema },
+      errors: ["step-not-found", "offset-gap", "malformed-log-chunk", "body-too-large"],
+      hot: true,
+      handle: async ({ principal, params, query, rawBody }) => {
+        if (principal.stepId !== params.stepId || principal.stepAttempt !== query.attempt) {
+          throw new ApiError(
+            "step-not-found",
+            "the lease token was not made for this step and attempt; use the one that came with the step",
+          );
+        }
+        const appended = await logs.append(
+          {
+            workspaceId: principal.workspaceId,
+            runId: principal.runId,
+            executionId: principal.executionId,
+            stepId: params.stepId,
+            attempt: query.attempt,
+          },
+          query.offset,
+          rawBody,
+        );
+        return { status: 200, body: { committed_length: appended.committedLength, capped: appended.capped } };
+      },
+    }),
+  ];
+}
+
+function idempotencyKey(request: RequestFacts): string | null {
+  const header = request.header(IDEMPOTENCY_KEY_HEADER);
+  if (header === undefined) return null;
+  const parsed = idempotencyKeySchema.safeParse(header);
+  if (!parsed.success) throw new ApiError("validation-error", "[headers] idempotency-key: must be 1 to 256 characters");
+  return parsed.data;
+}
+
+function requireJob(principal: LeasePrincipal, jobId: string): void {
+  if (principal.jobId !== jobId) throw new ApiError("lease-job-mismatch", "the lease was made for another job");
+}
+
+const CHECKOUT_STEP = "select type, status, current_attempt, config from steps where id = ? and job_execution_id = ?";
+
+async function requireCheckoutStep(tx: Tx, principal: LeasePrincipal, stepId: string, attempt: number): Promise<void> {
+  const step = await tx.get<{ type: string; status: string; current_attempt: number; config: string }>(CHECKOUT_STEP, [
+    stepId,
+    principal.executionId,
+  ]);
+  if (!step) throw new ApiError("step-not-found", "the step does not belong to this job");
+  if (step.current_attempt !== attempt)
+    throw new ApiError("step-attempt-mismatch", `the current attempt is ${step.current_attempt}`);
+  if (step.status !== "running") throw new ApiError("step-not-running", "the step is not running");
+  const config = JSON.parse(step.config) as { checkout?: unknown };
+  if (step.type !== "setup" || !config.checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
+}
+
+const DESCRIBE = `select e.job_id, e.run_id, e.run_attempt_id, e.workspace_id, e.project_id, e.sequence, j.key as job_key, r.number as run_number,
+    r.workflow_name, a.attempt as run_attempt, p.name as project_name
+  from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id join run_attempts a on a.id = e.run_attempt_id
+  join projects p on p.id = e.project_id where e.id = ?`;
+
+interface ClaimFacts {
+  readonly job_id: string;
+  readonly run_id: string;
+  readonly run_attempt_id: string;
+  readonly workspace_id: string;
+  readonly project_id: string;
+  readonly sequence: number;
+  readonly job_key: string;
+  readonly run_number: number;
+  readonly workflow_name: string;
+  readonly run_attempt: number;
+  readonly project_name: string;
+}
+
+async function describeClaim(
+  tx: Tx,
+  claimed: Claim,
+  sessionId: string,
+  settings: RunnerSettings,
+): Promise<{ reply: Omit<ClaimReply, "lease_token" | "next">; lease: LeasePrincipal }> {
+  const facts = await tx.get<ClaimFacts>(DESCRIBE, [claimed.executionId]);
+  if (!facts) throw new ApiError("job-not-found", "the job was removed");
+  return {
+    reply: {
+      workflow_run_id: facts.run_id,
+      workflow_run_attempt_id: facts.run_attempt_id,
+      job_id: facts.job_id,
+      job_execution_id: claimed.executionId,
+      job: {
+        workspace_id: facts.workspace_id,
+        project_id: facts.project_id,
+        project_name: facts.project_name,
+        workflow_name: facts.workflow_name,
+        run_number: facts.run_number,
+        run_attempt: facts.run_attempt,
+        job_key: facts.job_key,
+        execution_sequence: facts.sequence,
+      },
+      lease: {
+        fence: claimed.fence,
+        term_ms: settings.leaseTermMs,
+        heartbeat_interval_ms: settings.heartbeatIntervalMs,
+      },
+    },
+    lease: {
+      fence: claimed.fence,
+      sessionId,
+      runnerId: claimed.runnerId,
+      workspaceId: facts.workspace_id,
+      projectId: facts.project_id,
+      runId: facts.run_id,
+      runAttemptId: facts.run_attempt_id,
+      runAttempt: facts.run_attempt,
+      jobId: facts.job_id,
+      executionId: claimed.executionId,
+      stepId: null,
+      stepAttempt: null,
+    },
+  };
+}

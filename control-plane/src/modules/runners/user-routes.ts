@@ -1,0 +1,209 @@
+import {
+  activeRunnersReplySchema,
+  createRegistrationTokenBodySchema,
+  createRegistrationTokenReplySchema,
+  registrationTokenSchema,
+  registrationTokensReplySchema,
+  runnerSchema,
+  runnersReplySchema,
+} from "@shipfox/shared/api/runners";
+import { id } from "@shipfox/shared/api/values";
+import { ApiError } from "@shipfox/shared/errors";
+import { z } from "zod";
+import { requireRight, type Access, type Right } from "../../http/access.ts";
+import { route, type Route } from "../../http/route.ts";
+import type { Clock } from "../../store/clock.ts";
+import type { RegistrationTokenRow } from "../../store/schema.ts";
+import type { Store, WriteTx } from "../../store/store.ts";
+import type { Dispatch } from "../dispatch/public.ts";
+import { drainRunner, listActiveRunners, listRunners, revokeRunner } from "./manage-runners.ts";
+import {
+  insertRegistrationToken,
+  makeRegistrationToken,
+  revokeRegistrationToken,
+  usableRegistrationTokens,
+} from "./registration-tokens.ts";
+
+export interface UserRunnerRoutesDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly access: Access;
+  readonly dispatch: Dispatch;
+}
+
+const inWorkspace = z.object({ workspaceId: id });
+const oneToken = z.object({ workspaceId: id, tokenId: id });
+const oneRunner = z.object({ workspaceId: id, runnerId: id });
+
+export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
+  const { store, clock, access, dispatch } = deps;
+
+  const change = async (userId: string, workspaceId: string, runnerId: string, act: typeof drainRunner) => {
+    const now = clock.now();
+    await store.write(async (tx: WriteTx) => {
+      await requireRight(access, tx, userId, workspaceId, "admin");
+      await act(tx, dispatch, workspaceId, runnerId, now);
+    });
+    const runners = await store.read((tx) => listRunners(tx, dispatch, workspaceId, now));
+    const changed = runners.find((runner) => runner.id === runnerId);
+    if (!changed) throw new ApiError("not-found", "the runner was removed meanwhile");
+    return { status: 200, body: changed };
+  };
+
+  const read = <T>(
+    userId: string,
+    workspaceId: string,
+    right: Right,
+    query: (tx: Parameters<typeof listRunners>[0], now: number) => Promise<T>,
+  ) =>
+    store.read(async (tx) => {
+      await requireRight(access, tx, userId, workspaceId, right);
+      return query(tx, clock.now());
+    });
+
+  return [
+    route({
+      method: "POST",
+      path: "/workspaces/{workspaceId}/runners/manual-registration-tokens",
+      tag: "Runners",
+      summary: "Make a token with which runners register; the raw token is shown once",
+      credential: "user",
+      params: inWorkspace,
+      body: createRegistrationTokenBodySchema,
+      responses: { 201: createRegistrationTokenReplySchema },
+      errors: ["forbidden"],
+      handle: async ({ principal, params: { workspaceId }, body }) => {
+        const made = makeRegistrationToken(
+          {
+            workspaceId,
+            name: body.name ?? null,
+            ttlSeconds: body.ttl_seconds ?? null,
+            maxUses: body.max_uses ?? null,
+            createdBy: principal.userId,
+          },
+          clock.now(),
+        );
+        await store.write(async (tx) => {
+          await requireRight(access, tx, principal.userId, workspaceId, "admin");
+          await insertRegistrationToken(tx, made.row);
+        });
+        return {
+          status: 201,
+          headers: { "cache-control": "no-store" },
+          body: { ...presentToken(made.row), raw_token: made.raw },
+        };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/workspaces/{workspaceId}/runners/manual-registration-tokens",
+      tag: "Runners",
+      summary: "Registration tokens that can still be used, newest first",
+      credential: "user",
+      params: inWorkspace,
+      responses: { 200: registrationTokensReplySchema },
+      errors: ["forbidden"],
+      handle: async ({ principal, params: { workspaceId } }) => {
+        const rows = await read(principal.userId, workspaceId, "admin", (tx, now) =>
+          usableRegistrationTokens(tx, workspaceId, now),
+        );
+        return { status: 200, body: { manual_registration_tokens: rows.map(presentToken) } };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/workspaces/{workspaceId}/runners/manual-registration-tokens/{tokenId}/revoke",
+      tag: "Runners",
+      summary: "Let no more runners register with a token",
+      credential: "user",
+      params: oneToken,
+      responses: { 200: registrationTokenSchema },
+      errors: ["forbidden", "not-found"],
+      handle: async ({ principal, params: { workspaceId, tokenId } }) => {
+        const now = clock.now();
+        const row = await store.write(async (tx) => {
+          await requireRight(access, tx, principal.userId, workspaceId, "admin");
+          return revokeRegistrationToken(tx, workspaceId, tokenId, now);
+        });
+        if (!row) throw new ApiError("not-found", "the workspace has no such registration token");
+        return { status: 200, body: presentToken(row) };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/workspaces/{workspaceId}/runners",
+      tag: "Runners",
+      summary: "The runners of a workspace with what they are doing",
+      credential: "user",
+      params: inWorkspace,
+      responses: { 200: runnersReplySchema },
+      errors: ["forbidden"],
+      handle: async ({ principal, params: { workspaceId } }) => ({
+        status: 200,
+        body: {
+          runners: await read(principal.userId, workspaceId, "read", (tx, now) =>
+            listRunners(tx, dispatch, workspaceId, now),
+          ),
+        },
+      }),
+    }),
+    route({
+      method: "GET",
+      path: "/workspaces/{workspaceId}/runners/active",
+      tag: "Runners",
+      summary: "Runners heard from in the last minute; a busy one with its job",
+      credential: "user",
+      params: inWorkspace,
+      responses: { 200: activeRunnersReplySchema },
+      errors: ["forbidden"],
+      handle: async ({ principal, params: { workspaceId } }) => ({
+        status: 200,
+        body: {
+          runners: await read(principal.userId, workspaceId, "read", (tx, now) =>
+            listActiveRunners(tx, dispatch, workspaceId, now),
+          ),
+        },
+      }),
+    }),
+    route({
+      method: "POST",
+      path: "/workspaces/{workspaceId}/runners/{runnerId}/drain",
+      tag: "Runners",
+      summary: "Let a runner finish what it has and give it nothing more",
+      credential: "user",
+      params: oneRunner,
+      responses: { 200: runnerSchema },
+      errors: ["forbidden", "not-found"],
+      handle: ({ principal, params: { workspaceId, runnerId } }) =>
+        change(principal.userId, workspaceId, runnerId, drainRunner),
+    }),
+    route({
+      method: "POST",
+      path: "/workspaces/{workspaceId}/runners/{runnerId}/revoke",
+      tag: "Runners",
+      summary: "Shut a runner out at once; its jobs are queued again",
+      credential: "user",
+      params: oneRunner,
+      responses: { 200: runnerSchema },
+      errors: ["forbidden", "not-found"],
+      handle: ({ principal, params: { workspaceId, runnerId } }) =>
+        change(principal.userId, workspaceId, runnerId, revokeRunner),
+    }),
+  ];
+}
+
+function presentToken(row: RegistrationTokenRow) {
+  const iso = (milliseconds: number) => new Date(milliseconds).toISOString();
+  return {
+    id: row.id,
+    workspace_id: row.workspace_id,
+    prefix: row.prefix,
+    name: row.name,
+    max_uses: row.max_uses,
+    uses: row.uses,
+    expires_at: row.expires_at === null ? null : iso(row.expires_at),
+    revoked_at: row.revoked_at === null ? null : iso(row.revoked_at),
+    created_at: iso(row.created_at),
+    updated_at: iso(row.updated_at),
+  };
+}

@@ -1,0 +1,50 @@
+import { ApiError } from "@shipfox/shared/errors";
+import type { WriteTx } from "../../store/store.ts";
+import { endOpenSteps, record, type RunsDeps } from "./end-execution.ts";
+import { isOver, isTerminal } from "./model.ts";
+import { finishExecution, finishJob, finishRun, loadJobs, lockExecution, lockRun } from "./store.ts";
+
+/**
+ * Cancels everything of the run that has not ended, at once. Busy runners are told on their heartbeat; their leases live
+ * on until they report that the step is dead, so that the last lines of the log are kept.
+ */
+export async function cancelRun(tx: WriteTx, deps: RunsDeps, runId: string, now: number): Promise<void> {
+  const run = await lockRun(tx, deps.forUpdate, runId);
+  if (!run) throw new ApiError("not-found", "the run does not exist");
+  if (isOver(run.status as "pending"))
+    throw new ApiError(
+      "run-already-finished",
+      `the run has already ${run.status === "cancelled" ? "been cancelled" : run.status}`,
+    );
+  const attempt = await tx.get<{ id: string }>("select id from run_attempts where run_id = ? and attempt = ?", [
+    runId,
+    run.current_attempt,
+  ]);
+  const attemptId = attempt?.id ?? "";
+  for (const job of await loadJobs(tx, attemptId)) {
+    if (isTerminal(job.status)) continue;
+    const facts = await lockExecution(tx, deps.forUpdate, job.executionId);
+    if (facts && !isTerminal(facts.status)) {
+      if (facts.status === "running") await deps.dispatch.cancelLease(tx, facts.id, now);
+      else await deps.dispatch.withdraw(tx, facts.id);
+      await endOpenSteps(tx, facts, { status: "cancelled", message: "the run was cancelled" }, now);
+      await finishExecution(
+        tx,
+        facts.id,
+        { status: "cancelled", reason: "run_cancelled", message: null, timedOut: false },
+        now,
+      );
+      record(tx, facts, "job.finished", { key: job.key, status: "cancelled", reason: "run_cancelled" }, now);
+    }
+    await finishJob(tx, job.id, "cancelled", "run_cancelled", now);
+  }
+  await finishRun(tx, runId, attemptId, "cancelled", now);
+  tx.record({
+    workspaceId: run.workspace_id,
+    projectId: run.project_id,
+    runId,
+    type: "run.finished",
+    payload: { status: "cancelled" },
+    createdAt: now,
+  });
+}

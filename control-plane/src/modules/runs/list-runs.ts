@@ -1,0 +1,159 @@
+import type { z } from "zod";
+import { MAX_LISTED_JOBS, type JobStatus, type RunListItem, type runsQuerySchema } from "@shipfox/shared/api/runs";
+import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { build } from "../../store/build.ts";
+import type { JobRow, RunRow } from "../../store/schema.ts";
+import type { Store, Tx } from "../../store/store.ts";
+import { isTerminal } from "./model.ts";
+import type { WaitingPort } from "./ports.ts";
+import { presentRun } from "./present.ts";
+import { explainWaiting } from "./waiting.ts";
+
+type RunsQuery = z.output<typeof runsQuerySchema>;
+
+/** One page of a project's runs, newest first. */
+export async function listRuns(
+  tx: Tx,
+  waiting: WaitingPort,
+  query: RunsQuery,
+): Promise<{ runs: RunListItem[]; next_cursor: string | null }> {
+  let select = filtered(query)
+    .selectAll()
+    .orderBy("created_at", "desc")
+    .orderBy("id", "desc")
+    .limit(query.limit + 1);
+  if (query.cursor !== undefined) {
+    const [createdAt, id] = decodeCursor(query.cursor, ["number", "string"]);
+    select = select.where((e) =>
+      e.or([e("created_at", "<", createdAt), e.and([e("created_at", "=", createdAt), e("id", "<", id)])]),
+    );
+  }
+  const rows = await tx.rows<RunRow>(select);
+  const page = rows.slice(0, query.limit);
+  const last = page.at(-1);
+  const jobs = await loadJobRows(
+    tx,
+    page.map((run) => run.id),
+  );
+  const runs: RunListItem[] = [];
+  for (const run of page) runs.push(await presentItem(tx, waiting, run, jobs.get(run.id) ?? []));
+  return { runs, next_cursor: rows.length > query.limit && last ? encodeCursor([last.created_at, last.id]) : null };
+}
+
+/** How many runs the filters match: a scan of an index, so it runs beside the event loop. */
+export async function countRuns(store: Store, query: RunsQuery): Promise<number> {
+  const compiled = filtered(query)
+    .select((e) => e.fn.countAll().as("count"))
+    .compile();
+  const [row] = await store.readSlow<{ count: number }>(compiled.sql, compiled.parameters as (string | number)[]);
+  return row?.count ?? 0;
+}
+
+function filtered(query: RunsQuery) {
+  let select = build.selectFrom("runs").where("project_id", "=", query.project_id);
+  if (query.status !== undefined) select = select.where("status", "=", query.status);
+  if (query.definition_id !== undefined) select = select.where("definition_id", "=", query.definition_id);
+  if (query.trigger_source !== undefined) select = select.where("trigger_source", "=", query.trigger_source);
+  if (query.created_from !== undefined) select = select.where("created_at", ">=", query.created_from);
+  if (query.created_to !== undefined) select = select.where("created_at", "<=", query.created_to);
+  return select;
+}
+
+type ListedJob = Pick<
+  JobRow,
+  "id" | "run_id" | "workspace_id" | "project_id" | "key" | "name" | "status" | "position" | "needs" | "model"
+> & {
+  execution_status: string;
+  execution_created_at: number;
+  queued_at: number | null;
+  due_at: number | null;
+  started_at: number | null;
+};
+
+async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<string, ListedJob[]>> {
+  if (runIds.length === 0) return new Map();
+  const rows = await tx.rows<ListedJob>(
+    build
+      .selectFrom("jobs as j")
+      .innerJoin("run_attempts as a", "a.id", "j.run_attempt_id")
+      .innerJoin("runs as r", (join) =>
+        join.onRef("r.id", "=", "j.run_id").onRef("r.current_attempt", "=", "a.attempt"),
+      )
+      .innerJoin("job_executions as e", "e.job_id", "j.id")
+      .where("j.run_id", "in", runIds)
+      .where("e.sequence", "=", (b) =>
+        b
+          .selectFrom("job_executions as n")
+          .whereRef("n.job_id", "=", "j.id")
+          .select((x) => x.fn.max<number>("n.sequence").as("newest")),
+      )
+      .select([
+        "j.id",
+        "j.run_id",
+        "j.workspace_id",
+        "j.project_id",
+        "j.key",
+        "j.name",
+        "j.status",
+        "j.position",
+        "j.needs",
+        "j.model",
+      ])
+      .select([
+        "e.status as execution_status",
+        "e.created_at as execution_created_at",
+        "e.queued_at",
+        "e.due_at",
+        "e.started_at",
+      ])
+      .orderBy("j.position"),
+  );
+  return Map.groupBy(rows, (row) => row.run_id);
+}
+
+async function presentItem(
+  tx: Tx,
+  waiting: WaitingPort,
+  run: RunRow,
+  jobs: readonly ListedJob[],
+): Promise<RunListItem> {
+  const statusByKey = new Map(jobs.map((job) => [job.key, job.status]));
+  const listed: RunListItem["jobs"] = [];
+  for (const job of jobs.slice(0, MAX_LISTED_JOBS)) {
+    listed.push({
+      id: job.id,
+      key: job.key,
+      name: job.name,
+      status: job.status as JobStatus,
+      mode: "one_shot",
+      listener_status: "inactive",
+      execution_status: job.execution_status as RunListItem["status"],
+      position: job.position,
+      waiting:
+        job.status === "pending"
+          ? await explainWaiting(tx, waiting, {
+              workspaceId: job.workspace_id,
+              projectId: job.project_id,
+              model: job.model,
+              createdAt: job.execution_created_at,
+              queuedAt: job.queued_at,
+              dueAt: job.due_at,
+              openNeeds: (JSON.parse(job.needs) as string[]).filter(
+                (key) => !isTerminal(statusByKey.get(key) ?? "pending"),
+              ),
+            })
+          : null,
+    });
+  }
+  const counts = [...Map.groupBy(jobs, (job) => job.status)].map(([status, group]) => ({
+    status: status as JobStatus,
+    count: group.length,
+  }));
+  return {
+    ...presentRun(run),
+    jobs: listed,
+    job_status_counts: counts,
+    job_display_status_counts: counts,
+    has_started_job_execution: jobs.some((job) => job.started_at !== null),
+  };
+}

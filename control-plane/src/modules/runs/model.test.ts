@@ -1,0 +1,181 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  decideJob,
+  decideNextStep,
+  decideReport,
+  decideRun,
+  isTerminal,
+  MAX_INFRASTRUCTURE_RETRIES,
+  type JobState,
+  type StepState,
+} from "./model.ts";
+
+const step = (position: number, status: StepState["status"], currentAttempt = 1): StepState => ({
+  id: `s${position}`,
+  position,
+  status,
+  currentAttempt,
+});
+
+describe("the next step", () => {
+  it("is the first pending one, in order of position", () => {
+    expect(decideNextStep([step(2, "pending"), step(0, "succeeded"), step(1, "pending")])).toMatchObject({
+      kind: "start",
+      step: { id: "s1" },
+    });
+  });
+
+  it("is the running one again when the reply was lost", () => {
+    expect(decideNextStep([step(0, "succeeded"), step(1, "running"), step(2, "pending")])).toMatchObject({
+      kind: "repeat",
+      step: { id: "s1" },
+    });
+  });
+
+  it("is none after a failure, and the rest is skipped", () => {
+    expect(decideNextStep([step(0, "failed"), step(1, "pending"), step(2, "pending")])).toEqual({
+      kind: "done",
+      status: "failed",
+      skipped: [step(1, "pending"), step(2, "pending")],
+    });
+  });
+
+  it("always brings an execution to an end, with every step settled exactly once", () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }), (outcomes) => {
+        const statuses = new Map<string, StepState["status"]>(
+          outcomes.map((_, position) => [`s${position}`, "pending"]),
+        );
+        const steps = () => outcomes.map((_, position) => step(position, statuses.get(`s${position}`) ?? "pending"));
+        const started: string[] = [];
+        for (;;) {
+          const next = decideNextStep(steps());
+          if (next.kind === "done") {
+            for (const skipped of next.skipped) statuses.set(skipped.id, "skipped");
+            expect(next.status).toBe(outcomes.slice(0, started.length).includes(false) ? "failed" : "succeeded");
+            break;
+          }
+          expect(next.kind).toBe("start");
+          started.push(next.step.id);
+          statuses.set(next.step.id, "running");
+          expect(decideNextStep(steps())).toMatchObject({ kind: "repeat", step: { id: next.step.id } });
+          statuses.set(next.step.id, outcomes[next.step.position] ? "succeeded" : "failed");
+        }
+        expect(new Set(started).size).toBe(started.length);
+        expect([...statuses.values()].every(isTerminal)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("a report", () => {
+  it.each([
+    ["of the running attempt finishes it", step(1, "running", 2), 2, "finish"],
+    ["of an attempt that was never started is refused", step(1, "running", 2), 3, "ahead"],
+    ["of an earlier attempt changes nothing", step(1, "running", 2), 1, "already-known"],
+    ["that is repeated changes nothing", step(1, "succeeded"), 1, "already-known"],
+    ["of a step that was not handed out is refused", step(1, "pending"), 1, "not-running"],
+  ] as const)("%s", (_title, reported, attempt, verdict) => {
+    expect(decideReport(reported, attempt)).toBe(verdict);
+  });
+});
+
+describe("a job", () => {
+  it("survives its bound of infrastructure faults with growing waits, then fails as runner_lost", () => {
+    const delays: number[] = [];
+    let retries = 0;
+    for (;;) {
+      const verdict = decideJob(retries, { kind: "infrastructure", message: "gone" });
+      if (verdict.kind === "finish") {
+        expect(verdict).toEqual({ kind: "finish", status: "failed", reason: "runner_lost" });
+        break;
+      }
+      delays.push(verdict.delayMs);
+      retries = verdict.infrastructureRetries;
+    }
+    expect(delays).toEqual([0, 5_000, 30_000, 30_000, 30_000]);
+    expect(delays).toHaveLength(MAX_INFRASTRUCTURE_RETRIES);
+  });
+
+  it("that was handed back on purpose is queued again at once and does not use up its retries", () => {
+    expect(decideJob(MAX_INFRASTRUCTURE_RETRIES, { kind: "handed_back", message: "draining" })).toEqual({
+      kind: "retry",
+      delayMs: 0,
+      infrastructureRetries: MAX_INFRASTRUCTURE_RETRIES,
+    });
+  });
+
+  it("that failed by its own steps is not retried", () => {
+    expect(decideJob(0, { kind: "failed", reason: "step_failed" })).toEqual({
+      kind: "finish",
+      status: "failed",
+      reason: "step_failed",
+    });
+  });
+});
+
+/** A random graph without cycles: each job needs only earlier ones. */
+const graphs = fc.integer({ min: 1, max: 10 }).chain((size) =>
+  fc.tuple(
+    ...Array.from({ length: size }, (_, index) =>
+      fc.record({
+        succeeds: fc.boolean(),
+        needs: index === 0 ? fc.constant([]) : fc.uniqueArray(fc.integer({ min: 0, max: index - 1 }), { maxLength: 3 }),
+      }),
+    ),
+  ),
+);
+
+describe("a run", () => {
+  it("starts each job once, after its needs, skips what cannot run, and ends", () => {
+    fc.assert(
+      fc.property(graphs, fc.infiniteStream(fc.nat()), (graph, picks) => {
+        const jobs: JobState[] = graph.map((job, index) => ({
+          key: `j${index}`,
+          status: "pending",
+          needs: (job.needs as number[]).map((need) => `j${need}`),
+        }));
+        const started = new Set<string>();
+        const running = new Set<string>();
+        const set = (key: string, status: JobState["status"]) =>
+          jobs.splice(Number(key.slice(1)), 1, { ...(jobs[Number(key.slice(1))] as JobState), status });
+        const statusOf = (key: string) => jobs.find((job) => job.key === key)?.status;
+        const pick = picks[Symbol.iterator]();
+        for (let rounds = 0; ; rounds += 1) {
+          expect(rounds).toBeLessThanOrEqual(jobs.length + 1);
+          const verdict = decideRun(jobs, started);
+          for (const key of verdict.start) {
+            expect(started.has(key)).toBe(false);
+            expect(jobs.find((job) => job.key === key)?.needs.every((need) => statusOf(need) === "succeeded")).toBe(
+              true,
+            );
+            started.add(key);
+            running.add(key);
+          }
+          for (const key of verdict.skip) set(key, "skipped");
+          if (verdict.finish) {
+            expect(running.size).toBe(0);
+            expect(jobs.every((job) => isTerminal(job.status))).toBe(true);
+            expect(verdict.finish).toBe(jobs.some((job) => job.status === "failed") ? "failed" : "succeeded");
+            return;
+          }
+          expect(running.size).toBeGreaterThan(0);
+          const waiting = [...running];
+          const ended = waiting[(pick.next().value as number) % waiting.length] as string;
+          running.delete(ended);
+          set(ended, graph[Number(ended.slice(1))]?.succeeds ? "succeeded" : "failed");
+        }
+      }),
+    );
+  });
+
+  it("skips a whole chain when its first job fails, and is failed", () => {
+    const jobs: JobState[] = [
+      { key: "build", status: "failed", needs: [] },
+      { key: "test", status: "pending", needs: ["build"] },
+      { key: "ship", status: "pending", needs: ["test"] },
+    ];
+    expect(decideRun(jobs, new Set(["build"]))).toEqual({ start: [], skip: ["test", "ship"], finish: "failed" });
+  });
+});

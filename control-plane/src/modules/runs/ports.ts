@@ -1,0 +1,45 @@
+import type { Waiting } from "@shipfox/shared/api/runs";
+import type { Tx, WriteTx } from "../../store/store.ts";
+
+/**
+ * What runs need from dispatch, which lies above them: rows that must change in the same transaction.
+ * Given by app.ts. All methods run inside the caller's unit and are safe to repeat.
+ */
+export interface DispatchPort {
+  /** The execution may run now. Wakes a matching runner once the unit is committed. */
+  enqueue(tx: WriteTx, entry: QueueEntry): Promise<void>;
+  /** The execution must not be claimed any more; nothing happens when it is not queued. */
+  withdraw(tx: WriteTx, executionId: string): Promise<void>;
+  /** The execution reached its end by its own report: the lease is over and the slot is free. */
+  finishLease(tx: WriteTx, executionId: string, now: number): Promise<void>;
+  /** The execution was ended from outside: the runner is told to stop, the lease lives until the runner says that all is dead, or its grace is over. */
+  cancelLease(tx: WriteTx, executionId: string, now: number): Promise<void>;
+  /** Something has become due earlier than the due loop knows. */
+  dueAt(tx: WriteTx, at: number): void;
+}
+
+export interface QueueEntry {
+  readonly executionId: string;
+  readonly workspaceId: string;
+  readonly projectId: string;
+  readonly labels: readonly string[];
+  readonly capabilities: readonly string[];
+  readonly priority: number;
+  /** A session that just failed at this job is passed over for a while. */
+  readonly avoidedSessionId: string | null;
+  readonly now: number;
+}
+
+/** "Why is it waiting", for a job whose execution is in the queue. */
+export interface WaitingPort {
+  explain(
+    tx: Tx,
+    entry: {
+      workspaceId: string;
+      projectId: string;
+      labels: readonly string[];
+      capabilities: readonly string[];
+      since: number;
+    },
+  ): Promise<Waiting>;
+}

@@ -1,0 +1,138 @@
+import type { Job, JobExecution, Run, Step, StepAttempt, Waiting } from "@shipfox/shared/api/runs";
+import type { JobRow, RunRow, StepRow } from "../../store/schema.ts";
+import type { ExecutionWithRunner, StepAttemptView } from "./store.ts";
+
+export function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}
+
+export function isoOrNull(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : iso(milliseconds);
+}
+
+function jsonOrNull<T>(text: string | null): T | null {
+  return text === null ? null : (JSON.parse(text) as T);
+}
+
+export function presentRun(run: RunRow): Run {
+  return {
+    id: run.id,
+    project_id: run.project_id,
+    definition_id: run.definition_id,
+    number: run.number,
+    name: run.name,
+    workflow_name: run.workflow_name,
+    status: run.status as Run["status"],
+    current_attempt: run.current_attempt,
+    latest_attempt: run.current_attempt,
+    trigger_provider: run.trigger_provider,
+    trigger_source: run.trigger_source,
+    trigger_event: run.trigger_event,
+    trigger_payload: JSON.parse(run.trigger_payload),
+    trigger_reference: null,
+    inputs: jsonOrNull(run.inputs),
+    source_snapshot: { content: run.source_yaml, format: "yaml" },
+    created_at: iso(run.created_at),
+    updated_at: iso(run.updated_at),
+    started_at: isoOrNull(run.started_at),
+    finished_at: isoOrNull(run.finished_at),
+  };
+}
+
+export function presentJob(job: JobRow, executions: JobExecution[], waiting: Waiting | null): Job {
+  return {
+    id: job.id,
+    run_attempt_id: job.run_attempt_id,
+    key: job.key,
+    name: job.name,
+    mode: "one_shot",
+    status: job.status as Job["status"],
+    status_reason: job.status_reason as Job["status_reason"],
+    carried_over: false,
+    success: null,
+    runner: JSON.parse(job.labels),
+    evaluation_trace: null,
+    listening: null,
+    listener_status: "inactive",
+    resolution_reason: null,
+    outputs: null,
+    dependencies: JSON.parse(job.needs),
+    position: job.position,
+    waiting,
+    created_at: iso(job.created_at),
+    updated_at: iso(job.updated_at),
+    job_executions: executions,
+  };
+}
+
+export function presentExecution(execution: ExecutionWithRunner, labels: string[], steps: Step[]): JobExecution {
+  return {
+    id: execution.id,
+    job_id: execution.job_id,
+    sequence: execution.sequence,
+    retry_of: execution.retry_of,
+    name: execution.name,
+    status: execution.status as JobExecution["status"],
+    status_reason: execution.status_reason,
+    status_reason_message: execution.status_reason_message,
+    runner: labels,
+    runner_id: execution.runner_id,
+    runner_name: execution.runner_name,
+    trigger_events: [],
+    outputs: null,
+    evaluation_trace: null,
+    queued_at: isoOrNull(execution.queued_at),
+    started_at: isoOrNull(execution.started_at),
+    finished_at: isoOrNull(execution.finished_at),
+    timed_out_at: isoOrNull(execution.timed_out_at),
+    created_at: iso(execution.created_at),
+    updated_at: iso(execution.updated_at),
+    steps,
+  };
+}
+
+export function presentStep(step: StepRow, attempts: StepAttempt[]): Step {
+  const latestFinished = attempts.findLast((attempt) => attempt.finished_at !== null);
+  return {
+    id: step.id,
+    job_execution_id: step.job_execution_id,
+    key: step.key,
+    name: step.name,
+    source_location: jsonOrNull(step.source_location),
+    status: step.status as Step["status"],
+    status_reason: step.status_reason as Step["status_reason"],
+    type: step.type as Step["type"],
+    config: JSON.parse(step.config),
+    evaluation_trace: null,
+    error: jsonOrNull(step.error),
+    position: step.position,
+    current_attempt: step.current_attempt,
+    created_at: iso(step.created_at),
+    updated_at: iso(step.updated_at),
+    exit_code: latestFinished?.exit_code ?? null,
+    outputs: latestFinished?.outputs ?? null,
+    response: null,
+    gate_result: latestFinished?.gate_result ?? null,
+    attempts,
+  };
+}
+
+export function presentStepAttempt(attempt: StepAttemptView): StepAttempt {
+  const output = jsonOrNull<StepAttempt["output"]>(attempt.output);
+  return {
+    id: attempt.id,
+    step_id: attempt.step_id,
+    attempt: attempt.attempt,
+    execution_order: attempt.execution_order,
+    status: attempt.status,
+    exit_code: attempt.exit_code,
+    output,
+    outputs: output,
+    response: null,
+    error: jsonOrNull(attempt.error),
+    gate_result: { kind: attempt.finished_at === null ? "not_evaluated" : "none" },
+    restart_feedback: null,
+    started_at: iso(attempt.started_at),
+    finished_at: isoOrNull(attempt.finished_at),
+  };
+}

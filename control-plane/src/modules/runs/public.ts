@@ -1,0 +1,8 @@
+/** What other modules and app.ts may use of runs. */
+export { createRunRoutes } from "./routes.ts";
+export { startRun, type StartRun } from "./start-run.ts";
+export type { RunsDeps } from "./end-execution.ts";
+export type { DispatchPort, QueueEntry, WaitingPort } from "./ports.ts";
+export { executionClaimed, executionLost, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
+export { runDueExecutions } from "./due-executions.ts";
+export { findStep } from "./find-step.ts";

@@ -1,0 +1,313 @@
+import type { ExecutionStatus, JobStatus, RunStatus, StepStatus, StepType } from "@shipfox/shared/api/runs";
+import type { JobExecutionRow, JobRow, RunRow, StepRow } from "../../store/schema.ts";
+import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
+
+/** Rows an insert carries at most: SQLite takes 32,766 parameters, and a bounded text keeps statements few. */
+const MAX_ROWS_PER_INSERT = 50;
+
+/** Inserts rows given in the order of `columns`. */
+export async function insertRows(
+  tx: WriteTx,
+  table: string,
+  columns: string,
+  rows: readonly (readonly SqlValue[])[],
+): Promise<void> {
+  for (let start = 0; start < rows.length; start += MAX_ROWS_PER_INSERT) {
+    const batch = rows.slice(start, start + MAX_ROWS_PER_INSERT);
+    const one = `(${new Array(batch[0]?.length ?? 0).fill("?").join(",")})`;
+    await tx.run(`insert into ${table} (${columns}) values ${batch.map(() => one).join(",")}`, batch.flat());
+  }
+}
+
+// --- loading for a decision ----------------------------------------------------------------------------------------
+
+/** The execution with what its job and run contribute to every event and decision. */
+export interface ExecutionFacts {
+  readonly id: string;
+  readonly workspace_id: string;
+  readonly project_id: string;
+  readonly run_id: string;
+  readonly run_attempt_id: string;
+  readonly job_id: string;
+  readonly sequence: number;
+  readonly status: ExecutionStatus;
+  readonly due_at: number | null;
+  readonly queued_at: number | null;
+  readonly job_key: string;
+  readonly job_status: JobStatus;
+  readonly job_model: string;
+  readonly infrastructure_retries: number;
+  readonly run_status: RunStatus;
+}
+
+const LOAD_EXECUTION = `select e.id, e.workspace_id, e.project_id, e.run_id, e.run_attempt_id, e.job_id, e.sequence, e.status, e.due_at, e.queued_at,
+    j.key as job_key, j.status as job_status, j.model as job_model, j.infrastructure_retries, r.status as run_status
+  from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id where e.id = ?`;
+
+/**
+ * Locks in the order run, execution. A step event needs the execution alone; everything that ends, starts or queues a job
+ * decides about the run as well, so the run's row is the lock. On SQLite the writer is the lock.
+ */
+export async function lockExecution(
+  tx: WriteTx,
+  forUpdate: string,
+  executionId: string,
+): Promise<ExecutionFacts | undefined> {
+  if (forUpdate !== "") {
+    await tx.get(`select r.id from runs r where r.id = (select run_id from job_executions where id = ?)${forUpdate}`, [
+      executionId,
+    ]);
+    await tx.get(`select id from job_executions where id = ?${forUpdate}`, [executionId]);
+  }
+  return tx.get<ExecutionFacts>(LOAD_EXECUTION, [executionId]);
+}
+
+export interface StepFacts {
+  readonly id: string;
+  readonly run_id: string;
+  readonly job_execution_id: string;
+  readonly key: string | null;
+  readonly name: string;
+  readonly position: number;
+  readonly type: StepType;
+  readonly status: StepStatus;
+  readonly status_reason: string | null;
+  readonly config: string;
+  readonly source_location: string | null;
+  readonly error: string | null;
+  readonly currentAttempt: number;
+  readonly created_at: number;
+  readonly updated_at: number;
+}
+
+const LOAD_STEPS = `select id, run_id, job_execution_id, key, name, position, type, status, status_reason, config, source_location, error,
+    current_attempt as "currentAttempt", created_at, updated_at from steps where job_execution_id = ? order by position`;
+
+export function loadSteps(tx: Tx, executionId: string): Promise<StepFacts[]> {
+  return tx.all<StepFacts>(LOAD_STEPS, [executionId]);
+}
+
+export interface JobFacts {
+  readonly id: string;
+  readonly key: string;
+  readonly status: JobStatus;
+  readonly needs: string;
+  readonly model: string;
+  readonly executionId: string;
+  readonly executionStatus: ExecutionStatus;
+  readonly queuedAt: number | null;
+}
+
+const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.model, e.id as "executionId", e.status as "executionStatus", e.queued_at as "queuedAt"
+  from jobs j join job_executions e on e.job_id = j.id
+  where j.run_attempt_id = ? and e.sequence = (select max(sequence) from job_executions where job_id = j.id) order by j.position`;
+
+/** The jobs of a run attempt, each with its newest execution. */
+export function loadJobs(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
+  return tx.all<JobFacts>(LOAD_JOBS, [runAttemptId]);
+}
+
+// --- changes -------------------------------------------------------------------------------------------------------
+
+const START_STEP = "update steps set status = 'running', updated_at = ? where id = ?";
+const INSERT_ATTEMPT = `insert into step_attempts (id, run_id, job_execution_id, step_id, attempt, execution_order, status, started_at)
+  values (?, ?, ?, ?, ?, (select count(*) + 1 from step_attempts where job_execution_id = ?), 'running', ?)`;
+
+export async function startStep(tx: WriteTx, attemptId: string, step: StepFacts, now: number): Promise<void> {
+  await tx.run(START_STEP, [now, step.id]);
+  await tx.run(INSERT_ATTEMPT, [
+    attemptId,
+    step.run_id,
+    step.job_execution_id,
+    step.id,
+    step.currentAttempt,
+    step.job_execution_id,
+    now,
+  ]);
+}
+
+export interface StepResult {
+  readonly status: "succeeded" | "failed" | "cancelled";
+  readonly exitCode: number | null;
+  readonly error: string | null;
+  readonly output: string | null;
+  readonly logOutcome: "drained" | "abandoned";
+}
+
+const FINISH_STEP = "update steps set status = ?, exit_code = ?, error = ?, output = ?, updated_at = ? where id = ?";
+const FINISH_ATTEMPT =
+  "update step_attempts set status = ?, exit_code = ?, error = ?, output = ?, log_outcome = ?, finished_at = ? where step_id = ? and attempt = ?";
+
+export async function finishStep(
+  tx: WriteTx,
+  step: { id: string; currentAttempt: number },
+  result: StepResult,
+  now: number,
+): Promise<void> {
+  await tx.run(FINISH_STEP, [result.status, result.exitCode, result.error, result.output, now, step.id]);
+  await tx.run(FINISH_ATTEMPT, [
+    result.status,
+    result.exitCode,
+    result.error,
+    result.output,
+    result.logOutcome,
+    now,
+    step.id,
+    step.currentAttempt,
+  ]);
+}
+
+const END_STEP = "update steps set status = ?, status_reason = ?, updated_at = ? where id = ?";
+
+export async function endUnstartedStep(
+  tx: WriteTx,
+  stepId: string,
+  status: "skipped" | "cancelled",
+  reason: string | null,
+  now: number,
+): Promise<void> {
+  await tx.run(END_STEP, [status, reason, now, stepId]);
+}
+
+const CLAIM_EXECUTION =
+  "update job_executions set status = 'running', runner_id = ?, started_at = ?, due_at = ?, updated_at = ? where id = ? and status = 'pending'";
+const START_JOB = "update jobs set status = 'running', updated_at = ? where id = ? and status = 'pending'";
+const START_RUN =
+  "update runs set status = 'running', started_at = ?, updated_at = ? where id = ? and status = 'pending'";
+const START_ATTEMPT = "update run_attempts set status = 'running', started_at = ? where id = ? and status = 'pending'";
+
+/** Marks execution, job, and where they are still pending run and attempt, as running. True when the run has just started. */
+export async function startExecution(
+  tx: WriteTx,
+  facts: ExecutionFacts,
+  runnerId: string,
+  dueAt: number | null,
+  now: number,
+): Promise<boolean> {
+  await tx.run(CLAIM_EXECUTION, [runnerId, now, dueAt, now, facts.id]);
+  await tx.run(START_JOB, [now, facts.job_id]);
+  if (facts.run_status !== "pending") return false;
+  await tx.run(START_RUN, [now, now, facts.run_id]);
+  await tx.run(START_ATTEMPT, [now, facts.run_attempt_id]);
+  return true;
+}
+
+const FINISH_EXECUTION = `update job_executions set status = ?, status_reason = ?, status_reason_message = ?, finished_at = ?, timed_out_at = ?, due_at = null, updated_at = ?
+  where id = ?`;
+
+export async function finishExecution(
+  tx: WriteTx,
+  executionId: string,
+  end: {
+    status: "succeeded" | "failed" | "cancelled";
+    reason: string | null;
+    message: string | null;
+    timedOut: boolean;
+  },
+  now: number,
+): Promise<void> {
+  await tx.run(FINISH_EXECUTION, [
+    end.status,
+    end.reason,
+    end.message,
+    now,
+    end.timedOut ? now : null,
+    now,
+    executionId,
+  ]);
+}
+
+const FINISH_JOB = "update jobs set status = ?, status_reason = ?, updated_at = ? where id = ?";
+
+export async function finishJob(
+  tx: WriteTx,
+  jobId: string,
+  status: JobStatus,
+  reason: string | null,
+  now: number,
+): Promise<void> {
+  await tx.run(FINISH_JOB, [status, reason, now, jobId]);
+}
+
+const RETRY_JOB = "update jobs set status = 'pending', infrastructure_retries = ?, updated_at = ? where id = ?";
+
+export async function retryJob(tx: WriteTx, jobId: string, infrastructureRetries: number, now: number): Promise<void> {
+  await tx.run(RETRY_JOB, [infrastructureRetries, now, jobId]);
+}
+
+const QUEUE_EXECUTION = "update job_executions set queued_at = ?, due_at = ?, updated_at = ? where id = ?";
+
+export async function markQueued(tx: WriteTx, executionId: string, dueAt: number | null, now: number): Promise<void> {
+  await tx.run(QUEUE_EXECUTION, [now, dueAt, now, executionId]);
+}
+
+const FINISH_RUN = "update runs set status = ?, finished_at = ?, updated_at = ? where id = ?";
+const FINISH_RUN_ATTEMPT = "update run_attempts set status = ?, finished_at = ? where id = ?";
+
+export async function finishRun(
+  tx: WriteTx,
+  runId: string,
+  attemptId: string,
+  status: RunStatus,
+  now: number,
+): Promise<void> {
+  await tx.run(FINISH_RUN, [status, now, now, runId]);
+  await tx.run(FINISH_RUN_ATTEMPT, [status, now, attemptId]);
+}
+
+const DUE_EXECUTIONS =
+  "select id, due_at from job_executions where due_at is not null and due_at <= ? order by due_at limit ?";
+const NEXT_DUE = "select min(due_at) as due_at from job_executions where due_at is not null";
+
+export function dueExecutions(tx: Tx, now: number, limit: number): Promise<{ id: string; due_at: number }[]> {
+  return tx.all(DUE_EXECUTIONS, [now, limit]);
+}
+
+export async function nextDue(tx: Tx): Promise<number | null> {
+  return (await tx.get<{ due_at: number | null }>(NEXT_DUE))?.due_at ?? null;
+}
+
+// --- reading -------------------------------------------------------------------------------------------------------
+
+export async function findRun(tx: Tx, runId: string): Promise<RunRow | undefined> {
+  return tx.get<RunRow>("select * from runs where id = ?", [runId]);
+}
+
+export async function lockRun(tx: WriteTx, forUpdate: string, runId: string): Promise<RunRow | undefined> {
+  return tx.get<RunRow>(`select * from runs where id = ?${forUpdate}`, [runId]);
+}
+
+export type ExecutionWithRunner = JobExecutionRow & { runner_name: string | null };
+
+/** Everything below a run attempt, in the order it is shown. */
+export async function loadTree(tx: Tx, runAttemptId: string) {
+  const jobs = await tx.all<JobRow>("select * from jobs where run_attempt_id = ? order by position", [runAttemptId]);
+  const executions = await tx.all<ExecutionWithRunner>(
+    `select e.*, n.name as runner_name from job_executions e left join runners n on n.id = e.runner_id
+     where e.run_attempt_id = ? order by e.job_id, e.sequence`,
+    [runAttemptId],
+  );
+  const steps = await tx.all<StepRow>(
+    "select s.* from steps s join job_executions e on e.id = s.job_execution_id where e.run_attempt_id = ? order by s.job_execution_id, s.position",
+    [runAttemptId],
+  );
+  const attempts = await tx.all<StepAttemptView>(
+    `select a.id, a.step_id, a.attempt, a.execution_order, a.status, a.exit_code, a.output, a.error, a.started_at, a.finished_at
+     from step_attempts a join job_executions e on e.id = a.job_execution_id where e.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
+    [runAttemptId],
+  );
+  return { jobs, executions, steps, attempts };
+}
+
+export interface StepAttemptView {
+  readonly id: string;
+  readonly step_id: string;
+  readonly attempt: number;
+  readonly execution_order: number;
+  readonly status: "running" | "succeeded" | "failed" | "cancelled";
+  readonly exit_code: number | null;
+  readonly output: string | null;
+  readonly error: string | null;
+  readonly started_at: number;
+  readonly finished_at: number | null;
+}

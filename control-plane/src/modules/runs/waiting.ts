@@ -1,0 +1,46 @@
+import type { Waiting } from "@shipfox/shared/api/runs";
+import type { Tx } from "../../store/store.ts";
+import { requiredCapabilities, type JobModel } from "../workflow/public.ts";
+import type { WaitingPort } from "./ports.ts";
+
+export interface PendingJob {
+  readonly workspaceId: string;
+  readonly projectId: string;
+  readonly model: string;
+  readonly createdAt: number;
+  readonly queuedAt: number | null;
+  readonly dueAt: number | null;
+  /** Keys of the needs that have not ended. */
+  readonly openNeeds: readonly string[];
+}
+
+/** Why a pending job has not started. Decided from what is known of the job; only for a queued one dispatch is asked. */
+export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob): Promise<Waiting> {
+  const model = JSON.parse(job.model) as JobModel;
+  const base = { labels: model.runner, runners: { matching: 0, online: 0, busy: 0 } };
+  if (job.queuedAt === null && job.dueAt !== null) {
+    const nextTry = new Date(job.dueAt).toISOString();
+    return {
+      ...base,
+      reason: "retry_backoff",
+      since: new Date(job.createdAt).toISOString(),
+      message: `an infrastructure fault ended the last try; the next one is queued at ${nextTry}`,
+      next_try_at: nextTry,
+    };
+  }
+  if (job.queuedAt === null) {
+    return {
+      ...base,
+      reason: "needs",
+      since: new Date(job.createdAt).toISOString(),
+      message: `waits for ${job.openNeeds.join(", ")}`,
+    };
+  }
+  return port.explain(tx, {
+    workspaceId: job.workspaceId,
+    projectId: job.projectId,
+    labels: model.runner,
+    capabilities: requiredCapabilities(model),
+    since: job.queuedAt,
+  });
+}
