@@ -96,9 +96,5 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 
 /** Where things lie in the data folder. */
 export function dataPaths(config: Config) {
-  return {
-    logs: join(config.dataDir, "logs"),
-    rootKey: join(config.dataDir, "root.key"),
-    repositories: join(config.dataDir, "repositories"),
-  };
+  return { logs: join(config.dataDir, "logs"), git: join(config.dataDir, "git") };
 }

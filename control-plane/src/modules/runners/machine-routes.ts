@@ -47,7 +47,7 @@ import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
 /** Where a job's code comes from; implemented above, by the integrations. */
 export interface CheckoutPort {
   /** Everything a runner needs for one fetch of the project's repository. */
-  checkout(projectId: string, executionId: string): Promise<CheckoutToken>;
+  checkout(projectId: string): Promise<CheckoutToken>;
 }
 
 export interface MachineRoutesDeps {
@@ -311,17 +311,15 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "checkout-unavailable",
       ],
       handle: async ({ principal, params, query }) => {
-        await store.read(async (tx) => {
+        const commit = await store.read(async (tx) => {
           const standing = await requireStanding(tx, principal);
           if (standing !== "live")
             throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
           await requireCheckoutStep(tx, principal, params.stepId, query.attempt);
+          return checkedOutCommit(tx, principal.runId);
         });
-        return {
-          status: 200,
-          headers: NO_STORE,
-          body: await deps.checkout.checkout(principal.projectId, principal.executionId),
-        };
+        const token = await deps.checkout.checkout(principal.projectId);
+        return { status: 200, headers: NO_STORE, body: commit === null ? token : { ...token, ref: commit } };
       },
     }),
     route({
@@ -386,6 +384,16 @@ async function requireCheckoutStep(tx: Tx, principal: LeasePrincipal, stepId: st
   if (step.status !== "running") throw new ApiError("step-not-running", "the step is not running");
   const config = JSON.parse(step.config) as { checkout?: unknown };
   if (step.type !== "setup" || !config.checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
+}
+
+const CHECKED_OUT =
+  "select output from steps where run_id = ? and type = 'setup' and status = 'succeeded' and output is not null limit 1";
+
+/** The commit that an earlier job of the run checked out: all jobs of a run see the same one. Null for the first. */
+async function checkedOutCommit(tx: Tx, runId: string): Promise<string | null> {
+  const step = await tx.get<{ output: string }>(CHECKED_OUT, [runId]);
+  const output = step && (JSON.parse(step.output) as { checkout?: { commit?: string } });
+  return output?.checkout?.commit ?? null;
 }
 
 const DESCRIBE = `select e.job_id, e.run_id, e.run_attempt_id, e.workspace_id, e.project_id, e.sequence, j.key as job_key, r.number as run_number,

@@ -1,0 +1,219 @@
+import { createServer, type Server } from "node:http";
+import type { Logger } from "@shipfox/shared/logger";
+import { VERSION } from "@shipfox/shared/version";
+import { dataPaths, type Config } from "./config.ts";
+import { DueLoop } from "./due-loop.ts";
+import { EventBus } from "./events/event-bus.ts";
+import { createAuthenticate } from "./http/authenticate.ts";
+import type { Services } from "./http/execute.ts";
+import { createExpressApp } from "./http/express-app.ts";
+import { createHomeRoutes } from "./http/home-routes.ts";
+import { createHotHandler } from "./http/hot-handler.ts";
+import { createOpenApi } from "./http/openapi.ts";
+import { route, type Route } from "./http/route.ts";
+import { SignedTokens } from "./http/signed-tokens.ts";
+import { endAllStreams } from "./http/sse.ts";
+import { createAccountRoutes, needsSetup, setupToken } from "./modules/accounts/public.ts";
+import { createDefinitionRoutes, DefinitionSync } from "./modules/definitions/public.ts";
+import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
+import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
+import { createLogRoutes, Logs } from "./modules/logs/public.ts";
+import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
+import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
+import { createRunRoutes, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
+import { Envelope } from "./modules/secrets/public.ts";
+import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
+import { systemClock } from "./store/clock.ts";
+import { openStore } from "./store/open.ts";
+
+const USER_TOKEN_SECONDS = 15 * 60;
+/** Sessions are checked in the store at every claim, so the token itself may live long. */
+const SESSION_TOKEN_SECONDS = 30 * 24 * 3_600;
+const PRESENCE_INTERVAL_MS = 30_000;
+const SESSION_MEMORY_MS = 10 * 60_000;
+const REQUEST_TIMEOUT_MS = 120_000;
+const KEEP_ALIVE_MS = 72_000;
+/** How long a stop waits for requests that are being answered. */
+const STOP_TIMEOUT_MS = 5_000;
+
+export interface App {
+  readonly server: Server;
+  /** The token for a first account from another machine; null when an account exists. */
+  readonly setupToken: string | null;
+  stop(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly rootKey: Buffer;
+  readonly publicUrl: string;
+  readonly log: Logger;
+  /** The database is no longer ours: the process must stop. */
+  readonly onLost: (reason: string) => void;
+}
+
+/** Opens the store, recovers what a crash left, and builds the server. The caller listens. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, rootKey, publicUrl, log } = options;
+  const clock = systemClock;
+  const bus = new EventBus();
+  const store = await openStore({
+    databaseUrl: config.databaseUrl,
+    dataDir: config.dataDir,
+    onRunEvents: bus.publish,
+    onLost: options.onLost,
+    log,
+  });
+  const tokens = new SignedTokens(rootKey, { userSeconds: USER_TOKEN_SECONDS, sessionSeconds: SESSION_TOKEN_SECONDS });
+  const dueLoop = new DueLoop(clock, log);
+
+  const logs = new Logs({
+    store,
+    clock,
+    log,
+    dir: dataPaths(config).logs,
+    settings: {
+      budgetBaseBytes: config.logBudgetBytes,
+      budgetPerMinuteBytes: config.logBudgetBytesPerMinute,
+      closeGraceMs: config.logTailMs,
+    },
+    leaseEndedAt: (tx, executionId) => leaseEndedAt(tx, store.sql.forUpdate, executionId),
+  });
+  bus.subscribe((events) => logs.onRunEvents(events));
+  const dispatch = new Dispatch({
+    store,
+    clock,
+    log,
+    logs,
+    settings: {
+      leaseTermMs: config.leaseTermMs,
+      heartbeatIntervalMs: config.heartbeatIntervalMs,
+      cancelLimitMs: config.cancelLimitMs,
+      avoidMs: config.avoidMs,
+      logTailMs: config.logTailMs,
+    },
+    armDue: (at) => dueLoop.arm(at),
+  });
+  await logs.recover();
+  await dispatch.recover();
+
+  const urls = { allowFile: config.gitAllowFile, allowHttp: config.gitAllowHttp, allowPrivate: config.gitAllowPrivate };
+  const envelope = new Envelope(rootKey);
+  const sources = new Sources({ envelope, urls });
+  const git = await openGit({ folder: dataPaths(config).git, urls, environment: process.env });
+  const syncs = new DefinitionSync({
+    store,
+    clock,
+    log,
+    projects,
+    source: createWorkflowSource({ store, clock, sources, git }),
+    defaultRunnerLabels: config.defaultRunnerLabels,
+  });
+  const waiting = createWaitingPort(dispatch);
+  const routes: Route[] = [
+    ...createAccountRoutes({
+      store,
+      clock,
+      tokens,
+      log,
+      setupToken: setupToken(rootKey),
+      allowSignup: config.allowSignup,
+      publicUrl,
+    }),
+    ...createWorkspaceRoutes({ store, clock }),
+    ...createIntegrationRoutes({ store, clock, access, envelope, urls }),
+    ...createProjectRoutes({ store, clock, access, sources, git, syncs }),
+    ...createDefinitionRoutes({
+      store,
+      clock,
+      access,
+      projects,
+      defaultRunnerLabels: config.defaultRunnerLabels,
+      startRun: (tx, request) => startRun(tx, dispatch, request),
+    }),
+    ...createRunRoutes({ store, clock, access, waiting, runs: dispatch.runs }),
+    ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
+    ...createUserRunnerRoutes({ store, clock, access, dispatch }),
+    ...createMachineRoutes({
+      store,
+      clock,
+      tokens,
+      dispatch,
+      logs,
+      checkout: new Checkouts({ store, clock, sources }),
+      settings: {
+        outageLimitMs: config.outageLimitMs,
+        leaseTermMs: config.leaseTermMs,
+        heartbeatIntervalMs: config.heartbeatIntervalMs,
+      },
+    }),
+    ...createHomeRoutes({
+      publicUrl,
+      needsSetup: () => store.read(needsSetup),
+      checks: { database: () => store.read(async (tx) => void (await tx.get("select 1 as one"))) },
+    }),
+  ];
+  routes.push(openApiRoute(routes));
+
+  const services: Services = { authenticate: createAuthenticate(tokens), log };
+  const server = createServer(createHotHandler(routes, services, createExpressApp(routes, services)));
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+
+  const reaper = new Reaper(dispatch);
+  reaper.start();
+  dueLoop.start([
+    (now) => runDueExecutions(store, dispatch.runs, now),
+    (now) => runDueLeases(dispatch, now),
+    (now) => logs.closeDue(now),
+    async (now) => {
+      await store.write(async (tx) => {
+        await dispatch.sessions.flush(tx, now, SESSION_MEMORY_MS);
+        await dispatch.labelSets.removeIdle(tx, now);
+      });
+      return now + PRESENCE_INTERVAL_MS;
+    },
+  ]);
+  await syncs.start();
+
+  const stop = async () => {
+    reaper.stop();
+    dispatch.waiters.stop();
+    endAllStreams();
+    await closeServer(server);
+    await git.close();
+    await syncs.stop();
+    await dueLoop.stop();
+    await logs.close();
+    await store.close();
+  };
+  return { server, setupToken: (await store.read(needsSetup)) ? setupToken(rootKey) : null, stop };
+}
+
+function openApiRoute(routes: readonly Route[]): Route {
+  let document: unknown;
+  return route({
+    method: "GET",
+    path: "/openapi.json",
+    tag: "Operations",
+    summary: "This description",
+    credential: "none",
+    responses: { 200: "text" },
+    handle: async () => {
+      document ??= createOpenApi(routes, VERSION);
+      return { status: 200, body: document };
+    },
+  });
+}
+
+/** Lets requests that are being answered finish, then cuts the connections that are left. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const deadline = setTimeout(() => server.closeAllConnections(), STOP_TIMEOUT_MS);
+    server.close(() => {
+      clearTimeout(deadline);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,103 @@
+import { mkdirSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { resolve } from "node:path";
+import { ConfigError } from "@shipfox/shared/config";
+import { describeSettings, parseFlags } from "@shipfox/shared/flags";
+import { createLogger } from "@shipfox/shared/logger";
+import { VERSION } from "@shipfox/shared/version";
+import { startApp, type App } from "./app.ts";
+import { readConfig, SETTINGS, type Config } from "./config.ts";
+import { setupToken } from "./modules/accounts/public.ts";
+import { loadRootKey, RootKeyError } from "./modules/secrets/public.ts";
+import { StoreRefusal } from "./store/errors.ts";
+
+const DATA_DIR_MODE = 0o700;
+
+const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
+
+Usage: shipfox-control-plane [start|setup] [flags]
+
+  start   run the server (the default)
+  setup   print the token with which another machine makes the first account
+
+Examples:
+  shipfox-control-plane --port 8080 --data-dir /var/lib/shipfox
+  SHIPFOX_DATABASE_URL=postgres://shipfox@db/shipfox shipfox-control-plane
+
+Settings, as flag or environment variable:
+${describeSettings(SETTINGS)}
+`;
+
+async function main(argv: readonly string[]): Promise<void> {
+  const flags = parseFlags(SETTINGS, argv);
+  if (flags.help) return void process.stdout.write(HELP);
+  if (flags.version) return void process.stdout.write(`${VERSION}\n`);
+  const config = readConfig({ ...process.env, ...flags.variables });
+  const [command = "start"] = flags.words;
+  switch (command) {
+    case "start":
+      return start(config);
+    case "setup":
+      process.stdout.write(`${setupToken(loadRootKey({ dataDir: config.dataDir, configured: config.rootKey }))}\n`);
+      return;
+    default:
+      throw new ConfigError(`unknown command "${command}"; expected start or setup, see --help`);
+  }
+}
+
+async function start(config: Config): Promise<void> {
+  const log = createLogger("control-plane", config.logLevel);
+  mkdirSync(config.dataDir, { recursive: true, mode: DATA_DIR_MODE });
+  const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
+  const publicUrl = (config.publicUrl ?? `http://localhost:${config.port}`).replace(/\/$/, "");
+  let app: App | null = null;
+  const stop = async (reason: string, code: number) => {
+    process.removeAllListeners("SIGTERM").removeAllListeners("SIGINT");
+    log.info({ reason }, "stopping");
+    await app?.stop();
+    process.exit(code);
+  };
+  process.once("SIGTERM", () => void stop("SIGTERM", 0));
+  process.once("SIGINT", () => void stop("SIGINT", 0));
+  app = await startApp({ config, rootKey, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
+  await listen(app, config);
+  announce(app, config);
+}
+
+function listen(app: App, config: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    app.server.once("error", (error: NodeJS.ErrnoException) => {
+      const taken = error.code === "EADDRINUSE";
+      reject(
+        taken
+          ? new ConfigError(
+              `port ${config.port} on ${config.host} is taken; stop the other process or choose another with --port`,
+            )
+          : error,
+      );
+    });
+    app.server.listen(config.port, config.host, resolve);
+  });
+}
+
+/** The first lines an operator sees: what runs, where, and what to do next. */
+function announce(app: App, config: Config): void {
+  const { port } = app.server.address() as AddressInfo;
+  const database = config.databaseUrl === undefined ? "SQLite" : "PostgreSQL";
+  const url = config.publicUrl ?? `http://localhost:${port}`;
+  process.stdout.write(
+    `shipfox-control-plane ${VERSION} listens on http://${config.host}:${port}, data in ${resolve(config.dataDir)}, ${database}\n`,
+  );
+  if (app.setupToken === null) {
+    process.stdout.write(`Next: shipfox login --url ${url}\n`);
+    return;
+  }
+  process.stdout.write(`There is no account yet. Next, on this machine: shipfox login --url ${url} --signup\n`);
+  process.stdout.write(`From another machine the first account needs the setup token ${app.setupToken}\n`);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  const expected = error instanceof ConfigError || error instanceof StoreRefusal || error instanceof RootKeyError;
+  process.stderr.write(`shipfox-control-plane: ${expected ? error.message : (error as Error).stack}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,241 @@
+import { newId } from "@shipfox/shared/ids";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Store } from "../../store/store.ts";
+import { describeStores } from "../../store/testing.ts";
+import { type Api, serveApi, testClock } from "../../testing/api.ts";
+import { insertConnection, insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
+import { type DispatchPort, startRun } from "../runs/public.ts";
+import { access } from "../workspaces/public.ts";
+import { createDefinitionRoutes, type ProjectsPort } from "./public.ts";
+
+const projects: ProjectsPort = {
+  workspaceOf: async (tx, projectId) =>
+    (await tx.get<{ workspace_id: string }>("select workspace_id from projects where id = ?", [projectId]))
+      ?.workspace_id ?? null,
+};
+const steps = "    steps:\n      - run: echo hello\n";
+const job = `jobs:\n  build:\n    runner: linux\n${steps}`;
+const manual = "triggers:\n  by_hand:\n    source: manual\n    event: fire\n    with:\n      level: 1\n";
+
+function workflow(name: string, triggers = manual): string {
+  return `name: ${name}\n${triggers}${job}`;
+}
+
+describeStores("definitions", (open) => {
+  let store: Store;
+  let api: Api;
+  let workspaceId: string;
+  let projectId: string;
+  const users = {} as Record<"maintainer" | "viewer" | "stranger", string>;
+  let queued: string[];
+  const clock = testClock();
+
+  beforeEach(async () => {
+    store = await open();
+    queued = [];
+    const dispatch: DispatchPort = {
+      enqueue: async (_tx, entry) => void queued.push(entry.executionId),
+      withdraw: async () => {},
+      finishLease: async () => {},
+      cancelLease: async () => {},
+      dueAt: () => {},
+    };
+    const deps = { store, clock, access, projects, defaultRunnerLabels: [] };
+    api = await serveApi(
+      createDefinitionRoutes({ ...deps, startRun: (tx, request) => startRun(tx, dispatch, request) }),
+    );
+    for (const name of ["maintainer", "viewer", "stranger"] as const) users[name] = await insertUser(store);
+    workspaceId = await insertWorkspace(store, { [users.maintainer]: "maintainer", [users.viewer]: "viewer" });
+    projectId = await newProject("git:https://git.example.com/app");
+  });
+  afterEach(() => api.close());
+
+  async function newProject(repository: string): Promise<string> {
+    return insertProject(store, { workspaceId, connectionId: await insertConnection(store, workspaceId), repository });
+  }
+  const save = (fields: Record<string, unknown> = {}, user = users.maintainer) =>
+    api.call("POST", "/definitions", { user, body: { project_id: projectId, yaml: workflow("CI"), ...fields } });
+  const list = (query: string, user = users.viewer) => api.call("GET", `/definitions?${query}`, { user });
+  const fire = (id: string, body: unknown = {}, user = users.maintainer) =>
+    api.call("POST", `/workflow-definitions/${id}/fire-manual`, { user, body });
+  const runs = () => store.read((tx) => tx.all<Record<string, unknown>>("select * from runs order by number"));
+
+  it("saves a workflow and shows it", async () => {
+    const saved = await save();
+    expect(saved).toMatchObject({
+      status: 200,
+      body: {
+        project_id: projectId,
+        name: "CI",
+        source: "manual",
+        config_path: null,
+        sha: null,
+        ref: null,
+        manual_trigger: { name: "by_hand" },
+      },
+    });
+    expect(saved.body.workflow_document.jobs.build.runner).toBe("linux");
+    expect(saved.body.workflow_model).toMatchObject({ kind: "workflow", name: "CI" });
+    expect((await api.call("GET", `/definitions/${saved.body.id}`, { user: users.viewer })).body).toEqual(saved.body);
+  });
+
+  it("replaces the definition of the same origin and makes a new one of every other", async () => {
+    const vcs = { source: "vcs", config_path: "ci.yml" };
+    const origins = [
+      {},
+      {},
+      { config_path: "ci.yml" },
+      { ...vcs, ref: "main" },
+      { ...vcs, sha: "abc" },
+      { ...vcs, sha: "def", ref: "main" },
+    ];
+    const first = [];
+    for (const origin of origins) first.push((await save(origin)).body.id);
+    expect(new Set(first).size).toBe(origins.length);
+    const again = [];
+    for (const origin of origins) again.push((await save({ ...origin, yaml: workflow("Renamed", "") })).body);
+    expect(again.slice(2).map((body) => body.id)).toEqual(first.slice(2));
+    expect(again.slice(2).every((body) => body.name === "Renamed" && body.manual_trigger === null)).toBe(true);
+    expect(again.slice(0, 2).some((body) => first.includes(body.id))).toBe(false);
+  });
+
+  it("brings a removed definition back under its id", async () => {
+    const { id } = (await save({ config_path: "ci.yml" })).body;
+    await store.write((tx) => tx.run("update definitions set deleted_at = 1"));
+    expect((await api.call("GET", `/definitions/${id}`, { user: users.viewer })).status).toBe(404);
+    expect((await save({ config_path: "ci.yml" })).body.id).toBe(id);
+    expect((await api.call("GET", `/definitions/${id}`, { user: users.viewer })).status).toBe(200);
+  });
+
+  it("lists every fault of a wrong workflow with its place, and saves nothing", async () => {
+    const yaml = `nmae: CI\n${job}`;
+    const refused = await save({ yaml });
+    expect(refused).toMatchObject({
+      status: 400,
+      body: { code: "invalid-workflow-definition", message: expect.stringMatching(/line 1/) },
+    });
+    expect(refused.body.details).toContainEqual(
+      expect.objectContaining({ code: "unknown-key", path: "nmae", line: 1, column: 1, suggestion: "name" }),
+    );
+    expect((await list(`project_id=${projectId}`)).body.definitions).toEqual([]);
+    const validated = await api.call("POST", "/definitions/validate", { user: users.stranger, body: { yaml } });
+    expect(validated).toMatchObject({ status: 200, body: { valid: false, errors: refused.body.details } });
+    const good = await api.call("POST", "/definitions/validate", {
+      user: users.stranger,
+      body: { yaml: workflow("CI") },
+    });
+    expect(good.body).toMatchObject({ valid: true, workflow_model: { name: "CI" }, warnings: [] });
+  });
+
+  it("takes a workflow of the greatest length and refuses a longer one", async () => {
+    const longest = workflow("CI").padEnd(1_000_000, "#\n");
+    const validate = (yaml: string) =>
+      api.call("POST", "/definitions/validate", { user: users.viewer, body: { yaml } });
+    expect((await validate(longest)).body.valid).toBe(true);
+    expect((await validate(`${longest}#`)).status).toBe(400);
+  });
+
+  it("pages by name over a project and over a workspace", async () => {
+    const other = await newProject("git:https://git.example.com/other");
+    for (const name of ["Delta", "Alpha", "Charlie", "Alpha"]) await save({ yaml: workflow(name) });
+    await save({ project_id: other, yaml: workflow("Bravo") });
+    const names: string[] = [];
+    let cursor: string | null = "";
+    while (cursor !== null) {
+      const page = await list(`workspace_id=${workspaceId}&limit=2${cursor === "" ? "" : `&cursor=${cursor}`}`);
+      names.push(...page.body.definitions.map((definition: { name: string }) => definition.name));
+      expect(page.body.sync).toBeNull();
+      cursor = page.body.next_cursor;
+    }
+    expect(names).toEqual(["Alpha", "Alpha", "Bravo", "Charlie", "Delta"]);
+    expect((await list(`project_id=${other}`)).body).toMatchObject({
+      definitions: [{ name: "Bravo" }],
+      next_cursor: null,
+    });
+    expect((await list(`project_id=${projectId}&cursor=nonsense`)).body.code).toBe("invalid-cursor");
+    expect((await list("limit=5")).body.code).toBe("validation-error");
+  });
+
+  it("shows strangers nothing and lets viewers change nothing", async () => {
+    const { id } = (await save()).body;
+    expect(await save({}, users.stranger)).toMatchObject({ status: 404, body: { code: "project-not-found" } });
+    expect(await save({ project_id: newId() })).toMatchObject({ status: 404, body: { code: "project-not-found" } });
+    expect(await list(`project_id=${projectId}`, users.stranger)).toMatchObject({
+      status: 404,
+      body: { code: "project-not-found" },
+    });
+    expect(await list(`workspace_id=${workspaceId}`, users.stranger)).toMatchObject({
+      status: 403,
+      body: { code: "forbidden" },
+    });
+    expect(await api.call("GET", `/definitions/${id}`, { user: users.stranger })).toMatchObject({
+      status: 404,
+      body: { code: "not-found" },
+    });
+    expect(await fire(id, {}, users.stranger)).toMatchObject({
+      status: 404,
+      body: { code: "manual-trigger-not-found" },
+    });
+    expect(await save({}, users.viewer)).toMatchObject({ status: 403, body: { code: "forbidden" } });
+    expect(await fire(id, {}, users.viewer)).toMatchObject({ status: 403, body: { code: "forbidden" } });
+    expect(await runs()).toEqual([]);
+  });
+
+  it("fires a run, with the trigger's inputs or with those of the body instead", async () => {
+    const { id } = (await save()).body;
+    const fired = await fire(id);
+    expect(fired).toMatchObject({ status: 201, body: { workflow_run_id: expect.any(String) } });
+    await fire(id, { inputs: { other: [1, { deep: null }] } });
+    const [first, second] = await runs();
+    expect(first).toMatchObject({
+      id: fired.body.workflow_run_id,
+      number: 1,
+      status: "pending",
+      source_yaml: workflow("CI"),
+      project_id: projectId,
+    });
+    expect(JSON.parse(first?.["inputs"] as string)).toEqual({ level: 1 });
+    expect(JSON.parse(first?.["trigger_payload"] as string)).toEqual({
+      provider: "manual",
+      source: "manual",
+      event: "fire",
+      subscriptionId: id,
+      userId: users.maintainer,
+    });
+    expect(second).toMatchObject({
+      number: 2,
+      trigger_provider: "manual",
+      trigger_source: "manual",
+      trigger_event: "fire",
+    });
+    expect(JSON.parse(second?.["inputs"] as string)).toEqual({ other: [1, { deep: null }] });
+    expect(queued).toHaveLength(2);
+  });
+
+  it("fires what was saved last, however quickly", async () => {
+    const { id } = (await save({ config_path: "ci.yml" })).body;
+    await fire(id);
+    await save({ config_path: "ci.yml", yaml: workflow("CI two") });
+    await fire(id);
+    expect((await runs()).map((run) => run["workflow_name"])).toEqual(["CI", "CI two"]);
+  });
+
+  it("fires nothing without a manual trigger, with an unknown key, or after removal", async () => {
+    const silent = (await save({ yaml: workflow("CI", "") })).body.id;
+    expect(await fire(silent)).toMatchObject({ status: 404, body: { code: "manual-trigger-not-found" } });
+    expect(await fire(newId())).toMatchObject({ status: 404, body: { code: "manual-trigger-not-found" } });
+    const { id } = (await save()).body;
+    expect(await fire(id, { input: {} })).toMatchObject({ status: 400, body: { code: "validation-error" } });
+    expect((await fire("nonsense")).status).toBe(400);
+    await fire(id);
+    await store.write((tx) => tx.run("update definitions set deleted_at = 1"));
+    expect(await fire(id)).toMatchObject({ status: 404, body: { code: "manual-trigger-not-found" } });
+    expect(await runs()).toHaveLength(1);
+  });
+
+  it("numbers runs that are fired at the same moment without gaps", async () => {
+    const { id } = (await save()).body;
+    await Promise.all(Array.from({ length: 10 }, () => fire(id)));
+    expect((await runs()).map((run) => run["number"])).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+});

@@ -1,0 +1,133 @@
+import {
+  createDefinitionBodySchema,
+  definitionSchema,
+  definitionsQuerySchema,
+  definitionsReplySchema,
+  fireManualBodySchema,
+  fireManualReplySchema,
+  validateDefinitionBodySchema,
+  validateDefinitionReplySchema,
+} from "@shipfox/shared/api/definitions";
+import { id } from "@shipfox/shared/api/values";
+import { ApiError } from "@shipfox/shared/errors";
+import { z } from "zod";
+import { requireVisible } from "../../http/access.ts";
+import { type Route, route } from "../../http/route.ts";
+import { createFireManual, type FireManualDeps } from "./fire-manual.ts";
+import { pageOfDefinitions } from "./list-definitions.ts";
+import { readDefinition } from "./model.ts";
+import { presentDefinition } from "./present.ts";
+import { type SaveDefinitionDeps, saveDefinition } from "./save-definition.ts";
+import { findDefinition } from "./store.ts";
+
+export interface DefinitionRoutesDeps extends SaveDefinitionDeps, FireManualDeps {}
+
+const TAG = "Definitions";
+/** A workflow of 1,000,000 characters, written as JSON. */
+const YAML_BODY_LIMIT_BYTES = 4 * 1024 * 1024;
+
+const byId = z.object({ definitionId: id });
+
+export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
+  const { store, access } = deps;
+  const fireManual = createFireManual(deps);
+
+  return [
+    route({
+      method: "POST",
+      path: "/definitions",
+      tag: TAG,
+      summary: "Save a workflow; the same origin again replaces it",
+      credential: "user",
+      body: createDefinitionBodySchema,
+      bodyLimitBytes: YAML_BODY_LIMIT_BYTES,
+      responses: { 200: definitionSchema },
+      errors: ["invalid-workflow-definition", "project-not-found", "forbidden"],
+      handle: async ({ principal, body }) => {
+        const definition = await saveDefinition(deps, {
+          userId: principal.userId,
+          projectId: body.project_id,
+          source: body.source,
+          configPath: body.config_path ?? null,
+          sha: body.sha ?? null,
+          ref: body.ref ?? null,
+          yaml: body.yaml,
+        });
+        return { status: 200, body: presentDefinition(definition) };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/definitions",
+      tag: TAG,
+      summary: "Definitions of a project, with the state of its sync, or of a workspace; by name",
+      credential: "user",
+      query: definitionsQuerySchema,
+      responses: { 200: definitionsReplySchema },
+      errors: ["invalid-cursor", "project-not-found", "forbidden"],
+      handle: async ({ principal, query }) => {
+        const { project_id: projectId, workspace_id: workspaceId, limit, cursor } = query;
+        const page = await pageOfDefinitions(deps, { userId: principal.userId, projectId, workspaceId, limit, cursor });
+        return { status: 200, body: page };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/definitions/{definitionId}",
+      tag: TAG,
+      summary: "One definition",
+      credential: "user",
+      params: byId,
+      responses: { 200: definitionSchema },
+      errors: ["not-found"],
+      handle: async ({ principal, params }) => {
+        const hidden = new ApiError("not-found", "there is no such definition that you may see");
+        const definition = await store.read(async (tx) => {
+          const found = await findDefinition(tx, params.definitionId);
+          if (!found) throw hidden;
+          await requireVisible(access, tx, principal.userId, found.workspace_id, "read", hidden);
+          return found;
+        });
+        return { status: 200, body: presentDefinition(definition) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/definitions/validate",
+      tag: TAG,
+      summary: "Check a workflow without saving it",
+      credential: "user",
+      body: validateDefinitionBodySchema,
+      bodyLimitBytes: YAML_BODY_LIMIT_BYTES,
+      responses: { 200: validateDefinitionReplySchema },
+      handle: async ({ body }) => {
+        const result = readDefinition(body.yaml, deps.defaultRunnerLabels);
+        if (!result.ok) return { status: 200, body: { valid: false, errors: result.diagnostics } };
+        const { content, warnings } = result;
+        const document: unknown = JSON.parse(content.document);
+        const model: unknown = JSON.parse(content.model);
+        return { status: 200, body: { valid: true, workflow_document: document, workflow_model: model, warnings } };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/workflow-definitions/{definitionId}/fire-manual",
+      tag: TAG,
+      summary: "Start a run by hand; inputs replace those of the trigger",
+      credential: "user",
+      params: byId,
+      body: fireManualBodySchema,
+      hot: true,
+      responses: { 201: fireManualReplySchema },
+      errors: ["manual-trigger-not-found", "forbidden", "workspace-label-sets-exhausted"],
+      handle: async ({ principal, params, body }) => {
+        const { runId } = await fireManual({
+          userId: principal.userId,
+          definitionId: params.definitionId,
+          inputs: body.inputs,
+        });
+        return { status: 201, body: { workflow_run_id: runId } };
+      },
+    }),
+  ];
+}

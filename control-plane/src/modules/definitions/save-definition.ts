@@ -1,0 +1,63 @@
+import { ApiError } from "@shipfox/shared/errors";
+import { newId } from "@shipfox/shared/ids";
+import { type Access, requireVisible } from "../../http/access.ts";
+import type { Clock } from "../../store/clock.ts";
+import type { DefinitionRow } from "../../store/schema.ts";
+import type { Store, Tx } from "../../store/store.ts";
+import type { Diagnostic } from "../workflow/public.ts";
+import { type DefinitionOrigin, readDefinition, upsertKey } from "./model.ts";
+import type { ProjectsPort } from "./ports.ts";
+import { upsertDefinition } from "./store.ts";
+
+export interface SaveDefinitionDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly access: Access;
+  readonly projects: ProjectsPort;
+  readonly defaultRunnerLabels: readonly string[];
+}
+
+export interface SaveRequest extends DefinitionOrigin {
+  readonly userId: string;
+  readonly source: "manual" | "vcs";
+  readonly yaml: string;
+}
+
+/** Creates a definition, or replaces the one with the same origin. It can be fired as soon as this resolves. */
+export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequest): Promise<DefinitionRow> {
+  const { store, clock } = deps;
+  // First who asks, so that a stranger learns nothing and costs no parsing; again in the unit, for what changed meanwhile.
+  await store.read((tx) => requireProject(deps, tx, request, "write"));
+  const result = readDefinition(request.yaml, deps.defaultRunnerLabels);
+  if (!result.ok) throw invalidDefinition(result.diagnostics);
+  const now = clock.now();
+  const { projectId, configPath, sha, ref, source } = request;
+  const origin = { project_id: projectId, config_path: configPath, source, sha, ref, upsert_key: upsertKey(request) };
+  const times = { fetched_at: now, deleted_at: null, created_at: now, updated_at: now };
+  const definition = { id: newId(now), ...origin, ...result.content, last_run_number: 0, ...times };
+  return store.write(async (tx) => {
+    const workspaceId = await requireProject(deps, tx, request, "write");
+    return upsertDefinition(tx, store.sql, { ...definition, workspace_id: workspaceId });
+  });
+}
+
+/** The project's workspace. Throws 404 `project-not-found` for whoever is no member of it. */
+export async function requireProject(
+  { access, projects }: Pick<SaveDefinitionDeps, "access" | "projects">,
+  tx: Tx,
+  { userId, projectId }: { userId: string; projectId: string },
+  right: "read" | "write",
+): Promise<string> {
+  const hidden = new ApiError("project-not-found", "there is no such project that you may see");
+  const workspaceId = await projects.workspaceOf(tx, projectId);
+  if (workspaceId === null) throw hidden;
+  await requireVisible(access, tx, userId, workspaceId, right, hidden);
+  return workspaceId;
+}
+
+function invalidDefinition(diagnostics: readonly Diagnostic[]): ApiError {
+  const [first] = diagnostics;
+  const count = diagnostics.length === 1 ? "a fault" : `${diagnostics.length} faults`;
+  const place = first === undefined ? "" : `: line ${first.line}, column ${first.column}: ${first.message}`;
+  return new ApiError("invalid-workflow-definition", `the workflow has ${count}${place}`, { details: diagnostics });
+}

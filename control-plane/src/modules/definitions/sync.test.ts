@@ -1,0 +1,185 @@
+import { ApiError } from "@shipfox/shared/errors";
+import { beforeEach, expect, it } from "vitest";
+import type { DefinitionSyncRow } from "../../store/schema.ts";
+import type { Store } from "../../store/store.ts";
+import { describeStores } from "../../store/testing.ts";
+import { silentLog, testClock } from "../../testing/api.ts";
+import { insertConnection, insertProject, insertWorkspace } from "../../testing/rows.ts";
+import { DefinitionSync, type FetchedWorkflows } from "./public.ts";
+
+function fetched(files: Record<string, string>, branch = "main"): FetchedWorkflows {
+  const named = Object.entries(files).map(([name, content]) => ({
+    path: `.shipfox/workflows/${name}`,
+    content: Buffer.from(content),
+  }));
+  return { branch, sha: "0".repeat(40), files: named };
+}
+
+function workflow(name: string): string {
+  return `name: ${name}\njobs:\n  build:\n    runner: linux\n    steps:\n      - run: echo hello\n`;
+}
+
+describeStores("definition sync", (open) => {
+  let store: Store;
+  let projectId: string;
+  let workspaceId: string;
+  const clock = testClock();
+
+  beforeEach(async () => {
+    store = await open();
+    workspaceId = await insertWorkspace(store, {});
+    const connectionId = await insertConnection(store, workspaceId);
+    projectId = await insertProject(store, {
+      workspaceId,
+      connectionId,
+      repository: "git:https://git.example.com/app",
+    });
+  });
+
+  function syncOf(fetchWorkflows: (projectId: string) => Promise<FetchedWorkflows>): DefinitionSync {
+    const projects = { workspaceOf: async () => workspaceId };
+    return new DefinitionSync({
+      store,
+      clock,
+      log: silentLog,
+      projects,
+      source: { fetchWorkflows },
+      defaultRunnerLabels: [],
+    });
+  }
+  async function run(sync: DefinitionSync): Promise<DefinitionSyncRow> {
+    await store.write((tx) => sync.request(tx, projectId, clock.now()));
+    await sync.run(projectId);
+    return row();
+  }
+  const row = () =>
+    store.read(async (tx) => (await tx.get<DefinitionSyncRow>("select * from definition_syncs")) as DefinitionSyncRow);
+  const live = () =>
+    store.read((tx) =>
+      tx.all<{ id: string; name: string; ref: string; updated_at: number }>(
+        "select id, name, ref, updated_at from definitions where deleted_at is null order by name",
+      ),
+    );
+  const names = async () => (await live()).map((definition) => definition.name);
+
+  it("makes the definitions what the files say, and touches only what changed", async () => {
+    let files: Record<string, string> = { "a.yml": workflow("A"), "b.yml": workflow("B") };
+    const sync = syncOf(async () => fetched(files));
+    expect(await run(sync)).toMatchObject({
+      status: "succeeded",
+      ref: "main",
+      last_error_code: null,
+      last_sync_at: clock.now(),
+    });
+    const before = await live();
+    clock.advance(1_000);
+    files = { "a.yml": workflow("A"), "c.yml": workflow("C") };
+    await run(sync);
+    expect(await names()).toEqual(["A", "C"]);
+    expect((await live())[0]).toEqual(before[0]);
+    files = { "a.yml": workflow("A"), "b.yml": workflow("B again") };
+    await run(sync);
+    expect((await live())[1]).toMatchObject({ id: before[1]?.id, name: "B again" });
+  });
+
+  it("keeps the former set when one file has a fault, and says which", async () => {
+    let files: Record<string, string> = { "a.yml": workflow("A") };
+    const sync = syncOf(async () => fetched(files));
+    await run(sync);
+    const succeededAt = clock.now();
+    clock.advance(1_000);
+    files = { "a.yml": workflow("A2"), "b.yml": "name: B\njobs: []\n" };
+    expect(await run(sync)).toMatchObject({
+      status: "failed",
+      last_error_code: "invalid-definition",
+      last_error_message: expect.stringMatching(/^\.shipfox\/workflows\/b\.yml:2:\d+: /),
+      last_sync_at: succeededAt,
+      finished_at: clock.now(),
+    });
+    expect(await names()).toEqual(["A"]);
+  });
+
+  it("keeps the former set when the repository cannot be read or has no workflow any more", async () => {
+    let answer: () => FetchedWorkflows = () => fetched({ "a.yml": workflow("A") });
+    const sync = syncOf(async () => answer());
+    await run(sync);
+    answer = () => fetched({});
+    expect(await run(sync)).toMatchObject({ status: "failed", last_error_code: "no-workflow-files" });
+    answer = () => {
+      throw new ApiError("access-denied", "the host refused the credential");
+    };
+    expect(await run(sync)).toMatchObject({
+      status: "failed",
+      last_error_code: "provider-access-denied",
+      last_error_message: "the host refused the credential",
+    });
+    answer = () => {
+      throw new Error("secret inner detail");
+    };
+    expect(await run(sync)).toMatchObject({
+      status: "failed",
+      last_error_code: "unknown",
+      last_error_message: expect.not.stringContaining("secret"),
+    });
+    expect(await names()).toEqual(["A"]);
+  });
+
+  it("follows a default branch that was renamed", async () => {
+    let branch = "main";
+    const sync = syncOf(async () => fetched({ "a.yml": workflow("A") }, branch));
+    await run(sync);
+    branch = "trunk";
+    await run(sync);
+    expect((await live()).map((definition) => definition.ref)).toEqual(["trunk"]);
+  });
+
+  it("runs one sync of a project at a time; calls while one reads share the next one", async () => {
+    const gates: (() => void)[] = [];
+    const sync = syncOf(async () => {
+      await new Promise<void>((resolve) => gates.push(resolve));
+      return fetched({ "a.yml": workflow("A") });
+    });
+    await store.write((tx) => sync.request(tx, projectId, clock.now()));
+    const first = sync.run(projectId);
+    await expect.poll(() => gates.length).toBe(1);
+    const second = sync.run(projectId);
+    expect(sync.run(projectId)).toBe(second);
+    expect(second).not.toBe(first);
+    gates[0]?.();
+    await first;
+    await expect.poll(() => gates.length).toBe(2);
+    gates[1]?.();
+    await second;
+    expect(gates).toHaveLength(2);
+    expect(await names()).toEqual(["A"]);
+  });
+
+  it("does again at the start what a crash interrupted", async () => {
+    for (const status of ["pending", "syncing"]) {
+      const dying = syncOf(() => new Promise(() => {}));
+      await store.write((tx) => dying.request(tx, projectId, clock.now()));
+      await store.write((tx) => tx.run("update definition_syncs set status = ?", [status]));
+      const next = syncOf(async () => fetched({ "a.yml": workflow("A") }));
+      await next.start();
+      await next.run(projectId);
+      expect(await row()).toMatchObject({ status: "succeeded" });
+    }
+    expect(await names()).toEqual(["A"]);
+  });
+
+  it("leaves for the next start what a stop cuts off", async () => {
+    const gate = Promise.withResolvers<FetchedWorkflows>();
+    const reading = Promise.withResolvers<void>();
+    const sync = syncOf(() => {
+      reading.resolve();
+      return gate.promise;
+    });
+    await store.write((tx) => sync.request(tx, projectId, clock.now()));
+    void sync.run(projectId);
+    await reading.promise;
+    const stopped = sync.stop();
+    gate.reject(new ApiError("shutting-down"));
+    await stopped;
+    expect(await row()).toMatchObject({ status: "syncing" });
+  });
+});

@@ -1,0 +1,194 @@
+import { setImmediate } from "node:timers/promises";
+import type { Logger } from "@shipfox/shared/logger";
+import { newId } from "@shipfox/shared/ids";
+import PQueue from "p-queue";
+import type { Clock } from "../../store/clock.ts";
+import type { DefinitionRow } from "../../store/schema.ts";
+import type { Store, WriteTx } from "../../store/store.ts";
+import {
+  asSyncFailure,
+  decideSync,
+  MAX_WARNINGS,
+  readFile,
+  SyncFailure,
+  type SyncedFile,
+  type SyncWarning,
+  upsertKey,
+} from "./model.ts";
+import type { FetchedWorkflows, ProjectsPort, WorkflowSource } from "./ports.ts";
+import {
+  findSync,
+  listSynced,
+  listUnfinishedSyncs,
+  markSyncFailed,
+  markSyncing,
+  markSyncPending,
+  markSyncSucceeded,
+  removeDefinition,
+  upsertDefinition,
+} from "./store.ts";
+
+const MAX_CONCURRENT = 4;
+
+export interface DefinitionSyncDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly projects: ProjectsPort;
+  readonly source: WorkflowSource;
+  readonly defaultRunnerLabels: readonly string[];
+}
+
+interface FilesToApply {
+  readonly fetched: FetchedWorkflows;
+  readonly files: readonly SyncedFile[];
+  readonly warnings: readonly SyncWarning[];
+}
+
+/**
+ * Makes a project's definitions what the workflow files of its default branch say: all of them, or none when one file
+ * has a fault. One sync of a project at a time, four projects at once.
+ *
+ * Its state is a row, written before any work: what a crash interrupts is done again by `start`.
+ */
+export class DefinitionSync {
+  readonly #deps: DefinitionSyncDeps;
+  readonly #queue = new PQueue({ concurrency: MAX_CONCURRENT });
+  /** Syncs that have not begun to read: whoever asks meanwhile shares them. */
+  readonly #waiting = new Map<string, Promise<void>>();
+  /** The newest sync of each project that has any. */
+  readonly #newest = new Map<string, Promise<void>>();
+  #stopped = false;
+
+  constructor(deps: DefinitionSyncDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes up what an earlier process left. */
+  async start(): Promise<void> {
+    for (const projectId of await this.#deps.store.read(listUnfinishedSyncs)) void this.run(projectId);
+  }
+
+  /** Writes down that a sync is needed. Follow it with `run` after the commit. */
+  request(tx: WriteTx, projectId: string, now: number): Promise<void> {
+    return markSyncPending(tx, projectId, now);
+  }
+
+  /**
+   * Resolves when a sync has ended that began to read after this call, so that it saw everything pushed before it. Calls
+   * that come while one is reading share the one after it. Never rejects: how it ended stands in the row.
+   */
+  run(projectId: string): Promise<void> {
+    const waiting = this.#waiting.get(projectId);
+    if (waiting) return waiting;
+    const before = this.#newest.get(projectId) ?? Promise.resolve();
+    const sync = before.then(() => this.#queue.add(() => this.#begin(projectId)));
+    this.#waiting.set(projectId, sync);
+    this.#newest.set(projectId, sync);
+    void sync.then(() => {
+      if (this.#newest.get(projectId) === sync) this.#newest.delete(projectId);
+    });
+    return sync;
+  }
+
+  /** Lets what runs end; what waits stays in its row for the next start. End the source's work first. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#newest.values());
+  }
+
+  async #begin(projectId: string): Promise<void> {
+    this.#waiting.delete(projectId);
+    if (this.#stopped) return;
+    try {
+      await this.#sync(projectId);
+    } catch (error) {
+      await this.#fail(projectId, error);
+    }
+  }
+
+  async #sync(projectId: string): Promise<void> {
+    const { store, clock, source, defaultRunnerLabels } = this.#deps;
+    const startedAt = clock.now();
+    await store.write((tx) => markSyncing(tx, projectId, startedAt));
+    const fetched = await source.fetchWorkflows(projectId);
+    if (fetched.files.length === 0) {
+      throw new SyncFailure(
+        "no-workflow-files",
+        `the branch ${fetched.branch} has no .yml or .yaml file in .shipfox/workflows/`,
+      );
+    }
+    const files: SyncedFile[] = [];
+    const warnings: SyncWarning[] = [];
+    for (const { path, content } of fetched.files) {
+      // A hundred large files must not hold the event loop as one.
+      await setImmediate();
+      const read = readFile({ path, content }, defaultRunnerLabels);
+      const key = upsertKey({ projectId, configPath: path, sha: null, ref: fetched.branch }) as string;
+      files.push({ path, key, content: read.content });
+      warnings.push(...read.warnings);
+    }
+    await this.#apply(projectId, { fetched, files, warnings: warnings.slice(0, MAX_WARNINGS) });
+  }
+
+  async #apply(projectId: string, { fetched, files, warnings }: FilesToApply): Promise<void> {
+    const { store, clock, projects } = this.#deps;
+    const now = clock.now();
+    const ids = new Map(files.map((file) => [file.key, newId(now)]));
+    await store.write(async (tx) => {
+      const workspaceId = await projects.workspaceOf(tx, projectId);
+      if (workspaceId === null) return;
+      const formerRef = (await findSync(tx, projectId))?.ref ?? fetched.branch;
+      const known = await listSynced(tx, projectId, [fetched.branch, formerRef]);
+      const { save, remove } = decideSync(files, known);
+      for (const file of save) {
+        const id = ids.get(file.key) as string;
+        await upsertDefinition(tx, store.sql, newRow(file, { id, workspaceId, projectId, fetched, now }));
+      }
+      for (const id of remove) await removeDefinition(tx, id, now);
+      await markSyncSucceeded(tx, projectId, { ref: fetched.branch, warnings, now });
+    });
+  }
+
+  async #fail(projectId: string, error: unknown): Promise<void> {
+    const { store, clock, log } = this.#deps;
+    // The row stays as it is: the sync is done again at the next start.
+    if (this.#stopped) return;
+    const failure =
+      asSyncFailure(error) ?? new SyncFailure("unknown", "the sync failed inside the server; its log has the details");
+    if (failure.code === "unknown") log.error({ err: error, projectId }, "a definition sync failed unexpectedly");
+    else log.info({ projectId, code: failure.code, reason: failure.message }, "a definition sync failed");
+    const { code, message } = failure;
+    const now = clock.now();
+    try {
+      await store.write((tx) => markSyncFailed(tx, projectId, { code, message, now }));
+    } catch (writeError) {
+      log.error(
+        { err: writeError, projectId },
+        "the end of a definition sync could not be stored; it is repeated at the next start",
+      );
+    }
+  }
+}
+
+function newRow(
+  { path, key, content }: SyncedFile,
+  at: { id: string; workspaceId: string; projectId: string; fetched: FetchedWorkflows; now: number },
+): DefinitionRow {
+  return {
+    id: at.id,
+    workspace_id: at.workspaceId,
+    project_id: at.projectId,
+    config_path: path,
+    source: "vcs",
+    sha: at.fetched.sha,
+    ref: at.fetched.branch,
+    upsert_key: key,
+    ...content,
+    last_run_number: 0,
+    fetched_at: at.now,
+    deleted_at: null,
+    created_at: at.now,
+    updated_at: at.now,
+  };
+}

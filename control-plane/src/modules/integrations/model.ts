@@ -1,0 +1,117 @@
+import { type Connection, connectionSchema } from "@shipfox/shared/api/integrations";
+import { ApiError } from "@shipfox/shared/errors";
+import type { ConnectionRow } from "../../store/schema.ts";
+import {
+  GIT_PROVIDER,
+  isUnder,
+  parseRepositoryId,
+  parseRepositoryUrl,
+  type RepositoryUrl,
+  type UrlSettings,
+} from "./repository-url.ts";
+
+export type Capability = Connection["capabilities"][number];
+
+export interface Provider {
+  readonly provider: string;
+  readonly display_name: string;
+  readonly capabilities: Capability[];
+}
+
+export const PROVIDERS: readonly Provider[] = [
+  { provider: GIT_PROVIDER, display_name: "Git", capabilities: ["source_control"] },
+];
+
+export function capabilitiesOf(provider: string): Capability[] {
+  return PROVIDERS.find((known) => known.provider === provider)?.capabilities ?? [];
+}
+
+/** Column `connections.settings` of a git connection. */
+export interface GitSettings {
+  readonly baseUrl: string | null;
+  readonly username: string | null;
+}
+
+/** Column `connections.sealed_credential`, opened. */
+export interface GitSecrets {
+  readonly token: string | null;
+  readonly sshKey: string | null;
+}
+
+export interface GitConnectionRequest {
+  readonly baseUrl: string | null;
+  readonly username: string | null;
+  readonly token: string | null;
+  readonly sshKey: string | null;
+}
+
+/**
+ * Checks what a schema cannot. A token needs a base URL, and goes to no repository outside of it: otherwise whoever may
+ * make a project could have it sent to a server of their own.
+ */
+export function checkGitConnection(request: GitConnectionRequest, urls: UrlSettings): RepositoryUrl | null {
+  const base = request.baseUrl === null ? null : parseRepositoryUrl(request.baseUrl, urls);
+  if (request.token !== null && base?.protocol !== "https" && base?.protocol !== "http") {
+    throw fault(
+      "base_url",
+      "is required with a token, as in https://git.example.com/team: the token is sent to no other place",
+    );
+  }
+  if (request.username !== null && /[:\p{Cc}]/u.test(request.username)) {
+    throw fault("username", "must not hold colons or control characters");
+  }
+  if (request.sshKey !== null && !/^-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n/.test(request.sshKey)) {
+    throw fault("ssh_key", "must be a private key as ssh-keygen writes it, without a passphrase");
+  }
+  return base;
+}
+
+/** The repository of an external id, when this connection may read it. Throws ApiError. */
+export function repositoryOf(connection: ConnectionRow, externalId: string, urls: UrlSettings): RepositoryUrl {
+  if (!capabilitiesOf(connection.provider).includes("source_control")) {
+    throw new ApiError(
+      "integration-capability-unavailable",
+      "this connection does not serve source code; use a git connection",
+    );
+  }
+  if (connection.lifecycle_status !== "active") {
+    throw new ApiError(
+      "source-connection-inactive",
+      `the connection is ${connection.lifecycle_status}; enable it first`,
+    );
+  }
+  const repository = parseRepositoryId(externalId, urls);
+  const { baseUrl } = settingsOf(connection);
+  if (baseUrl !== null && !isUnder(repository, parseRepositoryUrl(baseUrl, urls))) {
+    throw new ApiError(
+      "invalid-repository-url",
+      `the repository is not under ${baseUrl}, to which its connection is limited`,
+    );
+  }
+  return repository;
+}
+
+export function settingsOf(connection: Pick<ConnectionRow, "settings">): GitSettings {
+  return JSON.parse(connection.settings) as GitSettings;
+}
+
+export function presentConnection(row: ConnectionRow): Connection {
+  const { baseUrl } = settingsOf(row);
+  return {
+    id: row.id,
+    workspace_id: row.workspace_id,
+    provider: row.provider,
+    external_account_id: row.external_account_id,
+    slug: row.slug,
+    display_name: row.display_name,
+    lifecycle_status: connectionSchema.shape.lifecycle_status.parse(row.lifecycle_status),
+    capabilities: capabilitiesOf(row.provider),
+    ...(baseUrl?.startsWith("http") ? { external_url: baseUrl } : {}),
+    created_at: new Date(row.created_at).toISOString(),
+    updated_at: new Date(row.updated_at).toISOString(),
+  };
+}
+
+function fault(field: string, what: string): ApiError {
+  return new ApiError("validation-error", `[body] ${field}: ${what}`);
+}

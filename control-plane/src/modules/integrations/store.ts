@@ -1,0 +1,32 @@
+import type { ConnectionRow, ProjectRow } from "../../store/schema.ts";
+import type { Tx, WriteTx } from "../../store/store.ts";
+
+/** False when the slug is taken in the workspace. */
+export async function insertConnection(tx: WriteTx, row: ConnectionRow): Promise<boolean> {
+  const sql = `insert into connections (id, workspace_id, provider, external_account_id, slug, display_name,
+      lifecycle_status, settings, sealed_credential, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (workspace_id, slug) do nothing`;
+  const values = [row.id, row.workspace_id, row.provider, row.external_account_id, row.slug, row.display_name];
+  values.push(row.lifecycle_status, row.settings);
+  return (await tx.run(sql, [...values, row.sealed_credential, row.created_at, row.updated_at])) === 1;
+}
+
+export function findConnection(tx: Tx, connectionId: string): Promise<ConnectionRow | undefined> {
+  return tx.get<ConnectionRow>("select * from connections where id = ?", [connectionId]);
+}
+
+export function listConnections(tx: Tx, workspaceId: string): Promise<ConnectionRow[]> {
+  return tx.all<ConnectionRow>("select * from connections where workspace_id = ? order by created_at, id", [
+    workspaceId,
+  ]);
+}
+
+/** Where a project's code comes from. */
+export type ProjectSourceRow = ConnectionRow & Pick<ProjectRow, "external_repository_id" | "default_branch">;
+
+const PROJECT_SOURCE = `select c.*, p.external_repository_id, p.default_branch
+  from projects p join connections c on c.id = p.connection_id where p.id = ?`;
+
+export function findProjectSource(tx: Tx, projectId: string): Promise<ProjectSourceRow | undefined> {
+  return tx.get<ProjectSourceRow>(PROJECT_SOURCE, [projectId]);
+}

@@ -1,0 +1,42 @@
+import { ApiError } from "@shipfox/shared/errors";
+import { type Access, requireVisible } from "../../http/access.ts";
+import type { Store, Tx } from "../../store/store.ts";
+import { attemptWithoutLog, type StepProgress, type StreamRef } from "./model.ts";
+import { findStream } from "./store.ts";
+
+/** Where a step belongs and how far it is; null when there is none. Implemented by the runs module. */
+export interface StepLookup {
+  findStep(
+    tx: Tx,
+    stepId: string,
+  ): Promise<(StepProgress & { readonly workspaceId: string; readonly runId: string }) | null>;
+}
+
+export interface FindDeps {
+  readonly store: Store;
+  readonly access: Access;
+  readonly steps: StepLookup;
+}
+
+/** The log of an attempt, or what may still come of it. */
+export interface Attempt {
+  readonly stepId: string;
+  readonly attempt: number;
+  readonly runId: string;
+  readonly found: StreamRef | "never" | "not-yet" | "running" | "finished";
+}
+
+/** Throws 404 `not-found` when there is no such step for this user. */
+export function findAttempt(deps: FindDeps, userId: string, stepId: string, attempt: number): Promise<Attempt> {
+  return deps.store.read(async (tx) => {
+    const step = await deps.steps.findStep(tx, stepId);
+    if (!step) throw noSuchLog();
+    await requireVisible(deps.access, tx, userId, step.workspaceId, "read", noSuchLog());
+    const row = await findStream(tx, stepId, attempt);
+    return { stepId, attempt, runId: step.runId, found: row ?? attemptWithoutLog(step, attempt) };
+  });
+}
+
+export function noSuchLog(): ApiError {
+  return new ApiError("not-found", "there is no log of such a step and attempt that you may read");
+}

@@ -1,0 +1,110 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { newId } from "@shipfox/shared/ids";
+import { onTestFinished } from "vitest";
+import { createAuthenticate } from "../../http/authenticate.ts";
+import { createExpressApp } from "../../http/express-app.ts";
+import { SignedTokens } from "../../http/signed-tokens.ts";
+import { endAllStreams } from "../../http/sse.ts";
+import { build } from "../../store/build.ts";
+import type { Store } from "../../store/store.ts";
+import type { StepLookup } from "./find-attempt.ts";
+import { silent, type TestLogs } from "./logs.fixture.ts";
+import type { StreamRef } from "./model.ts";
+import { createLogRoutes } from "./routes.ts";
+
+export interface LogServer {
+  /** GET below the path of an attempt's log, as a member of every workspace, or as somebody who is in none. */
+  get: (
+    stream: StreamRef,
+    rest?: string,
+    options?: { headers?: Record<string, string>; signal?: AbortSignal; stranger?: boolean },
+  ) => Promise<Response>;
+}
+
+/** The log routes on a real port. */
+export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "logs" | "clock">): Promise<LogServer> {
+  const tokens = new SignedTokens(Buffer.alloc(32, 1), { userSeconds: 900, sessionSeconds: 900 });
+  const [member, stranger] = [newId(), newId()];
+  const steps: StepLookup = {
+    findStep: async (tx, stepId) => {
+      const row = await tx.row(
+        build
+          .selectFrom("steps as s")
+          .innerJoin("job_executions as e", "e.id", "s.job_execution_id")
+          .select([
+            "e.workspace_id as workspaceId",
+            "s.run_id as runId",
+            "s.status",
+            "s.current_attempt as currentAttempt",
+          ])
+          .where("s.id", "=", stepId),
+      );
+      return row ?? null;
+    },
+  };
+  const access = { role: async (_tx: unknown, userId: string) => (userId === member ? ("viewer" as const) : null) };
+  const services = { authenticate: createAuthenticate(tokens), log: silent };
+  const server = createServer(
+    createExpressApp(createLogRoutes({ store, access, steps, logs, clock, log: silent }), services),
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(async () => {
+    endAllStreams();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const tokenOf = (userId: string) =>
+    tokens.signUser({ userId, email: "a@b.c", name: null, refreshSessionId: newId() });
+  return {
+    get: (stream, rest = "", options = {}) =>
+      fetch(`${base}/steps/${stream.stepId}/attempts/${stream.attempt}/logs${rest}`, {
+        headers: { authorization: `Bearer ${tokenOf(options.stranger ? stranger : member)}`, ...options.headers },
+        ...(options.signal ? { signal: options.signal } : {}),
+      }),
+  };
+}
+
+export interface ReceivedEvent {
+  readonly event: string;
+  readonly id: string | undefined;
+  readonly data: string;
+}
+
+/** The events of a stream until it ends or is aborted. Comments and retry lines are passed over. */
+export async function* eventsOf(response: Response): AsyncGenerator<ReceivedEvent> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of response.body as AsyncIterable<Uint8Array>) {
+    text += decoder.decode(bytes, { stream: true });
+    const blocks = text.split("\n\n");
+    text = blocks.pop() as string;
+    for (const block of blocks) {
+      const fields = block
+        .split("\n")
+        .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)] as const);
+      const event = fields.find(([name]) => name === "event")?.[1];
+      if (event === undefined) continue;
+      const data = fields
+        .filter(([name]) => name === "data")
+        .map(([, value]) => value)
+        .join("\n");
+      yield { event, id: fields.find(([name]) => name === "id")?.[1], data };
+    }
+  }
+}
+
+/** Everything of a stream: the log as it would stand in a file, the ids, and what `end` said. */
+export async function collect(response: Response): Promise<{ text: string; ids: number[]; end: unknown }> {
+  let text = "";
+  const ids: number[] = [];
+  for await (const { event, id, data } of eventsOf(response)) {
+    if (event === "end") return { text, ids, end: JSON.parse(data) };
+    text += `${data}\n`;
+    ids.push(Number(id));
+  }
+  return { text, ids, end: null };
+}

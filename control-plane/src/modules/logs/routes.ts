@@ -1,0 +1,106 @@
+import { logPageSchema, logParamsSchema, logQuerySchema } from "@shipfox/shared/api/logs";
+import { ApiError } from "@shipfox/shared/errors";
+import type { Logger } from "@shipfox/shared/logger";
+import { type Route, route } from "../../http/route.ts";
+import type { Clock } from "../../store/clock.ts";
+import { findAttempt, type FindDeps, noSuchLog } from "./find-attempt.ts";
+import { followLog } from "./follow-log.ts";
+import type { Logs } from "./logs.ts";
+import { readOutput } from "./read-output.ts";
+import { readPage } from "./read-page.ts";
+import { requireRecordBoundary } from "./read-records.ts";
+
+export interface LogRoutesDeps extends FindDeps {
+  readonly logs: Logs;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const PATH = "/steps/{stepId}/attempts/{attempt}/logs";
+
+export function createLogRoutes(deps: LogRoutesDeps): Route[] {
+  const { logs, clock, log } = deps;
+  return [
+    route({
+      method: "GET",
+      path: PATH,
+      tag: "logs",
+      summary: "A page of a step attempt's log",
+      credential: "user",
+      params: logParamsSchema,
+      query: logQuerySchema,
+      responses: { 200: logPageSchema },
+      errors: ["not-found", "invalid-cursor"],
+      handle: async ({ principal, params, query }) => {
+        const attempt = await findAttempt(deps, principal.userId, params.stepId, params.attempt);
+        return { status: 200, body: await readPage(logs, attempt, query.cursor, clock.now()) };
+      },
+    }),
+    route({
+      method: "GET",
+      path: `${PATH}/stream`,
+      tag: "logs",
+      summary: "A step attempt's log from its start or a cursor, and everything that follows, as server-sent events",
+      credential: "user",
+      params: logParamsSchema,
+      query: logQuerySchema,
+      responses: { 200: "sse" },
+      errors: ["not-found", "invalid-cursor"],
+      handle: async ({ principal, params, query, request }) => {
+        const cursor = lastEventId(request.header("last-event-id")) ?? query.cursor;
+        const find = () => findAttempt(deps, principal.userId, params.stepId, params.attempt);
+        const attempt = await find();
+        if (typeof attempt.found !== "string") {
+          const { stored } = await logs.streams.state(attempt.found);
+          await requireRecordBoundary(logs.files, attempt.found, { cursor, end: stored });
+        }
+        return {
+          status: 200,
+          stream: (sse) => {
+            followLog(logs, sse, { attempt, cursor, find, now: () => clock.now() }).catch((error: unknown) => {
+              log.warn(
+                { err: error, step_id: params.stepId, attempt: params.attempt },
+                "a log could not be followed to its end",
+              );
+              sse.end();
+            });
+          },
+        };
+      },
+    }),
+    route({
+      method: "GET",
+      path: `${PATH}/raw`,
+      tag: "logs",
+      summary: "What a step attempt printed so far, as text",
+      credential: "user",
+      params: logParamsSchema,
+      responses: { 200: "text" },
+      errors: ["not-found"],
+      handle: async ({ principal, params }) => {
+        const { found } = await findAttempt(deps, principal.userId, params.stepId, params.attempt);
+        if (found === "never" || found === "not-yet") throw noSuchLog();
+        if (typeof found === "string") return { status: 200, body: "" };
+        return { status: 200, chunks: reported(readOutput(logs, found), log) };
+      },
+    }),
+  ];
+}
+
+async function* reported(chunks: AsyncIterable<string>, log: Logger): AsyncGenerator<string> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    log.error({ err: error }, "a log could not be read to its end");
+    throw error;
+  }
+}
+
+/** What an interrupted reader sends; null when it sends nothing. */
+function lastEventId(header: string | undefined): number | null {
+  if (header === undefined || header === "") return null;
+  const cursor = /^\d+$/.test(header) ? Number(header) : Number.NaN;
+  if (!Number.isSafeInteger(cursor))
+    throw new ApiError("invalid-cursor", "expected a Last-Event-ID that this stream sent as an id");
+  return cursor;
+}

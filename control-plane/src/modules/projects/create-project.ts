@@ -1,0 +1,83 @@
+import { ApiError } from "@shipfox/shared/errors";
+import { newId } from "@shipfox/shared/ids";
+import { type Access, requireRight } from "../../http/access.ts";
+import type { Clock } from "../../store/clock.ts";
+import { ConstraintError } from "../../store/errors.ts";
+import type { ProjectRow } from "../../store/schema.ts";
+import type { Store, Tx } from "../../store/store.ts";
+import type { DefinitionSync } from "../definitions/public.ts";
+import { type Git, type GitSource, repositoryId, type Sources } from "../integrations/public.ts";
+import { slugCandidates } from "../workspaces/public.ts";
+import { projectExists } from "./model.ts";
+import { findProjectOf, insertProject } from "./store.ts";
+
+const FALLBACK_SLUG = "project";
+
+export interface CreateProjectDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly access: Access;
+  readonly sources: Sources;
+  readonly git: Git;
+  readonly syncs: DefinitionSync;
+}
+
+export interface CreateProjectRequest {
+  readonly userId: string;
+  readonly workspaceId: string;
+  readonly name: string;
+  readonly slug: string | undefined;
+  readonly connectionId: string;
+  readonly externalId: string;
+}
+
+/** Reads the repository first, so that no project is saved that cannot work; its definitions are synced afterwards. */
+export async function createProject(deps: CreateProjectDeps, request: CreateProjectRequest): Promise<ProjectRow> {
+  const { store, clock, git, syncs } = deps;
+  const source = await store.read((tx) => checkRequest(deps, tx, request));
+  const { branch } = await git.lsRemote(source);
+  const now = clock.now();
+  const candidates = request.slug === undefined ? slugCandidates(request.name, FALLBACK_SLUG) : [request.slug];
+  const project: Omit<ProjectRow, "slug"> = {
+    id: newId(now),
+    workspace_id: request.workspaceId,
+    name: request.name,
+    connection_id: request.connectionId,
+    external_repository_id: repositoryId(source.repository),
+    default_branch: branch,
+    created_at: now,
+    updated_at: now,
+  };
+  try {
+    return await store.write(async (tx) => {
+      await checkRequest(deps, tx, request);
+      for (const slug of candidates) {
+        if (!(await insertProject(tx, { ...project, slug }))) continue;
+        await syncs.request(tx, project.id, now);
+        tx.afterCommit(() => void syncs.run(project.id));
+        return { ...project, slug };
+      }
+      throw new ApiError(
+        "slug-conflict",
+        `the slug ${candidates[0]} is taken in this workspace; choose another one, or leave it out`,
+      );
+    });
+  } catch (error) {
+    // Somebody else made the same project between our look and our insert.
+    if (!(error instanceof ConstraintError) || error.kind !== "unique") throw error;
+    const existing = await store.read((tx) => findProjectOf(tx, project.connection_id, project.external_repository_id));
+    throw existing ? projectExists(existing) : error;
+  }
+}
+
+async function checkRequest(
+  { access, sources }: CreateProjectDeps,
+  tx: Tx,
+  request: CreateProjectRequest,
+): Promise<GitSource> {
+  await requireRight(access, tx, request.userId, request.workspaceId, "write");
+  const source = await sources.ofConnection(tx, request);
+  const existing = await findProjectOf(tx, request.connectionId, repositoryId(source.repository));
+  if (existing) throw projectExists(existing);
+  return source;
+}

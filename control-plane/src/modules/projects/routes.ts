@@ -1,0 +1,112 @@
+import { syncSchema } from "@shipfox/shared/api/definitions";
+import {
+  createProjectBodySchema,
+  projectSchema,
+  projectsQuerySchema,
+  projectsReplySchema,
+} from "@shipfox/shared/api/projects";
+import { id } from "@shipfox/shared/api/values";
+import { z } from "zod";
+import { requireRight, requireVisible } from "../../http/access.ts";
+import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { type Route, route } from "../../http/route.ts";
+import { type CreateProjectDeps, createProject } from "./create-project.ts";
+import { presentProject, projectNotFound } from "./model.ts";
+import { findProject, listProjects } from "./store.ts";
+import { syncProject } from "./sync-project.ts";
+
+const TAG = "Projects";
+const byId = z.object({ projectId: id });
+
+export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
+  const { store, access } = deps;
+  return [
+    route({
+      method: "POST",
+      path: "/projects",
+      tag: TAG,
+      summary: "Bind a repository; its workflows are synced in the background",
+      credential: "user",
+      body: createProjectBodySchema,
+      responses: { 201: projectSchema },
+      errors: [
+        "forbidden",
+        "source-connection-not-found",
+        "source-connection-inactive",
+        "integration-capability-unavailable",
+        "invalid-repository-url",
+        "repository-not-found",
+        "access-denied",
+        "timeout",
+        "provider-unavailable",
+        "project-already-exists",
+        "slug-conflict",
+      ],
+      handle: async ({ principal, body }) => {
+        const project = await createProject(deps, {
+          userId: principal.userId,
+          workspaceId: body.workspace_id,
+          name: body.name,
+          slug: body.slug,
+          connectionId: body.source.connection_id,
+          externalId: body.source.external_repository_id,
+        });
+        return { status: 201, body: presentProject(project) };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/projects",
+      tag: TAG,
+      summary: "A workspace's projects, newest first",
+      credential: "user",
+      query: projectsQuerySchema,
+      responses: { 200: projectsReplySchema },
+      errors: ["forbidden", "invalid-cursor"],
+      handle: async ({ principal, query: { workspace_id: workspaceId, search, limit, cursor } }) => {
+        const after = cursor === undefined ? null : decodeCursor(cursor, ["number", "string"]);
+        const rows = await store.read(async (tx) => {
+          await requireRight(access, tx, principal.userId, workspaceId, "read");
+          return listProjects(tx, { workspaceId, search, after, limit: limit + 1 });
+        });
+        const page = rows.slice(0, limit);
+        const last = page.at(-1);
+        const nextCursor = rows.length > limit && last ? encodeCursor([last.created_at, last.id]) : null;
+        return { status: 200, body: { projects: page.map(presentProject), next_cursor: nextCursor } };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/projects/{projectId}",
+      tag: TAG,
+      summary: "One project",
+      credential: "user",
+      params: byId,
+      responses: { 200: projectSchema },
+      errors: ["project-not-found"],
+      handle: async ({ principal, params }) => {
+        const project = await store.read(async (tx) => {
+          const found = await findProject(tx, params.projectId);
+          if (!found) throw projectNotFound();
+          await requireVisible(access, tx, principal.userId, found.workspace_id, "read", projectNotFound());
+          return found;
+        });
+        return { status: 200, body: presentProject(project) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/projects/{projectId}/sync",
+      tag: TAG,
+      summary: "Sync the workflows of the default branch now; 202 when that takes longer than 30 seconds",
+      credential: "user",
+      params: byId,
+      responses: { 200: syncSchema, 202: syncSchema },
+      errors: ["project-not-found", "forbidden"],
+      handle: async ({ principal, params }) => {
+        const { finished, sync } = await syncProject(deps, { userId: principal.userId, projectId: params.projectId });
+        return { status: finished ? 200 : 202, body: sync };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,59 @@
+import type { ProjectRow } from "../../store/schema.ts";
+import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
+
+export function findProject(tx: Tx, projectId: string): Promise<ProjectRow | undefined> {
+  return tx.get<ProjectRow>("select * from projects where id = ?", [projectId]);
+}
+
+export async function workspaceOf(tx: Tx, projectId: string): Promise<string | null> {
+  const row = await tx.get<{ workspace_id: string }>("select workspace_id from projects where id = ?", [projectId]);
+  return row?.workspace_id ?? null;
+}
+
+export function findProjectOf(tx: Tx, connectionId: string, repositoryId: string): Promise<ProjectRow | undefined> {
+  const sql = "select * from projects where connection_id = ? and external_repository_id = ?";
+  return tx.get<ProjectRow>(sql, [connectionId, repositoryId]);
+}
+
+/** False when the slug is taken in the workspace; a repository that has a project already is a ConstraintError. */
+export async function insertProject(tx: WriteTx, row: ProjectRow): Promise<boolean> {
+  const sql = `insert into projects (id, workspace_id, name, slug, connection_id, external_repository_id, default_branch, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (workspace_id, slug) do nothing`;
+  const { id, workspace_id, name, slug, connection_id, external_repository_id, default_branch } = row;
+  const values = [id, workspace_id, name, slug, connection_id, external_repository_id, default_branch];
+  return (await tx.run(sql, [...values, row.created_at, row.updated_at])) === 1;
+}
+
+export async function setDefaultBranch(tx: WriteTx, projectId: string, branch: string, now: number): Promise<void> {
+  await tx.run("update projects set default_branch = ?, updated_at = ? where id = ?", [branch, now, projectId]);
+}
+
+export interface ListFilter {
+  readonly workspaceId: string;
+  /** Part of the name or the slug; ASCII letters match in both cases, on both databases. */
+  readonly search: string | undefined;
+  readonly after: readonly [createdAt: number, id: string] | null;
+  readonly limit: number;
+}
+
+/** Newest first. */
+export function listProjects(tx: Tx, { workspaceId, search, after, limit }: ListFilter): Promise<ProjectRow[]> {
+  const conditions = ["workspace_id = ?"];
+  const params: SqlValue[] = [workspaceId];
+  if (search !== undefined) {
+    const pattern = containing(search);
+    conditions.push("(lower(name) like ? escape '!' or slug like ? escape '!')");
+    params.push(pattern, pattern);
+  }
+  if (after !== null) {
+    conditions.push("(created_at, id) < (?, ?)");
+    params.push(...after);
+  }
+  const sql = `select * from projects where ${conditions.join(" and ")} order by created_at desc, id desc limit ?`;
+  return tx.all<ProjectRow>(sql, [...params, limit]);
+}
+
+function containing(search: string): string {
+  const lower = search.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+  return `%${lower.replaceAll(/[!%_]/g, "!$&")}%`;
+}

@@ -1,0 +1,10 @@
+import type { Access } from "../../http/access.ts";
+import { findRole } from "./store.ts";
+
+/** What other modules and app.ts may use of workspaces. */
+export { createWorkspaceRoutes, type WorkspaceRoutesDeps } from "./routes.ts";
+export { slugCandidates } from "./slug.ts";
+export { oldestMembership } from "./store.ts";
+
+/** Memberships of active workspaces, as they are at the moment of the transaction. */
+export const access: Access = { role: findRole };

@@ -1,0 +1,47 @@
+import type { Role } from "../../http/access.ts";
+import type { MembershipRow, WorkspaceRow } from "../../store/schema.ts";
+import type { Tx, WriteTx } from "../../store/store.ts";
+
+const ROLE =
+  "select m.role from memberships m join workspaces w on w.id = m.workspace_id where m.user_id = ? and m.workspace_id = ? and w.status = 'active'";
+
+export async function findRole(tx: Tx, userId: string, workspaceId: string): Promise<Role | null> {
+  const row = await tx.get<{ role: Role }>(ROLE, [userId, workspaceId]);
+  return row?.role ?? null;
+}
+
+export type ListedMembership = MembershipRow & {
+  workspace_name: string;
+  workspace_slug: string;
+  workspace_status: string;
+};
+
+export function listMemberships(tx: Tx, userId: string): Promise<ListedMembership[]> {
+  const sql = `select m.*, w.name as workspace_name, w.slug as workspace_slug, w.status as workspace_status
+    from memberships m join workspaces w on w.id = m.workspace_id where m.user_id = ? order by w.name, m.id`;
+  return tx.all<ListedMembership>(sql, [userId]);
+}
+
+/** What a session reply tells of the memberships of a user: the oldest one. */
+export async function oldestMembership(
+  tx: Tx,
+  userId: string,
+): Promise<Pick<MembershipRow, "id" | "user_id" | "workspace_id"> | null> {
+  const sql = "select id, user_id, workspace_id from memberships where user_id = ? order by created_at, id limit 1";
+  return (await tx.get<MembershipRow>(sql, [userId])) ?? null;
+}
+
+/** False when the slug is taken. */
+export async function insertWorkspace(tx: WriteTx, workspace: WorkspaceRow): Promise<boolean> {
+  const { id, name, slug, status, last_event, created_at, updated_at } = workspace;
+  const sql = `insert into workspaces (id, name, slug, status, last_event, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?) on conflict (slug) do nothing`;
+  return (await tx.run(sql, [id, name, slug, status, last_event, created_at, updated_at])) === 1;
+}
+
+export async function insertMembership(tx: WriteTx, membership: MembershipRow): Promise<void> {
+  const { id, user_id, workspace_id, role, created_at, updated_at } = membership;
+  const sql =
+    "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, ?, ?)";
+  await tx.run(sql, [id, user_id, workspace_id, role, created_at, updated_at]);
+}

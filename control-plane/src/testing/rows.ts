@@ -1,0 +1,49 @@
+import { newId } from "@shipfox/shared/ids";
+import type { Role } from "../http/access.ts";
+import type { Store } from "../store/store.ts";
+
+/** A user who never signed up; answers the id. */
+export async function insertUser(store: Store): Promise<string> {
+  const id = newId();
+  const sql =
+    "insert into users (id, email, password_hash, status, created_at, updated_at) values (?, ?, '', 'active', 0, 0)";
+  await store.write((tx) => tx.run(sql, [id, `${id}@example.com`]));
+  return id;
+}
+
+/** A workspace with these members; answers the id. */
+export async function insertWorkspace(store: Store, members: Record<string, Role>): Promise<string> {
+  const id = newId();
+  await store.write(async (tx) => {
+    const sql =
+      "insert into workspaces (id, name, slug, status, last_event, created_at, updated_at) values (?, ?, ?, 'active', 0, 0, 0)";
+    await tx.run(sql, [id, `Workspace ${id}`, id]);
+    for (const [userId, role] of Object.entries(members)) {
+      const membership =
+        "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)";
+      await tx.run(membership, [newId(), userId, id, role]);
+    }
+  });
+  return id;
+}
+
+/** A git connection without credential; answers the id. */
+export async function insertConnection(store: Store, workspaceId: string): Promise<string> {
+  const id = newId();
+  const sql = `insert into connections (id, workspace_id, provider, external_account_id, slug, display_name, lifecycle_status, settings, created_at, updated_at)
+    values (?, ?, 'git', 'git', ?, 'Git', 'active', '{"baseUrl":null,"username":null}', 0, 0)`;
+  await store.write((tx) => tx.run(sql, [id, workspaceId, id]));
+  return id;
+}
+
+/** A project on `main`; answers the id. */
+export async function insertProject(
+  store: Store,
+  project: { workspaceId: string; connectionId: string; repository: string },
+): Promise<string> {
+  const id = newId();
+  const sql = `insert into projects (id, workspace_id, name, slug, connection_id, external_repository_id, default_branch, created_at, updated_at)
+    values (?, ?, 'Project', ?, ?, ?, 'main', 0, 0)`;
+  await store.write((tx) => tx.run(sql, [id, project.workspaceId, id, project.connectionId, project.repository]));
+  return id;
+}

@@ -1,0 +1,239 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type Capabilities,
+  type CheckoutToken,
+  type ClaimReply,
+  checkoutTokenReplySchema,
+  claimReplySchema,
+  type HeartbeatReply,
+  heartbeatReplySchema,
+  IDEMPOTENCY_KEY_HEADER,
+  logAppendReplySchema,
+  MAX_CLAIM_WAIT_SECONDS,
+  type NextStepReply,
+  nextStepReplySchema,
+  type RegisterReply,
+  type ReleaseReason,
+  type ReportBody,
+  type ReportReply,
+  RUNNER_VERSION_HEADER,
+  registerReplySchema,
+  reportReplySchema,
+} from "@shipfox/shared/machine";
+import { VERSION } from "@shipfox/shared/version";
+import type { z } from "zod";
+import { Backoff } from "./backoff.ts";
+import { isTransient, retryAfterOf, UnreachableError } from "./call-error.ts";
+import { type Answer, HttpCaller, refusal } from "./http-call.ts";
+
+/** Every call may take this long beyond what it asked the server to wait. */
+const CALL_MARGIN_MS = 15_000;
+const NO_CONTENT = 204;
+const MAX_ERROR_MESSAGE_CHARS = 2048;
+
+/** The plane had nothing to do for us; `retryAfterMs` is what it asked us to wait, 0 when it said nothing. */
+export interface NoWork {
+  retryAfterMs: number;
+}
+
+/**
+ * The machine protocol, one method a route. Methods try once unless they say "repeated": those go on after transient
+ * failures (no answer, 408, 429, 5xx) until they are answered or `signal` is aborted. All reject with RefusedError when
+ * the plane said no and with UnreachableError when it said nothing that is understood.
+ */
+export class ControlPlaneClient {
+  private readonly caller: HttpCaller;
+  private readonly marginMs: number;
+
+  constructor(options: { baseUrl: string; certificateAuthority?: string | null; callMarginMs?: number }) {
+    this.caller = new HttpCaller(options.baseUrl, options.certificateAuthority ?? null);
+    this.marginMs = options.callMarginMs ?? CALL_MARGIN_MS;
+  }
+
+  register(
+    token: string,
+    body: { labels: readonly string[]; capabilities: Capabilities; persistent: boolean; name: string },
+    idempotencyKey: string,
+  ): Promise<RegisterReply> {
+    return this.json(registerReplySchema, {
+      path: "runners/register",
+      token,
+      json: body,
+      headers: { [IDEMPOTENCY_KEY_HEADER]: idempotencyKey },
+    });
+  }
+
+  /** The same key gets the same job until its first heartbeat. */
+  async claim(claim: {
+    sessionToken: string;
+    idempotencyKey: string;
+    waitSeconds: number;
+    signal?: AbortSignal;
+  }): Promise<ClaimReply | NoWork> {
+    const waitSeconds = Math.min(MAX_CLAIM_WAIT_SECONDS, claim.waitSeconds);
+    const answer = await this.call({
+      path: `runners/jobs/request?wait_seconds=${waitSeconds}&next=true`,
+      token: claim.sessionToken,
+      headers: { [IDEMPOTENCY_KEY_HEADER]: claim.idempotencyKey },
+      waitSeconds,
+      signal: claim.signal,
+    });
+    return answer.status === NO_CONTENT ? { retryAfterMs: answer.retryAfterMs } : parse(claimReplySchema, answer);
+  }
+
+  heartbeat(
+    jobId: string,
+    leaseToken: string,
+    beat: { waitSeconds: number; capabilities: Capabilities; signal: AbortSignal },
+  ): Promise<HeartbeatReply> {
+    return this.json(
+      heartbeatReplySchema.partial({ drain: true }).transform((reply) => ({ drain: false, ...reply })),
+      {
+        path: `runners/jobs/${jobId}/heartbeat${beat.waitSeconds > 0 ? `?wait_seconds=${beat.waitSeconds}` : ""}`,
+        token: leaseToken,
+        json: { capabilities: beat.capabilities },
+        waitSeconds: beat.waitSeconds,
+        signal: beat.signal,
+      },
+    );
+  }
+
+  /** Repeated: the same step and attempt come back while it is running. */
+  nextStep(leaseToken: string, signal: AbortSignal): Promise<NextStepReply> {
+    return repeat(signal, () =>
+      this.json(nextStepReplySchema, { path: "runs/jobs/current/steps/next", token: leaseToken, signal }),
+    );
+  }
+
+  /** Repeated: a second report of an ended attempt changes nothing. */
+  report(stepId: string, leaseToken: string, body: ReportBody, signal: AbortSignal): Promise<ReportReply> {
+    const json = body.error
+      ? { ...body, error: { ...body.error, message: body.error.message.slice(0, MAX_ERROR_MESSAGE_CHARS) } }
+      : body;
+    return repeat(signal, () =>
+      this.json(reportReplySchema, {
+        path: `runs/jobs/current/steps/${stepId}/report`,
+        token: leaseToken,
+        json,
+        signal,
+      }),
+    );
+  }
+
+  /** Each call makes a fresh credential. */
+  checkoutToken(stepId: string, leaseToken: string, attempt: number, signal: AbortSignal): Promise<CheckoutToken> {
+    return this.json(checkoutTokenReplySchema, {
+      path: `runs/jobs/current/steps/${stepId}/checkout-token?attempt=${attempt}`,
+      token: leaseToken,
+      signal,
+    });
+  }
+
+  /** `offset` is the position of `records` in the step attempt's log; a gap is refused with 409 `offset-gap`. */
+  appendLog(append: {
+    stepId: string;
+    attempt: number;
+    leaseToken: string;
+    offset: number;
+    records: Buffer;
+    signal?: AbortSignal;
+  }): Promise<{ committed_length: number; capped: boolean }> {
+    return this.json(logAppendReplySchema, {
+      path: `runs/jobs/current/steps/${append.stepId}/logs?attempt=${append.attempt}&offset=${append.offset}`,
+      token: append.leaseToken,
+      body: append.records,
+      headers: { "content-type": "application/x-ndjson" },
+      signal: append.signal,
+    });
+  }
+
+  /** Repeated. Gives the job back; on a job that is being cancelled it says that its processes are dead. */
+  async release(
+    jobId: string,
+    leaseToken: string,
+    release: { reason: ReleaseReason; message?: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const json = {
+      reason: release.reason,
+      ...(release.message ? { message: release.message.slice(0, MAX_ERROR_MESSAGE_CHARS) } : {}),
+    };
+    await repeat(signal, () => this.call({ path: `runners/jobs/${jobId}/release`, token: leaseToken, json, signal }));
+  }
+
+  async endSession(sessionToken: string, signal: AbortSignal): Promise<void> {
+    await this.call({ method: "DELETE", path: "runners/session", token: sessionToken, signal });
+  }
+
+  close(): void {
+    this.caller.close();
+  }
+
+  private async json<Schema extends z.ZodType>(schema: Schema, call: ClientCall): Promise<z.output<Schema>> {
+    return parse(schema, await this.call(call));
+  }
+
+  private async call(call: ClientCall): Promise<Answer> {
+    const json: Record<string, string> = call.json === undefined ? {} : { "content-type": "application/json" };
+    const answer = await this.caller.send({
+      method: call.method ?? "POST",
+      path: call.path,
+      headers: {
+        authorization: `Bearer ${call.token}`,
+        accept: "application/json",
+        [RUNNER_VERSION_HEADER]: VERSION,
+        ...json,
+        ...call.headers,
+      },
+      body: call.json === undefined ? call.body : Buffer.from(JSON.stringify(call.json)),
+      timeoutMs: (call.waitSeconds ?? 0) * 1000 + this.marginMs,
+      signal: call.signal,
+    });
+    if (answer.status < 200 || answer.status > 299) throw refusal(answer);
+    return answer;
+  }
+}
+
+interface ClientCall {
+  method?: "POST" | "DELETE";
+  path: string;
+  token: string;
+  json?: unknown;
+  body?: Buffer;
+  headers?: Record<string, string>;
+  waitSeconds?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Goes on until it is answered, refused for good or aborted; aborted it rejects with the last failure. */
+export async function repeat<Result>(signal: AbortSignal, attempt: () => Promise<Result>): Promise<Result> {
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isTransient(error) || signal.aborted) throw error;
+      await sleep(backoff.next(retryAfterOf(error)), undefined, { signal }).catch(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+/** A reply that does not fit is as good as none: a proxy's page, or a server of another time. */
+function parse<Schema extends z.ZodType>(schema: Schema, answer: Answer): z.output<Schema> {
+  let value: unknown;
+  try {
+    value = JSON.parse(answer.body.toString("utf8"));
+  } catch {
+    throw new UnreachableError(
+      "The control plane's reply is not JSON. Does SHIPFOX_API_URL point at a Shipfox control plane?",
+    );
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new UnreachableError(
+    `The control plane's reply is not understood: ${issue?.path.join(".")}: ${issue?.message}.`,
+  );
+}

@@ -1,0 +1,368 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createLogger } from "@shipfox/shared/logger";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ControlPlaneClient } from "./control-plane/client.ts";
+import { StandInJobs } from "./control-plane/stand-in-jobs.fixture.ts";
+import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
+import { Daemon } from "./daemon.ts";
+import { register } from "./registration.ts";
+import { HostProvider } from "./sandbox/host/host-provider.ts";
+import { SandboxError } from "./sandbox/sandbox-error.ts";
+import { StateFolder } from "./state-folder.ts";
+import { Mirrors } from "./workspace/mirror.ts";
+
+const MRT = `sf_mrt_${"a".repeat(43)}`;
+const logger = createLogger("test", "silent");
+
+let root: string;
+let plane: StandInPlane;
+let jobs: StandInJobs;
+let client: ControlPlaneClient;
+let provider: HostProvider;
+let state: StateFolder;
+let daemon: Daemon;
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "shipfox-daemon-"));
+  chmodSync(root, 0o711);
+  plane = new StandInPlane();
+  await plane.start();
+  jobs = new StandInJobs(plane);
+  client = new ControlPlaneClient({ baseUrl: plane.url });
+  state = StateFolder.open(join(root, "state"));
+  provider = new HostProvider({ workRoot: join(root, "work"), logger });
+  await provider.prepare();
+  daemon = newDaemon();
+});
+
+afterEach(async () => {
+  daemon.kill();
+  client.close();
+  await plane.stop();
+  await provider.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; cancelGraceMs?: number } = {}): Daemon {
+  const capabilities = { ...provider.capabilities };
+  const registration = {
+    client,
+    state,
+    apiUrl: plane.url,
+    registrationToken: MRT,
+    labels: ["linux"],
+    name: "r1",
+    capabilities,
+    logger,
+  };
+  return new Daemon({
+    client,
+    logger,
+    concurrency: changes.concurrency ?? 1,
+    drainTimeoutMs: changes.drainTimeoutMs ?? 60_000,
+    register: (signal) => register(registration, signal),
+    job: {
+      provider,
+      mirrors: new Mirrors({
+        mirrorFolder: state.mirrors,
+        folder: state.gitAccess,
+        allowedProtocols: "file",
+        proxyEnv: {},
+        caBundleFile: null,
+      }),
+      spoolFolder: state.spool,
+      runnerName: "r1",
+      labels: ["linux"],
+      capabilities,
+      cancelGraceMs: changes.cancelGraceMs ?? 5_000,
+      outageLimitMs: 60_000,
+    },
+  });
+}
+
+const run = (script: string, more: Record<string, unknown> = {}) => ({ config: { run: script, ...more } });
+
+async function drainAndExit(running: Promise<number>): Promise<number> {
+  daemon.drain("test");
+  return await running;
+}
+
+describe("a job", () => {
+  it("runs its steps in one workspace, streams the log, reports outputs and goes on until there is no step", async () => {
+    const job = jobs.enqueue([
+      run("echo hello; echo from $SHIPFOX_JOB_KEY $CI $NAME > file; echo oops >&2", {
+        env: { NAME: "x", SHIPFOX_JOB_KEY: "forged" },
+      }),
+      run('cat file; echo "answer=42" >> "$SHIPFOX_OUTPUT"'),
+    ]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 3);
+    expect(await drainAndExit(running)).toBe(0);
+    expect(jobs.reports.map((report) => [report["status"], report["log_outcome"], report["exit_code"]])).toEqual(
+      Array(3).fill(["succeeded", "drained", 0]),
+    );
+    expect(jobs.reports[2]).toMatchObject({ output: { answer: "42" }, attempt: 1, next: true });
+    const output = jobs.output(job);
+    expect(output).toContain("hello\n");
+    expect(output).toContain("oops\n");
+    expect(output).toContain("from build true x\n");
+    expect(readdirSync(state.spool)).toEqual([]);
+    expect(jobs.endedSessions).toBe(1);
+    expect(jobs.releases).toEqual([]);
+  });
+
+  it.each([
+    ["an exit code", run("exit 3"), { exit_code: 3, error: { message: "exited with code 3" } }],
+    [
+      "a time-out",
+      run("sleep 60", { timeout_ms: 200 }),
+      { exit_code: null, error: { reason: "timed_out", message: "timed out after 200ms" } },
+    ],
+    ["bad outputs", run('echo nonsense > "$SHIPFOX_OUTPUT"'), { exit_code: 0, error: { reason: "output_invalid" } }],
+    ["a folder outside", run("true", { working_directory: "../.." }), { error: { field: "working_directory" } }],
+    ["a missing folder", run("true", { working_directory: "none" }), { error: { field: "working_directory" } }],
+    [
+      "an unknown type",
+      { type: "agent", config: {} },
+      { error: { message: 'This runner does not support steps of type "agent".' } },
+    ],
+  ])("fails with the reason of %s", async (_what, step, report) => {
+    jobs.enqueue([step]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    expect(jobs.reports[1]).toMatchObject({ status: "failed", ...report });
+  });
+
+  it("checks the repository out, as a repository that the steps can use", async () => {
+    const repository = join(root, "repository");
+    const git = ["-c", "user.name=T", "-c", "user.email=t@example.com"];
+    execFileSync("git", ["init", "--quiet", repository]);
+    execFileSync("git", [...git, "-C", repository, "commit", "--quiet", "--allow-empty", "-m", "first"]);
+    const head = execFileSync("git", ["-C", repository, "rev-parse", "HEAD"], { encoding: "utf8" }).trim();
+    plane.on(/checkout-token$/, () => ({
+      status: 200,
+      json: { repository_url: `file://${repository}`, ref: head, fetch_depth: 1 },
+    }));
+    const job = jobs.enqueue([run("git status --short --branch && git log --format=%s && touch new && git add new")]);
+    job.steps[0] = {
+      type: "setup",
+      config: { checkout: { permissions: { contents: "read" }, persist_credentials: false } },
+    };
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    expect(jobs.reports[0]).toMatchObject({
+      status: "succeeded",
+      checkout: { repository: `file://${repository}`, ref: head, commit: head },
+    });
+    expect(jobs.reports[1]).toMatchObject({ status: "succeeded" });
+    expect(jobs.output(job)).toContain("## HEAD (no branch)\nfirst\n");
+  });
+
+  it("says what kept the repository from being checked out", async () => {
+    plane.on(/checkout-token$/, () => ({
+      status: 422,
+      json: { code: "access-denied", message: "The token has expired." },
+    }));
+    const job = jobs.enqueue([run("true")]);
+    job.steps[0] = {
+      type: "setup",
+      config: { checkout: { permissions: { contents: "read" }, persist_credentials: false } },
+    };
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 1);
+    await drainAndExit(running);
+    expect(jobs.reports[0]).toMatchObject({ status: "failed", error: { reason: "checkout_auth_failed" } });
+    expect(jobs.output(job)).toContain("The token has expired.");
+  });
+
+  it("fails when it wants an image that this runner cannot give", async () => {
+    const job = jobs.enqueue([run("true")]);
+    job.steps[0] = { type: "setup", config: { image: "debian" } };
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 1);
+    await drainAndExit(running);
+    expect(jobs.reports[0]).toMatchObject({ status: "failed", error: { reason: "sandbox_unavailable" } });
+  });
+
+  it("never shows a token of the runner, however the step gets at it", async () => {
+    const job = jobs.enqueue([
+      run(`echo sf_rt_num; printf 'ber1\\n%s' sf_rt_; sleep 0.2; echo number1; env | base64 -w0; echo ${MRT}`),
+    ]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    const printed = jobs.output(job).split("working-directory")[1] as string;
+    expect(printed).toContain("***");
+    expect(printed).not.toContain("sf_rt_number1");
+    expect(printed).not.toContain(MRT);
+  });
+
+  it("is stopped when it is cancelled: last words kept, nothing reported, released when its processes are dead", async () => {
+    const job = jobs.enqueue([run("trap 'echo caught; exit 0' TERM; echo started; while :; do sleep 0.05; done")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    job.cancel = true;
+    await jobs.until(() => jobs.releases.length === 1);
+    await drainAndExit(running);
+    expect(jobs.reports).toHaveLength(1);
+    expect(jobs.output(job)).toMatch(/caught\n[^]*The job was cancelled\.\n$/);
+    expect(readdirSync(join(root, "work", "places"))).toEqual([]);
+  });
+
+  it("is killed without a word when the lease is gone", async () => {
+    const job = jobs.enqueue([run("echo started; sleep 60")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    job.isGone = true;
+    await jobs.until(() => jobs.parkedClaims === 1);
+    await drainAndExit(running);
+    expect(jobs.reports).toHaveLength(1);
+    expect(jobs.releases).toEqual([]);
+    expect(readdirSync(join(root, "work", "places"))).toEqual([]);
+  });
+
+  it("goes on while the control plane is away and reports afterwards, with every line once", async () => {
+    const lines = Array.from({ length: 60 }, (_, index) => `line ${index}\n`).join("");
+    const job = jobs.enqueue([run('for i in $(seq 0 59); do echo "line $i"; sleep 0.01; done')]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("line 5\n"));
+    await plane.stop();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await plane.start();
+    await jobs.until(() => jobs.reports.length >= 2);
+    await drainAndExit(running);
+    expect(jobs.reports.at(-1)).toMatchObject({ status: "succeeded", log_outcome: "drained" });
+    expect(jobs.output(job)).toContain(lines);
+  });
+
+  it("goes back to the queue when this machine cannot make a sandbox", async () => {
+    provider.create = () => {
+      const sandbox = HostProvider.prototype.create.call(provider, { jobId: "x", executionId: "x", image: null });
+      sandbox.open = () => Promise.reject(new SandboxError("docker_unavailable", "The Docker daemon does not answer."));
+      return sandbox;
+    };
+    jobs.enqueue([run("true")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.releases.length === 1);
+    await drainAndExit(running);
+    expect(jobs.releases[0]).toMatchObject({
+      reason: "sandbox_unavailable",
+      message: "The Docker daemon does not answer.",
+    });
+    expect(jobs.reports).toEqual([]);
+  });
+});
+
+describe("the daemon", () => {
+  it("runs as many jobs at once as it was told", async () => {
+    daemon = newDaemon({ concurrency: 2 });
+    const meet = (mine: string, other: string) =>
+      run(
+        `touch ${root}/meet/${mine}; for i in $(seq 500); do [ -e ${root}/meet/${other} ] && exit 0; sleep 0.02; done; exit 1`,
+      );
+    mkdirSync(join(root, "meet"));
+    chmodSync(join(root, "meet"), 0o777);
+    jobs.enqueue([meet("a", "b")]);
+    jobs.enqueue([meet("b", "a")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 4);
+    await drainAndExit(running);
+    expect(jobs.reports.every((report) => report["status"] === "succeeded")).toBe(true);
+  });
+
+  it("finishes what it has when it is drained, and claims nothing more", async () => {
+    const job = jobs.enqueue([run("echo started; sleep 0.3; echo finished")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    jobs.enqueue([run("true")]);
+    expect(await drainAndExit(running)).toBe(0);
+    expect(jobs.reports).toHaveLength(2);
+    expect(jobs.output(job)).toContain("finished\n");
+  });
+
+  it("hands jobs back when the drain timeout passes", async () => {
+    daemon = newDaemon({ drainTimeoutMs: 50, cancelGraceMs: 50 });
+    const job = jobs.enqueue([run("echo started; sleep 60")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    expect(await drainAndExit(running)).toBe(0);
+    expect(jobs.releases).toMatchObject([{ jobId: job.id, reason: "draining" }]);
+    expect(jobs.reports).toHaveLength(1);
+  });
+
+  it("kills and releases at once when it is told twice, with status 1", async () => {
+    const job = jobs.enqueue([run("trap '' TERM; echo started; while :; do sleep 0.1; done")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    daemon.drain("test");
+    daemon.kill();
+    expect(await running).toBe(1);
+    expect(jobs.releases).toMatchObject([{ jobId: job.id, reason: "draining" }]);
+  });
+
+  it("hands back a job that was given to a claim while draining began", async () => {
+    const keys: string[] = [];
+    plane.on(/^POST \/runners\/jobs\/request$/, async (request) => {
+      keys.push(request.idempotencyKey);
+      if (keys.length > 1) {
+        const job = jobs.enqueue([run("true")]);
+        return {
+          status: 200,
+          json: {
+            workflow_run_id: job.id,
+            workflow_run_attempt_id: job.id,
+            job_id: job.id,
+            job_execution_id: job.id,
+            lease_token: "lease",
+          },
+        };
+      }
+      daemon.drain("test");
+      await request.gone;
+      return "drop";
+    });
+    expect(await daemon.run()).toBe(0);
+    expect(new Set(keys).size).toBe(1);
+    expect(jobs.releases).toMatchObject([{ reason: "draining" }]);
+  });
+
+  it("repeats a claim whose answer was lost with the same key, and takes a new key for the next", async () => {
+    const keys: string[] = [];
+    plane.on(/^POST \/runners\/jobs\/request$/, (request) => {
+      keys.push(request.idempotencyKey);
+      if (keys.length === 1) return "drop";
+      if (keys.length === 2) return { status: 503, json: { code: "shutting-down" } };
+      if (keys.length === 4) daemon.drain("test");
+      return { status: 204 };
+    });
+    await daemon.run();
+    expect(keys[0]).toBe(keys[1]);
+    expect(keys[1]).toBe(keys[2]);
+    expect(keys[3]).not.toBe(keys[2]);
+  });
+
+  it("ends with status 0 when the control plane ended its session", async () => {
+    plane.on(/^POST \/runners\/jobs\/request$/, () => ({
+      status: 409,
+      json: { code: "runner-session-exhausted", details: { reason: "draining" } },
+    }));
+    expect(await daemon.run()).toBe(0);
+  });
+
+  it("registers again with its new credential when the session has expired", async () => {
+    let claims = 0;
+    plane.on(/^POST \/runners\/jobs\/request$/, () => {
+      claims += 1;
+      if (claims === 1) return { status: 401, json: { code: "unauthorized" } };
+      daemon.drain("test");
+      return { status: 204 };
+    });
+    await daemon.run();
+    expect(jobs.registrations.map(({ token }) => token)).toEqual([MRT, "sf_rt_number1"]);
+  });
+});

@@ -1,0 +1,271 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "@shipfox/shared/logger";
+import { type ClaimReply, MAX_CLAIM_WAIT_SECONDS } from "@shipfox/shared/machine";
+import PQueue from "p-queue";
+import { Backoff } from "./control-plane/backoff.ts";
+import { isTransient, RefusedError, retryAfterOf } from "./control-plane/call-error.ts";
+import type { ControlPlaneClient, NoWork } from "./control-plane/client.ts";
+import { type JobEnd, JobRunner, type JobSettings } from "./job/job-runner.ts";
+import { EXIT_FAILED, FatalError, type Session } from "./registration.ts";
+
+/** A plane that answers "no work" sooner than this does not wait for us; we pace ourselves then. */
+const SHORT_POLL_MS = 1_000;
+const LAST_CLAIM_LIMIT_MS = 5_000;
+const END_SESSION_LIMIT_MS = 3_000;
+/** After so many jobs in a row that this machine could not run, it checks itself before it takes another. */
+const MAX_FAULTS_IN_A_ROW = 3;
+
+export interface DaemonOptions {
+  client: ControlPlaneClient;
+  logger: Logger;
+  concurrency: number;
+  drainTimeoutMs: number;
+  /** Opens a session; again after the plane ended one. Rejects with FatalError when trying again would not help. */
+  register: (signal: AbortSignal) => Promise<Session>;
+  job: Omit<JobSettings, "onDrain" | "background" | "secrets" | "client" | "logger">;
+}
+
+/** Claims jobs and runs up to `concurrency` of them at once, until it is drained. */
+export class Daemon {
+  private readonly options: DaemonOptions;
+  private readonly logger: Logger;
+  private readonly queue: PQueue;
+  private readonly running = new Set<JobRunner>();
+  private readonly cleanups = new Set<Promise<unknown>>();
+  private readonly draining = new AbortController();
+  private readonly hurry = new AbortController();
+  private readonly claimBackoff = new Backoff();
+  private session: Session | null = null;
+  private faultsInARow = 0;
+  private isReadyTold = false;
+
+  constructor(options: DaemonOptions) {
+    this.options = options;
+    this.logger = options.logger;
+    this.queue = new PQueue({ concurrency: options.concurrency });
+  }
+
+  /** Resolves with the exit status after the last job ended. Rejects with FatalError before that when it cannot register. */
+  async run(): Promise<number> {
+    try {
+      while (!this.draining.signal.aborted) await this.workOnce();
+    } finally {
+      await this.finishJobs();
+    }
+    await this.endSession();
+    return this.hurry.signal.aborted ? EXIT_FAILED : 0;
+  }
+
+  /** Claims nothing more; running jobs may go on until the drain timeout, then they are handed back. Safe to repeat. */
+  drain(why: string): void {
+    if (this.draining.signal.aborted) return;
+    this.logger.info({ why, running: this.running.size }, "draining: no more jobs are claimed");
+    this.draining.abort();
+  }
+
+  /** Kills the running jobs now and releases them as far as the plane answers quickly. */
+  kill(): void {
+    this.drain("told to stop now");
+    this.hurry.abort();
+    for (const job of this.running) job.kill();
+  }
+
+  private async workOnce(): Promise<void> {
+    const signal = this.draining.signal;
+    try {
+      this.session ??= await this.options.register(signal);
+      await this.awaitHealthy();
+      await this.awaitFreeSlot();
+      if (signal.aborted) return;
+      const claim = await this.claim(this.session);
+      if (claim !== null) this.startJob(claim, this.session);
+    } catch (error) {
+      if (error instanceof FatalError) throw error;
+      if (signal.aborted) return;
+      await this.recover(error);
+    }
+  }
+
+  private async recover(error: unknown): Promise<void> {
+    if (error instanceof RefusedError && error.status === 401) {
+      // A new session would end the old one, and with it the leases of the jobs that still run.
+      this.logger.info("the session has ended; registering again when the running jobs are done");
+      await this.queue.onIdle();
+      this.session = null;
+      return;
+    }
+    if (error instanceof RefusedError && error.code === "runner-session-exhausted") {
+      const reason = Object(error.details)["reason"];
+      this.drain(typeof reason === "string" ? `the control plane ended the session: ${reason}` : error.message);
+      return;
+    }
+    const delayMs = this.claimBackoff.next(retryAfterOf(error));
+    this.logger.warn(
+      { error: (error as Error).message, next_try_ms: Math.round(delayMs) },
+      "no jobs can be claimed; trying again",
+    );
+    await this.pause(delayMs);
+  }
+
+  /** One job, or null after a wait without one or when draining began. */
+  private async claim(session: Session): Promise<ClaimReply | null> {
+    const idempotencyKey = randomUUID();
+    const startedAt = performance.now();
+    this.tellReady();
+    const reply = await this.claimWithKey(session, idempotencyKey);
+    if (isJob(reply)) {
+      this.claimBackoff.reset();
+      return reply;
+    }
+    if (reply === null || this.draining.signal.aborted) return null;
+    const wasShort = performance.now() - startedAt < SHORT_POLL_MS;
+    if (!wasShort) this.claimBackoff.reset();
+    await this.pause(wasShort ? this.claimBackoff.next(reply.retryAfterMs) : reply.retryAfterMs);
+    return null;
+  }
+
+  /** Repeats the claim with one key until it is answered: a job whose answer was lost is given again. */
+  private async claimWithKey(session: Session, idempotencyKey: string): Promise<ClaimReply | NoWork | null> {
+    const { client } = this.options;
+    const { signal } = this.draining;
+    for (;;) {
+      try {
+        return await client.claim({
+          sessionToken: session.sessionToken,
+          idempotencyKey,
+          waitSeconds: MAX_CLAIM_WAIT_SECONDS,
+          signal,
+        });
+      } catch (error) {
+        if (signal.aborted) return await this.claimForTheLastTime(session, idempotencyKey);
+        if (error instanceof RefusedError && error.code === "claim-key-used") return null;
+        if (!isTransient(error)) throw error;
+        const delayMs = this.claimBackoff.next(retryAfterOf(error));
+        this.logger.warn(
+          { error: (error as Error).message, next_try_ms: Math.round(delayMs) },
+          "the claim was not answered; repeating it",
+        );
+        await this.pause(delayMs);
+      }
+    }
+  }
+
+  /** The claim was given up while the plane may just have answered it with a job: the job must not be forgotten. */
+  private async claimForTheLastTime(session: Session, idempotencyKey: string): Promise<null> {
+    const { client, logger } = this.options;
+    try {
+      const signal = AbortSignal.timeout(LAST_CLAIM_LIMIT_MS);
+      const reply = await client.claim({ sessionToken: session.sessionToken, idempotencyKey, waitSeconds: 0, signal });
+      if (!isJob(reply)) return null;
+      await client.release(reply.job_id, reply.lease_token, { reason: "draining" }, signal);
+      logger.info({ job_id: reply.job_id }, "a job that arrived while draining was handed back");
+    } catch (error) {
+      logger.debug({ error: (error as Error).message }, "the last claim was not answered");
+    }
+    return null;
+  }
+
+  private startJob(claim: ClaimReply, session: Session): void {
+    const job = new JobRunner(claim, {
+      ...this.options.job,
+      client: this.options.client,
+      logger: this.logger,
+      secrets: session.secrets,
+      onDrain: () => this.drain("the control plane asked for it"),
+      background: (work) => this.addCleanup(work),
+    });
+    this.running.add(job);
+    void this.queue.add(async () => {
+      const end = await job.run();
+      this.running.delete(job);
+      this.count(end);
+    });
+  }
+
+  private count(end: JobEnd): void {
+    if (end === "finished") this.faultsInARow = 0;
+    if (end === "handed_back" && !this.draining.signal.aborted) this.faultsInARow += 1;
+  }
+
+  /** A machine that can run nothing must not eat the queue. */
+  private async awaitHealthy(): Promise<void> {
+    if (this.faultsInARow < MAX_FAULTS_IN_A_ROW) return;
+    await this.queue.onIdle();
+    await this.settleCleanups();
+    const backoff = new Backoff();
+    while (!this.draining.signal.aborted) {
+      try {
+        await this.options.job.provider.prepare();
+        this.faultsInARow = 0;
+        this.logger.info("healthy again: jobs are claimed");
+        return;
+      } catch (error) {
+        this.logger.error(
+          { error: (error as Error).message },
+          "unhealthy: no jobs are claimed until sandboxes can be made again",
+        );
+        await this.pause(backoff.next());
+      }
+    }
+  }
+
+  private async awaitFreeSlot(): Promise<void> {
+    const { signal } = this.draining;
+    while (this.queue.pending >= this.options.concurrency && !signal.aborted) {
+      const waiting = new AbortController();
+      await new Promise<void>((resolve) => {
+        this.queue.addEventListener("next", () => resolve(), { signal: waiting.signal });
+        signal.addEventListener("abort", () => resolve(), { signal: waiting.signal });
+      });
+      waiting.abort();
+    }
+  }
+
+  private async finishJobs(): Promise<void> {
+    const { drainTimeoutMs } = this.options;
+    const timer = setTimeout(() => {
+      for (const job of this.running)
+        job.handBack("draining", "The runner is stopping and its drain timeout has passed.");
+    }, drainTimeoutMs);
+    await this.queue.onIdle();
+    clearTimeout(timer);
+    await this.settleCleanups();
+  }
+
+  private addCleanup(work: Promise<unknown>): void {
+    const settled = work.then(
+      () => {},
+      (error: unknown) => this.logger.warn({ error: (error as Error).message }, "a clean-up failed"),
+    );
+    this.cleanups.add(settled);
+    void settled.then(() => this.cleanups.delete(settled));
+  }
+
+  private async settleCleanups(): Promise<void> {
+    while (this.cleanups.size > 0) await Promise.all(this.cleanups);
+  }
+
+  private async endSession(): Promise<void> {
+    if (this.session === null) return;
+    await this.options.client
+      .endSession(this.session.sessionToken, AbortSignal.timeout(END_SESSION_LIMIT_MS))
+      .catch((error: Error) => {
+        this.logger.debug({ error: error.message }, "the session was not ended");
+      });
+  }
+
+  private tellReady(): void {
+    if (this.isReadyTold) return;
+    this.isReadyTold = true;
+    setImmediate(() => this.logger.info({ concurrency: this.options.concurrency }, "runner ready"));
+  }
+
+  private async pause(milliseconds: number): Promise<void> {
+    await sleep(milliseconds, undefined, { signal: this.draining.signal }).catch(() => {});
+  }
+}
+
+function isJob(reply: ClaimReply | NoWork | null): reply is ClaimReply {
+  return reply !== null && "job_id" in reply;
+}

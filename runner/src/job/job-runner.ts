@@ -1,0 +1,300 @@
+import type { StepError } from "@shipfox/shared/api/runs";
+import type { Logger } from "@shipfox/shared/logger";
+import type {
+  Capabilities,
+  ClaimReply,
+  LeasedStep,
+  NextStepReply,
+  ReleaseReason,
+  ReportBody,
+  ReportReply,
+} from "@shipfox/shared/machine";
+import { RefusedError } from "../control-plane/call-error.ts";
+import type { ControlPlaneClient } from "../control-plane/client.ts";
+import { Masker } from "../logs/masking.ts";
+import { StepLog } from "../logs/step-log.ts";
+import type { LogOutcome } from "../logs/uploader.ts";
+import type { Sandbox, SandboxProvider } from "../sandbox/sandbox.ts";
+import { SandboxError } from "../sandbox/sandbox-error.ts";
+import type { Mirrors } from "../workspace/mirror.ts";
+import { Lease } from "./lease.ts";
+import { runRunStep } from "./run-step.ts";
+import { runSetupStep } from "./setup-step.ts";
+import type { StepContext } from "./step-context.ts";
+import { failed, type StepResult, stepReasonOf } from "./step-result.ts";
+import { type JobStop, StopSwitch } from "./stop.ts";
+
+/** A log that the reachable plane takes nothing of for this long is abandoned. */
+const LOG_IDLE_MS = 5_000;
+const TAIL_LIMIT_MS = 30_000;
+const RELEASE_LIMIT_MS = 20_000;
+const KILLED_RELEASE_LIMIT_MS = 3_000;
+const BAD_REQUEST = 400;
+
+export interface JobSettings {
+  client: ControlPlaneClient;
+  provider: SandboxProvider;
+  mirrors: Mirrors;
+  logger: Logger;
+  spoolFolder: string;
+  runnerName: string;
+  labels: readonly string[];
+  capabilities: Capabilities;
+  cancelGraceMs: number;
+  outageLimitMs: number;
+  /** Secrets of the runner itself that no log may show. */
+  secrets: readonly string[];
+  onDrain: () => void;
+  /** Takes clean-ups that the next job need not wait for. */
+  background: (work: Promise<unknown>) => void;
+}
+
+export type JobEnd = "finished" | "cancelled" | "lost" | "handed_back" | "killed";
+
+type StepReply = Extract<NextStepReply, { kind: "step" }>;
+
+/** Works off one claimed job: step after step, in one sandbox, until the control plane has no more steps or it is stopped. */
+export class JobRunner {
+  private readonly claim: ClaimReply;
+  private readonly settings: JobSettings;
+  private readonly stop = new StopSwitch();
+  private readonly masker = new Masker();
+  private readonly lease: Lease;
+  private sandbox: Sandbox | null = null;
+  private readonly logger: Logger;
+  private opening: Promise<void> | null = null;
+  private isOpen = false;
+  private closing: Promise<void> | null = null;
+  private currentLog: StepLog | null = null;
+  private readonly unsentLogs: StepLog[] = [];
+
+  constructor(claim: ClaimReply, settings: JobSettings) {
+    this.claim = claim;
+    this.settings = settings;
+    this.logger = settings.logger.child({ job_id: claim.job_id, execution_id: claim.job_execution_id });
+    for (const secret of settings.secrets) this.masker.add(secret);
+    this.lease = new Lease({
+      client: settings.client,
+      claim,
+      capabilities: settings.capabilities,
+      stop: this.stop,
+      outageLimitMs: settings.outageLimitMs,
+      logger: this.logger,
+      onDrain: settings.onDrain,
+      onToken: (token) => this.masker.addRotating(token),
+    });
+  }
+
+  /** Never rejects: what goes wrong is in the runner's log, and the control plane learns it from the lease. */
+  async run(): Promise<JobEnd> {
+    this.logger.info(this.claim.job ?? {}, "job started");
+    this.lease.start();
+    this.stop.hardSignal.addEventListener("abort", () => void this.closeSandbox());
+    try {
+      await this.runSteps();
+    } catch (error) {
+      this.logger.error({ error: (error as Error).stack }, "the job ended with an unexpected error");
+      this.handBack("sandbox_unavailable", `The runner failed: ${(error as Error).message}`);
+    }
+    await this.conclude();
+    const end = this.stop.stop?.kind ?? "finished";
+    this.logger.info({ end }, "job ended");
+    return end;
+  }
+
+  /** Stops the job with grace and gives it back to the queue. */
+  handBack(reason: ReleaseReason, why: string): void {
+    this.stop.request({ kind: "handed_back", reason, why });
+  }
+
+  kill(): void {
+    this.stop.request({ kind: "killed" });
+  }
+
+  private async runSteps(): Promise<void> {
+    let next: NextStepReply | null = this.claim.next ?? (await this.nextStep());
+    while (next?.kind === "step" && !this.stop.signal.aborted) next = await this.runStep(next);
+  }
+
+  /** The next step, or null when the job is over for us. */
+  private async runStep(reply: StepReply): Promise<NextStepReply | null> {
+    const log = this.openLog(reply);
+    if (log === null) return null;
+    const result = await this.execute(reply, log);
+    if (result.kind === "hand_back") this.handBack(result.reason, result.why);
+    if (result.kind !== "report") return null;
+    const outcome = await log.finish(LOG_IDLE_MS, this.stop.signal);
+    if (this.stop.signal.aborted) return null;
+    this.currentLog = null;
+    if (outcome === "drained") this.settings.background(log.close({ keep: false }));
+    else this.unsentLogs.push(log);
+    const answer = await this.report(reply, {
+      ...result.report,
+      log_outcome: outcome,
+      attempt: reply.attempt,
+      next: true,
+    });
+    if (answer === null || answer.cancel) return null;
+    return answer.next ?? (await this.nextStep());
+  }
+
+  private openLog({ step, attempt, lease_token }: StepReply): StepLog | null {
+    const tokenOfStep = this.lease.adoptStepToken(lease_token);
+    try {
+      this.currentLog = new StepLog({
+        spoolFolder: this.settings.spoolFolder,
+        identity: { job_id: this.claim.job_id, step_id: step.id, attempt, lease_token },
+        masker: this.masker,
+        send: (offset, records, signal) =>
+          this.settings.client.appendLog({
+            stepId: step.id,
+            attempt,
+            leaseToken: tokenOfStep(),
+            offset,
+            records,
+            signal,
+          }),
+      });
+      return this.currentLog;
+    } catch (error) {
+      this.handBack("disk_full", `The runner cannot write its log spool: ${(error as Error).message}`);
+      return null;
+    }
+  }
+
+  private async execute({ step, attempt }: StepReply, log: StepLog): Promise<StepResult> {
+    this.logger.info({ step_id: step.id, step: step.name, attempt }, "step started");
+    if (step.type !== "setup" && step.type !== "run")
+      return refuse(log, { message: `This runner does not support steps of type "${step.type}".` });
+    if (step.type === "run" && !this.isOpen)
+      return refuse(log, { message: "The job was not set up.", reason: "setup_aborted" });
+    let sandbox: Sandbox;
+    try {
+      sandbox = this.sandbox ??= this.createSandbox(step);
+    } catch (error) {
+      if (!(error instanceof SandboxError)) throw error;
+      return refuse(log, { message: error.message, reason: stepReasonOf(error.reason) });
+    }
+    const context: StepContext = {
+      ...this.settings,
+      claim: this.claim,
+      step,
+      attempt,
+      lease: this.lease,
+      sandbox,
+      openSandbox: () => this.openSandbox(sandbox),
+      log,
+      masker: this.masker,
+      stop: this.stop,
+    };
+    return step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
+  }
+
+  private async report(reply: StepReply, body: ReportBody): Promise<ReportReply | null> {
+    const { client } = this.settings;
+    const send = (content: ReportBody) => client.report(reply.step.id, this.lease.token, content, this.stop.signal);
+    try {
+      return await send(body).catch((error: unknown) => {
+        if (!(error instanceof RefusedError) || error.status !== BAD_REQUEST) throw error;
+        // An older server may not know a field of ours.
+        const { message, exit_code, signal } = body.error ?? { message: "" };
+        return send({
+          status: body.status,
+          log_outcome: body.log_outcome,
+          attempt: body.attempt,
+          exit_code: body.exit_code,
+          output: body.output,
+          ...(body.error ? { error: { message, exit_code, signal } } : {}),
+        });
+      });
+    } catch (error) {
+      return this.lose(error);
+    }
+  }
+
+  private async nextStep(): Promise<NextStepReply | null> {
+    try {
+      return await this.settings.client.nextStep(this.lease.token, this.stop.signal);
+    } catch (error) {
+      return this.lose(error);
+    }
+  }
+
+  private lose(error: unknown): null {
+    if (!this.stop.signal.aborted) this.stop.request({ kind: "lost", why: (error as Error).message });
+    return null;
+  }
+
+  /** The first step is the setup step, which knows the image; without an image of its own the job gets the runner's. */
+  private createSandbox(step: LeasedStep): Sandbox {
+    const image = step.type === "setup" && typeof step.config["image"] === "string" ? step.config["image"] : null;
+    return this.settings.provider.create({ jobId: this.claim.job_id, executionId: this.claim.job_execution_id, image });
+  }
+
+  private async openSandbox(sandbox: Sandbox): Promise<void> {
+    const { signal } = this.stop;
+    this.opening = sandbox.open().then(() => void (this.isOpen = true));
+    let onAbort = () => {};
+    const stopped = new Promise<never>((_, reject) => {
+      onAbort = () => reject(new Error("The job was stopped."));
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+    await Promise.race([this.opening, stopped]).finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  private closeSandbox(): Promise<void> {
+    this.closing ??= (async () => {
+      await this.opening?.catch(() => {});
+      await this.sandbox?.close();
+    })().catch((error: unknown) =>
+      this.logger.error({ error: (error as Error).message }, "the sandbox could not be removed"),
+    );
+    return this.closing;
+  }
+
+  /** Everything after the last step: processes dead, the log's tail sent, the lease given up, in this order. */
+  private async conclude(): Promise<void> {
+    const { background } = this.settings;
+    const stop = this.stop.stop;
+    const closed = this.closeSandbox();
+    // Nothing of the user's runs in a sandbox that is still opening; an image may take minutes to arrive.
+    if (stop !== null && this.isOpen) await closed;
+    else background(closed);
+    const outcome = stop === null ? "drained" : await this.sendTail(stop);
+    if (stop !== null && stop.kind !== "lost") await this.release(stop);
+    this.lease.end();
+    background(this.discardLogs(outcome));
+  }
+
+  private async sendTail(stop: JobStop): Promise<LogOutcome> {
+    if (stop.kind === "lost") this.logger.warn({ why: stop.why }, "the job is lost");
+    if (stop.kind === "cancelled") this.currentLog?.line("The job was cancelled.", "stderr");
+    if (stop.kind === "handed_back") {
+      this.logger.warn({ why: stop.why }, "the job goes back to the queue");
+      this.currentLog?.line(`The job goes back to the queue. ${stop.why}`, "stderr");
+    }
+    const limit = AbortSignal.timeout(stop.kind === "lost" ? LOG_IDLE_MS : TAIL_LIMIT_MS);
+    const signal = stop.kind === "lost" ? limit : AbortSignal.any([limit, this.stop.hardSignal]);
+    return (await this.currentLog?.finish(LOG_IDLE_MS, signal)) ?? "drained";
+  }
+
+  private async release(stop: JobStop): Promise<void> {
+    const release =
+      stop.kind === "handed_back" ? { reason: stop.reason, message: stop.why } : { reason: "draining" as const };
+    const limit = AbortSignal.timeout(stop.kind === "killed" ? KILLED_RELEASE_LIMIT_MS : RELEASE_LIMIT_MS);
+    await this.settings.client.release(this.lease.jobId, this.lease.token, release, limit).catch((error: Error) => {
+      this.logger.warn({ error: error.message }, "the job could not be released; its lease will end by itself");
+    });
+  }
+
+  /** A tail that could not be sent stays on disk: the next start sends it. */
+  private async discardLogs(tail: LogOutcome): Promise<void> {
+    await Promise.all(this.unsentLogs.map((log) => log.close({ keep: false })));
+    await this.currentLog?.close({ keep: tail === "abandoned" && this.stop.stop?.kind !== "lost" });
+  }
+}
+
+function refuse(log: StepLog, error: StepError): StepResult {
+  log.line(`Error: ${error.message}`, "stderr");
+  return failed(error);
+}

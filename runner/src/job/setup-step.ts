@@ -1,0 +1,149 @@
+import { arch, release, type } from "node:os";
+import { type CheckoutToken, type SetupConfig, setupConfigSchema } from "@shipfox/shared/machine";
+import { VERSION } from "@shipfox/shared/version";
+import { isTransient, RefusedError, UnreachableError } from "../control-plane/call-error.ts";
+import { repeat } from "../control-plane/client.ts";
+import { SandboxError } from "../sandbox/sandbox-error.ts";
+import { CheckoutError } from "../workspace/checkout-error.ts";
+import { type CheckoutResult, checkOut } from "../workspace/git-checkout.ts";
+import { GitMissingError } from "../workspace/git-process.ts";
+import { publicUrl, secretsOf } from "../workspace/repository-access.ts";
+import type { StepContext } from "./step-context.ts";
+import { failed, isInfrastructureFault, type StepResult, stepReasonOf } from "./step-result.ts";
+
+/** A repository's host that does not answer is asked this often; the control plane itself as long as it takes. */
+const MAX_PROVIDER_TRIES = 4;
+const PROVIDER_CODES: ReadonlySet<string> = new Set(["provider-unavailable", "timeout", "rate-limited"]);
+
+/** Makes the place in which the job runs and fills its workspace. Nothing of the user's runs here. */
+export async function runSetupStep(context: StepContext): Promise<StepResult> {
+  const { log, stop } = context;
+  const config = setupConfigSchema.safeParse(context.step.config);
+  if (!config.success)
+    return failed({
+      message: `The setup step's configuration is not understood: ${config.error.message}`,
+      reason: "config_unresolvable",
+    });
+  describeJob(context, config.data);
+  const source = config.data.checkout === undefined ? null : prepareSource(context);
+  // Awaited below; a sandbox that fails first must not leave this rejection unheard.
+  source?.catch(() => {});
+  try {
+    await prepareWorkspace(context);
+    if (source === null) {
+      log.line("Checkout skipped: the job asks for none.");
+      return { kind: "report", report: { status: "succeeded", exit_code: 0 } };
+    }
+    const checkout = await fillWorkspace(context, await source);
+    return { kind: "report", report: { status: "succeeded", exit_code: 0, checkout } };
+  } catch (error) {
+    if (stop.signal.aborted) return { kind: "stopped" };
+    log.line(`Error: ${(error as Error).message}`, "stderr");
+    return explain(error, context);
+  }
+}
+
+function describeJob(context: StepContext, config: SetupConfig): void {
+  const { claim, log } = context;
+  const job = claim.job;
+  const about = job
+    ? [
+        `Workflow: ${job.workflow_name}, run ${job.run_number}, attempt ${job.run_attempt}`,
+        `Project: ${job.project_name}`,
+        `Job: ${job.job_key}`,
+      ]
+    : [];
+  log.group("Job details", [
+    ...about,
+    `Job id: ${claim.job_id}`,
+    `Execution: ${claim.job_execution_id}`,
+    `Image: ${config.image ?? "the runner's own"}`,
+  ]);
+  log.group("Runner environment", [
+    `Runner: ${context.runnerName}, version ${VERSION}`,
+    `Labels: ${context.labels.join(", ")}`,
+    `Host: ${type()} ${release()} ${arch()}, Node ${process.versions.node}`,
+  ]);
+}
+
+async function prepareWorkspace({ log, sandbox, openSandbox }: StepContext): Promise<void> {
+  const startedAt = performance.now();
+  await openSandbox();
+  log.group("Prepare workspace", [
+    `Workspace: ${sandbox.workspaceInside}`,
+    `Ready after ${Math.round(performance.now() - startedAt)} ms`,
+  ]);
+}
+
+/** Asks for the repository's address and credential, and brings the commit near while the sandbox is still opening. */
+async function prepareSource(context: StepContext): Promise<CheckoutToken> {
+  const token = await requestToken(context);
+  for (const secret of secretsOf(token)) context.masker.add(secret);
+  await context.mirrors.prefetch(token, context.stop.signal);
+  return token;
+}
+
+async function requestToken({ client, step, lease, attempt, stop }: StepContext): Promise<CheckoutToken> {
+  let refusals = 0;
+  return await repeat(stop.signal, async () => {
+    try {
+      return await client.checkoutToken(step.id, lease.token, attempt, stop.signal);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      refusals += PROVIDER_CODES.has(error.code) ? 1 : 0;
+      throw !isTransient(error) || refusals >= MAX_PROVIDER_TRIES ? refusedCheckout(error) : error;
+    }
+  });
+}
+
+async function fillWorkspace(
+  { log, sandbox, mirrors, stop }: StepContext,
+  token: CheckoutToken,
+): Promise<CheckoutResult> {
+  const repository = publicUrl(token.repository_url);
+  log.group("Checkout", [
+    `Repository: ${repository}`,
+    `Ref: ${token.ref}`,
+    `History: ${token.fetch_depth === 0 ? "all" : `${token.fetch_depth} commit(s)`}`,
+  ]);
+  const startedAt = performance.now();
+  const commit = await mirrors.withCommit(token, stop.signal, (source) =>
+    checkOut({ workspace: sandbox.workspace, source, token, signal: stop.signal }),
+  );
+  await sandbox.handOverWorkspace();
+  log.line(`Checked out ${commit} after ${Math.round(performance.now() - startedAt)} ms`);
+  return { repository, ref: token.ref, commit, path: sandbox.workspaceInside };
+}
+
+function refusedCheckout(error: RefusedError): Error {
+  if (error.code === "lease-not-active" || error.code === "step-not-found" || error.code === "job-not-found")
+    return error;
+  const isAuth = error.status === 401 || error.status === 403 || error.code === "access-denied";
+  const isUnavailable = error.status === 429 || error.status >= 500 || error.code === "checkout-unavailable";
+  const reason = isAuth ? "checkout_auth_failed" : isUnavailable ? "checkout_unavailable" : "checkout_failed";
+  return new CheckoutError(reason, `The control plane gave no access to the repository: ${error.message}`, {
+    cause: error,
+  });
+}
+
+function explain(error: unknown, { stop }: StepContext): StepResult {
+  if (error instanceof CheckoutError) return failed({ message: error.message, reason: error.reason });
+  if (error instanceof GitMissingError) return failed({ message: error.message, reason: "git_unavailable" });
+  if (error instanceof SandboxError) {
+    if (!isInfrastructureFault(error.reason))
+      return failed({ message: error.message, reason: stepReasonOf(error.reason) });
+    return {
+      kind: "hand_back",
+      reason: error.reason === "disk_full" ? "disk_full" : "sandbox_unavailable",
+      why: error.message,
+    };
+  }
+  if (error instanceof RefusedError || error instanceof UnreachableError) {
+    stop.request({ kind: "lost", why: error.message });
+    return { kind: "stopped" };
+  }
+  return failed({
+    message: `The workspace could not be prepared: ${(error as Error).message}`,
+    reason: "workspace_prep_failed",
+  });
+}

@@ -1,0 +1,27 @@
+import type { ClaimReply, LeasedStep } from "@shipfox/shared/machine";
+import type { ControlPlaneClient } from "../control-plane/client.ts";
+import type { Masker } from "../logs/masking.ts";
+import type { StepLog } from "../logs/step-log.ts";
+import type { Sandbox } from "../sandbox/sandbox.ts";
+import type { Mirrors } from "../workspace/mirror.ts";
+import type { Lease } from "./lease.ts";
+import type { StopSwitch } from "./stop.ts";
+
+/** What a step of a job works with. */
+export interface StepContext {
+  claim: ClaimReply;
+  step: LeasedStep;
+  attempt: number;
+  client: ControlPlaneClient;
+  lease: Lease;
+  sandbox: Sandbox;
+  /** Opens the sandbox; rejects without waiting for it when the job is stopped. */
+  openSandbox: () => Promise<void>;
+  mirrors: Mirrors;
+  log: StepLog;
+  masker: Masker;
+  stop: StopSwitch;
+  runnerName: string;
+  labels: readonly string[];
+  cancelGraceMs: number;
+}

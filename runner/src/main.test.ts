@@ -1,0 +1,108 @@
+import { spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { StandInJobs } from "./control-plane/stand-in-jobs.fixture.ts";
+import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
+
+const MRT = `sf_mrt_${"b".repeat(43)}`;
+
+let root: string;
+let plane: StandInPlane;
+let jobs: StandInJobs;
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "shipfox-runner-main-"));
+  chmodSync(root, 0o711);
+  plane = new StandInPlane();
+  await plane.start();
+  jobs = new StandInJobs(plane);
+});
+
+afterEach(async () => {
+  await plane.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function startRunner(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      HOME: root,
+      SHIPFOX_API_URL: plane.url,
+      SHIPFOX_RUNNER_STATE_DIR: join(root, "state"),
+      SHIPFOX_RUNNER_SANDBOX: "host",
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk) => void (output.stdout += chunk));
+  child.stderr.on("data", (chunk) => void (output.stderr += chunk));
+  const exit = new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { child, output, exit };
+}
+
+describe("shipfox-runner", () => {
+  it("says what it is, works off a job, drains on SIGTERM and never prints or passes on its token", async () => {
+    const runner = startRunner(["start", "--labels", "Big,linux", "--name", "r7"], {
+      SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT,
+    });
+    await jobs.until(() => jobs.parkedClaims === 1);
+    const job = jobs.enqueue([{ config: { run: "env; echo done by $SHIPFOX_RUNNER_NAME" } }]);
+    await jobs.until(() => jobs.reports.length === 2);
+    runner.child.kill("SIGTERM");
+    expect(await runner.exit).toBe(0);
+    expect(jobs.output(job)).toContain("done by r7\n");
+    expect(jobs.output(job)).not.toContain("REGISTRATION_TOKEN");
+    expect(runner.output.stdout).toMatch(
+      /^shipfox-runner \S+ for http\S+, state in \S+; takes jobs that ask for labels among: big, linux\. It registers now/,
+    );
+    expect(runner.output.stderr).toContain("runner ready");
+    expect(runner.output.stdout + runner.output.stderr).not.toMatch(/sf_(mrt|rt)_[a-z]/);
+    expect(jobs.endedSessions).toBe(1);
+  });
+
+  it("was killed: the next start sends the log that was left, gives the job back and goes on with its own credential", async () => {
+    const killed = startRunner([], { SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT });
+    const job = jobs.enqueue([{ config: { run: "echo started; echo $$ > pid; sleep 60" } }]);
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    killed.child.kill("SIGKILL");
+    await killed.exit;
+    const runner = startRunner([]);
+    await jobs.until(() => jobs.parkedClaims === 1);
+    runner.child.kill("SIGTERM");
+    expect(await runner.exit).toBe(0);
+    expect(jobs.releases).toMatchObject([{ jobId: job.id, reason: "runner_restarted" }]);
+    expect(jobs.registrations.map(({ token }) => token)).toEqual([MRT, "sf_rt_number1"]);
+    expect(readdirSync(join(root, "state", "spool"))).toEqual([]);
+    expect(readdirSync(join(root, "state", "work", "places"))).toEqual([]);
+    expect(runner.output.stdout).toContain("It is registered");
+  });
+
+  it("stops at a refused token with a message that says what to do", async () => {
+    plane.on(/register$/, () => ({ status: 401, json: { code: "unauthorized", message: "No such token." } }));
+    const runner = startRunner([], { SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT });
+    expect(await runner.exit).toBe(1);
+    expect(runner.output.stderr).toContain('Make a new one with "shipfox runners add"');
+  });
+
+  it.each([
+    ["a wrong setting", ["--concurrency", "many"], 1, "SHIPFOX_RUNNER_CONCURRENCY: expected a whole number"],
+    ["an unknown flag", ["--colour"], 2, "--help"],
+    ["a token as a flag", ["--registration-token", "x"], 2, "--help"],
+    ["an unknown command", ["stat"], 2, 'Unknown command "stat"'],
+  ])("refuses %s in words", async (_what, args, status, message) => {
+    const runner = startRunner(args);
+    expect(await runner.exit).toBe(status);
+    expect(runner.output.stderr).toContain(message);
+  });
+
+  it("prints every setting with its default", async () => {
+    const runner = startRunner(["-h"]);
+    expect(await runner.exit).toBe(0);
+    expect(runner.output.stdout).toMatch(/--concurrency, SHIPFOX_RUNNER_CONCURRENCY\n.*\[1\]/);
+    expect(runner.output.stdout).toContain("SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE");
+  });
+});

@@ -1,0 +1,32 @@
+import { resolve } from "node:path";
+import type { Logger } from "@shipfox/shared/logger";
+import { proxyEnv, type RunnerConfig } from "./config.ts";
+import type { SandboxProvider } from "./sandbox/sandbox.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+/** The sandboxes the operator chose. Only the chosen implementation is loaded. Rejects with a sentence for people. */
+export async function makeProvider(config: RunnerConfig, state: StateFolder, logger: Logger): Promise<SandboxProvider> {
+  const common = {
+    workRoot: resolve(config.workDir ?? state.work),
+    logger,
+    jobUser: config.jobUser,
+    passedEnv: proxyEnv(config),
+    npmrcFile: config.npmrcFile ?? null,
+    caFile: config.caFile ?? null,
+  };
+  if (config.sandbox === "host") {
+    const { HostProvider } = await import("./sandbox/host/host-provider.ts");
+    return new HostProvider(common);
+  }
+  const { DockerProvider } = await import("./sandbox/docker/docker-provider.ts");
+  return new DockerProvider({
+    ...common,
+    runnerId: state.instanceId(),
+    concurrency: config.concurrency,
+    exec: config.exec,
+    egress: config.egress,
+    poolSize: config.warm,
+    ...(config.image === undefined ? {} : { defaultImage: config.image }),
+    ...(config.subnet === undefined ? {} : { subnet: config.subnet }),
+  });
+}

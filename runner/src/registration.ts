@@ -1,0 +1,124 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "@shipfox/shared/logger";
+import type { Capabilities, RegisterReply } from "@shipfox/shared/machine";
+import { Backoff } from "./control-plane/backoff.ts";
+import { isTransient, RefusedError, retryAfterOf } from "./control-plane/call-error.ts";
+import type { ControlPlaneClient } from "./control-plane/client.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+/** Exit statuses beside 0; 78 is EX_CONFIG, which our systemd unit does not restart. */
+export const EXIT_FAILED = 1;
+export const EXIT_CREDENTIAL_COPIED = 78;
+
+/** The runner cannot go on; `message` says to people what happened and what to do. */
+export class FatalError extends Error {
+  override readonly name = "FatalError";
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = EXIT_FAILED) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+export interface RegistrationOptions {
+  client: ControlPlaneClient;
+  state: StateFolder;
+  apiUrl: string;
+  registrationToken: string | undefined;
+  labels: readonly string[];
+  name: string;
+  capabilities: Capabilities;
+  logger: Logger;
+}
+
+export interface Session {
+  sessionToken: string;
+  runnerId: string;
+  /** Tokens that no log may show. */
+  secrets: readonly string[];
+}
+
+/**
+ * Opens a session: with the stored credential, else with the registration token. A new credential is on the disk before the
+ * session is used. Repeated through outages until `signal`; rejects with FatalError when trying again would not help.
+ */
+export async function register(options: RegistrationOptions, signal: AbortSignal): Promise<Session> {
+  const stored = options.state.readCredential(options.apiUrl);
+  if (stored !== null) {
+    const reply = await registerWith(stored.runner_token, options, signal).catch((error: unknown) => {
+      if (isUnknownCredential(error) && options.registrationToken !== undefined) return null;
+      throw explain(error, options, "runner credential");
+    });
+    if (reply !== null) return keep(reply, options);
+    options.logger.warn("the control plane does not know this runner's credential; registering it as a new runner");
+  }
+  if (options.registrationToken === undefined) throw new FatalError(missingToken(options));
+  try {
+    return keep(await registerWith(options.registrationToken, options, signal), options);
+  } catch (error) {
+    throw explain(error, options, "registration token");
+  }
+}
+
+function keep(reply: RegisterReply, { state, apiUrl, registrationToken }: RegistrationOptions): Session {
+  if (reply.runner_token !== undefined) {
+    state.writeCredential({ api_url: apiUrl, runner_id: reply.runner_id, runner_token: reply.runner_token });
+  }
+  const secrets = [reply.session_token, reply.runner_token, registrationToken].filter((secret) => secret !== undefined);
+  return { sessionToken: reply.session_token, runnerId: reply.runner_id, secrets };
+}
+
+async function registerWith(token: string, options: RegistrationOptions, signal: AbortSignal): Promise<RegisterReply> {
+  const { client, labels, capabilities, name, logger, apiUrl } = options;
+  const idempotencyKey = randomUUID();
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      return await client.register(token, { labels, capabilities, persistent: true, name }, idempotencyKey);
+    } catch (error) {
+      if (!isTransient(error) || signal.aborted) throw error;
+      const delayMs = backoff.next(retryAfterOf(error));
+      logger.warn(
+        { api_url: apiUrl, error: (error as Error).message, next_try_ms: Math.round(delayMs) },
+        "not registered yet; trying again",
+      );
+      await sleep(delayMs, undefined, { signal }).catch(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+/** A revoked runner stays out, even where a registration token would let it in again. */
+function isUnknownCredential(error: unknown): boolean {
+  return error instanceof RefusedError && error.status === 401 && error.code !== "runner-revoked";
+}
+
+function explain(error: unknown, { state, apiUrl }: RegistrationOptions, credential: string): unknown {
+  if (!(error instanceof RefusedError) || isTransient(error)) return error;
+  if (error.code === "runner-credential-reused") {
+    return new FatalError(
+      `The credential in ${state.path} is out of date: another runner uses a copy of it. Each runner needs its own state folder; remove credential.json here and register this runner with a registration token.`,
+      EXIT_CREDENTIAL_COPIED,
+    );
+  }
+  if (error.code === "runner-revoked") {
+    return new FatalError(
+      `This runner was revoked. To register it anew, remove ${state.path}/credential.json and start it with a registration token.`,
+    );
+  }
+  if (error.status === 401 || error.code === "registration-token-exhausted") {
+    return new FatalError(
+      `The control plane at ${apiUrl} refused the ${credential}: ${error.message}. Make a new one with "shipfox runners add" and set SHIPFOX_RUNNER_REGISTRATION_TOKEN or SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE.`,
+    );
+  }
+  if (error.status === 404)
+    return new FatalError(`There is no Shipfox control plane at ${apiUrl}; correct SHIPFOX_API_URL.`);
+  return new FatalError(`The control plane at ${apiUrl} refused the registration: ${error.message}`);
+}
+
+function missingToken({ apiUrl, state }: RegistrationOptions): string {
+  return `This runner has no credential for ${apiUrl} in ${state.path}. Make a registration token with "shipfox runners add" and set SHIPFOX_RUNNER_REGISTRATION_TOKEN, or SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE to a file that holds it.`;
+}

@@ -1,0 +1,344 @@
+import { access, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runnerIsRoot } from "./job-user.ts";
+import type { ExecResult, OutputStream, Sandbox, SandboxProvider, StepExec } from "./sandbox.ts";
+import { readStepFile } from "./step-file.ts";
+
+/** What every sandbox promises, whatever it is made of. Each test is one promise; none knows the implementation. */
+
+const OPEN_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 60_000;
+const GRACE_MS = 500;
+const MAX_FILE_BYTES = 1024;
+
+/** Values that a runner has in its environment and a step must never see. */
+const SECRETS = { SHIPFOX_RUNNER_REGISTRATION_TOKEN: "sf_mrt_conformance", GITHUB_TOKEN: "conformance-secret" };
+
+export interface Ran {
+  result: ExecResult;
+  stdout: string;
+  stderr: string;
+}
+
+export async function run(sandbox: Sandbox, script: string, options: Partial<StepExec> = {}): Promise<Ran> {
+  const parts: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] };
+  const result = await sandbox.exec({
+    script,
+    env: {},
+    workingDirectory: null,
+    onOutput: (stream, chunk) => void parts[stream].push(Buffer.from(chunk)),
+    signal: new AbortController().signal,
+    graceMs: GRACE_MS,
+    ...options,
+  });
+  return {
+    result,
+    stdout: Buffer.concat(parts.stdout).toString("utf8"),
+    stderr: Buffer.concat(parts.stderr).toString("utf8"),
+  };
+}
+
+/** Runs a script and aborts as soon as it printed `ready`. */
+export async function runUntilReady(sandbox: Sandbox, script: string, graceMs = GRACE_MS): Promise<Ran> {
+  const abort = new AbortController();
+  const parts: Record<OutputStream, string> = { stdout: "", stderr: "" };
+  const onOutput = (stream: OutputStream, chunk: Buffer) => {
+    parts[stream] += chunk.toString("utf8");
+    if (parts.stdout.includes("ready")) abort.abort();
+  };
+  const { result } = await run(sandbox, script, { onOutput, signal: abort.signal, graceMs });
+  return { result, ...parts };
+}
+
+export interface ConformanceCase {
+  /** A provider that is prepared; the suite closes it. */
+  makeProvider: () => Promise<SandboxProvider>;
+  /** What is left on the machine of the sandboxes that the provider made, a line each; empty is clean. */
+  leftovers: () => Promise<string[]>;
+  /** Whether a process that empties its environment and leaves its session is caught too. */
+  catchesEscapees: boolean;
+}
+
+export function sandboxConformance(name: string, subject: ConformanceCase): void {
+  // oxlint-disable-next-line vitest/valid-title -- each caller names what it tests
+  describe(name, { timeout: TEST_TIMEOUT_MS }, () => {
+    let provider: SandboxProvider;
+    let sandbox: Sandbox;
+    const before = { ...process.env };
+
+    beforeAll(async () => {
+      Object.assign(process.env, SECRETS);
+      provider = await subject.makeProvider();
+      sandbox = provider.create({ jobId: "job", executionId: "execution", image: null });
+      await sandbox.open();
+    }, OPEN_TIMEOUT_MS);
+
+    afterAll(async () => {
+      await sandbox.close();
+      await provider.close();
+      for (const key of Object.keys(SECRETS)) delete process.env[key];
+      Object.assign(process.env, before);
+      const left = await subject.leftovers();
+      if (left.length > 0) throw new Error(`Left behind: ${left.join(", ")}`);
+    }, OPEN_TIMEOUT_MS);
+
+    it("reports the exit code of the script", async () => {
+      expect((await run(sandbox, "true")).result).toEqual({ kind: "exited", exitCode: 0, signal: null });
+      expect((await run(sandbox, "exit 7")).result).toEqual({ kind: "exited", exitCode: 7, signal: null });
+    });
+
+    it("stops at the first command that fails", async () => {
+      const { result, stdout } = await run(sandbox, "echo one\nfalse\necho two");
+      expect(result).toMatchObject({ kind: "exited", exitCode: 1 });
+      expect(stdout).toBe("one\n");
+    });
+
+    it("names the signal that killed the script", async () => {
+      expect((await run(sandbox, "kill -KILL $$")).result).toEqual({
+        kind: "exited",
+        exitCode: 137,
+        signal: "SIGKILL",
+      });
+      expect((await run(sandbox, "kill -TERM $$")).result).toEqual({
+        kind: "exited",
+        exitCode: 143,
+        signal: "SIGTERM",
+      });
+    });
+
+    it("keeps standard output and error apart", async () => {
+      const { stdout, stderr } = await run(sandbox, "echo out; echo err >&2; echo out2; echo err2 > /dev/stderr");
+      expect(stdout).toBe("out\nout2\n");
+      expect(stderr).toBe("err\nerr2\n");
+    });
+
+    it("gives the script nothing to read", async () => {
+      expect((await run(sandbox, "wc -c")).stdout.trim()).toBe("0");
+    });
+
+    it("hands on megabytes of output, every byte in order, to a slow reader", async () => {
+      const lines = 200_000;
+      let bytes = 0;
+      let tail = "";
+      const { result } = await run(sandbox, `seq 1 ${lines}`, {
+        onOutput: async (_stream, chunk) => {
+          bytes += chunk.length;
+          tail = (tail + chunk.toString("latin1")).slice(-16);
+          await new Promise(setImmediate);
+        },
+      });
+      expect(result).toMatchObject({ kind: "exited", exitCode: 0 });
+      expect(bytes).toBe(
+        Array.from({ length: lines }, (_, n) => `${n + 1}\n`.length).reduce((sum, length) => sum + length, 0),
+      );
+      expect(tail).toMatch(/199999\n200000\n$/);
+    });
+
+    it("passes text of every kind, in the script, its variables and its output", async () => {
+      const text = "ünï → 漢字 🦊 'single' \"double\" $HOME `id` \\ \n second line\ttab";
+      const { stdout } = await run(sandbox, `printf '%s|%s' "$TEXT" 'é🦊'`, { env: { TEXT: text } });
+      expect(stdout).toBe(`${text}|é🦊`);
+    });
+
+    it("runs a script that is larger than an argument may be", async () => {
+      const filler = Array.from({ length: 4000 }, (_, n) => `: 'line ${n} ${"x".repeat(40)}'`).join("\n");
+      expect((await run(sandbox, `${filler}\necho end`)).stdout).toBe("end\n");
+    });
+
+    it("builds the environment from nothing", async () => {
+      const names = ["MINE", "with.dot"];
+      const { stdout } = await run(sandbox, "env -0 | tr '\\0' '\\n'", { env: { MINE: "1", "with.dot": "2" } });
+      const seen = new Map(
+        stdout
+          .trim()
+          .split("\n")
+          .map((line) => [line.split("=")[0] ?? "", line]),
+      );
+      for (const wanted of ["PATH", "HOME", "USER", ...names]) expect([...seen.keys()]).toContain(wanted);
+      for (const [key, value] of Object.entries(SECRETS)) {
+        expect(seen.has(key)).toBe(false);
+        expect(stdout).not.toContain(value);
+      }
+      expect([...seen.keys()].filter((key) => /^(SHIPFOX_RUNNER|VITEST|NODE_|npm_|SUDO_|DOCKER_)/.test(key))).toEqual(
+        [],
+      );
+    });
+
+    it("starts in the workspace, or in the folder that the step names", async () => {
+      expect((await run(sandbox, "pwd; mkdir -p sub/deep")).stdout).toBe(`${sandbox.workspaceInside}\n`);
+      expect((await run(sandbox, "pwd", { workingDirectory: "sub/deep" })).stdout).toBe(
+        `${sandbox.workspaceInside}/sub/deep\n`,
+      );
+      expect((await run(sandbox, "pwd", { workingDirectory: "/usr" })).stdout).toBe("/usr\n");
+    });
+
+    it("fails a step whose folder does not exist, in words", async () => {
+      const { result, stderr } = await run(sandbox, "echo ran", { workingDirectory: "no/such" });
+      expect(result).toMatchObject({ kind: "exited", exitCode: 1 });
+      expect(stderr).toContain("no/such does not exist");
+    });
+
+    it("keeps files and background processes from one step to the next", async () => {
+      const first = await run(sandbox, "echo kept > kept.txt; sleep 60 >/dev/null 2>&1 & echo $! > pid.txt");
+      expect(first.result).toMatchObject({ kind: "exited", exitCode: 0 });
+      expect(
+        (await run(sandbox, 'cat kept.txt; kill -0 "$(cat pid.txt)" && echo alive; kill "$(cat pid.txt)"')).stdout,
+      ).toBe("kept\nalive\n");
+    });
+
+    it("is not held up by a background process that keeps the pipes", async () => {
+      const { result, stdout } = await run(sandbox, "sleep 300 & echo done; exit 4");
+      expect(result).toMatchObject({ kind: "exited", exitCode: 4 });
+      expect(stdout).toBe("done\n");
+      await run(sandbox, "pkill sleep || true");
+    });
+
+    it("shares the workspace with the host, owned by the steps' user", async () => {
+      await writeFile(join(sandbox.workspace, "from-host.txt"), "host");
+      await sandbox.handOverWorkspace();
+      expect((await run(sandbox, "cat from-host.txt; echo more >> from-host.txt; echo new > new.txt")).stdout).toBe(
+        "host",
+      );
+      for (const name of ["from-host.txt", "new.txt"]) {
+        expect(await stat(join(sandbox.workspace, name))).toMatchObject(sandbox.jobUser);
+      }
+    });
+
+    it("takes what a step writes into the file it was given", async () => {
+      const file = await sandbox.createStepFile("output");
+      await run(sandbox, 'echo "key=value" >> "$OUT"', { env: { OUT: file.inside } });
+      expect(await readStepFile(file.host, MAX_FILE_BYTES)).toMatchObject({
+        kind: "content",
+        content: Buffer.from("key=value\n"),
+      });
+      await run(sandbox, 'head -c 2000 /dev/zero > "$OUT"', { env: { OUT: file.inside } });
+      expect(await readStepFile(file.host, MAX_FILE_BYTES)).toMatchObject({ kind: "too_large" });
+    });
+
+    it.runIf(runnerIsRoot())("lets a step neither replace nor remove the runner's files", async () => {
+      const file = await sandbox.createStepFile("kept");
+      const { stdout } = await run(
+        sandbox,
+        'folder=$(dirname "$OUT"); rm -f "$OUT" 2>/dev/null || echo kept; ln -s /etc/passwd "$folder/x" 2>/dev/null || echo closed',
+        { env: { OUT: file.inside } },
+      );
+      expect(stdout).toBe("kept\nclosed\n");
+    });
+
+    it.runIf(runnerIsRoot())("runs steps as another user, without capabilities or a way to get some", async () => {
+      const { stdout } = await run(
+        sandbox,
+        "id -u; id -g; id -G; grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs)' /proc/self/status",
+      );
+      const { uid, gid } = sandbox.jobUser;
+      const none = "0000000000000000";
+      expect(uid).not.toBe(0);
+      expect(stdout.replaceAll("\t", " ")).toContain(`${uid}\n${gid}\n${gid}\nCapPrm: ${none}\nCapEff: ${none}\n`);
+      if (subject.catchesEscapees) expect(stdout).toMatch(/CapBnd:\s+0+\nNoNewPrivs:\s+1/);
+    });
+
+    it("does not show the Docker socket", async () => {
+      const { stdout } = await run(
+        sandbox,
+        "for s in /var/run/docker.sock /run/docker.sock; do [ -w $s ] && echo $s; done; echo end",
+      );
+      expect(stdout).toBe("end\n");
+    });
+
+    it("ends a step that is cancelled, in its own time when it heeds SIGTERM", async () => {
+      const { result, stdout } = await runUntilReady(
+        sandbox,
+        "trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.1; done",
+        10_000,
+      );
+      expect(result).toEqual({ kind: "stopped", exitCode: 9, signal: null });
+      expect(stdout).toBe("ready\nbye\n");
+    });
+
+    it("kills a step that ignores SIGTERM after its grace", async () => {
+      const { result } = await runUntilReady(sandbox, "trap '' TERM; echo ready; while :; do sleep 0.1; done");
+      expect(result).toEqual({ kind: "stopped", exitCode: 137, signal: "SIGKILL" });
+    });
+
+    it("kills at once without grace", async () => {
+      const { result, stdout } = await runUntilReady(
+        sandbox,
+        "trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.1; done",
+        0,
+      );
+      expect(result).toMatchObject({ kind: "stopped", exitCode: 137 });
+      expect(stdout).toBe("ready\n");
+    });
+
+    it.runIf(subject.catchesEscapees)("leaves nothing of a cancelled step alive, however well it hides", async () => {
+      const hiding = [
+        "beat() { trap '' TERM HUP INT; while :; do date +%N > \"beat-$1\"; sleep 0.05; done; }",
+        "beat child &",
+        "( ( beat orphan & ) & )",
+        "setsid sh -c 'trap \"\" TERM; while :; do date +%N > beat-session; sleep 0.05; done' &",
+        "env -i /bin/sh -c 'PATH=/usr/bin:/bin; (setsid sh -c \"trap : TERM; while :; do date +%N > beat-bare; sleep 0.05; done\" </dev/null >/dev/null 2>&1 &)'",
+        "until [ -s beat-child ] && [ -s beat-orphan ] && [ -s beat-session ] && [ -s beat-bare ]; do sleep 0.05; done",
+        "echo ready; wait",
+      ];
+      const { result } = await runUntilReady(sandbox, hiding.join("\n"));
+      expect(result.kind).toBe("stopped");
+      const { stdout } = await run(sandbox, "cat beat-* > before; sleep 0.3; cat beat-* | cmp - before && echo still");
+      expect(stdout).toBe("still\n");
+    });
+
+    it("goes on with the next step after a cancelled one", async () => {
+      expect((await run(sandbox, "echo next; cat kept.txt")).stdout).toBe("next\nkept\n");
+    });
+
+    it("does not start a step that is cancelled already", async () => {
+      const { result, stdout } = await run(sandbox, "echo ran", { signal: AbortSignal.abort() });
+      expect(result).toEqual({ kind: "stopped", exitCode: null, signal: null });
+      expect(stdout).toBe("");
+    });
+
+    it("stops the step and rejects when its output cannot be taken", async () => {
+      const onOutput = () => Promise.reject(new Error("spool is full"));
+      await expect(run(sandbox, "echo x; sleep 300", { onOutput })).rejects.toThrow("spool is full");
+    });
+
+    it("opens sandboxes side by side that do not see each other", async () => {
+      const other = provider.create({ jobId: "other", executionId: "other", image: null });
+      try {
+        await other.open();
+        const [mine, theirs] = await Promise.all([
+          run(sandbox, "echo mine > who"),
+          run(other, "ls; echo theirs > who"),
+        ]);
+        expect([mine.stdout, theirs.stdout]).toEqual(["", ""]);
+        expect((await run(sandbox, "cat who")).stdout).toBe("mine\n");
+      } finally {
+        await other.close();
+      }
+    });
+
+    it("closes with everything gone: processes, links, folders without rights, names that hurt", async () => {
+      const doomed = provider.create({ jobId: "doomed", executionId: "doomed", image: null });
+      await doomed.open();
+      const { workspace } = doomed;
+      await symlink(sandbox.workspace, join(workspace, "way-out"));
+      const mess = [
+        "(setsid sleep 300 >/dev/null 2>&1 &)",
+        "mkdir -p locked/inner && touch locked/inner/x -- -rf '--help' \"$(printf 'bad\\377name')\" \"new\nline\" && chmod 000 locked",
+        "ln -s / root-link; ln -s ../.. up-link",
+        'd=$(printf "d%.0s" $(seq 1 200)); i=0; while [ $i -lt 30 ]; do mkdir "$d" && cd "$d"; i=$((i+1)); done',
+      ];
+      expect((await run(doomed, mess.join("\n"))).result).toMatchObject({ exitCode: 0 });
+      await doomed.close();
+      await doomed.close();
+      await expect(access(workspace)).rejects.toThrow("ENOENT");
+      expect(await readFile(join(sandbox.workspace, "kept.txt"), "utf8")).toBe("kept\n");
+      expect(await readdir("/")).toContain("etc");
+    });
+
+    it("may be closed without having been opened", async () => {
+      const never = provider.create({ jobId: "never", executionId: "never", image: null });
+      await expect(never.close()).resolves.toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,170 @@
+import type Docker from "dockerode";
+import type { JobUser } from "../sandbox.ts";
+import { type DockerSettings, KEEPER_USER } from "./docker-options.ts";
+
+/** What is asked of the engine: pure, so that a test can say what every container has and has not. */
+
+export const WORKSPACE_INSIDE = "/workspace";
+export const FILES_INSIDE = "/shipfox";
+
+export const LABEL_RUNNER = "shipfox.runner";
+export const LABEL_PLACE = "shipfox.place";
+export const LABEL_ROLE = "shipfox.role";
+export const LABEL_EXECUTION = "shipfox.execution";
+
+export type Role = "holder" | "job" | "probe" | "cleaner" | "network";
+
+export interface Owner {
+  runnerId: string;
+  placeId: string;
+  /** Null for what is made ahead, before it is known for which job. */
+  executionId: string | null;
+}
+
+export function labelsOf(owner: Owner, role: Role): Record<string, string> {
+  const labels = { [LABEL_RUNNER]: owner.runnerId, [LABEL_PLACE]: owner.placeId, [LABEL_ROLE]: role };
+  return owner.executionId === null ? labels : { ...labels, [LABEL_EXECUTION]: owner.executionId };
+}
+
+/** Reads its input to the end and nothing else: the end comes when the runner lets go of it, in whatever way. */
+const KEEPER_COMMAND = ["/bin/sh", "-c", "while read -r _; do :; done"];
+
+const HARDENING = {
+  Init: true,
+  AutoRemove: true,
+  CapDrop: ["ALL"],
+  SecurityOpt: ["no-new-privileges"],
+  LogConfig: { Type: "none", Config: {} },
+  RestartPolicy: { Name: "no" },
+  IpcMode: "private",
+  CgroupnsMode: "private",
+} as const;
+
+const DEAD_MAN_SWITCH = {
+  OpenStdin: true,
+  StdinOnce: true,
+  AttachStdin: true,
+  AttachStdout: false,
+  AttachStderr: false,
+} as const;
+
+export interface JobContainerPlan {
+  settings: DockerSettings;
+  owner: Owner;
+  imageId: string;
+  /** Null when the job has no network. */
+  holderId: string | null;
+  workspace: string;
+  files: string;
+  env: Readonly<Record<string, string>>;
+}
+
+export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCreateOptions {
+  const { limits } = plan.settings;
+  const nofile = limits.openFiles === null ? [] : [{ Name: "nofile", Soft: limits.openFiles, Hard: limits.openFiles }];
+  return {
+    name: `shipfox-${plan.owner.placeId}-job-${randomSuffix()}`,
+    Image: plan.imageId,
+    Entrypoint: KEEPER_COMMAND,
+    Cmd: [],
+    User: userText(KEEPER_USER),
+    WorkingDir: WORKSPACE_INSIDE,
+    Env: Object.entries(plan.env).map(([name, value]) => `${name}=${value}`),
+    Labels: labelsOf(plan.owner, "job"),
+    Healthcheck: { Test: ["NONE"] },
+    ...DEAD_MAN_SWITCH,
+    HostConfig: {
+      ...HARDENING,
+      NetworkMode: plan.holderId === null ? "none" : `container:${plan.holderId}`,
+      Mounts: [
+        { Type: "bind", Source: plan.workspace, Target: WORKSPACE_INSIDE },
+        { Type: "bind", Source: plan.files, Target: FILES_INSIDE },
+      ],
+      Tmpfs: { "/tmp": `rw,nosuid,nodev,exec,mode=1777,size=${Math.floor(limits.tmpBytes)}` },
+      ShmSize: Math.floor(limits.shmBytes),
+      PidsLimit: limits.pids,
+      Memory: Math.floor(limits.memoryBytes),
+      // Equal to Memory: no swap.
+      MemorySwap: Math.floor(limits.memoryBytes),
+      NanoCpus: Math.floor(limits.cpus * 1e9),
+      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }, ...nofile],
+    },
+  };
+}
+
+const HOLDER_MEMORY_BYTES = 32 * 1024 * 1024;
+const HOLDER_PIDS = 16;
+
+export interface HolderPlan {
+  settings: DockerSettings;
+  owner: Owner;
+  imageId: string;
+  networkId: string;
+  /** Lets a root `exec` in the holder set routes; the holder's own process has no capability either way. */
+  mayAdministerNetwork: boolean;
+}
+
+/** The container whose network namespace a job's containers join. */
+export function holderOptions(plan: HolderPlan): Docker.ContainerCreateOptions {
+  return {
+    name: `shipfox-${plan.owner.placeId}-holder`,
+    Image: plan.imageId,
+    Entrypoint: KEEPER_COMMAND,
+    Cmd: [],
+    User: userText(KEEPER_USER),
+    WorkingDir: "/",
+    Hostname: "job",
+    Labels: labelsOf(plan.owner, "holder"),
+    Healthcheck: { Test: ["NONE"] },
+    ...DEAD_MAN_SWITCH,
+    HostConfig: {
+      ...HARDENING,
+      CapAdd: plan.mayAdministerNetwork ? ["NET_ADMIN"] : [],
+      ReadonlyRootfs: true,
+      NetworkMode: plan.networkId,
+      Dns: [...plan.settings.dns],
+      PidsLimit: HOLDER_PIDS,
+      Memory: HOLDER_MEMORY_BYTES,
+      MemorySwap: HOLDER_MEMORY_BYTES,
+    },
+  };
+}
+
+/** Never started: only there to look into an image. */
+export function probeOptions(owner: Owner, imageId: string): Docker.ContainerCreateOptions {
+  return {
+    Image: imageId,
+    Entrypoint: KEEPER_COMMAND,
+    Cmd: [],
+    Labels: labelsOf(owner, "probe"),
+    HostConfig: { NetworkMode: "none" },
+  };
+}
+
+/** Removes what the runner's user may not: root inside, over one place's folder, and nothing else. */
+export function cleanerOptions(owner: Owner, imageId: string, folder: string): Docker.ContainerCreateOptions {
+  return {
+    Image: imageId,
+    Entrypoint: ["/bin/sh", "-c", "chmod -R u+rwX /place/*; rm -rf /place/* /place/.[!.]*"],
+    Cmd: [],
+    User: "0:0",
+    Labels: labelsOf(owner, "cleaner"),
+    HostConfig: {
+      ...HARDENING,
+      // It must still be there when we wait for it.
+      AutoRemove: false,
+      CapAdd: ["DAC_OVERRIDE", "FOWNER"],
+      NetworkMode: "none",
+      Mounts: [{ Type: "bind", Source: folder, Target: "/place" }],
+      PidsLimit: HOLDER_PIDS,
+    },
+  };
+}
+
+export function userText(user: JobUser): string {
+  return `${user.uid}:${user.gid}`;
+}
+
+function randomSuffix(): string {
+  return Math.random().toString(16).slice(2, 8).padEnd(6, "0");
+}

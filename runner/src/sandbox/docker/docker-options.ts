@@ -1,0 +1,116 @@
+import { availableParallelism, totalmem } from "node:os";
+import type { Logger } from "pino";
+import { chooseJobUser } from "../job-user.ts";
+import type { JobUser } from "../sandbox.ts";
+import { type Subnet, parseSubnet } from "./subnets.ts";
+
+export interface DockerOptions {
+  /** Stable name or id of this runner; leftovers are found by it, so two runners on one host must differ. */
+  runnerId: string;
+  /** Absolute path; below it the sandboxes keep their folders. Made when missing, mode 0700. */
+  workRoot: string;
+  logger: Logger;
+  concurrency: number;
+  /** Null is the engine's usual place: DOCKER_HOST, else /var/run/docker.sock. */
+  dockerHost: string | null;
+  defaultImage: string;
+  /** `plain` creates an exec per step instead of using one that was started ahead. */
+  exec: "fast" | "plain";
+  /** Only heeded when the runner is root. */
+  jobUser: JobUser | null;
+  /** Warm containers kept ready; null is `concurrency`, 0 starts every container when its job comes. */
+  poolSize: number | null;
+  subnet: string;
+  egress: "default" | "none";
+  limits: ContainerLimits;
+  /** Networks in CIDR notation that no job may reach, beside `METADATA_NETWORKS`. */
+  blockedNetworks: readonly string[];
+  /** Resolvers for jobs; empty is what the engine chooses. Needed where the host's own resolver is link-local. */
+  dns: readonly string[];
+  /** Variables that the operator passes on to every step, such as HTTPS_PROXY and NO_PROXY. */
+  passedEnv: Readonly<Record<string, string>>;
+  /** Files on the host, read anew for every container, so that a change needs no restart. */
+  npmrcFile: string | null;
+  caFile: string | null;
+  pullTimeoutMs: number;
+}
+
+export interface ContainerLimits {
+  pids: number;
+  memoryBytes: number;
+  /** Number of processors, fractions allowed. */
+  cpus: number;
+  /** Size of /tmp and of /dev/shm, both counted as memory. */
+  tmpBytes: number;
+  shmBytes: number;
+  openFiles: number | null;
+}
+
+/** Another user than the steps, so that they can neither signal the main process nor read its memory or its input. */
+export const KEEPER_USER: JobUser = { uid: 65534, gid: 65534 };
+
+export const DEFAULT_IMAGE = "shipfox/sandbox:1";
+export const DEFAULT_SUBNET = "10.213.0.0/16";
+const DEFAULT_PIDS = 4096;
+const GIB = 1024 ** 3;
+/** Left for the runner, the engine and the host. */
+const SHARE_OF_MEMORY_FOR_JOBS = 0.8;
+const MIN_MEMORY_BYTES = GIB / 2;
+const DEFAULT_PULL_TIMEOUT_MS = 10 * 60 * 1000;
+
+export type DockerOptionsInput = Pick<DockerOptions, "runnerId" | "workRoot" | "logger"> &
+  Partial<Omit<DockerOptions, "limits">> & { limits?: Partial<ContainerLimits> };
+
+/** Options with every default filled in, and the values that are parsed once. */
+export interface DockerSettings extends DockerOptions {
+  poolSize: number;
+  network: Subnet;
+  user: JobUser;
+}
+
+/** Throws a sentence for people on a subnet or a user that cannot be used. */
+export function dockerSettings(input: DockerOptionsInput): DockerSettings {
+  const concurrency = input.concurrency ?? 1;
+  const subnet = input.subnet ?? DEFAULT_SUBNET;
+  const jobUser = input.jobUser ?? null;
+  const user = chooseJobUser(jobUser);
+  if (user.uid === KEEPER_USER.uid) {
+    throw new Error(
+      `Steps cannot run as user ${user.uid}: the main process of their container does. Choose another user.`,
+    );
+  }
+  return {
+    runnerId: input.runnerId,
+    workRoot: input.workRoot,
+    logger: input.logger,
+    concurrency,
+    dockerHost: input.dockerHost ?? null,
+    defaultImage: input.defaultImage ?? DEFAULT_IMAGE,
+    exec: input.exec ?? "fast",
+    jobUser,
+    user,
+    poolSize: input.poolSize ?? concurrency,
+    subnet,
+    network: parseSubnet(subnet),
+    egress: input.egress ?? "default",
+    limits: { ...defaultLimits(concurrency), ...input.limits },
+    blockedNetworks: input.blockedNetworks ?? [],
+    dns: input.dns ?? [],
+    passedEnv: input.passedEnv ?? {},
+    npmrcFile: input.npmrcFile ?? null,
+    caFile: input.caFile ?? null,
+    pullTimeoutMs: input.pullTimeoutMs ?? DEFAULT_PULL_TIMEOUT_MS,
+  };
+}
+
+function defaultLimits(concurrency: number): ContainerLimits {
+  const memoryBytes = Math.max(MIN_MEMORY_BYTES, Math.floor((totalmem() * SHARE_OF_MEMORY_FOR_JOBS) / concurrency));
+  return {
+    pids: DEFAULT_PIDS,
+    memoryBytes,
+    cpus: availableParallelism(),
+    tmpBytes: memoryBytes / 2,
+    shmBytes: Math.min(GIB, memoryBytes / 4),
+    openFiles: null,
+  };
+}

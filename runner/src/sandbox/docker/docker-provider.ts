@@ -1,0 +1,93 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { hostFault } from "../sandbox-error.ts";
+import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
+import { LABEL_RUNNER } from "./container-options.ts";
+import { type DockerOptionsInput, type DockerSettings, dockerSettings } from "./docker-options.ts";
+import { DockerSandbox } from "./docker-sandbox.ts";
+import { Engine } from "./engine.ts";
+import { Images } from "./images.ts";
+import { JobRooms } from "./job-rooms.ts";
+import { Places, cleanUpFault } from "./place.ts";
+import { canEnterNamespaces, planRoutes } from "./routes.ts";
+
+/** Runs jobs in containers of a Docker Engine (or what speaks its API) on this machine. */
+export class DockerProvider implements SandboxProvider {
+  readonly capabilities: SandboxCapabilities = { sandbox: "docker", image: true, services: false };
+  readonly #settings: DockerSettings;
+  readonly #engine: Engine;
+  readonly #images: Images;
+  readonly #places: Places;
+  readonly #rooms: JobRooms;
+
+  /** Throws a sentence for people on an option that cannot be used. */
+  constructor(options: DockerOptionsInput) {
+    this.#settings = dockerSettings(options);
+    planRoutes(this.#settings.blockedNetworks);
+    this.#engine = new Engine(this.#settings.dockerHost);
+    this.#images = new Images(this.#engine, this.#settings.logger, this.#settings.pullTimeoutMs);
+    this.#places = new Places(this.#engine, this.#settings);
+    this.#rooms = new JobRooms(this.#engine, this.#settings, this.#images, this.#places);
+  }
+
+  async prepare(): Promise<void> {
+    await this.#engine.ping();
+    await this.#makeWorkRoot();
+    this.#places.entersNamespaces = await canEnterNamespaces();
+    await this.#removeContainersAndNetworks();
+    const image = await this.#images.ensure(this.#settings.defaultImage);
+    await this.#removeFolders(image.id);
+    this.#rooms.fillPool();
+  }
+
+  /** Resolves when the warm pool has what it could get: for benchmarks and for a runner that wants to be quick at once. */
+  async warmedUp(): Promise<void> {
+    await this.#rooms.poolSettled();
+  }
+
+  create(job: SandboxJob): Sandbox {
+    return new DockerSandbox(this.#rooms, job, this.#settings.user);
+  }
+
+  describeIsolation(): string[] {
+    const root =
+      this.#settings.user.uid === 0 ? ["Steps run as root in their containers: the runner's user is root."] : [];
+    return this.#places.gap === null ? root : [...root, this.#places.gap];
+  }
+
+  async close(): Promise<void> {
+    await this.#rooms.closePool();
+  }
+
+  async #makeWorkRoot(): Promise<void> {
+    try {
+      await mkdir(this.#settings.workRoot, { recursive: true, mode: 0o700 });
+      await mkdir(this.#places.folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw hostFault(`cannot make the work folder ${this.#settings.workRoot}`, error);
+    }
+  }
+
+  async #removeContainersAndNetworks(): Promise<void> {
+    const label = `${LABEL_RUNNER}=${this.#settings.runnerId}`;
+    const containers = await this.#engine.listContainers(label);
+    await settleAll(containers.map((container) => this.#engine.removeContainer(container.Id)));
+    const networks = await this.#engine.listNetworks(label);
+    await settleAll(networks.map((network) => this.#engine.removeNetwork(network.Id)));
+    if (containers.length + networks.length > 0) {
+      const counts = { containers: containers.length, networks: networks.length };
+      this.#settings.logger.info(counts, "removed what an earlier runner left");
+    }
+  }
+
+  async #removeFolders(imageId: string): Promise<void> {
+    const names = await readdir(this.#places.folder);
+    await settleAll(names.map((name) => this.#places.removeFolder(join(this.#places.folder, name), name, imageId)));
+  }
+}
+
+async function settleAll(work: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(work);
+  const faults = results.filter((result) => result.status === "rejected").map((result) => result.reason as unknown);
+  if (faults.length > 0) throw cleanUpFault(faults);
+}

@@ -1,0 +1,94 @@
+import { changeOwner } from "../remove-tree.ts";
+import { runnerIsRoot } from "../job-user.ts";
+import { SandboxError, hostFault } from "../sandbox-error.ts";
+import type { ExecResult, JobUser, Sandbox, SandboxJob, StepExec, StepFile } from "../sandbox.ts";
+import { signalOf } from "../exit-code.ts";
+import { WORKSPACE_INSIDE } from "./container-options.ts";
+import { rejectOnAbort } from "./engine.ts";
+import type { JobContainer } from "./job-container.ts";
+import type { JobRoom, JobRooms } from "./job-rooms.ts";
+
+const CLOSE_DEADLINE_MS = 120_000;
+const CHANGE_OWNER_MS = 120_000;
+
+/** One job's room in the Docker Engine: see `Sandbox` for when what is called. */
+export class DockerSandbox implements Sandbox {
+  readonly workspaceInside = WORKSPACE_INSIDE;
+  readonly jobUser: JobUser;
+  readonly #rooms: JobRooms;
+  readonly #job: SandboxJob;
+  #room: JobRoom | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(rooms: JobRooms, job: SandboxJob, jobUser: JobUser) {
+    this.#rooms = rooms;
+    this.#job = job;
+    this.jobUser = jobUser;
+  }
+
+  get workspace(): string {
+    return this.#opened().place.workspace;
+  }
+
+  async open(): Promise<void> {
+    this.#room = await this.#rooms.open(this.#job);
+  }
+
+  async handOverWorkspace(): Promise<void> {
+    if (!runnerIsRoot()) return;
+    try {
+      await changeOwner(this.workspace, this.jobUser, CHANGE_OWNER_MS);
+    } catch (error) {
+      throw hostFault("cannot give the workspace to the steps' user", error);
+    }
+  }
+
+  async createStepFile(name: string): Promise<StepFile> {
+    return await this.#opened().place.stepFolder.createFile(name);
+  }
+
+  async exec(step: StepExec): Promise<ExecResult> {
+    const room = this.#opened();
+    if (step.signal.aborted) return { kind: "stopped", exitCode: null, signal: null };
+    const script = await room.place.stepFolder.writeScript(step.script);
+    try {
+      const container = await this.#livingContainer(room);
+      const launch = { env: step.env, workingDirectory: step.workingDirectory, scriptPath: script.inside };
+      const { exitCode, stopped } = await container.run(launch, step.onOutput.bind(step), step.signal, step.graceMs);
+      if (stopped) return { kind: "stopped", exitCode, signal: exitCode === null ? null : signalOf(exitCode) };
+      if (exitCode === null) throw new SandboxError("sandbox_lost", "The step's exit code is not known.");
+      return { kind: "exited", exitCode, signal: signalOf(exitCode) };
+    } finally {
+      await room.place.stepFolder.removeFile(script);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#room === null) return;
+    const late = AbortSignal.timeout(CLOSE_DEADLINE_MS);
+    try {
+      await Promise.race([this.#rooms.close(this.#room), rejectOnAbort(late)]);
+    } catch (error) {
+      if (!late.aborted) throw error;
+      throw new SandboxError("clean_up_failed", `A job's sandbox was not removed in ${CLOSE_DEADLINE_MS / 1000} s.`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** A container that had to be killed with a step's tree is replaced: same place and workspace, nothing else kept. */
+  async #livingContainer(room: JobRoom): Promise<JobContainer> {
+    if (room.container.isKilled) await this.#rooms.replaceContainer(room, this.#job);
+    return room.container;
+  }
+
+  #opened(): JobRoom {
+    if (this.#room === null) throw new Error("The sandbox is not open.");
+    return this.#room;
+  }
+}

@@ -1,0 +1,240 @@
+import type { Duplex } from "node:stream";
+import Docker from "dockerode";
+import { SandboxError, type SandboxFault } from "../sandbox-error.ts";
+
+/** How long one call may take; a busy engine answers a start in seconds, the rest in milliseconds. */
+export const CALL_TIMEOUT_MS = 30_000;
+export const START_TIMEOUT_MS = 120_000;
+export const REMOVE_TIMEOUT_MS = 60_000;
+
+/**
+ * The part of the Engine API that sandboxes need, through dockerode. Every call has a deadline and rejects with
+ * `SandboxError`; `removeContainer`, `removeNetwork` and `killContainer` count "not there" as done.
+ */
+export class Engine {
+  readonly #docker: Docker;
+  readonly #address: string;
+
+  constructor(dockerHost: string | null) {
+    const host = dockerHost ?? process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock";
+    this.#address = host;
+    this.#docker = new Docker(connectionOptions(host));
+  }
+
+  async ping(): Promise<void> {
+    await this.#call("ping", CALL_TIMEOUT_MS, () => this.#docker.ping());
+  }
+
+  /** Null when the image is not on this machine. */
+  async inspectImage(image: string): Promise<Docker.ImageInspectInfo | null> {
+    return await this.#call("image inspect", CALL_TIMEOUT_MS, () =>
+      nullWhenMissing(this.#docker.getImage(image).inspect()),
+    );
+  }
+
+  async pullImage(image: string, timeoutMs: number): Promise<void> {
+    await this.#call(`pull of ${image}`, timeoutMs, async (abortSignal) => {
+      const progress = await this.#docker.pull(image, { abortSignal });
+      await new Promise<void>((resolve, reject) => {
+        this.#docker.modem.followProgress(progress, (error) => (error ? reject(error) : resolve()));
+      });
+    });
+  }
+
+  async createContainer(options: Docker.ContainerCreateOptions): Promise<string> {
+    const container = await this.#call("container create", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.createContainer({ ...options, abortSignal }),
+    );
+    return container.id;
+  }
+
+  async startContainer(id: string): Promise<void> {
+    await this.#call("container start", START_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.getContainer(id).start({ abortSignal }),
+    );
+  }
+
+  /** The container's standard input; ending or losing the connection is the end of that input. */
+  async attachStdin(id: string): Promise<Duplex> {
+    const stream = await this.#call("container attach", CALL_TIMEOUT_MS, () =>
+      this.#docker.getContainer(id).attach({ stream: true, stdin: true, hijack: true }),
+    );
+    return stream as Duplex;
+  }
+
+  /** Null when the container is gone. */
+  async inspectContainer(id: string): Promise<Docker.ContainerInspectInfo | null> {
+    return await this.#call("container inspect", CALL_TIMEOUT_MS, (abortSignal) =>
+      nullWhenMissing(this.#docker.getContainer(id).inspect({ abortSignal })),
+    );
+  }
+
+  async killContainer(id: string): Promise<void> {
+    await this.#call("container kill", CALL_TIMEOUT_MS, (abortSignal) =>
+      nullWhenMissing(this.#docker.getContainer(id).kill({ signal: "SIGKILL", abortSignal }), NOT_RUNNING),
+    );
+  }
+
+  /** Returns when the container is gone, also when the engine was already removing it by itself. */
+  async removeContainer(id: string): Promise<void> {
+    await this.#call("container remove", REMOVE_TIMEOUT_MS, async (abortSignal) => {
+      const container = this.#docker.getContainer(id);
+      await nullWhenMissing(container.remove({ force: true, v: true, abortSignal }), ALREADY_IN_PROGRESS);
+      while ((await nullWhenMissing(container.inspect({ abortSignal }))) !== null) await pause(REMOVE_POLL_MS);
+    });
+  }
+
+  /** `path` names one file in the container; null when it has none. The answer is a tar stream. */
+  async readArchive(id: string, path: string): Promise<NodeJS.ReadableStream | null> {
+    return await this.#call("archive read", CALL_TIMEOUT_MS, (abortSignal) =>
+      nullWhenMissing(this.#docker.getContainer(id).getArchive({ path, abortSignal })),
+    );
+  }
+
+  async hasFile(id: string, path: string): Promise<boolean> {
+    const found = await this.#call("archive look-up", CALL_TIMEOUT_MS, (abortSignal) =>
+      nullWhenMissing(this.#docker.getContainer(id).infoArchive({ path, abortSignal })),
+    );
+    return found !== null;
+  }
+
+  async writeArchive(id: string, tar: Buffer): Promise<void> {
+    await this.#call("archive write", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.getContainer(id).putArchive(tar, { path: "/", abortSignal }),
+    );
+  }
+
+  async createExec(containerId: string, options: Docker.ExecCreateOptions): Promise<string> {
+    const exec = await this.#call("exec create", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.getContainer(containerId).exec({ ...options, abortSignal }),
+    );
+    return exec.id;
+  }
+
+  /** The exec's streams, output in the engine's frames. */
+  async startExec(execId: string, stdin: boolean): Promise<Duplex> {
+    return await this.#call("exec start", CALL_TIMEOUT_MS, () =>
+      this.#docker.getExec(execId).start({ hijack: true, stdin }),
+    );
+  }
+
+  /** `exitCode` is null while the process runs, and before it was started. */
+  async inspectExec(execId: string): Promise<{ running: boolean; exitCode: number | null }> {
+    const info = await this.#call("exec inspect", CALL_TIMEOUT_MS, (abortSignal) =>
+      nullWhenMissing(this.#docker.getExec(execId).inspect({ abortSignal })),
+    );
+    if (info === null)
+      throw new SandboxError("sandbox_lost", "The job's container disappeared while a step ran in it.");
+    return { running: info.Running, exitCode: info.Running ? null : (info.ExitCode ?? null) };
+  }
+
+  async createNetwork(options: Docker.NetworkCreateOptions): Promise<string> {
+    const network = await this.#call("network create", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.createNetwork({ ...options, abortSignal }),
+    );
+    return network.id;
+  }
+
+  async removeNetwork(id: string): Promise<void> {
+    await this.#call("network remove", REMOVE_TIMEOUT_MS, (abortSignal) =>
+      nullWhenMissing(this.#docker.getNetwork(id).remove({ abortSignal })),
+    );
+  }
+
+  async listNetworks(label?: string): Promise<Docker.NetworkInspectInfo[]> {
+    const filters = label === undefined ? {} : { filters: { label: [label] } };
+    return await this.#call("network list", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.listNetworks({ ...filters, abortSignal }),
+    );
+  }
+
+  async listContainers(label: string): Promise<Docker.ContainerInfo[]> {
+    return await this.#call("container list", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.listContainers({ all: true, filters: { label: [label] }, abortSignal }),
+    );
+  }
+
+  async #call<T>(what: string, timeoutMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      return await Promise.race([run(signal), rejectOnAbort(signal)]);
+    } catch (error) {
+      if (error instanceof SandboxError) throw error;
+      if (signal.aborted) {
+        const message = `Docker did not answer in ${timeoutMs / 1000} s (${what}). Check the daemon and the load of this machine.`;
+        throw new SandboxError("timed_out", message, { cause: error });
+      }
+      throw this.#translate(what, error);
+    }
+  }
+
+  #translate(what: string, error: unknown): SandboxError {
+    const fault = error as EngineFailure;
+    const detail = fault.json?.message ?? (error instanceof Error ? error.message.trim() : String(error));
+    const reason = faultReason(fault, detail);
+    return new SandboxError(reason, `${ADVICE[reason] ?? "Docker refused"} (${what} at ${this.#address}: ${detail})`, {
+      cause: error,
+    });
+  }
+}
+
+interface EngineFailure {
+  code?: string;
+  statusCode?: number;
+  json?: { message?: string } | null;
+}
+
+const NOT_FOUND = 404;
+const CONFLICT = 409;
+const NOT_RUNNING = [NOT_FOUND, CONFLICT];
+const ALREADY_IN_PROGRESS = [NOT_FOUND, CONFLICT];
+const REMOVE_POLL_MS = 20;
+const CONNECTION_CODES = new Set([
+  "ECONNREFUSED",
+  "ENOENT",
+  "EACCES",
+  "ECONNRESET",
+  "EPIPE",
+  "ENOTFOUND",
+  "EHOSTUNREACH",
+]);
+
+const ADVICE: Partial<Record<SandboxFault, string>> = {
+  docker_unavailable: "Docker does not answer: start it, and let this user use its socket",
+  disk_full: "Docker's disk is full: free space, for example with `docker system prune`",
+  network_unavailable: "Docker could not make a network for the job",
+};
+
+function faultReason(fault: EngineFailure, detail: string): SandboxFault {
+  if (fault.code === "ENOSPC" || /no space left on device|disk quota exceeded/i.test(detail)) return "disk_full";
+  if (fault.statusCode === undefined && CONNECTION_CODES.has(fault.code ?? "")) return "docker_unavailable";
+  if (fault.statusCode === NOT_FOUND && /no such image/i.test(detail)) return "image_unavailable";
+  if (/address pool|pool overlaps|failed to set up .*network|bridge/i.test(detail)) return "network_unavailable";
+  return "start_failed";
+}
+
+async function nullWhenMissing<T>(answer: Promise<T>, missing: readonly number[] = [NOT_FOUND]): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (missing.includes((error as EngineFailure).statusCode ?? 0)) return null;
+    throw error;
+  }
+}
+
+export function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
+
+function connectionOptions(host: string): Docker.DockerOptions {
+  if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) };
+  if (host.startsWith("/")) return { socketPath: host };
+  const url = new URL(host.replace(/^tcp:/, "http:"));
+  return { host: url.hostname, port: url.port || "2375", protocol: url.protocol === "https:" ? "https" : "http" };
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

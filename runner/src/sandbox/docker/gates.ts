@@ -1,0 +1,76 @@
+import type { Logger } from "pino";
+import type { Engine } from "./engine.ts";
+import { ExecStream } from "./exec-stream.ts";
+
+/** Two, so that a step which ends in milliseconds does not make the next one wait for a new shell. */
+const GATES_AHEAD = 2;
+
+/** Makes a shell whose input ends, or breaks off, before a step was given to it end as a failure, not as an empty success. */
+const UNUSED_EXIT_CODE = 125;
+const OPENING = `trap 'exit ${UNUSED_EXIT_CODE}' 0\n`;
+
+/**
+ * Shells started ahead that wait on their standard input: a step starts by writing to one, in milliseconds instead of the
+ * engine's tens. Each is used once.
+ */
+export class Gates {
+  readonly #engine: Engine;
+  readonly #containerId: string;
+  readonly #user: string;
+  readonly #logger: Logger;
+  #waiting: Promise<ExecStream | null>[] = [];
+
+  constructor(engine: Engine, containerId: string, user: string, logger: Logger) {
+    this.#engine = engine;
+    this.#containerId = containerId;
+    this.#user = user;
+    this.#logger = logger;
+  }
+
+  /** Starts what is missing, without waiting for it; one after another, because the first is the one that is needed. */
+  fill(): void {
+    while (this.#waiting.length < GATES_AHEAD) {
+      const before = this.#waiting.at(-1);
+      this.#waiting.push(before === undefined ? this.#start() : before.then(() => this.#start()));
+    }
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all(this.#waiting);
+  }
+
+  /** A shell that waits, or null: then the caller starts one the plain way. */
+  async take(): Promise<ExecStream | null> {
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+      const gate = await next;
+      if (gate && !gate.isClosed) return gate;
+      gate?.destroy();
+    }
+    return null;
+  }
+
+  /** Lets all waiting shells end; `fill` starts anew. */
+  close(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const gate of waiting) void gate.then((stream) => stream?.destroy());
+  }
+
+  async #start(): Promise<ExecStream | null> {
+    try {
+      const execId = await this.#engine.createExec(this.#containerId, {
+        Cmd: ["/bin/sh", "-s"],
+        User: this.#user,
+        AttachStdin: true,
+        AttachStdout: true,
+        AttachStderr: true,
+      });
+      const gate = await ExecStream.start(this.#engine, execId, true);
+      gate.write(OPENING);
+      return gate;
+    } catch (error) {
+      this.#logger.debug({ err: error }, "cannot start a shell ahead");
+      return null;
+    }
+  }
+}

@@ -1,0 +1,167 @@
+import { SandboxError } from "../sandbox-error.ts";
+import type { SandboxJob } from "../sandbox.ts";
+import { WarmPool } from "../warm-pool.ts";
+import { type Account, accountArchive, accountEnv, firstFileText, planAccount } from "./account.ts";
+import { jobContainerOptions, probeOptions } from "./container-options.ts";
+import type { DockerSettings } from "./docker-options.ts";
+import type { Engine } from "./engine.ts";
+import type { Images, JobImage } from "./images.ts";
+import { JobContainer } from "./job-container.ts";
+import { type Place, type Places, cleanUpFault } from "./place.ts";
+
+/** A place and the container in which its job's steps run. */
+export interface JobRoom {
+  readonly place: Place;
+  container: JobContainer;
+  /** The warm container that the job could not use, until the room is closed: removing it earlier would slow the job's start. */
+  readonly spare: JobContainer | null;
+}
+
+/** A place made ahead, with a started container of the default image in it. */
+interface WarmRoom extends JobRoom {
+  readonly imageId: string;
+}
+
+/** A job's first step has started by then, on a machine that is not overloaded. */
+const REFILL_DELAY_MS = 300;
+const MAX_PASSWD_BYTES = 1024 * 1024;
+
+/** Opens and closes job rooms, warm when the job wants the default image, in a place made ahead in any case. */
+export class JobRooms {
+  readonly #engine: Engine;
+  readonly #settings: DockerSettings;
+  readonly #images: Images;
+  readonly #places: Places;
+  readonly #pool: WarmPool<WarmRoom>;
+  readonly #accounts = new Map<string, Account>();
+
+  constructor(engine: Engine, settings: DockerSettings, images: Images, places: Places) {
+    this.#engine = engine;
+    this.#settings = settings;
+    this.#images = images;
+    this.#places = places;
+    this.#pool = new WarmPool({
+      size: settings.poolSize,
+      make: async () => await this.#makeRoom(await this.#defaultImage(), null),
+      isUsable: async (room) => await room.container.isRunning(),
+      destroy: async (room) => await this.close(room),
+      refillDelayMs: REFILL_DELAY_MS,
+      logger: settings.logger,
+    });
+  }
+
+  fillPool(): void {
+    this.#pool.fill();
+  }
+
+  /** Resolves when the pool is as full as it gets for now. */
+  async poolSettled(): Promise<void> {
+    await this.#pool.settled();
+  }
+
+  async open(job: SandboxJob): Promise<JobRoom> {
+    // First, so that a job with an image that is not to be had costs no place.
+    const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
+    if (this.#settings.poolSize === 0) return await this.#makeRoom(image, job.executionId);
+    const room = await this.#pool.take();
+    if (room.imageId === image.id) return room;
+    try {
+      const container = await this.#startContainer(room.place, image, job.executionId);
+      return { place: room.place, container, spare: room.container };
+    } catch (error) {
+      await this.close(room).catch((fault: unknown) =>
+        this.#settings.logger.warn({ err: fault }, "cannot remove a place"),
+      );
+      throw error;
+    }
+  }
+
+  async replaceContainer(room: JobRoom, job: SandboxJob): Promise<void> {
+    const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
+    await room.container.remove();
+    room.container = await this.#startContainer(room.place, image, job.executionId);
+  }
+
+  /** Container first: a place's folder is only removed when nothing can write to it any more. */
+  async close(room: JobRoom): Promise<void> {
+    const faults: unknown[] = [];
+    const remove = async (container: JobContainer | null) =>
+      await container?.remove().catch((error: unknown) => void faults.push(error));
+    await Promise.all([remove(room.container), remove(room.spare)]);
+    const image = await this.#images.ensure(this.#settings.defaultImage).catch(() => null);
+    await this.#places.destroy(room.place, image?.id ?? null).catch((error: unknown) => void faults.push(error));
+    if (faults.length > 0) throw cleanUpFault(faults);
+  }
+
+  async closePool(): Promise<void> {
+    await this.#pool.close();
+  }
+
+  async #makeRoom(image: JobImage, executionId: string | null): Promise<WarmRoom> {
+    const holderImage = await this.#defaultImage();
+    const place = await this.#places.make(holderImage.id);
+    try {
+      const container = await this.#startContainer(place, image, executionId);
+      if (executionId === null) await container.warmUp();
+      return { place, container, imageId: image.id, spare: null };
+    } catch (error) {
+      await this.#places.destroy(place, holderImage.id).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #startContainer(place: Place, image: JobImage, executionId: string | null): Promise<JobContainer> {
+    const owner = { runnerId: this.#settings.runnerId, placeId: place.id, executionId };
+    const account = await this.#accountOf(image, place.id);
+    const operatorFiles = { npmrcFile: this.#settings.npmrcFile, caFile: this.#settings.caFile };
+    const archive = await accountArchive(account, operatorFiles);
+    const id = await this.#engine.createContainer(
+      jobContainerOptions({
+        settings: this.#settings,
+        owner,
+        imageId: image.id,
+        holderId: place.network?.holderId ?? null,
+        workspace: place.workspace,
+        files: place.files,
+        // The image's own variables come from the engine.
+        env: { ...accountEnv(account, this.#settings.caFile !== null), ...this.#settings.passedEnv },
+      }),
+    );
+    try {
+      await this.#engine.writeArchive(id, archive);
+    } catch (error) {
+      await this.#engine.removeContainer(id).catch(() => {});
+      throw error;
+    }
+    return await JobContainer.start(this.#engine, this.#settings, id);
+  }
+
+  /** What the image knows about the steps' user, looked up once per image. */
+  async #accountOf(image: JobImage, placeId: string): Promise<Account> {
+    const known = this.#accounts.get(image.id);
+    if (known) return known;
+    const owner = { runnerId: this.#settings.runnerId, placeId, executionId: null };
+    const id = await this.#engine.createContainer(probeOptions(owner, image.id));
+    try {
+      if (!(await this.#engine.hasFile(id, "/bin/sh"))) {
+        const message = `The image ${image.reference} has no /bin/sh: steps cannot run in it. Choose an image with a shell.`;
+        throw new SandboxError("image_unusable", message);
+      }
+      const [passwd, group] = [await this.#fileText(id, "/etc/passwd"), await this.#fileText(id, "/etc/group")];
+      const account = planAccount(this.#settings.user, passwd, group);
+      this.#accounts.set(image.id, account);
+      return account;
+    } finally {
+      await this.#engine.removeContainer(id);
+    }
+  }
+
+  async #fileText(containerId: string, path: string): Promise<string> {
+    const tar = await this.#engine.readArchive(containerId, path);
+    return tar === null ? "" : await firstFileText(tar, MAX_PASSWD_BYTES);
+  }
+
+  async #defaultImage(): Promise<JobImage> {
+    return await this.#images.ensure(this.#settings.defaultImage);
+  }
+}

@@ -1,0 +1,227 @@
+import { randomBytes } from "node:crypto";
+import { chmod, chown, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { runnerIsRoot } from "../job-user.ts";
+import { removeTree } from "../remove-tree.ts";
+import { SandboxError, hostFault } from "../sandbox-error.ts";
+import { StepFolder } from "../step-folder.ts";
+import { FILES_INSIDE, cleanerOptions, holderOptions, labelsOf } from "./container-options.ts";
+import type { DockerSettings } from "./docker-options.ts";
+import { type Engine, pause } from "./engine.ts";
+import { Lifeline } from "./lifeline.ts";
+import { METADATA_NETWORKS, blockFromInsideText, blockFromOutside } from "./routes.ts";
+import { runExec } from "./run-exec.ts";
+import { type Subnet, formatSubnet, freeBlocks, parseSubnet } from "./subnets.ts";
+
+/** A subnet, a network namespace with its forbidden routes, and empty folders: what one job needs, whatever its image. */
+export interface Place {
+  readonly id: string;
+  readonly folder: string;
+  readonly workspace: string;
+  readonly files: string;
+  readonly stepFolder: StepFolder;
+  /** Null when jobs have no network. */
+  readonly network: PlaceNetwork | null;
+}
+
+interface PlaceNetwork {
+  readonly networkId: string;
+  readonly holderId: string;
+  readonly lifeline: Lifeline;
+}
+
+/** How many subnets are tried when other runners or networks are in the way. */
+const SUBNET_TRIES = 16;
+const FOLDER_REMOVE_MS = 60_000;
+const CLEANER_POLL_MS = 50;
+const ROUTES_TIMEOUT_MS = 15_000;
+const NO_IP_PROGRAM_EXIT_CODE = 127;
+
+/** Makes and destroys places, any number at once; remembers nothing about them. */
+export class Places {
+  readonly #engine: Engine;
+  readonly #settings: DockerSettings;
+  readonly #placesFolder: string;
+  /** Known after `prepare`: set routes from the host, or from inside the holder. */
+  entersNamespaces = false;
+  /** Set when metadata addresses could not be forbidden; a sentence for the operator. */
+  gap: string | null = null;
+
+  constructor(engine: Engine, settings: DockerSettings) {
+    this.#engine = engine;
+    this.#settings = settings;
+    this.#placesFolder = join(settings.workRoot, "places");
+  }
+
+  get folder(): string {
+    return this.#placesFolder;
+  }
+
+  /** `imageId` is what holders run: any image with `sh`. Leaves nothing behind when it rejects. */
+  async make(imageId: string): Promise<Place> {
+    const id = randomBytes(6).toString("hex");
+    const folder = join(this.#placesFolder, id);
+    const place = {
+      id,
+      folder,
+      workspace: join(folder, "workspace"),
+      files: join(folder, "files"),
+      stepFolder: new StepFolder(join(folder, "files"), FILES_INSIDE, this.#settings.user),
+    };
+    try {
+      await this.#makeFolders(place);
+      return { ...place, network: this.#settings.egress === "none" ? null : await this.#makeNetwork(id, imageId) };
+    } catch (error) {
+      await this.removeFolder(folder, id, imageId).catch(() => {});
+      throw hostFault("cannot make a place for a job", error);
+    }
+  }
+
+  /** Every part is tried, also after another failed; rejects with `clean_up_failed` when something is left. */
+  async destroy(place: Place, imageId: string | null): Promise<void> {
+    const faults: unknown[] = [];
+    const attempt = async (work: Promise<void>) => await work.catch((error: unknown) => void faults.push(error));
+    const removeNetwork = async () => {
+      if (place.network === null) return;
+      place.network.lifeline.release();
+      await attempt(this.#engine.removeContainer(place.network.holderId));
+      await attempt(this.#engine.removeNetwork(place.network.networkId));
+    };
+    await Promise.all([removeNetwork(), attempt(this.removeFolder(place.folder, place.id, imageId))]);
+    if (faults.length > 0) throw cleanUpFault(faults);
+  }
+
+  /** For a place, or what is left of one, after all its containers are gone. */
+  async removeFolder(folder: string, placeId: string, imageId: string | null): Promise<void> {
+    try {
+      await removeTree(folder, FOLDER_REMOVE_MS);
+    } catch (error) {
+      if (runnerIsRoot() || imageId === null) throw error;
+      await this.#removeAsRootInside(folder, placeId, imageId);
+      await removeTree(folder, FOLDER_REMOVE_MS);
+    }
+  }
+
+  async #makeFolders(place: { folder: string; workspace: string; stepFolder: StepFolder }): Promise<void> {
+    await mkdir(place.folder, { mode: 0o700 });
+    await mkdir(place.workspace, { mode: 0o700 });
+    await chmod(place.workspace, 0o700);
+    const { uid, gid } = this.#settings.user;
+    if (runnerIsRoot()) await chown(place.workspace, uid, gid);
+    await place.stepFolder.make();
+  }
+
+  async #makeNetwork(placeId: string, imageId: string): Promise<PlaceNetwork> {
+    const networkId = await this.#createNetwork(placeId);
+    let holderId: string | null = null;
+    let lifeline: Lifeline | null = null;
+    try {
+      holderId = await this.#engine.createContainer(
+        holderOptions({
+          settings: this.#settings,
+          owner: this.#owner(placeId),
+          imageId,
+          networkId,
+          mayAdministerNetwork: !this.entersNamespaces,
+        }),
+      );
+      lifeline = await Lifeline.hold(this.#engine, holderId);
+      await this.#engine.startContainer(holderId);
+      if (await this.#blockNetworks(holderId)) return { networkId, holderId, lifeline };
+    } catch (error) {
+      lifeline?.release();
+      if (holderId !== null) await this.#engine.removeContainer(holderId).catch(() => {});
+      await this.#engine.removeNetwork(networkId).catch(() => {});
+      throw error;
+    }
+    // The engine's processes are out of reach, as for a runner in a container: the holder has to do it.
+    this.entersNamespaces = false;
+    lifeline.release();
+    await this.#engine.removeContainer(holderId);
+    await this.#engine.removeNetwork(networkId);
+    return await this.#makeNetwork(placeId, imageId);
+  }
+
+  async #createNetwork(placeId: string): Promise<string> {
+    const taken = (await this.#engine.listNetworks()).flatMap(subnetsOf);
+    const start = randomBytes(4).readUInt32BE();
+    const candidates = freeBlocks(this.#settings.network, taken, start, SUBNET_TRIES);
+    let fault: unknown = new SandboxError(
+      "network_unavailable",
+      `No free /28 subnet is left in ${this.#settings.subnet}. Give the runner a larger SHIPFOX_RUNNER_SUBNET.`,
+    );
+    for (const subnet of candidates) {
+      try {
+        return await this.#engine.createNetwork({
+          Name: `shipfox-${placeId}`,
+          Driver: "bridge",
+          IPAM: { Driver: "default", Config: [{ Subnet: formatSubnet(subnet) }] },
+          Options: { "com.docker.network.bridge.name": `sfx-${placeId.slice(0, 10)}` },
+          Labels: labelsOf(this.#owner(placeId), "network"),
+        });
+      } catch (error) {
+        // Somebody took the block since we looked: the next one.
+        if (!(error instanceof SandboxError) || error.reason !== "network_unavailable") throw error;
+        fault = error;
+      }
+    }
+    throw fault;
+  }
+
+  /** False when it cannot be done from here, but perhaps by a holder that may administer its network. */
+  async #blockNetworks(holderId: string): Promise<boolean> {
+    const networks = [...METADATA_NETWORKS, ...this.#settings.blockedNetworks];
+    if (this.entersNamespaces) {
+      const info = await this.#engine.inspectContainer(holderId);
+      return await blockFromOutside(info?.State.Pid ?? 0, holderId, networks);
+    }
+    const command = ["/bin/sh", "-c", blockFromInsideText(networks)];
+    const result = await runExec(this.#engine, holderId, command, "0:0", ROUTES_TIMEOUT_MS);
+    if (result.exitCode === NO_IP_PROGRAM_EXIT_CODE) this.#reportGap();
+    else if (result.exitCode !== 0) {
+      throw new SandboxError("network_unavailable", `Cannot forbid metadata addresses to the job: ${result.output}`);
+    }
+    return true;
+  }
+
+  #reportGap(): void {
+    if (this.gap !== null) return;
+    this.gap =
+      "Jobs can reach cloud metadata addresses such as 169.254.169.254: the runner may not set routes from outside (root, " +
+      "nsenter, ip) and its image has no ip program. Install iproute2 in the image, or block the addresses on the host.";
+    this.#settings.logger.warn(this.gap);
+  }
+
+  async #removeAsRootInside(folder: string, placeId: string, imageId: string): Promise<void> {
+    const id = await this.#engine.createContainer(cleanerOptions(this.#owner(placeId), imageId, folder));
+    try {
+      await this.#engine.startContainer(id);
+      const deadline = performance.now() + FOLDER_REMOVE_MS;
+      while ((await this.#engine.inspectContainer(id))?.State.Running && performance.now() < deadline) {
+        await pause(CLEANER_POLL_MS);
+      }
+    } finally {
+      await this.#engine.removeContainer(id);
+    }
+  }
+
+  #owner(placeId: string) {
+    return { runnerId: this.#settings.runnerId, placeId, executionId: null };
+  }
+}
+
+function subnetsOf(network: { IPAM?: { Config?: { Subnet?: string }[] | null } }): Subnet[] {
+  return (network.IPAM?.Config ?? []).flatMap((config) => {
+    try {
+      return [parseSubnet(config.Subnet ?? "")];
+    } catch {
+      return [];
+    }
+  });
+}
+
+export function cleanUpFault(faults: readonly unknown[]): SandboxError {
+  const details = faults.map((fault) => (fault instanceof Error ? fault.message : String(fault))).join("; ");
+  const message = `Something of a job is left: ${details}. The runner tries again at its next start.`;
+  return new SandboxError("clean_up_failed", message, { cause: faults[0] });
+}

@@ -1,0 +1,157 @@
+import { chmod, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import type { Logger } from "pino";
+import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
+import { removeTree } from "../remove-tree.ts";
+import { SandboxError, hostFault } from "../sandbox-error.ts";
+import type { JobUser, Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
+import { HostSandbox } from "./host-sandbox.ts";
+import type { Isolation } from "./isolation.ts";
+import { type NamespacePrograms, Namespaces, findPrograms } from "./namespaces.ts";
+import { ProcessGroup } from "./process-group.ts";
+
+export interface HostOptions {
+  /** Absolute path; below it the jobs keep their folders. Steps must be able to pass through every folder above it. */
+  workRoot: string;
+  logger: Logger;
+  /** Only heeded when the runner is root. */
+  jobUser?: JobUser | null;
+  /** Variables that the operator passes on to every step. */
+  passedEnv?: Readonly<Record<string, string>>;
+  npmrcFile?: string | null;
+  /** Must be readable for the steps' user. */
+  caFile?: string | null;
+  /** `auto` takes namespaces where the kernel lets us. */
+  isolation?: "auto" | "process-group";
+}
+
+export interface HostSettings extends Required<Omit<HostOptions, "jobUser">> {
+  user: JobUser;
+  placesFolder: string;
+}
+
+const REMOVE_MS = 60_000;
+const PROBE_MS = 10_000;
+
+/** Runs jobs on the machine itself: for machines that are disposable, and only when the operator asks for it. */
+export class HostProvider implements SandboxProvider {
+  readonly capabilities: SandboxCapabilities = { sandbox: "host", image: false, services: false };
+  readonly #settings: HostSettings;
+  #programs: NamespacePrograms | null = null;
+  #gaps: string[] = [];
+
+  constructor(options: HostOptions) {
+    this.#settings = {
+      passedEnv: {},
+      npmrcFile: null,
+      caFile: null,
+      isolation: "auto",
+      ...options,
+      user: chooseJobUser(options.jobUser ?? null),
+      placesFolder: join(options.workRoot, "places"),
+    };
+  }
+
+  async prepare(): Promise<void> {
+    await this.#makeWorkRoot();
+    await this.#removeLeftovers();
+    await this.#findIsolation();
+  }
+
+  create(job: SandboxJob): Sandbox {
+    if (job.image !== null) {
+      throw new SandboxError(
+        "not_supported",
+        `The job wants the image ${job.image}, but this runner works without containers.`,
+      );
+    }
+    return new HostSandbox(this.#settings, () => this.#isolate());
+  }
+
+  describeIsolation(): string[] {
+    return [...this.#gaps];
+  }
+
+  async close(): Promise<void> {}
+
+  async #isolate(): Promise<Isolation> {
+    const { user } = this.#settings;
+    return this.#programs === null ? new ProcessGroup(user) : await Namespaces.make(this.#programs, user);
+  }
+
+  async #makeWorkRoot(): Promise<void> {
+    const { workRoot, placesFolder, user } = this.#settings;
+    try {
+      for (const folder of [workRoot, placesFolder]) {
+        await mkdir(folder, { recursive: true });
+        await chmod(folder, 0o711);
+      }
+    } catch (error) {
+      throw hostFault(`cannot make the work folder ${workRoot}`, error);
+    }
+    if (!runnerIsRoot()) return;
+    const probe = await execa("/bin/sh", ["-c", 'cd "$0"', placesFolder], {
+      ...user,
+      reject: false,
+      timeout: PROBE_MS,
+      cwd: "/",
+    });
+    if (probe.exitCode !== 0) {
+      const message = `User ${user.uid} cannot enter ${placesFolder}: choose a work folder whose parents let others pass (mode o+x).`;
+      throw new SandboxError("start_failed", message);
+    }
+  }
+
+  /** Their processes died with the runner that started them, as far as namespaces held them. */
+  async #removeLeftovers(): Promise<void> {
+    const { placesFolder } = this.#settings;
+    for (const name of await readdir(placesFolder)) {
+      await removeTree(join(placesFolder, name), REMOVE_MS).catch((error: unknown) => {
+        throw new SandboxError(
+          "clean_up_failed",
+          `Cannot remove what an earlier job left in ${placesFolder}: ${String(error)}`,
+        );
+      });
+    }
+  }
+
+  async #findIsolation(): Promise<void> {
+    const { user, isolation } = this.#settings;
+    this.#gaps = [
+      "Steps share this machine's network, files that everybody may read, and folders that everybody may write, such as /tmp.",
+      "Steps have no limits on memory, processors, processes or disk.",
+    ];
+    if (!runnerIsRoot()) {
+      this.#gaps.push(
+        "Steps run as the runner's own user and can read its files, credentials included: run the runner as root.",
+      );
+    }
+    this.#programs = isolation === "auto" ? await findPrograms() : null;
+    const cause =
+      this.#programs === null
+        ? "unshare, nsenter and setpriv are not used"
+        : await whyNoNamespaces(this.#programs, user);
+    if (cause === null) return;
+    this.#programs = null;
+    this.#gaps.push(
+      `Steps see the other processes of this machine, and one that hides well outlives its job: no namespaces (${cause}).`,
+    );
+  }
+}
+
+/** Null when namespaces can be made and entered. */
+async function whyNoNamespaces(programs: NamespacePrograms, user: JobUser): Promise<string | null> {
+  try {
+    const namespaces = await Namespaces.make(programs, user);
+    try {
+      const { file, args } = namespaces.invoke(["-c", "exit 0"]);
+      await execa(file, args, { timeout: PROBE_MS, stdin: "ignore", cwd: "/" });
+      return null;
+    } finally {
+      await namespaces.end();
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, constants } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { execa } from "execa";
+import { runnerIsRoot } from "../job-user.ts";
+import { SandboxError } from "../sandbox-error.ts";
+import type { JobUser } from "../sandbox.ts";
+import { killTreeText } from "../shell-text.ts";
+import type { Invocation, Isolation } from "./isolation.ts";
+
+/** Absolute paths, looked up once in the runner's own PATH: a step's PATH must not choose what runs as the runner. */
+export interface NamespacePrograms {
+  unshare: string;
+  nsenter: string;
+  setpriv: string;
+}
+
+const START_TIMEOUT_MS = 10_000;
+const KILL_DEADLINE_MS = 10_000;
+
+/** The first process of the namespace: says that it is there, then reads its input to the end. A bash reaps orphans meanwhile. */
+const KEEPER = "printf ready; while read -r _; do :; done";
+
+export async function findPrograms(): Promise<NamespacePrograms | null> {
+  const [unshare, nsenter, setpriv] = await Promise.all([find("unshare"), find("nsenter"), find("setpriv")]);
+  return unshare && nsenter && setpriv ? { unshare, nsenter, setpriv } : null;
+}
+
+/**
+ * A PID and a mount namespace for one job, held by a keeper process that dies with the runner: the kernel then kills
+ * everything in them. A runner that is not root makes them inside a user namespace that maps only itself.
+ */
+export class Namespaces implements Isolation {
+  readonly #programs: NamespacePrograms;
+  readonly #user: JobUser;
+  readonly #keeper: ChildProcess;
+  readonly #gone: Promise<unknown>;
+  #isAlive = true;
+
+  private constructor(programs: NamespacePrograms, user: JobUser, keeper: ChildProcess) {
+    this.#programs = programs;
+    this.#user = user;
+    this.#keeper = keeper;
+    this.#gone = once(keeper, "exit").then(() => {
+      this.#isAlive = false;
+    });
+  }
+
+  /** Rejects with `start_failed` where the kernel does not let us. */
+  static async make(programs: NamespacePrograms, user: JobUser): Promise<Namespaces> {
+    const own = runnerIsRoot() ? [] : ["--user", "--map-current-user"];
+    const shell = (await find("bash")) ?? "/bin/sh";
+    const args = [...own, "--pid", "--mount", "--mount-proc", "--fork", "--kill-child", "--", shell, "-c", KEEPER];
+    const keeper = spawn(programs.unshare, args, { stdio: "pipe", env: {}, cwd: "/", detached: true });
+    const namespaces = new Namespaces(programs, user, keeper);
+    try {
+      await becameReady(keeper);
+      return namespaces;
+    } catch (error) {
+      await namespaces.end();
+      throw error;
+    }
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  invoke(shellArgs: readonly string[]): Invocation {
+    const folder = `/proc/${this.#keeper.pid}/ns`;
+    const own = runnerIsRoot() ? [] : [`--user=${folder}/user`, "--preserve-credentials"];
+    const enter = [...own, `--pid=${folder}/pid_for_children`, `--mount=${folder}/mnt`];
+    const { uid, gid } = this.#user;
+    const become = runnerIsRoot()
+      ? ["--reuid", `${uid}`, "--regid", `${gid}`, "--clear-groups", "--bounding-set=-all"]
+      : [];
+    const drop = [...become, "--inh-caps=-all", "--no-new-privs"];
+    return {
+      file: this.#programs.nsenter,
+      args: [...enter, "--", this.#programs.setpriv, ...drop, "--", "/bin/sh", ...shellArgs],
+      user: null,
+      env: {},
+    };
+  }
+
+  async killTree(graceMs: number): Promise<void> {
+    const { file, args } = this.invoke(["-c", killTreeText(graceMs)]);
+    const result = await execa(file, args, {
+      timeout: graceMs + KILL_DEADLINE_MS,
+      reject: false,
+      stdin: "ignore",
+      cwd: "/",
+      extendEnv: false,
+      env: { PATH: "/usr/bin:/bin" },
+    });
+    if (result.exitCode !== 0) {
+      throw new SandboxError(
+        "clean_up_failed",
+        `A step's processes cannot be proved dead: ${result.shortMessage ?? result.stderr}`,
+      );
+    }
+  }
+
+  async end(): Promise<void> {
+    // Takes the first process of the namespace with it (`--kill-child`), and the kernel all others.
+    this.#keeper.kill("SIGKILL");
+    this.#keeper.stdin?.destroy();
+    if (this.#keeper.pid !== undefined) await this.#gone;
+  }
+}
+
+async function becameReady(keeper: ChildProcess): Promise<void> {
+  let complaint = "";
+  keeper.stderr?.on("data", (data: Buffer) => {
+    complaint += data.toString("utf8");
+  });
+  keeper.stdin?.on("error", () => {});
+  const ready = once(keeper.stdout as NodeJS.ReadableStream, "data", { signal: AbortSignal.timeout(START_TIMEOUT_MS) });
+  const ended = once(keeper, "close").then(() => {
+    throw new Error(complaint.trim() || "unshare ended at once");
+  });
+  ended.catch(() => {});
+  try {
+    await Promise.race([ready, ended]);
+  } catch (error) {
+    const detail = (error as Error).message;
+    throw new SandboxError("start_failed", `Cannot make namespaces for a job: ${detail}`, { cause: error });
+  }
+}
+
+async function find(program: string): Promise<string | null> {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+  for (const folder of folders.filter((name) => name.startsWith("/"))) {
+    const path = join(folder, program);
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  return null;
+}

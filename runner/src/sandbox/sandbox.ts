@@ -1,0 +1,114 @@
+/**
+ * The contract between the runner, which knows jobs and steps, and the places in which they run.
+ * Implementations: `docker/` (default) and `host/` (for machines that are themselves disposable).
+ */
+
+export interface SandboxJob {
+  jobId: string;
+  executionId: string;
+  /** The image the workflow asks for, or null for the runner's own. The host sandbox refuses anything but null. */
+  image: string | null;
+}
+
+/** Numeric ids under which steps run. Not the runner's own, when the runner is root. */
+export interface JobUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Makes sandboxes and owns what outlives a job: the warm pool and the leftovers of a killed runner.
+ *
+ * Life: `prepare` once, before anything else; `create` once per job, any number side by side; `close` once, after every
+ * sandbox was closed. All three reject with `SandboxError`.
+ */
+export interface SandboxProvider {
+  readonly capabilities: SandboxCapabilities;
+  /**
+   * Checks that jobs can run here and removes what an earlier process with the same runner id left behind (nothing of
+   * another runner is touched), then starts to fill the warm pool without waiting for it. Safe to repeat after a failure.
+   */
+  prepare(): Promise<void>;
+  /** Makes nothing yet; `Sandbox.open` does. */
+  create(job: SandboxJob): Sandbox;
+  /** What is not isolated on this machine, a sentence each, known after `prepare`; empty when all is as documented. */
+  describeIsolation(): string[];
+  /** Removes the warm pool and waits for clean-ups in flight. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface SandboxCapabilities {
+  readonly sandbox: "docker" | "host";
+  /** Whether a job may choose its image. */
+  readonly image: boolean;
+  /** Whether a job may have services beside it. */
+  readonly services: boolean;
+}
+
+/**
+ * One isolated place in which the steps of one job run.
+ *
+ * Life: `open` once, then `exec` strictly one after another, then `close` exactly once, also after a failed `open`.
+ * Different jobs run side by side and share nothing. Faults of the machine reject with `SandboxError`; whatever a step does,
+ * however it ends, is an `ExecResult`.
+ */
+export interface Sandbox {
+  /** The workspace as the host sees it: empty, owned by `jobUser`. Known after `open`; host git fills it before the first step. */
+  readonly workspace: string;
+  /** The workspace as the steps see it. */
+  readonly workspaceInside: string;
+  readonly jobUser: JobUser;
+  open(): Promise<void>;
+  /**
+   * Makes everything in the workspace belong to `jobUser`, without following links. For host programs that filled it as the
+   * runner; only before the first `exec`.
+   */
+  handOverWorkspace(): Promise<void>;
+  /**
+   * Makes an empty file that steps may write and the runner reads with `readStepFile`. It lies in a folder of the runner, so a
+   * step can neither replace nor remove it when it runs as another user. Between `open` and `close`; `name` is a plain file
+   * name, used once per sandbox.
+   */
+  createStepFile(name: string): Promise<StepFile>;
+  exec(step: StepExec): Promise<ExecResult>;
+  /** Ends every process of the job and removes its containers, network and files. Idempotent, has its own deadline. */
+  close(): Promise<void>;
+}
+
+export interface StepFile {
+  /** Path for the runner. */
+  readonly host: string;
+  /** Path for the steps. */
+  readonly inside: string;
+}
+
+export interface StepExec {
+  /** Shell text: bash with `-eo pipefail` where there is a bash, else `sh -e`. At most `MAX_SCRIPT_BYTES`. */
+  script: string;
+  /** Added to PATH, HOME, USER and what the image itself sets; nothing of the runner's environment gets in. */
+  env: Readonly<Record<string, string>>;
+  /** As the steps see it, relative to the workspace or absolute; null is the workspace. */
+  workingDirectory: string | null;
+  /** Called in order, never two at once; while it is pending the step is held back, so a slow reader costs no memory. */
+  onOutput(stream: OutputStream, chunk: Buffer): void | Promise<void>;
+  /** Abort sends SIGTERM to everything that this and earlier steps started, after `graceMs` SIGKILL. */
+  signal: AbortSignal;
+  /** From SIGTERM to SIGKILL in milliseconds; 0 kills at once. */
+  graceMs: number;
+}
+
+export type OutputStream = "stdout" | "stderr";
+
+/**
+ * A step ends when its shell ends. Background processes live on to the next step and die with the job, a cancel or a
+ * time-out; what they still print is read for at most a second.
+ *
+ * `exitCode` is what the engine or the kernel reports, 128 + n for a death by signal n; `signal` is the name for such a code.
+ * `stopped` means that `signal` was aborted; by then the whole tree is dead.
+ */
+export type ExecResult =
+  | { kind: "exited"; exitCode: number; signal: NodeJS.Signals | null }
+  | { kind: "stopped"; exitCode: number | null; signal: NodeJS.Signals | null };
+
+/** A script is handed over as a file; the bound only keeps nonsense out. */
+export const MAX_SCRIPT_BYTES = 1024 * 1024;

@@ -1,0 +1,107 @@
+import type { Logger } from "pino";
+
+export interface WarmPoolOptions<T> {
+  /** Items kept ready; 0 makes each one on demand. */
+  size: number;
+  make: () => Promise<T>;
+  /** Whether an item that waited can still be used. */
+  isUsable: (item: T) => Promise<boolean>;
+  destroy: (item: T) => Promise<void>;
+  /** From `take` to the making of a successor: the work must not compete with the start of what was taken. */
+  refillDelayMs: number;
+  logger: Logger;
+}
+
+const RETRY_MS = 1000;
+const MAX_RETRY_MS = 60_000;
+
+/**
+ * Keeps items made ahead. Each is handed out once, the one that waited longest first; its successor is made in the
+ * background. When making fails it is tried again with growing pauses; a caller of `take` gets its own try and its error.
+ */
+export class WarmPool<T> {
+  readonly #options: WarmPoolOptions<T>;
+  #items: Promise<T | null>[] = [];
+  #failures = 0;
+  #retry: NodeJS.Timeout | null = null;
+  #refill: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  constructor(options: WarmPoolOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Starts to make what is missing. */
+  fill(): void {
+    if (this.#isClosed || this.#retry !== null) return;
+    while (this.#items.length < this.#options.size) this.#items.push(this.#makeAhead());
+  }
+
+  /** An item for the caller alone: the first that is ready or being made, else a new one. */
+  async take(): Promise<T> {
+    for (let next = this.#items.shift(); next; next = this.#items.shift()) {
+      this.#fillSoon();
+      const item = await next;
+      if (item === null) continue;
+      if (await this.#options.isUsable(item)) return item;
+      this.#discard(item);
+    }
+    return await this.#options.make();
+  }
+
+  /** Destroys what waits, also what is still being made. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of [this.#retry, this.#refill]) if (timer !== null) clearTimeout(timer);
+    const items = this.#items;
+    this.#items = [];
+    const made = await Promise.all(items);
+    const removals = made.filter((item) => item !== null).map((item) => this.#options.destroy(item));
+    const failed = (await Promise.allSettled(removals)).find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** Resolves when everything that is being made now is ready or has failed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#items);
+  }
+
+  #fillSoon(): void {
+    this.#refill ??= setTimeout(() => {
+      this.#refill = null;
+      this.fill();
+    }, this.#options.refillDelayMs);
+  }
+
+  async #makeAhead(): Promise<T | null> {
+    try {
+      const item = await this.#options.make();
+      this.#failures = 0;
+      return item;
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, "cannot make a warm place");
+      this.#retryLater();
+      return null;
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#isClosed || this.#retry !== null) return;
+    const pauseMs = Math.min(RETRY_MS * 2 ** this.#failures++, MAX_RETRY_MS) * (0.5 + Math.random() / 2);
+    this.#retry = setTimeout(() => void this.#dropFailures(), pauseMs);
+  }
+
+  async #dropFailures(): Promise<void> {
+    const results = await Promise.all(this.#items.map(async (item) => ({ item, made: await item })));
+    this.#retry = null;
+    const failed = new Set(results.filter(({ made }) => made === null).map(({ item }) => item));
+    this.#items = this.#items.filter((item) => !failed.has(item));
+    this.fill();
+  }
+
+  #discard(item: T): void {
+    this.#options
+      .destroy(item)
+      .catch((error: unknown) => this.#options.logger.warn({ err: error }, "cannot remove a warm place"));
+  }
+}

@@ -1,0 +1,156 @@
+import { randomUUID } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+
+const credentialSchema = z.object({
+  api_url: z.string(),
+  runner_id: z.string(),
+  runner_token: z.string().startsWith("sf_rt_"),
+});
+/** Who the runner is to one control plane. */
+export type Credential = z.infer<typeof credentialSchema>;
+
+export class StateFolderError extends Error {
+  override readonly name = "StateFolderError";
+}
+
+/** The runner's own folder: what must outlive a restart. One process at a time; everything but the work folder is 0700 or 0600. */
+export class StateFolder {
+  readonly path: string;
+  readonly spool: string;
+  readonly mirrors: string;
+  readonly gitAccess: string;
+  readonly work: string;
+
+  private constructor(path: string) {
+    this.path = path;
+    this.spool = join(path, "spool");
+    this.mirrors = join(path, "mirrors");
+    this.gitAccess = join(path, "git");
+    this.work = join(path, "work");
+  }
+
+  /** Makes what is missing and takes the lock. Throws StateFolderError when it cannot be written or another runner has it. */
+  static open(path: string): StateFolder {
+    const state = new StateFolder(path);
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      // A root runner gives its steps another user; host steps must be able to pass through to the work folder.
+      if (process.getuid?.() === 0) chmodSync(path, 0o711);
+      for (const folder of [state.spool, state.mirrors, state.gitAccess])
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+      state.lock();
+    } catch (error) {
+      if (error instanceof StateFolderError) throw error;
+      throw new StateFolderError(
+        `The state folder ${path} cannot be used: ${(error as Error).message}. Set SHIPFOX_RUNNER_STATE_DIR to a folder that this user may write.`,
+      );
+    }
+    return state;
+  }
+
+  /** Gives the lock back. */
+  close(): void {
+    rmSync(join(this.path, "lock"), { force: true });
+  }
+
+  /** The credential for this control plane, null when there is none. Throws when the file is damaged. */
+  readCredential(apiUrl: string): Credential | null {
+    const file = join(this.path, "credential.json");
+    const content = readIfThere(file);
+    if (content === null) return null;
+    try {
+      const credential = credentialSchema.parse(JSON.parse(content));
+      return credential.api_url === apiUrl ? credential : null;
+    } catch {
+      throw new StateFolderError(`${file} is damaged. Remove it and start the runner with a registration token.`);
+    }
+  }
+
+  /** On return the credential is on the disk, whole; a crash at any moment leaves the old one or the new one. */
+  writeCredential(credential: Credential): void {
+    const file = join(this.path, "credential.json");
+    const temporary = `${file}.new`;
+    rmSync(temporary, { force: true });
+    const fd = openSync(temporary, "wx", 0o600);
+    try {
+      writeFileSync(fd, `${JSON.stringify(credential)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, file);
+    const folder = openSync(this.path, "r");
+    fsyncSync(folder);
+    closeSync(folder);
+  }
+
+  /** Marks what the sandboxes of this runner make, also before it has registered. The same after each restart. */
+  instanceId(): string {
+    const file = join(this.path, "instance-id");
+    const known = readIfThere(file)?.trim();
+    if (known) return known;
+    const id = randomUUID();
+    writeFileSync(file, `${id}\n`, { mode: 0o600 });
+    return id;
+  }
+
+  /** Writes the authorities for git, returns the file. */
+  writeCertificateBundle(pem: string): string {
+    const file = join(this.path, "certificate-authorities.pem");
+    writeFileSync(file, pem, { mode: 0o600 });
+    return file;
+  }
+
+  private lock(): void {
+    const file = join(this.path, "lock");
+    try {
+      writeFileSync(file, ownIdentity(), { flag: "wx", mode: 0o600 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const holder = readIfThere(file) ?? "";
+      if (holder !== ownIdentity() && isAlive(holder)) {
+        throw new StateFolderError(
+          `Another runner (process ${Number.parseInt(holder, 10)}) uses ${this.path}. Give each runner its own SHIPFOX_RUNNER_STATE_DIR.`,
+        );
+      }
+      writeFileSync(file, ownIdentity(), { mode: 0o600 });
+    }
+  }
+}
+
+/** Process id and start time: an id alone may belong to another process by now. */
+function identityOf(pid: number): string | null {
+  const stat = readIfThere(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+}
+
+function ownIdentity(): string {
+  return identityOf(process.pid) ?? `${process.pid}`;
+}
+
+function isAlive(holder: string): boolean {
+  const pid = Number.parseInt(holder, 10);
+  return pid > 0 && identityOf(pid) === holder;
+}
+
+function readIfThere(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    throw error;
+  }
+}

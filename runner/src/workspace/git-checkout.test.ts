@@ -1,0 +1,251 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CheckoutToken } from "@shipfox/shared/machine";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { checkOut } from "./git-checkout.ts";
+import { Mirrors } from "./mirror.ts";
+
+const NEVER = new AbortController().signal;
+const SECRET = "git-s3cret";
+
+let root: string;
+let server: Server;
+let origin: string;
+let gitRequests: string[];
+let mirrors: Mirrors;
+let workspaces: number;
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "shipfox-git-"));
+  for (const folder of ["projects", "mirrors", "access"]) mkdirSync(join(root, folder));
+  gitRequests = [];
+  workspaces = 0;
+  mirrors = newMirrors();
+  server = await serveGit(join(root, "projects"));
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  rmSync(root, { recursive: true, force: true });
+});
+
+function newMirrors(allowedProtocols = "https:http:ssh"): Mirrors {
+  return new Mirrors({
+    mirrorFolder: join(root, "mirrors"),
+    folder: join(root, "access"),
+    allowedProtocols,
+    proxyEnv: {},
+    caBundleFile: null,
+  });
+}
+
+/** git http-backend behind Basic authentication. */
+function serveGit(projects: string): Promise<Server> {
+  const served = createServer((request, response) => {
+    const url = new URL(request.url ?? "/", "http://git");
+    gitRequests.push(`${request.method} ${url.pathname}`);
+    if (request.headers.authorization !== `Basic ${Buffer.from(`bot:${SECRET}`).toString("base64")}`) {
+      response.writeHead(401, { "www-authenticate": 'Basic realm="git"' }).end();
+      return;
+    }
+    const backend = spawn("git", ["http-backend"], {
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        GIT_PROJECT_ROOT: projects,
+        GIT_HTTP_EXPORT_ALL: "1",
+        PATH_INFO: url.pathname,
+        QUERY_STRING: url.search.slice(1),
+        REQUEST_METHOD: request.method ?? "",
+        CONTENT_TYPE: request.headers["content-type"] ?? "",
+        HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
+        GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
+        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_KEY_0: "safe.directory",
+        GIT_CONFIG_VALUE_0: "*",
+      },
+    });
+    request.pipe(backend.stdin);
+    const parts: Buffer[] = [];
+    backend.stdout.on("data", (part: Buffer) => parts.push(part));
+    backend.on("close", () => {
+      const whole = Buffer.concat(parts);
+      const headEnd = whole.indexOf("\r\n\r\n");
+      const headers = whole
+        .toString("latin1", 0, headEnd)
+        .split("\r\n")
+        .map((line) => line.split(": ") as [string, string]);
+      const status = Number.parseInt(headers.find(([name]) => name === "Status")?.[1] ?? "200", 10);
+      response
+        .writeHead(status, Object.fromEntries(headers.filter(([name]) => name !== "Status")))
+        .end(whole.subarray(headEnd + 4));
+    });
+  });
+  return new Promise((resolve) => served.listen(0, "127.0.0.1", () => resolve(served)));
+}
+
+function git(folder: string, ...args: string[]): string {
+  const env = { PATH: process.env["PATH"] ?? "", HOME: root, GIT_CONFIG_NOSYSTEM: "1" };
+  const who = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"];
+  return execFileSync("git", [...who, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] })
+    .toString()
+    .trim();
+}
+
+function newRepository(name = "app.git"): string {
+  const folder = join(root, "projects", name);
+  mkdirSync(folder);
+  git(folder, "init", "--quiet");
+  return folder;
+}
+
+function commit(folder: string, files: Record<string, string>): string {
+  for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, path), content);
+  git(folder, "add", "--all");
+  git(folder, "commit", "--quiet", "-m", "change");
+  return git(folder, "rev-parse", "HEAD");
+}
+
+function credential() {
+  const host = new URL(origin).host;
+  const expires_at = "2030-01-01T00:00:00.000Z";
+  return {
+    kind: "basic" as const,
+    username: "bot",
+    token: SECRET,
+    expires_at,
+    carry: "header" as const,
+    host,
+    persist: false,
+  };
+}
+
+function tokenFor(ref: string, changes: Partial<CheckoutToken> = {}): CheckoutToken {
+  return { repository_url: `${origin}/app.git/.git`, ref, fetch_depth: 1, auth: credential(), ...changes };
+}
+
+async function checkOutFresh(token: CheckoutToken, source = mirrors) {
+  workspaces += 1;
+  const workspace = join(root, `workspace-${workspaces}`);
+  mkdirSync(workspace);
+  const commitId = await source.withCommit(token, NEVER, (mirrored) =>
+    checkOut({ workspace, source: mirrored, token, signal: NEVER }),
+  );
+  return { workspace, commitId };
+}
+
+describe("a checkout", () => {
+  it("is an ordinary repository at the commit, with the repository as origin and no credential", async () => {
+    const repository = newRepository();
+    commit(repository, { "a.txt": "old\n" });
+    const head = commit(repository, { "a.txt": "new\n" });
+    const { workspace, commitId } = await checkOutFresh(tokenFor(head));
+    expect(commitId).toBe(head);
+    expect(readFileSync(join(workspace, "a.txt"), "utf8")).toBe("new\n");
+    expect(git(workspace, "status", "--porcelain")).toBe("");
+    expect(git(workspace, "log", "--format=%H")).toBe(head);
+    expect(git(workspace, "remote", "get-url", "origin")).toBe(`${origin}/app.git/.git`);
+    expect(git(workspace, "fsck")).toBe("");
+    const traces = spawnSync("grep", ["-rlE", `${SECRET}|${Buffer.from(`bot:${SECRET}`).toString("base64")}`, root], {
+      encoding: "utf8",
+    });
+    expect(traces.stdout).toBe("");
+  });
+
+  it("takes what it already has from the mirror, without the network, also after a restart", async () => {
+    const head = commit(newRepository(), { "a.txt": "1\n" });
+    await checkOutFresh(tokenFor(head));
+    const before = gitRequests.length;
+    const { commitId } = await checkOutFresh(tokenFor(head), newMirrors());
+    expect(commitId).toBe(head);
+    expect(gitRequests).toHaveLength(before);
+  });
+
+  it("fetches a newer commit into the same mirror, and serves jobs side by side", async () => {
+    const repository = newRepository();
+    const first = commit(repository, { "a.txt": "1\n" });
+    const second = commit(repository, { "a.txt": "2\n" });
+    const results = await Promise.all([first, second, first].map((ref) => checkOutFresh(tokenFor(ref))));
+    expect(results.map((result) => result.commitId)).toEqual([first, second, first]);
+  });
+
+  it("follows branches and tags, to the whole history when the depth is 0", async () => {
+    const repository = newRepository();
+    commit(repository, { "a.txt": "1\n" });
+    const second = commit(repository, { "a.txt": "2\n" });
+    git(repository, "tag", "-a", "v1", "-m", "tag");
+    const branch = await checkOutFresh(tokenFor("main", { fetch_depth: 0 }));
+    expect(git(branch.workspace, "log", "--format=%H").split("\n")).toHaveLength(2);
+    expect((await checkOutFresh(tokenFor("refs/tags/v1"))).commitId).toBe(second);
+    const third = commit(repository, { "a.txt": "3\n" });
+    expect((await checkOutFresh(tokenFor("main", { fetch_depth: 2 }))).commitId).toBe(third);
+  });
+
+  it("makes a damaged mirror anew", async () => {
+    const head = commit(newRepository(), { "a.txt": "1\n" });
+    await checkOutFresh(tokenFor(head));
+    execFileSync("sh", ["-c", `rm -rf ${join(root, "mirrors")}/*/objects/*`]);
+    expect((await checkOutFresh(tokenFor(head))).commitId).toBe(head);
+  });
+
+  it("runs nothing that a repository brings along", async () => {
+    const repository = newRepository();
+    const marker = join(root, "ran");
+    writeFileSync(join(repository, ".gitattributes"), "* filter=evil\n");
+    const head = commit(repository, {
+      "a.txt": "1\n",
+      ".gitmodules": '[submodule "x"]\n\tpath = x\n\turl = ext::sh -c touch% ran\n',
+    });
+    git(repository, "config", "filter.evil.smudge", `touch ${marker}`);
+    await checkOutFresh(tokenFor(head));
+    expect(existsSync(marker)).toBe(false);
+  });
+
+  it("reports a refused credential, a missing commit and a missing host each as what it is", async () => {
+    const head = commit(newRepository(), { "a.txt": "1\n" });
+    await expect(checkOutFresh(tokenFor(head, { auth: undefined }))).rejects.toMatchObject({
+      reason: "checkout_auth_failed",
+    });
+    await expect(checkOutFresh(tokenFor("0".repeat(40)))).rejects.toMatchObject({ reason: "checkout_failed" });
+    await expect(checkOutFresh(tokenFor(head, { repository_url: `${origin}/none.git` }))).rejects.toMatchObject({
+      reason: "checkout_failed",
+    });
+    await expect(
+      checkOutFresh(tokenFor(head, { repository_url: "http://127.0.0.1:9/app.git", auth: undefined })),
+    ).rejects.toMatchObject({ reason: "checkout_unavailable" });
+  });
+
+  it("sends the credential to no other host and refuses addresses that are options, files or commands", async () => {
+    const head = commit(newRepository(), { "a.txt": "1\n" });
+    const foreign = { ...credential(), host: "example.com" };
+    await expect(checkOutFresh(tokenFor(head, { auth: foreign }))).rejects.toThrow(/was not sent/);
+    for (const repository_url of ["--upload-pack=touch x", `file://${root}/projects/app.git`, "ext::sh -c true"]) {
+      await expect(checkOutFresh(tokenFor(head, { repository_url, auth: undefined }))).rejects.toMatchObject({
+        reason: "checkout_failed",
+      });
+    }
+    await expect(checkOutFresh(tokenFor("--output=x"))).rejects.toMatchObject({ reason: "checkout_failed" });
+    expect(gitRequests).toEqual([]);
+  });
+
+  it("reads a repository of this machine when the operator allows it", async () => {
+    const repository = newRepository();
+    const head = commit(repository, { "a.txt": "1\n" });
+    if (process.getuid?.() === 0) execFileSync("chown", ["-R", "10001", repository]);
+    const token = tokenFor(head, { repository_url: `file://${repository}/.git`, auth: undefined });
+    expect((await checkOutFresh(token, newMirrors("https:file"))).commitId).toBe(head);
+  });
+
+  it("stops git when the job is given up", async () => {
+    commit(newRepository(), { "a.txt": "1\n" });
+    const abort = new AbortController();
+    server.removeAllListeners("request");
+    server.on("request", () => abort.abort());
+    await expect(mirrors.withCommit(tokenFor("main"), abort.signal, async () => {})).rejects.toThrow(/failed/);
+  });
+});

@@ -1,0 +1,81 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { CheckoutToken } from "@shipfox/shared/machine";
+import { classifyGitFailure } from "./checkout-error.ts";
+import { runGit } from "./git-process.ts";
+import type { MirroredCommit } from "./mirror.ts";
+import { publicUrl } from "./repository-access.ts";
+
+const LOCAL_TIMEOUT_MS = 10 * 60_000;
+const LOCAL_REF = "refs/shipfox/checkout";
+
+/** What a report tells about a checkout. */
+export interface CheckoutResult {
+  repository: string;
+  ref: string;
+  commit: string;
+  path: string;
+}
+
+/**
+ * Fills an empty workspace from a mirror: an ordinary repository on a detached HEAD whose `origin` is the repository
+ * without a credential. To be called before any step ran in the workspace, because a step could make git run its commands.
+ * Everything belongs to the runner afterwards. Resolves to the commit's id; rejects with CheckoutError.
+ */
+export async function checkOut(options: {
+  workspace: string;
+  source: MirroredCommit;
+  token: CheckoutToken;
+  signal: AbortSignal;
+}): Promise<string> {
+  const { workspace, source, token, signal } = options;
+  const gitDir = join(workspace, ".git");
+  await writeRepository(gitDir, publicUrl(token.repository_url));
+  const git = async (what: string, args: readonly string[]) => {
+    const result = await runGit({
+      args: [`--git-dir=${gitDir}`, `--work-tree=${workspace}`, ...args],
+      cwd: workspace,
+      allowedProtocols: "file",
+      timeoutMs: LOCAL_TIMEOUT_MS,
+      signal,
+    });
+    if (result.exitCode !== 0) throw classifyGitFailure(what, result);
+  };
+  const depth = token.fetch_depth > 0 ? [`--depth=${token.fetch_depth}`] : [];
+  const fetchOptions = [
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-auto-maintenance",
+    "--update-shallow",
+    ...depth,
+  ];
+  await git("Copying the commit into the workspace", [
+    "fetch",
+    ...fetchOptions,
+    "--",
+    source.mirror,
+    `+${source.ref}:${LOCAL_REF}`,
+  ]);
+  await git("Checking the commit out", ["checkout", "--quiet", "--force", "--detach", LOCAL_REF]);
+  return (await readFile(join(gitDir, "HEAD"), "utf8")).trim();
+}
+
+/** What `git init` and `git remote add` would write, without their processes. */
+async function writeRepository(gitDir: string, origin: string): Promise<void> {
+  await mkdir(join(gitDir, "objects"), { recursive: true });
+  await mkdir(join(gitDir, "refs", "heads"), { recursive: true });
+  await writeFile(join(gitDir, "HEAD"), "ref: refs/heads/main\n");
+  const config = [
+    "[core]",
+    "\trepositoryformatversion = 0",
+    "\tfilemode = true",
+    "\tbare = false",
+    "\tlogallrefupdates = true",
+    '[remote "origin"]',
+    `\turl = "${origin.replace(/["\\]/g, "\\$&")}"`,
+    "\tfetch = +refs/heads/*:refs/remotes/origin/*",
+  ];
+  await writeFile(join(gitDir, "config"), `${config.join("\n")}\n`);
+}
