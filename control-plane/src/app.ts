@@ -14,7 +14,7 @@ import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
 import { createAccountRoutes, needsSetup, setupToken } from "./modules/accounts/public.ts";
-import { createDefinitionRoutes, DefinitionSync } from "./modules/definitions/public.ts";
+import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
 import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
 import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
@@ -101,13 +101,14 @@ export async function startApp(options: AppOptions): Promise<App> {
   const envelope = new Envelope(rootKey);
   const sources = new Sources({ envelope, urls });
   const git = await openGit({ folder: dataPaths(config).git, urls, environment: process.env });
+  const reader = new DefinitionReader(config.defaultRunnerLabels);
   const syncs = new DefinitionSync({
     store,
     clock,
     log,
     projects,
     source: createWorkflowSource({ store, clock, sources, git }),
-    defaultRunnerLabels: config.defaultRunnerLabels,
+    reader,
   });
   const waiting = createWaitingPort(dispatch);
   const routes: Route[] = [
@@ -128,7 +129,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       clock,
       access,
       projects,
-      defaultRunnerLabels: config.defaultRunnerLabels,
+      reader,
       startRun: (tx, request) => startRun(tx, dispatch, request),
     }),
     ...createRunRoutes({ store, clock, access, waiting, runs: dispatch.runs }),

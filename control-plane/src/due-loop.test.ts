@@ -33,6 +33,7 @@ it("tries again after a fault", async () => {
     return null;
   });
   await again.promise;
+  expect(looks).toBe(2);
 });
 
 it("does not forget what became due while it was looking", async () => {
@@ -49,4 +50,5 @@ it("does not forget what became due while it was looking", async () => {
   });
   setTimeout(() => inRound.resolve(), 20);
   await done.promise;
+  expect(looks).toBeGreaterThan(1);
 });

@@ -36,7 +36,7 @@ it("reads a secret from the file that its variable names, and from no flag", () 
 });
 
 it("reads flags named after the settings, and describes them", () => {
-  expect(parseFlags(SETTINGS, ["start", "--port", "80", "--label-list", "a,b"])).toEqual({
+  expect(parseFlags(SETTINGS, ["start", "--port", "80", "--labels", "a,b"])).toEqual({
     variables: { PORT: "80", LABELS: "a,b" },
     words: ["start"],
     help: false,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { id, labels, timestamp } from "./api/values.ts";
-import { sourceLocationSchema, stepErrorSchema, stepStatusSchema, stepTypeSchema } from "./api/runs.ts";
+import { jobStatusSchema, sourceLocationSchema, stepErrorSchema, stepTypeSchema } from "./api/runs.ts";
 
 /** The runner's side of the wire. Fields marked "ours" are optional for the client; without them the upstream runner works unmodified. */
 
@@ -68,7 +68,7 @@ export const leasedStepSchema = z.object({
   key: z.string().nullable(),
   name: z.string(),
   source_location: sourceLocationSchema,
-  status: stepStatusSchema,
+  status: jobStatusSchema,
   status_reason: z.string().nullable(),
   type: stepTypeSchema,
   config: z.record(z.string(), z.json()),

@@ -21,7 +21,9 @@ export function decodeCursor<const Types extends readonly ("string" | "number")[
   if (
     !Array.isArray(values) ||
     values.length !== types.length ||
-    !types.every((type, index) => typeof values[index] === type)
+    !types.every(
+      (type, index) => typeof values[index] === type && (type === "string" || Number.isSafeInteger(values[index])),
+    )
   ) {
     throw new ApiError("invalid-cursor", "the cursor is not one of this list; start again without it");
   }

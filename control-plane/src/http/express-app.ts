@@ -1,7 +1,6 @@
 import { ApiError } from "@shipfox/shared/errors";
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from "express";
 import helmet from "helmet";
-import type { z } from "zod";
 import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type Services } from "./execute.ts";
 import { rawRequest, sendReply } from "./hot-handler.ts";
 import type { Reply, Route } from "./route.ts";
@@ -59,7 +58,7 @@ function withoutUndeclaredFields(route: Route, reply: Reply): Reply {
   if ("stream" in reply || "chunks" in reply) return reply;
   const schema = route.responses[reply.status];
   if (!schema || typeof schema === "string" || reply.body === undefined) return reply;
-  return { ...reply, body: (schema as z.ZodType).parse(reply.body) };
+  return { ...reply, body: schema.parse(reply.body) };
 }
 
 function bodyErrors(services: Services): ErrorRequestHandler {

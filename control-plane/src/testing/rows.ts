@@ -1,5 +1,5 @@
 import { newId } from "@shipfox/shared/ids";
-import type { Role } from "../http/access.ts";
+import type { Access, Role } from "../http/access.ts";
 import type { Store } from "../store/store.ts";
 
 /** A user who never signed up; answers the id. */
@@ -47,3 +47,11 @@ export async function insertProject(
   await store.write((tx) => tx.run(sql, [id, project.workspaceId, id, project.connectionId, project.repository]));
   return id;
 }
+
+/** The members that `insertWorkspace` made, for the modules that lie below the workspaces. */
+export const memberAccess: Access = {
+  async role(tx, userId, workspaceId) {
+    const sql = "select role from memberships where user_id = ? and workspace_id = ?";
+    return (await tx.get<{ role: Role }>(sql, [userId, workspaceId]))?.role ?? null;
+  },
+};

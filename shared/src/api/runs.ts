@@ -3,16 +3,13 @@ import { id, nextCursor, nullableTimestamp, pageQuery, timestamp } from "./value
 
 export const runStatusSchema = z.enum(["pending", "running", "succeeded", "failed", "cancelled"]);
 export const jobStatusSchema = z.enum(["pending", "running", "succeeded", "failed", "cancelled", "skipped"]);
-export const executionStatusSchema = runStatusSchema;
-export const stepStatusSchema = jobStatusSchema;
 export const stepAttemptStatusSchema = z.enum(["running", "succeeded", "failed", "cancelled"]);
 export const stepTypeSchema = z.enum(["setup", "run", "agent", "checkout"]);
 
 export type RunStatus = z.infer<typeof runStatusSchema>;
 export type JobStatus = z.infer<typeof jobStatusSchema>;
-export type ExecutionStatus = z.infer<typeof executionStatusSchema>;
-export type StepStatus = z.infer<typeof stepStatusSchema>;
-export type StepAttemptStatus = z.infer<typeof stepAttemptStatusSchema>;
+export type ExecutionStatus = z.infer<typeof runStatusSchema>;
+export type StepStatus = z.infer<typeof jobStatusSchema>;
 export type StepType = z.infer<typeof stepTypeSchema>;
 
 export const TERMINAL_STATUSES: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled", "skipped"]);
@@ -107,7 +104,7 @@ export const stepSchema = z
     key: z.string().nullable(),
     name: z.string(),
     source_location: sourceLocationSchema,
-    status: stepStatusSchema,
+    status: jobStatusSchema,
     status_reason: z.enum(["default_gate_rejected", "condition_rejected", "condition_errored"]).nullable(),
     type: stepTypeSchema,
     config: z.record(z.string(), z.json()),
@@ -132,7 +129,7 @@ export const jobExecutionSchema = z
     sequence: z.int(),
     retry_of: id.nullable(),
     name: z.string(),
-    status: executionStatusSchema,
+    status: runStatusSchema,
     status_reason: z.string().nullable(),
     status_reason_message: z.string().nullable(),
     runner: z.array(z.string()).nullable(),
@@ -253,7 +250,7 @@ export const runListItemSchema = z
         status: jobStatusSchema,
         mode: z.literal("one_shot"),
         listener_status: z.literal("inactive"),
-        execution_status: executionStatusSchema.nullable(),
+        execution_status: runStatusSchema.nullable(),
         position: z.int(),
         waiting: waitingSchema.nullable(),
       }),

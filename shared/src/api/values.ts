@@ -5,7 +5,6 @@ import { isLabel, MAX_LABELS } from "../labels.ts";
 export const id = z.uuid().meta({ description: "UUID" });
 export const timestamp = z.string().meta({ format: "date-time", description: "RFC 3339, UTC, milliseconds" });
 export const nullableTimestamp = timestamp.nullable();
-export const jsonObject = z.record(z.string(), z.json());
 
 export const MAX_NAME_CHARS = 255;
 export const displayName = z

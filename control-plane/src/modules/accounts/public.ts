@@ -2,7 +2,7 @@ import type { Tx } from "../../store/store.ts";
 import { accountExists } from "./store.ts";
 
 /** What app.ts and main.ts may use of accounts. */
-export { type AccountRoutesDeps, createAccountRoutes } from "./routes.ts";
+export { createAccountRoutes } from "./routes.ts";
 export { setupToken } from "./setup-token.ts";
 
 /** True while no account exists: the first one is still to be made. */

@@ -2,6 +2,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { secretsEqual } from "@shipfox/shared/tokens";
 import type { UserRow } from "../../store/schema.ts";
+import type { WriteTx } from "../../store/store.ts";
 import { checkSignup, type SignupFacts } from "./model.ts";
 import { type AccountsDeps, newSession, openSession, type SignedIn } from "./session.ts";
 import { accountExists, claimInstance, insertUser } from "./store.ts";
@@ -45,7 +46,7 @@ export async function signUp(deps: AccountsDeps, request: SignupRequest): Promis
 }
 
 async function becomesOwner(
-  tx: Parameters<typeof claimInstance>[0],
+  tx: WriteTx,
   userId: string,
   facts: Omit<SignupFacts, "firstAccount">,
   now: number,

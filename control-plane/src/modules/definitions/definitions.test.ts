@@ -3,9 +3,15 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, testClock } from "../../testing/api.ts";
-import { insertConnection, insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
+import {
+  insertConnection,
+  insertProject,
+  insertUser,
+  insertWorkspace,
+  memberAccess as access,
+} from "../../testing/rows.ts";
 import { type DispatchPort, startRun } from "../runs/public.ts";
-import { access } from "../workspaces/public.ts";
+import { DefinitionReader } from "./definition-reader.ts";
 import { createDefinitionRoutes, type ProjectsPort } from "./public.ts";
 
 const projects: ProjectsPort = {
@@ -40,7 +46,7 @@ describeStores("definitions", (open) => {
       cancelLease: async () => {},
       dueAt: () => {},
     };
-    const deps = { store, clock, access, projects, defaultRunnerLabels: [] };
+    const deps = { store, clock, access, projects, reader: new DefinitionReader([]) };
     api = await serveApi(
       createDefinitionRoutes({ ...deps, startRun: (tx, request) => startRun(tx, dispatch, request) }),
     );
@@ -89,7 +95,7 @@ describeStores("definitions", (open) => {
       { ...vcs, sha: "abc" },
       { ...vcs, sha: "def", ref: "main" },
     ];
-    const first = [];
+    const first: string[] = [];
     for (const origin of origins) first.push((await save(origin)).body.id);
     expect(new Set(first).size).toBe(origins.length);
     const again = [];

@@ -1,10 +1,12 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { describe, expect, it } from "vitest";
 import {
+  acceptFile,
   asSyncFailure,
+  decode,
   decideSync,
   type KnownDefinition,
-  readFile,
+  readDefinition,
   SyncFailure,
   type SyncedFile,
   upsertKey,
@@ -65,8 +67,9 @@ describe("decideSync", () => {
   });
 });
 
-describe("readFile", () => {
-  const read = (content: Buffer) => () => readFile({ path: ".shipfox/workflows/ci.yml", content }, []);
+describe("a file of a sync", () => {
+  const path = ".shipfox/workflows/ci.yml";
+  const read = (content: Buffer) => () => acceptFile(path, readDefinition(decode(path, content), []));
 
   it("names file, line and column of the first fault", () => {
     const faulty = Buffer.from("name: CI\njobs:\n  build:\n    runner: linux\n    stepz: []\n");

@@ -111,11 +111,7 @@ export function asSyncFailure(error: unknown): SyncFailure | null {
 }
 
 /** Throws `SyncFailure` with the first fault of the file. */
-export function readFile(
-  { path, content }: { path: string; content: Buffer },
-  defaultRunnerLabels: readonly string[],
-): { content: DefinitionContent; warnings: SyncWarning[] } {
-  const result = readDefinition(decode(path, content), defaultRunnerLabels);
+export function acceptFile(path: string, result: ReadResult): { content: DefinitionContent; warnings: SyncWarning[] } {
   if (!result.ok) throw invalid(path, result.diagnostics);
   const warnings = result.warnings.map(({ code, message, line }) => {
     return { code, message: message.slice(0, MAX_MESSAGE_CHARS), path: `${path}:${line}`.slice(-MAX_PATH_CHARS) };
@@ -123,7 +119,8 @@ export function readFile(
   return { content: result.content, warnings };
 }
 
-function decode(path: string, content: Buffer): string {
+/** The text of a file. Throws `SyncFailure` when it is not UTF-8. */
+export function decode(path: string, content: Buffer): string {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(content);

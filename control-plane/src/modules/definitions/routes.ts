@@ -15,7 +15,6 @@ import { requireVisible } from "../../http/access.ts";
 import { type Route, route } from "../../http/route.ts";
 import { createFireManual, type FireManualDeps } from "./fire-manual.ts";
 import { pageOfDefinitions } from "./list-definitions.ts";
-import { readDefinition } from "./model.ts";
 import { presentDefinition } from "./present.ts";
 import { type SaveDefinitionDeps, saveDefinition } from "./save-definition.ts";
 import { findDefinition } from "./store.ts";
@@ -101,7 +100,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       bodyLimitBytes: YAML_BODY_LIMIT_BYTES,
       responses: { 200: validateDefinitionReplySchema },
       handle: async ({ body }) => {
-        const result = readDefinition(body.yaml, deps.defaultRunnerLabels);
+        const result = await deps.reader.read(body.yaml);
         if (!result.ok) return { status: 200, body: { valid: false, errors: result.diagnostics } };
         const { content, warnings } = result;
         const document: unknown = JSON.parse(content.document);

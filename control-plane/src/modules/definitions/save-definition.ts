@@ -5,7 +5,8 @@ import type { Clock } from "../../store/clock.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import type { Diagnostic } from "../workflow/public.ts";
-import { type DefinitionOrigin, readDefinition, upsertKey } from "./model.ts";
+import { type DefinitionOrigin, upsertKey } from "./model.ts";
+import type { DefinitionReader } from "./definition-reader.ts";
 import type { ProjectsPort } from "./ports.ts";
 import { upsertDefinition } from "./store.ts";
 
@@ -14,7 +15,7 @@ export interface SaveDefinitionDeps {
   readonly clock: Clock;
   readonly access: Access;
   readonly projects: ProjectsPort;
-  readonly defaultRunnerLabels: readonly string[];
+  readonly reader: DefinitionReader;
 }
 
 export interface SaveRequest extends DefinitionOrigin {
@@ -28,7 +29,7 @@ export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequ
   const { store, clock } = deps;
   // First who asks, so that a stranger learns nothing and costs no parsing; again in the unit, for what changed meanwhile.
   await store.read((tx) => requireProject(deps, tx, request, "write"));
-  const result = readDefinition(request.yaml, deps.defaultRunnerLabels);
+  const result = await deps.reader.read(request.yaml);
   if (!result.ok) throw invalidDefinition(result.diagnostics);
   const now = clock.now();
   const { projectId, configPath, sha, ref, source } = request;

@@ -5,6 +5,7 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { silentLog, testClock } from "../../testing/api.ts";
 import { insertConnection, insertProject, insertWorkspace } from "../../testing/rows.ts";
+import { DefinitionReader } from "./definition-reader.ts";
 import { DefinitionSync, type FetchedWorkflows } from "./public.ts";
 
 function fetched(files: Record<string, string>, branch = "main"): FetchedWorkflows {
@@ -44,7 +45,7 @@ describeStores("definition sync", (open) => {
       log: silentLog,
       projects,
       source: { fetchWorkflows },
-      defaultRunnerLabels: [],
+      reader: new DefinitionReader([]),
     });
   }
   async function run(sync: DefinitionSync): Promise<DefinitionSyncRow> {
@@ -177,9 +178,8 @@ describeStores("definition sync", (open) => {
     await store.write((tx) => sync.request(tx, projectId, clock.now()));
     void sync.run(projectId);
     await reading.promise;
-    const stopped = sync.stop();
     gate.reject(new ApiError("shutting-down"));
-    await stopped;
+    await sync.stop();
     expect(await row()).toMatchObject({ status: "syncing" });
   });
 });

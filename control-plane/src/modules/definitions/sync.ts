@@ -1,15 +1,18 @@
 import { setImmediate } from "node:timers/promises";
 import type { Logger } from "@shipfox/shared/logger";
+import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import PQueue from "p-queue";
 import type { Clock } from "../../store/clock.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
+import type { DefinitionReader } from "./definition-reader.ts";
 import {
   asSyncFailure,
   decideSync,
   MAX_WARNINGS,
-  readFile,
+  acceptFile,
+  decode,
   SyncFailure,
   type SyncedFile,
   type SyncWarning,
@@ -36,7 +39,7 @@ export interface DefinitionSyncDeps {
   readonly log: Logger;
   readonly projects: ProjectsPort;
   readonly source: WorkflowSource;
-  readonly defaultRunnerLabels: readonly string[];
+  readonly reader: DefinitionReader;
 }
 
 interface FilesToApply {
@@ -91,7 +94,7 @@ export class DefinitionSync {
     return sync;
   }
 
-  /** Lets what runs end; what waits stays in its row for the next start. End the source's work first. */
+  /** Lets what runs end; what waits, or was cut off, stays in its row for the next start. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#newest.values());
@@ -108,7 +111,7 @@ export class DefinitionSync {
   }
 
   async #sync(projectId: string): Promise<void> {
-    const { store, clock, source, defaultRunnerLabels } = this.#deps;
+    const { store, clock, source, reader } = this.#deps;
     const startedAt = clock.now();
     await store.write((tx) => markSyncing(tx, projectId, startedAt));
     const fetched = await source.fetchWorkflows(projectId);
@@ -121,9 +124,9 @@ export class DefinitionSync {
     const files: SyncedFile[] = [];
     const warnings: SyncWarning[] = [];
     for (const { path, content } of fetched.files) {
-      // A hundred large files must not hold the event loop as one.
+      // A hundred files must not hold the event loop as one.
       await setImmediate();
-      const read = readFile({ path, content }, defaultRunnerLabels);
+      const read = acceptFile(path, await reader.read(decode(path, content)));
       const key = upsertKey({ projectId, configPath: path, sha: null, ref: fetched.branch }) as string;
       files.push({ path, key, content: read.content });
       warnings.push(...read.warnings);
@@ -153,7 +156,7 @@ export class DefinitionSync {
   async #fail(projectId: string, error: unknown): Promise<void> {
     const { store, clock, log } = this.#deps;
     // The row stays as it is: the sync is done again at the next start.
-    if (this.#stopped) return;
+    if (this.#stopped || (error instanceof ApiError && error.code === "shutting-down")) return;
     const failure =
       asSyncFailure(error) ?? new SyncFailure("unknown", "the sync failed inside the server; its log has the details");
     if (failure.code === "unknown") log.error({ err: error, projectId }, "a definition sync failed unexpectedly");

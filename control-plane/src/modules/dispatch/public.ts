@@ -6,5 +6,5 @@ export { endRunnerLeases, releaseLease } from "./give-up.ts";
 export { createWaitingPort } from "./explain.ts";
 export { leaseEndedAt, leaseGone, requireStanding } from "./leases.ts";
 export { Reaper, runDueLeases } from "./reaper.ts";
-export { isOnline, type Session } from "./sessions.ts";
+export { isOnline } from "./sessions.ts";
 export type { DispatchSettings } from "./settings.ts";

@@ -2,8 +2,10 @@ import { ApiError, type ErrorCode } from "@shipfox/shared/errors";
 
 const MAX_QUOTED_CHARS = 300;
 
+type Cause = readonly [pattern: RegExp, code: ErrorCode, meaning: string];
+
 /** First match wins: what git and ssh print, in the C locale. */
-const CAUSES: readonly (readonly [pattern: RegExp, code: ErrorCode, meaning: string])[] = [
+const CAUSES: readonly Cause[] = [
   [
     /error: 3\d\d|unable to update url base from redirection/,
     "repository-not-found",
@@ -26,6 +28,7 @@ const CAUSES: readonly (readonly [pattern: RegExp, code: ErrorCode, meaning: str
   ],
   [/timed out|Operation too slow|timeout/i, "timeout", "the host took too long to answer"],
 ];
+const UNKNOWN_CAUSE: Cause = [/^/, "provider-unavailable", "the repository's host did not answer as a git server"];
 
 /** Turns the end of a git process that failed into the error that a client sees. `stderr` is quoted in part. */
 export function gitFailure(outcome: {
@@ -39,14 +42,9 @@ export function gitFailure(outcome: {
   if (outcome.overOutput || outcome.signal === "SIGXFSZ") {
     return new ApiError("content-too-large", "the repository is over the limit for fetching workflow files");
   }
-  const cause = CAUSES.find(([pattern]) => pattern.test(outcome.stderr));
-  const [, code, meaning] = cause ?? [
-    null,
-    "provider-unavailable",
-    "the repository's host did not answer as a git server",
-  ];
+  const [, code, meaning] = CAUSES.find(([pattern]) => pattern.test(outcome.stderr)) ?? UNKNOWN_CAUSE;
   const said = quote(outcome.stderr);
-  return new ApiError(code as ErrorCode, said === "" ? (meaning as string) : `${meaning as string} (git: ${said})`);
+  return new ApiError(code, said === "" ? meaning : `${meaning} (git: ${said})`);
 }
 
 /** The telling line, without control characters, for a message of one sentence. */

@@ -158,9 +158,12 @@ describe("fetchWorkflows", () => {
     use: (repository: TestRepository) => Promise<void>,
   ): Promise<void> {
     const own = await TestRepository.create();
-    await own.commit(files);
-    await use(own);
-    await own.remove();
+    try {
+      await own.commit(files);
+      await use(own);
+    } finally {
+      await own.remove();
+    }
   }
 
   it.each(["http", "file"])(

@@ -1,4 +1,3 @@
-export type { StepLookup } from "./find-attempt.ts";
-export { type Appended, type LogSettings, Logs, type LogsDeps } from "./logs.ts";
-export type { StreamRef } from "./model.ts";
-export { createLogRoutes, type LogRoutesDeps } from "./routes.ts";
+/** What other modules and app.ts may use of logs. */
+export { Logs } from "./logs.ts";
+export { createLogRoutes } from "./routes.ts";

@@ -10,7 +10,7 @@ import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";
 import { serveGit, TestRepository } from "../../testing/git-repository.ts";
 import { insertUser, insertWorkspace } from "../../testing/rows.ts";
-import { createDefinitionRoutes, DefinitionSync } from "../definitions/public.ts";
+import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "../definitions/public.ts";
 import { createIntegrationRoutes, type Git, openGit, Sources } from "../integrations/public.ts";
 import { Envelope } from "../secrets/public.ts";
 import { access } from "../workspaces/public.ts";
@@ -42,7 +42,7 @@ describeStores("projects", (open) => {
     const envelope = new Envelope(TEST_ROOT_KEY);
     const sources = new Sources({ envelope, urls });
     const source = createWorkflowSource({ store, clock, sources, git });
-    const deps = { store, clock, access, log: silentLog, projects, defaultRunnerLabels: [] };
+    const deps = { store, clock, access, log: silentLog, projects, reader: new DefinitionReader([]) };
     syncs = new DefinitionSync({ ...deps, source });
     api = await serveApi([
       ...createIntegrationRoutes({ ...deps, envelope, urls }),
@@ -182,7 +182,7 @@ describeStores("projects", (open) => {
       create(repository.fileUrl),
       create(`${repository.fileUrl}/`, { name: "Other" }),
     ]);
-    expect(replies.map((reply) => reply.status).sort()).toEqual([201, 409]);
+    expect(replies.map((reply) => reply.status).sort((a, b) => a - b)).toEqual([201, 409]);
     const made = replies.find((reply) => reply.status === 201)?.body;
     const details = {
       existing_project_id: made.id,

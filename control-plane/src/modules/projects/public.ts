@@ -2,7 +2,6 @@ import type { ProjectsPort } from "../definitions/public.ts";
 import { workspaceOf } from "./store.ts";
 
 /** What app.ts may use of projects. */
-export type { CreateProjectDeps } from "./create-project.ts";
 export { createProjectRoutes } from "./routes.ts";
 export { createWorkflowSource } from "./workflow-source.ts";
 

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import { describeStores } from "../../store/testing.ts";
-import { cancelRun } from "../runs/cancel-run.ts";
-import { releaseLease } from "../dispatch/public.ts";
-import { Reaper, runDueLeases } from "../dispatch/public.ts";
+import { cancelRun } from "../runs/public.ts";
+import { Reaper, releaseLease, runDueLeases } from "../dispatch/public.ts";
 import { TestPlane, workflow } from "./test-plane.ts";
 
 const TWO_JOBS =

@@ -167,7 +167,23 @@ export async function revokeRunner(
   });
 }
 
-export async function requireRunner(tx: Tx, workspaceId: string, runnerId: string): Promise<RunnerRow> {
+const RUNNERS_OF_TOKEN =
+  "select id from runners where workspace_id = ? and registration_token_id = ? and revoked_at is null";
+
+/** Revokes every runner that registered with a token. */
+export async function revokeRunnersOf(
+  tx: WriteTx,
+  dispatch: Dispatch,
+  workspaceId: string,
+  tokenId: string,
+  now: number,
+): Promise<void> {
+  for (const runner of await tx.all<{ id: string }>(RUNNERS_OF_TOKEN, [workspaceId, tokenId])) {
+    await revokeRunner(tx, dispatch, workspaceId, runner.id, now);
+  }
+}
+
+async function requireRunner(tx: Tx, workspaceId: string, runnerId: string): Promise<RunnerRow> {
   const runner = await tx.get<RunnerRow>(FIND, [runnerId, workspaceId]);
   if (!runner)
     throw new ApiError("not-found", "the workspace has no such runner; `shipfox runners list` shows those it has");

@@ -1,3 +1,3 @@
 /** What other modules and app.ts may use of runners. */
-export { createMachineRoutes, type CheckoutPort } from "./machine-routes.ts";
+export { createMachineRoutes } from "./machine-routes.ts";
 export { createUserRunnerRoutes } from "./user-routes.ts";

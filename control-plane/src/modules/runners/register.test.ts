@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { describeStores } from "../../store/testing.ts";
 import { confirmCredential } from "./register.ts";
-import { drainRunner, revokeRunner } from "./manage-runners.ts";
+import { drainRunner, revokeRunner, revokeRunnersOf } from "./manage-runners.ts";
 import { TestPlane, workflow } from "./test-plane.ts";
 
 describeStores("registration", (open) => {
@@ -72,12 +72,9 @@ describeStores("registration", (open) => {
     await plane.heartbeat(claimed?.fence ?? 0);
     const parked = plane.claim(sessionId, { waitMs: 10_000 });
     const heartbeat = plane.heartbeat(claimed?.fence ?? 0, 10_000);
-    const refused = expect(parked).rejects.toMatchObject({
-      code: "runner-session-exhausted",
-      details: { reason: "draining" },
-    });
+    const refused = parked.catch((error: unknown) => error);
     await plane.store.write((tx) => drainRunner(tx, plane.dispatch, plane.workspaceId, runnerId, Date.now()));
-    await refused;
+    expect(await refused).toMatchObject({ code: "runner-session-exhausted", details: { reason: "draining" } });
     expect(await heartbeat).toEqual({ cancel: false, drain: true });
     expect(await plane.finish(claimed?.executionId ?? "")).toBe("succeeded");
     expect((await plane.run(runId)).status).toBe("succeeded");
@@ -96,5 +93,20 @@ describeStores("registration", (open) => {
     ).rejects.toMatchObject({ code: "runner-revoked" });
     const other = await plane.register();
     expect(await plane.claim(other.sessionId)).not.toBeNull();
+  });
+
+  it("revokes with a token every runner that registered with it, and no other", async () => {
+    const plane = await TestPlane.start(await open());
+    const token = await plane.registrationToken();
+    const revoked = await plane.register(["linux"], { token, persistent: true });
+    const other = await plane.register();
+    const tokenId = await plane.store.read((tx) =>
+      tx.get<{ id: string }>("select id from registration_tokens order by created_at, id limit 1"),
+    );
+    await plane.store.write((tx) =>
+      revokeRunnersOf(tx, plane.dispatch, plane.workspaceId, tokenId?.id ?? "", Date.now()),
+    );
+    await expect(plane.claim(revoked.sessionId)).rejects.toMatchObject({ code: "runner-session-exhausted" });
+    expect(await plane.claim(other.sessionId)).toBeNull();
   });
 });

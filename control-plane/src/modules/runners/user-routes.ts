@@ -16,7 +16,7 @@ import type { Clock } from "../../store/clock.ts";
 import type { RegistrationTokenRow } from "../../store/schema.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
 import type { Dispatch } from "../dispatch/public.ts";
-import { drainRunner, listActiveRunners, listRunners, revokeRunner } from "./manage-runners.ts";
+import { drainRunner, listActiveRunners, listRunners, revokeRunner, revokeRunnersOf } from "./manage-runners.ts";
 import {
   insertRegistrationToken,
   makeRegistrationToken,
@@ -33,6 +33,7 @@ export interface UserRunnerRoutesDeps {
 
 const inWorkspace = z.object({ workspaceId: id });
 const oneToken = z.object({ workspaceId: id, tokenId: id });
+const revokeQuery = z.object({ cascade: z.enum(["true", "false"]).default("false") });
 const oneRunner = z.object({ workspaceId: id, runnerId: id });
 
 export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
@@ -114,16 +115,19 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       method: "POST",
       path: "/workspaces/{workspaceId}/runners/manual-registration-tokens/{tokenId}/revoke",
       tag: "Runners",
-      summary: "Let no more runners register with a token",
+      summary: "Let no more runners register with a token; with cascade also revoke those that did",
       credential: "user",
       params: oneToken,
+      query: revokeQuery,
       responses: { 200: registrationTokenSchema },
       errors: ["forbidden", "not-found"],
-      handle: async ({ principal, params: { workspaceId, tokenId } }) => {
+      handle: async ({ principal, params: { workspaceId, tokenId }, query }) => {
         const now = clock.now();
         const row = await store.write(async (tx) => {
           await requireRight(access, tx, principal.userId, workspaceId, "admin");
-          return revokeRegistrationToken(tx, workspaceId, tokenId, now);
+          const revoked = await revokeRegistrationToken(tx, workspaceId, tokenId, now);
+          if (revoked && query.cascade === "true") await revokeRunnersOf(tx, dispatch, workspaceId, tokenId, now);
+          return revoked;
         });
         if (!row) throw new ApiError("not-found", "the workspace has no such registration token");
         return { status: 200, body: presentToken(row) };

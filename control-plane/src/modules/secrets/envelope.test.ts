@@ -47,11 +47,15 @@ describe("Envelope", () => {
   it("refuses a text of which any character was changed", () => {
     const sealed = envelope.seal("a secret of some length", context);
     fc.assert(
-      fc.property(fc.nat(sealed.length - 1), fc.constantFrom(..."AZaz09-_."), (at, character) => {
-        fc.pre(sealed[at] !== character);
-        const changed = sealed.slice(0, at) + character + sealed.slice(at + 1);
-        expect(reasonOf(() => envelope.open(changed, context))).not.toBe("opened");
-      }),
+      fc.property(
+        fc.nat(sealed.length - 1),
+        fc.constantFrom("A", "Z", "a", "z", "0", "9", "-", "_", "."),
+        (at, character) => {
+          fc.pre(sealed[at] !== character);
+          const changed = sealed.slice(0, at) + character + sealed.slice(at + 1);
+          expect(reasonOf(() => envelope.open(changed, context))).not.toBe("opened");
+        },
+      ),
     );
   });
 

@@ -1,3 +1,3 @@
 /** What other modules and main.ts may use of secrets. */
-export { Envelope, EnvelopeError, type SecretContext } from "./envelope.ts";
-export { loadRootKey, ROOT_KEY_FILE, RootKeyError } from "./root-key.ts";
+export { Envelope } from "./envelope.ts";
+export { loadRootKey, RootKeyError } from "./root-key.ts";

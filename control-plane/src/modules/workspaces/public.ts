@@ -2,7 +2,7 @@ import type { Access } from "../../http/access.ts";
 import { findRole } from "./store.ts";
 
 /** What other modules and app.ts may use of workspaces. */
-export { createWorkspaceRoutes, type WorkspaceRoutesDeps } from "./routes.ts";
+export { createWorkspaceRoutes } from "./routes.ts";
 export { slugCandidates } from "./slug.ts";
 export { oldestMembership } from "./store.ts";
 

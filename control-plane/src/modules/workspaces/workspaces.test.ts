@@ -32,7 +32,8 @@ describeStores("workspaces", (open) => {
 
   it("numbers derived slugs and refuses a given one that is taken", async () => {
     const replies = await Promise.all([1, 2, 3].map(() => create({ name: "Acme" })));
-    expect(replies.map((reply) => reply.body.slug).sort()).toEqual(["acme", "acme-2", "acme-3"]);
+    const slugs: string[] = replies.map((reply) => reply.body.slug);
+    expect(slugs.sort()).toEqual(["acme", "acme-2", "acme-3"]);
     expect(await create({ name: "Other", slug: "acme" })).toMatchObject({
       status: 409,
       body: { code: "slug-conflict" },

@@ -19,6 +19,7 @@ export class DockerProvider implements SandboxProvider {
   readonly #images: Images;
   readonly #places: Places;
   readonly #rooms: JobRooms;
+  #isPrepared = false;
 
   /** Throws a sentence for people on an option that cannot be used. */
   constructor(options: DockerOptionsInput) {
@@ -37,6 +38,7 @@ export class DockerProvider implements SandboxProvider {
     await this.#removeContainersAndNetworks();
     const image = await this.#images.ensure(this.#settings.defaultImage);
     await this.#removeFolders(image.id);
+    this.#isPrepared = true;
     this.#rooms.fillPool();
   }
 
@@ -57,6 +59,8 @@ export class DockerProvider implements SandboxProvider {
 
   async close(): Promise<void> {
     await this.#rooms.closePool();
+    // What could not be removed after its job, because the engine was away at that moment.
+    if (this.#isPrepared) await this.#removeContainersAndNetworks();
   }
 
   async #makeWorkRoot(): Promise<void> {
@@ -76,7 +80,7 @@ export class DockerProvider implements SandboxProvider {
     await settleAll(networks.map((network) => this.#engine.removeNetwork(network.Id)));
     if (containers.length + networks.length > 0) {
       const counts = { containers: containers.length, networks: networks.length };
-      this.#settings.logger.info(counts, "removed what an earlier runner left");
+      this.#settings.logger.info(counts, "removed what was left of earlier jobs");
     }
   }
 

@@ -2,8 +2,11 @@ import type { Logger } from "pino";
 import type { Engine } from "./engine.ts";
 import { ExecStream } from "./exec-stream.ts";
 
-/** Two, so that a step which ends in milliseconds does not make the next one wait for a new shell. */
-const GATES_AHEAD = 2;
+/** So that short steps in a row do not wait for new shells. */
+const GATES_AHEAD = 3;
+
+/** The engine holds back the news of a step's end while it starts another process: start none beside a short step. */
+const FILL_DELAY_MS = 100;
 
 /** Makes a shell whose input ends, or breaks off, before a step was given to it end as a failure, not as an empty success. */
 const UNUSED_EXIT_CODE = 125;
@@ -19,12 +22,19 @@ export class Gates {
   readonly #user: string;
   readonly #logger: Logger;
   #waiting: Promise<ExecStream | null>[] = [];
+  #fillTimer: NodeJS.Timeout | null = null;
 
   constructor(engine: Engine, containerId: string, user: string, logger: Logger) {
     this.#engine = engine;
     this.#containerId = containerId;
     this.#user = user;
     this.#logger = logger;
+  }
+
+  /** Fills when no step has started or ended for a while. */
+  fillSoon(): void {
+    if (this.#fillTimer !== null) clearTimeout(this.#fillTimer);
+    this.#fillTimer = setTimeout(() => this.fill(), FILL_DELAY_MS);
   }
 
   /** Starts what is missing, without waiting for it; one after another, because the first is the one that is needed. */
@@ -51,6 +61,7 @@ export class Gates {
 
   /** Lets all waiting shells end; `fill` starts anew. */
   close(): void {
+    if (this.#fillTimer !== null) clearTimeout(this.#fillTimer);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const gate of waiting) void gate.then((stream) => stream?.destroy());

@@ -78,6 +78,7 @@ export class JobContainer {
     graceMs: number,
   ): Promise<{ exitCode: number | null; stopped: boolean }> {
     const exec = await this.#launch(launch);
+    this.#gates?.fillSoon();
     const stop = new StopOnce(signal, async () => await this.#killTree(graceMs));
     try {
       const exit = waitForExit(this.#engine, exec);
@@ -92,7 +93,7 @@ export class JobContainer {
     } finally {
       stop.release();
       exec.destroy();
-      if (!this.#isKilled) this.#gates?.fill();
+      if (!this.#isKilled) this.#gates?.fillSoon();
     }
   }
 

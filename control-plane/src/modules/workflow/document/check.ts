@@ -118,5 +118,5 @@ function describe(value: unknown): string {
   if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
-  return `the ${typeof value} ${shorten(JSON.stringify(value) ?? String(value))}`;
+  return `the ${typeof value} ${shorten(typeof value === "string" ? JSON.stringify(value) : `${value as number | boolean}`)}`;
 }

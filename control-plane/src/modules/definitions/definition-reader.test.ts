@@ -1,0 +1,24 @@
+import { expect, it } from "vitest";
+import { DefinitionReader } from "./definition-reader.ts";
+
+const large = (jobs: number) =>
+  `name: Large\nrunner: linux\njobs:\n${Array.from({ length: jobs }, (_, index) => `  job${index}:\n    steps:\n      - run: echo ${"x".repeat(100)}\n`).join("")}`;
+
+it("reads a large file as it reads a small one", async () => {
+  const reader = new DefinitionReader([]);
+  expect(await reader.read(large(1))).toMatchObject({ ok: true, content: { name: "Large" } });
+  expect(await reader.read(large(400))).toMatchObject({ ok: true, content: { name: "Large" } });
+});
+
+it("answers others while a hostile file is read", async () => {
+  const reader = new DefinitionReader([]);
+  const hostile = reader.read(`name: [${"[".repeat(400_000)}`).then(
+    () => "read",
+    () => "refused",
+  );
+  const order: string[] = [];
+  void hostile.then(() => order.push("hostile"));
+  await reader.read(large(1)).then(() => order.push("small"));
+  await hostile;
+  expect(order).toEqual(["small", "hostile"]);
+});
