@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { Logger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
+import { z } from "zod";
 import { dataPaths, type Config } from "./config.ts";
 import { DueLoop } from "./due-loop.ts";
 import { EventBus } from "./events/event-bus.ts";
@@ -199,7 +200,7 @@ function openApiRoute(routes: readonly Route[]): Route {
     tag: "Operations",
     summary: "This description",
     credential: "none",
-    responses: { 200: "text" },
+    responses: { 200: z.looseObject({ openapi: z.string() }) },
     handle: async () => {
       document ??= createOpenApi(routes, VERSION);
       return { status: 200, body: document };

@@ -62,10 +62,10 @@ function withoutUndeclaredFields(route: Route, reply: Reply): Reply {
 }
 
 function bodyErrors(services: Services): ErrorRequestHandler {
-  return (error: { type?: string }, _request, response, _next) => {
+  return (error: { type?: string; limit?: number }, _request, response, _next) => {
     const known =
       error.type === "entity.too.large"
-        ? new ApiError("body-too-large", "the body is over the limit of this route")
+        ? new ApiError("body-too-large", `the body is over the limit of ${error.limit} bytes`)
         : error.type === "request.size.invalid" || error.type === "request.aborted"
           ? new ApiError("invalid-content-length", "the body is shorter or longer than its content length")
           : error.type === "encoding.unsupported"

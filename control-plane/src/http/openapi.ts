@@ -88,6 +88,9 @@ function errorsByStatus(route: Route): [string, ErrorCode[]][] {
   const codes: ErrorCode[] = [
     ...(route.errors ?? []),
     ...(route.body || route.query || route.params ? (["validation-error"] as const) : []),
+    ...(route.body ? (["invalid-json-body", "empty-json-body"] as const) : []),
+    ...(route.body || route.raw ? (["invalid-media-type"] as const) : []),
+    ...(route.method === "GET" ? [] : (["body-too-large"] as const)),
     ...(route.credential === "none" ? [] : (["unauthorized"] as const)),
     "server-error",
   ];

@@ -111,6 +111,5 @@ export function route<
   Query extends AnySchema = undefined,
   Body extends AnySchema = undefined,
 >(definition: Route<C, Params, Query, Body>): Route {
-  // A handler takes a narrower context than the table's; the adapters give it exactly what its schemas made.
-  return definition as Route<C> as Route;
+  return definition;
 }

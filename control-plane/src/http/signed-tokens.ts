@@ -82,11 +82,14 @@ export class SignedTokens {
       fence: lease.fence,
       ...(lease.stepId === null ? {} : { currentStepId: lease.stepId, currentStepAttempt: lease.stepAttempt }),
     };
-    return jsonwebtoken.sign(claims, this.#leaseKey, {
+    const token = jsonwebtoken.sign(claims, this.#leaseKey, {
       algorithm: "HS256",
       audience: LEASE_AUDIENCE,
       expiresIn: lifetimeSeconds,
     });
+    // It comes back with the next call; having signed it is having verified it.
+    this.#remember(`${LEASE_AUDIENCE}:${token}`, lease, Date.now() + lifetimeSeconds * 1000);
+    return token;
   }
 
   verifyUser(token: string): UserPrincipal {
@@ -143,9 +146,13 @@ export class SignedTokens {
       );
     }
     const principal = principalOf(claims);
-    if (this.#verified.size >= MAX_CACHED_TOKENS) this.#verified.delete(this.#verified.keys().next().value as string);
-    this.#verified.set(cacheKey, { principal, expiresAtMs: (claims.exp ?? 0) * 1000 });
+    this.#remember(cacheKey, principal, (claims.exp ?? 0) * 1000);
     return principal;
+  }
+
+  #remember(cacheKey: string, principal: unknown, expiresAtMs: number): void {
+    if (this.#verified.size >= MAX_CACHED_TOKENS) this.#verified.delete(this.#verified.keys().next().value as string);
+    this.#verified.set(cacheKey, { principal, expiresAtMs });
   }
 }
 

@@ -26,6 +26,8 @@ export interface ColumnTypes {
   readonly blob: string;
   /** Type and constraint of a primary key that the database counts up; its order is not the order of commits. */
   readonly identity: string;
+  /** End of a `create table` whose rows are small and found by their primary key: stored once, in its order. */
+  readonly withoutRowid: string;
 }
 
 export const sqliteSql: DialectSql = {
@@ -34,6 +36,7 @@ export const sqliteSql: DialectSql = {
   text: "text",
   blob: "blob",
   identity: "integer primary key autoincrement",
+  withoutRowid: " without rowid",
   forUpdate: "",
   skipLocked: "",
   greatest: (a, b) => `max(${a}, ${b})`,
@@ -46,6 +49,7 @@ export const postgresSql: DialectSql = {
   text: 'text collate "C"',
   blob: "bytea",
   identity: "bigint generated always as identity primary key",
+  withoutRowid: "",
   forUpdate: " for update",
   skipLocked: " for update skip locked",
   greatest: (a, b) => `greatest(${a}, ${b})`,

@@ -214,7 +214,6 @@ export interface JobExecutionRow {
 
 export interface StepRow {
   id: string;
-  run_id: string;
   job_execution_id: string;
   key: string | null;
   name: string;
@@ -234,7 +233,6 @@ export interface StepRow {
 
 export interface StepAttemptRow {
   id: string;
-  run_id: string;
   job_execution_id: string;
   step_id: string;
   attempt: number;

@@ -44,12 +44,12 @@ export class DefinitionReader {
   }
 }
 
-function readInThread(request: ReadRequest): Promise<ReadResult> {
+async function readInThread(request: ReadRequest): Promise<ReadResult> {
   const thread = new Worker(new URL("./definition-reader.thread.ts", import.meta.url), {
     workerData: request,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
   });
-  return new Promise<ReadResult>((resolve, reject) => {
+  const answer = new Promise<ReadResult>((resolve, reject) => {
     const tooMuch = () =>
       reject(
         new ApiError("invalid-workflow-definition", "the workflow takes too long to read; make it smaller or simpler"),
@@ -61,5 +61,10 @@ function readInThread(request: ReadRequest): Promise<ReadResult> {
       clearTimeout(deadline);
       tooMuch();
     });
-  }).finally(() => thread.terminate());
+  });
+  try {
+    return await answer;
+  } finally {
+    await thread.terminate();
+  }
 }

@@ -1,7 +1,14 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { monotonic } from "../../store/clock.ts";
 import type { WriteTx } from "../../store/store.ts";
-import { executionClaimed, executionLost, nextStep, type NextStepResult } from "../runs/public.ts";
+import {
+  executionClaimed,
+  type ExecutionFacts,
+  executionLost,
+  firstStep,
+  lockExecution,
+  type NextStepResult,
+} from "../runs/public.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { findLeaseByKey, insertLease, type StoredLease } from "./leases.ts";
 import { takeFirst, type Candidate } from "./queue.ts";
@@ -27,6 +34,7 @@ export interface Claim {
   readonly fence: number;
   readonly executionId: string;
   readonly runnerId: string;
+  readonly facts: ExecutionFacts;
   readonly next: NextStepResult | null;
 }
 
@@ -173,7 +181,7 @@ async function claimInUnit(
     now,
   );
   if (row.max_claims !== null) await tx.run(USE_CLAIM, [session.id]);
-  const next = request.withNext ? await nextStep(tx, dispatch.runs, executionId, now) : null;
+  const next = request.withNext ? await firstStep(tx, dispatch.runs, facts, now) : null;
   tx.afterCommit(() => {
     session.liveLeases += 1;
     dispatch.leases.add({
@@ -188,7 +196,7 @@ async function claimInUnit(
       wakeUps: new Set(),
     });
   });
-  return { fence, executionId, runnerId: session.runnerId, next };
+  return { fence, executionId, runnerId: session.runnerId, facts, next };
 }
 
 /** The reply of an earlier claim with this key was lost: the same lease again, until its job has visibly started. */
@@ -205,9 +213,10 @@ async function repeat(
       "this Idempotency-Key belongs to a job that has started; use a new one for the next job",
     );
   }
-  const next =
-    request.withNext && lease.state === "live" ? await nextStep(tx, dispatch.runs, lease.job_execution_id, now) : null;
-  return { fence: lease.fence, executionId: lease.job_execution_id, runnerId: lease.runner_id, next };
+  const facts = await lockExecution(tx, dispatch.runs.forUpdate, lease.job_execution_id);
+  if (!facts) throw new ApiError("job-not-found", "the job was removed");
+  const next = request.withNext && lease.state === "live" ? await firstStep(tx, dispatch.runs, facts, now) : null;
+  return { fence: lease.fence, executionId: lease.job_execution_id, runnerId: lease.runner_id, facts, next };
 }
 
 /** Nobody was there to take the reply, and nobody will ask again. */

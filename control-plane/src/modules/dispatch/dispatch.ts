@@ -8,6 +8,7 @@ import { LabelSets } from "./label-sets.ts";
 import {
   endLease,
   findLiveLease,
+  finishLease,
   LiveLeases,
   loadLiveLeases,
   markCancelling,
@@ -90,8 +91,8 @@ export class Dispatch implements DispatchPort {
   }
 
   async finishLease(tx: WriteTx, executionId: string, now: number): Promise<void> {
-    const lease = await findLiveLease(tx, executionId);
-    if (lease) await this.end(tx, lease, "finished", now);
+    const fence = await finishLease(tx, executionId, now);
+    if (fence !== undefined) tx.afterCommit(() => this.#forget(fence));
   }
 
   async cancelLease(tx: WriteTx, executionId: string, now: number): Promise<void> {
@@ -120,15 +121,15 @@ export class Dispatch implements DispatchPort {
     now: number,
   ): Promise<boolean> {
     if (!(await endLease(tx, lease.fence, reason, now))) return false;
-    if (reason !== "finished") {
-      await this.deps.logs.scheduleClose(tx, lease.job_execution_id, { at: now + this.deps.settings.logTailMs });
-      this.dueAt(tx, now + this.deps.settings.logTailMs);
-    }
-    tx.afterCommit(() => {
-      const live = this.leases.remove(lease.fence);
-      const session = live && this.sessions.get(live.sessionId);
-      if (session) session.liveLeases -= 1;
-    });
+    await this.deps.logs.scheduleClose(tx, lease.job_execution_id, { at: now + this.deps.settings.logTailMs });
+    this.dueAt(tx, now + this.deps.settings.logTailMs);
+    tx.afterCommit(() => this.#forget(lease.fence));
     return true;
+  }
+
+  #forget(fence: number): void {
+    const live = this.leases.remove(fence);
+    const session = live && this.sessions.get(live.sessionId);
+    if (session) session.liveLeases -= 1;
   }
 }

@@ -135,6 +135,14 @@ export const nextDueLease = async (tx: Tx) => (await tx.get<{ due_at: number | n
 export const loadLiveLeases = (tx: Tx) =>
   tx.all<StoredLease>("select * from leases where ended_at is null order by fence");
 
+const FINISH = `update leases set state = 'ended', end_reason = 'finished', ended_at = ?, due_at = null
+  where job_execution_id = ? and ended_at is null returning fence`;
+
+/** Ends the lease of an execution that ended by its own report; the fence, or undefined when none was live. */
+export async function finishLease(tx: WriteTx, executionId: string, now: number): Promise<number | undefined> {
+  return (await tx.get<{ fence: number }>(FINISH, [now, executionId]))?.fence;
+}
+
 /** Ends a lease; false when it had ended before. */
 export async function endLease(tx: WriteTx, fence: number, reason: LeaseEndReason, now: number): Promise<boolean> {
   return (await tx.run(END, [reason, now, fence])) > 0;

@@ -35,7 +35,7 @@ export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "l
           .innerJoin("job_executions as e", "e.id", "s.job_execution_id")
           .select([
             "e.workspace_id as workspaceId",
-            "s.run_id as runId",
+            "e.run_id as runId",
             "s.status",
             "s.current_attempt as currentAttempt",
           ])

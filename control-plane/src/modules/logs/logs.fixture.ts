@@ -177,7 +177,6 @@ export async function seedSteps(store: Store, steps = 1, status = "running"): Pr
       await tx.exec(
         build.insertInto("steps").values({
           id,
-          run_id,
           job_execution_id,
           name: "s",
           position,

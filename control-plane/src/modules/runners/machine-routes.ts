@@ -202,7 +202,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         });
         if (!claimed)
           return dispatch.waiters.stopped ? { status: 204, headers: { "retry-after": "1" } } : { status: 204 };
-        const { reply, lease } = await store.read((tx) => describeClaim(tx, claimed, principal.sessionId, settings));
+        const { reply, lease } = describeClaim(claimed, principal.sessionId, settings);
         const body: ClaimReply = {
           ...reply,
           lease_token: tokens.signLease(lease, leaseSeconds),
@@ -316,7 +316,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
           if (standing !== "live")
             throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
           await requireCheckoutStep(tx, principal, params.stepId, query.attempt);
-          return checkedOutCommit(tx, principal.runId);
+          return checkedOutCommit(tx, principal.runAttemptId);
         });
         const token = await deps.checkout.checkout(principal.projectId);
         return { status: 200, headers: NO_STORE, body: commit === null ? token : { ...token, ref: commit } };
@@ -386,49 +386,27 @@ async function requireCheckoutStep(tx: Tx, principal: LeasePrincipal, stepId: st
   if (step.type !== "setup" || !config.checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
 }
 
-const CHECKED_OUT =
-  "select output from steps where run_id = ? and type = 'setup' and status = 'succeeded' and output is not null limit 1";
+const CHECKED_OUT = `select s.output from jobs j join job_executions e on e.job_id = j.id join steps s on s.job_execution_id = e.id and s.position = 0
+  where j.run_attempt_id = ? and s.status = 'succeeded' and s.output is not null limit 1`;
 
 /** The commit that an earlier job of the run checked out: all jobs of a run see the same one. Null for the first. */
-async function checkedOutCommit(tx: Tx, runId: string): Promise<string | null> {
-  const step = await tx.get<{ output: string }>(CHECKED_OUT, [runId]);
+async function checkedOutCommit(tx: Tx, runAttemptId: string): Promise<string | null> {
+  const step = await tx.get<{ output: string }>(CHECKED_OUT, [runAttemptId]);
   const output = step && (JSON.parse(step.output) as { checkout?: { commit?: string } });
   return output?.checkout?.commit ?? null;
 }
 
-const DESCRIBE = `select e.job_id, e.run_id, e.run_attempt_id, e.workspace_id, e.project_id, e.sequence, j.key as job_key, r.number as run_number,
-    r.workflow_name, a.attempt as run_attempt, p.name as project_name
-  from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id join run_attempts a on a.id = e.run_attempt_id
-  join projects p on p.id = e.project_id where e.id = ?`;
-
-interface ClaimFacts {
-  readonly job_id: string;
-  readonly run_id: string;
-  readonly run_attempt_id: string;
-  readonly workspace_id: string;
-  readonly project_id: string;
-  readonly sequence: number;
-  readonly job_key: string;
-  readonly run_number: number;
-  readonly workflow_name: string;
-  readonly run_attempt: number;
-  readonly project_name: string;
-}
-
-async function describeClaim(
-  tx: Tx,
-  claimed: Claim,
+function describeClaim(
+  { fence, executionId, runnerId, facts }: Claim,
   sessionId: string,
   settings: RunnerSettings,
-): Promise<{ reply: Omit<ClaimReply, "lease_token" | "next">; lease: LeasePrincipal }> {
-  const facts = await tx.get<ClaimFacts>(DESCRIBE, [claimed.executionId]);
-  if (!facts) throw new ApiError("job-not-found", "the job was removed");
+): { reply: Omit<ClaimReply, "lease_token" | "next">; lease: LeasePrincipal } {
   return {
     reply: {
       workflow_run_id: facts.run_id,
       workflow_run_attempt_id: facts.run_attempt_id,
       job_id: facts.job_id,
-      job_execution_id: claimed.executionId,
+      job_execution_id: executionId,
       job: {
         workspace_id: facts.workspace_id,
         project_id: facts.project_id,
@@ -439,23 +417,19 @@ async function describeClaim(
         job_key: facts.job_key,
         execution_sequence: facts.sequence,
       },
-      lease: {
-        fence: claimed.fence,
-        term_ms: settings.leaseTermMs,
-        heartbeat_interval_ms: settings.heartbeatIntervalMs,
-      },
+      lease: { fence, term_ms: settings.leaseTermMs, heartbeat_interval_ms: settings.heartbeatIntervalMs },
     },
     lease: {
-      fence: claimed.fence,
+      fence,
       sessionId,
-      runnerId: claimed.runnerId,
+      runnerId,
       workspaceId: facts.workspace_id,
       projectId: facts.project_id,
       runId: facts.run_id,
       runAttemptId: facts.run_attempt_id,
       runAttempt: facts.run_attempt,
       jobId: facts.job_id,
-      executionId: claimed.executionId,
+      executionId,
       stepId: null,
       stepAttempt: null,
     },

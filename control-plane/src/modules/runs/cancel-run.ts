@@ -38,7 +38,7 @@ export async function cancelRun(tx: WriteTx, deps: RunsDeps, runId: string, now:
     }
     await finishJob(tx, job.id, "cancelled", "run_cancelled", now);
   }
-  await finishRun(tx, runId, attemptId, "cancelled", now);
+  await finishRun(tx, runId, "cancelled", now);
   tx.record({
     workspaceId: run.workspace_id,
     projectId: run.project_id,

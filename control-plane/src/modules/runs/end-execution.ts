@@ -44,15 +44,20 @@ export async function endExecution(
   const reason = end.kind === "succeeded" ? null : end.kind === "failed" ? end.reason : "runner_lost";
   const message = end.kind === "infrastructure" || end.kind === "handed_back" ? end.message : null;
   await finishExecution(tx, facts.id, { status, reason, message, timedOut: options.timedOut ?? false }, now);
-  record(tx, facts, "job.execution_finished", { status, reason, sequence: facts.sequence }, now);
-
   const verdict = decideJob(facts.infrastructure_retries, end);
   if (verdict.kind === "retry") {
+    record(tx, facts, "job.execution_finished", { key: facts.job_key, status, reason, sequence: facts.sequence }, now);
     await retryExecution(tx, deps, facts, verdict, options);
     return;
   }
   await finishJob(tx, facts.job_id, verdict.status, verdict.reason, now);
-  record(tx, facts, "job.finished", { key: facts.job_key, status: verdict.status, reason: verdict.reason }, now);
+  record(
+    tx,
+    facts,
+    "job.finished",
+    { key: facts.job_key, status: verdict.status, reason: verdict.reason, sequence: facts.sequence },
+    now,
+  );
   await advanceRun(tx, deps, facts, now);
 }
 
@@ -88,7 +93,7 @@ async function retryExecution(
       now,
     ],
   ]);
-  await insertRows(tx, "steps", STEP_COLUMNS, stepsOf(model, facts.run_id, executionId, now));
+  await insertRows(tx, "steps", STEP_COLUMNS, stepsOf(model, executionId, now));
   const retried = { ...facts, id: executionId, sequence: facts.sequence + 1 };
   if (dueAt !== null) {
     deps.dispatch.dueAt(tx, dueAt);
@@ -164,7 +169,7 @@ async function advanceRun(tx: WriteTx, deps: RunsDeps, facts: ExecutionFacts, no
     }
   }
   if (verdict.finish) {
-    await finishRun(tx, facts.run_id, facts.run_attempt_id, verdict.finish, now);
+    await finishRun(tx, facts.run_id, verdict.finish, now);
     record(tx, facts, "run.finished", { status: verdict.finish }, now);
   }
 }

@@ -7,7 +7,7 @@ export interface StepIdentity {
   readonly currentAttempt: number;
 }
 
-const FIND_STEP = `select e.workspace_id as "workspaceId", s.run_id as "runId", s.status, s.current_attempt as "currentAttempt"
+const FIND_STEP = `select e.workspace_id as "workspaceId", e.run_id as "runId", s.status, s.current_attempt as "currentAttempt"
   from steps s join job_executions e on e.id = s.job_execution_id where s.id = ?`;
 
 /** Where a step belongs and how far it is; null when there is none. */

@@ -74,13 +74,13 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
   if (runIds.length === 0) return new Map();
   const rows = await tx.rows<ListedJob>(
     build
-      .selectFrom("jobs as j")
-      .innerJoin("run_attempts as a", "a.id", "j.run_attempt_id")
-      .innerJoin("runs as r", (join) =>
-        join.onRef("r.id", "=", "j.run_id").onRef("r.current_attempt", "=", "a.attempt"),
+      .selectFrom("runs as r")
+      .innerJoin("run_attempts as a", (join) =>
+        join.onRef("a.run_id", "=", "r.id").onRef("a.attempt", "=", "r.current_attempt"),
       )
+      .innerJoin("jobs as j", "j.run_attempt_id", "a.id")
       .innerJoin("job_executions as e", "e.job_id", "j.id")
-      .where("j.run_id", "in", runIds)
+      .where("r.id", "in", runIds)
       .where("e.sequence", "=", (b) =>
         b
           .selectFrom("job_executions as n")

@@ -4,6 +4,7 @@ export { cancelRun } from "./cancel-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
 export type { RunsDeps } from "./end-execution.ts";
 export type { DispatchPort, QueueEntry, WaitingPort } from "./ports.ts";
-export { executionClaimed, executionLost, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
+export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
 export { runDueExecutions } from "./due-executions.ts";
 export { findStep } from "./find-step.ts";
+export { type ExecutionFacts, lockExecution } from "./store.ts";

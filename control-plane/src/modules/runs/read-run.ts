@@ -30,6 +30,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
     [run.id, attemptNumber],
   );
   if (!attempt) throw new ApiError("not-found", `the run has no attempt ${attemptNumber}`);
+  const state = attemptNumber === run.current_attempt ? run : attempt;
   const tree = await loadTree(tx, attempt.id);
 
   const attemptsByStep = Map.groupBy(tree.attempts.map(presentStepAttempt), (row: StepAttempt) => row.step_id);
@@ -72,10 +73,10 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
       id: attempt.id,
       workflow_run_id: run.id,
       attempt: attemptNumber,
-      status: attempt.status as RunDetail["status"],
+      status: state.status as RunDetail["status"],
       created_at: iso(attempt.created_at),
-      started_at: isoOrNull(attempt.started_at),
-      finished_at: isoOrNull(attempt.finished_at),
+      started_at: isoOrNull(state.started_at),
+      finished_at: isoOrNull(state.finished_at),
       rerun_mode: attempt.rerun_mode as "all" | "failed" | null,
     },
     has_started_job_execution: tree.executions.some((execution) => execution.started_at !== null),

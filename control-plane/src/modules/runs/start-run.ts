@@ -115,7 +115,7 @@ export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: Sta
       now,
       now,
     ]);
-    stepRows.push(...stepsOf(job, runId, executionId, now));
+    stepRows.push(...stepsOf(job, executionId, now));
     if (starts) {
       queued.push({ job, executionId });
       tx.record({
@@ -156,10 +156,10 @@ const JOB_COLUMNS =
 export const EXECUTION_COLUMNS =
   "id, workspace_id, project_id, run_id, run_attempt_id, job_id, sequence, retry_of, name, status, queued_at, due_at, created_at, updated_at";
 export const STEP_COLUMNS =
-  "id, run_id, job_execution_id, key, name, position, type, status, config, source_location, current_attempt, created_at, updated_at";
+  "id, job_execution_id, key, name, position, type, status, config, source_location, current_attempt, created_at, updated_at";
 
 /** The rows of an execution's steps: the synthetic setup step at position 0, then the authored ones. */
-export function stepsOf(job: JobModel, runId: string, executionId: string, now: number): SqlValue[][] {
+export function stepsOf(job: JobModel, executionId: string, now: number): SqlValue[][] {
   const setup: SetupConfig = {
     ...(job.checkout ? { checkout: { permissions: { contents: "read" }, persist_credentials: false } } : {}),
     ...(job.image === null ? {} : { image: job.image }),
@@ -177,7 +177,6 @@ export function stepsOf(job: JobModel, runId: string, executionId: string, now: 
     });
     return [
       newId(now),
-      runId,
       executionId,
       step.key,
       step.name,
@@ -192,21 +191,7 @@ export function stepsOf(job: JobModel, runId: string, executionId: string, now: 
     ];
   });
   return [
-    [
-      newId(now),
-      runId,
-      executionId,
-      null,
-      "Set up job",
-      0,
-      "setup",
-      "pending",
-      JSON.stringify(setup),
-      null,
-      1,
-      now,
-      now,
-    ],
+    [newId(now), executionId, null, "Set up job", 0, "setup", "pending", JSON.stringify(setup), null, 1, now, now],
     ...authored,
   ];
 }

@@ -38,7 +38,17 @@ export async function executionClaimed(
   const runStarted = await startExecution(tx, facts, runnerId, dueAt, now);
   if (runStarted) record(tx, facts, "run.started", { status: "running" }, now);
   record(tx, facts, "job.started", { key: facts.job_key, sequence: facts.sequence, runner_id: runnerId }, now);
-  return facts;
+  return { ...facts, status: "running" };
+}
+
+/** The first step of an execution that the same unit has claimed. */
+export async function firstStep(
+  tx: WriteTx,
+  deps: RunsDeps,
+  facts: ExecutionFacts,
+  now: number,
+): Promise<NextStepResult> {
+  return advance(tx, deps, facts, await loadSteps(tx, facts.id), now);
 }
 
 /** The next step of an execution whose lease is live. Ends the execution when nothing is left to run. */

@@ -38,11 +38,16 @@ export interface ExecutionFacts {
   readonly job_model: string;
   readonly infrastructure_retries: number;
   readonly run_status: RunStatus;
+  readonly run_number: number;
+  readonly run_attempt: number;
+  readonly workflow_name: string;
+  readonly project_name: string;
 }
 
 const LOAD_EXECUTION = `select e.id, e.workspace_id, e.project_id, e.run_id, e.run_attempt_id, e.job_id, e.sequence, e.status, e.due_at, e.queued_at,
-    j.key as job_key, j.status as job_status, j.model as job_model, j.infrastructure_retries, r.status as run_status
-  from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id where e.id = ?`;
+    j.key as job_key, j.status as job_status, j.model as job_model, j.infrastructure_retries, r.status as run_status, r.number as run_number,
+    r.current_attempt as run_attempt, r.workflow_name, p.name as project_name
+  from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id join projects p on p.id = e.project_id where e.id = ?`;
 
 /**
  * Locks in the order run, execution. A step event needs the execution alone; everything that ends, starts or queues a job
@@ -64,7 +69,6 @@ export async function lockExecution(
 
 export interface StepFacts {
   readonly id: string;
-  readonly run_id: string;
   readonly job_execution_id: string;
   readonly key: string | null;
   readonly name: string;
@@ -80,7 +84,7 @@ export interface StepFacts {
   readonly updated_at: number;
 }
 
-const LOAD_STEPS = `select id, run_id, job_execution_id, key, name, position, type, status, status_reason, config, source_location, error,
+const LOAD_STEPS = `select id, job_execution_id, key, name, position, type, status, status_reason, config, source_location, error,
     current_attempt as "currentAttempt", created_at, updated_at from steps where job_execution_id = ? order by position`;
 
 export function loadSteps(tx: Tx, executionId: string): Promise<StepFacts[]> {
@@ -109,15 +113,14 @@ export function loadJobs(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
 
 // --- changes -------------------------------------------------------------------------------------------------------
 
-const START_STEP = "update steps set status = 'running', updated_at = ? where id = ?";
-const INSERT_ATTEMPT = `insert into step_attempts (id, run_id, job_execution_id, step_id, attempt, execution_order, status, started_at)
-  values (?, ?, ?, ?, ?, (select count(*) + 1 from step_attempts where job_execution_id = ?), 'running', ?)`;
+const START_STEP = "update steps set status = 'running', updated_at = ? where job_execution_id = ? and position = ?";
+const INSERT_ATTEMPT = `insert into step_attempts (id, job_execution_id, step_id, attempt, execution_order, status, started_at)
+  values (?, ?, ?, ?, (select count(*) + 1 from step_attempts where job_execution_id = ?), 'running', ?)`;
 
 export async function startStep(tx: WriteTx, attemptId: string, step: StepFacts, now: number): Promise<void> {
-  await tx.run(START_STEP, [now, step.id]);
+  await tx.run(START_STEP, [now, step.job_execution_id, step.position]);
   await tx.run(INSERT_ATTEMPT, [
     attemptId,
-    step.run_id,
     step.job_execution_id,
     step.id,
     step.currentAttempt,
@@ -134,24 +137,27 @@ export interface StepResult {
   readonly logOutcome: "drained" | "abandoned";
 }
 
-const FINISH_STEP = "update steps set status = ?, exit_code = ?, error = ?, output = ?, updated_at = ? where id = ?";
+const FINISH_STEP =
+  "update steps set status = ?, exit_code = ?, error = ?, output = ?, updated_at = ? where job_execution_id = ? and position = ?";
 const FINISH_ATTEMPT =
-  "update step_attempts set status = ?, exit_code = ?, error = ?, output = ?, log_outcome = ?, finished_at = ? where step_id = ? and attempt = ?";
+  "update step_attempts set status = ?, exit_code = ?, error = ?, output = ?, log_outcome = ?, finished_at = ? where job_execution_id = ? and step_id = ? and attempt = ?";
 
 export async function finishStep(
   tx: WriteTx,
-  step: { id: string; currentAttempt: number },
+  step: Pick<StepFacts, "id" | "job_execution_id" | "position" | "currentAttempt">,
   result: StepResult,
   now: number,
 ): Promise<void> {
-  await tx.run(FINISH_STEP, [result.status, result.exitCode, result.error, result.output, now, step.id]);
+  const { status, exitCode, error, output, logOutcome } = result;
+  await tx.run(FINISH_STEP, [status, exitCode, error, output, now, step.job_execution_id, step.position]);
   await tx.run(FINISH_ATTEMPT, [
-    result.status,
-    result.exitCode,
-    result.error,
-    result.output,
-    result.logOutcome,
+    status,
+    exitCode,
+    error,
+    output,
+    logOutcome,
     now,
+    step.job_execution_id,
     step.id,
     step.currentAttempt,
   ]);
@@ -174,9 +180,8 @@ const CLAIM_EXECUTION =
 const START_JOB = "update jobs set status = 'running', updated_at = ? where id = ? and status = 'pending'";
 const START_RUN =
   "update runs set status = 'running', started_at = ?, updated_at = ? where id = ? and status = 'pending'";
-const START_ATTEMPT = "update run_attempts set status = 'running', started_at = ? where id = ? and status = 'pending'";
 
-/** Marks execution, job, and where they are still pending run and attempt, as running. True when the run has just started. */
+/** Marks execution and job, and a run that is still pending, as running. True when the run has just started. */
 export async function startExecution(
   tx: WriteTx,
   facts: ExecutionFacts,
@@ -188,7 +193,6 @@ export async function startExecution(
   await tx.run(START_JOB, [now, facts.job_id]);
   if (facts.run_status !== "pending") return false;
   await tx.run(START_RUN, [now, now, facts.run_id]);
-  await tx.run(START_ATTEMPT, [now, facts.run_attempt_id]);
   return true;
 }
 
@@ -242,17 +246,10 @@ export async function markQueued(tx: WriteTx, executionId: string, dueAt: number
 }
 
 const FINISH_RUN = "update runs set status = ?, finished_at = ?, updated_at = ? where id = ?";
-const FINISH_RUN_ATTEMPT = "update run_attempts set status = ?, finished_at = ? where id = ?";
 
-export async function finishRun(
-  tx: WriteTx,
-  runId: string,
-  attemptId: string,
-  status: RunStatus,
-  now: number,
-): Promise<void> {
+/** The run's row is also the state of its current attempt; an attempt's own row keeps it once a newer one has begun. */
+export async function finishRun(tx: WriteTx, runId: string, status: RunStatus, now: number): Promise<void> {
   await tx.run(FINISH_RUN, [status, now, now, runId]);
-  await tx.run(FINISH_RUN_ATTEMPT, [status, now, attemptId]);
 }
 
 const DUE_EXECUTIONS =
@@ -284,16 +281,17 @@ export async function loadTree(tx: Tx, runAttemptId: string) {
   const jobs = await tx.all<JobRow>("select * from jobs where run_attempt_id = ? order by position", [runAttemptId]);
   const executions = await tx.all<ExecutionWithRunner>(
     `select e.*, n.name as runner_name from job_executions e left join runners n on n.id = e.runner_id
-     where e.run_attempt_id = ? order by e.job_id, e.sequence`,
+     where e.job_id in (select id from jobs where run_attempt_id = ?) order by e.job_id, e.sequence`,
     [runAttemptId],
   );
   const steps = await tx.all<StepRow>(
-    "select s.* from steps s join job_executions e on e.id = s.job_execution_id where e.run_attempt_id = ? order by s.job_execution_id, s.position",
+    `select s.* from jobs j join job_executions e on e.job_id = j.id join steps s on s.job_execution_id = e.id
+     where j.run_attempt_id = ? order by s.job_execution_id, s.position`,
     [runAttemptId],
   );
   const attempts = await tx.all<StepAttemptView>(
     `select a.id, a.step_id, a.attempt, a.execution_order, a.status, a.exit_code, a.output, a.error, a.started_at, a.finished_at
-     from step_attempts a join job_executions e on e.id = a.job_execution_id where e.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
+     from jobs j join job_executions e on e.job_id = j.id join step_attempts a on a.job_execution_id = e.id where j.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
     [runAttemptId],
   );
   return { jobs, executions, steps, attempts };

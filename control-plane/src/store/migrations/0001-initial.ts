@@ -2,12 +2,13 @@ import type { ColumnTypes } from "../dialect.ts";
 
 /**
  * The first schema. Times are milliseconds since the epoch, booleans 0 or 1, JSON is text, ids are UUIDv7 text.
+ * Small tables with a natural key are kept in its order (`withoutRowid`): one tree to write instead of two.
  * `due_at` is the moment at which the due loop must look at a row; null means never.
  */
 export const initial = {
   version: 1,
   name: "initial",
-  up: ({ text, bigint, identity }: ColumnTypes): string[] => [
+  up: ({ text, bigint, identity, withoutRowid }: ColumnTypes): string[] => [
     `create table users (
       id ${text} primary key,
       email ${text} not null unique,
@@ -28,7 +29,7 @@ export const initial = {
       expires_at ${bigint} not null,
       revoked_at ${bigint},
       created_at ${bigint} not null
-    )`,
+    )${withoutRowid}`,
     `create index refresh_sessions_user on refresh_sessions(user_id)`,
     `create table instance (
       id ${bigint} primary key check (id = 1),
@@ -53,7 +54,7 @@ export const initial = {
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
       unique (user_id, workspace_id)
-    )`,
+    )${withoutRowid}`,
     `create index memberships_workspace on memberships(workspace_id)`,
 
     `create table connections (
@@ -154,7 +155,7 @@ export const initial = {
       started_at ${bigint},
       finished_at ${bigint},
       unique (run_id, attempt)
-    )`,
+    )${withoutRowid}`,
     `create table jobs (
       id ${text} primary key,
       workspace_id ${text} not null,
@@ -173,8 +174,7 @@ export const initial = {
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
       unique (run_attempt_id, key)
-    )`,
-    `create index jobs_run on jobs(run_id)`,
+    )${withoutRowid}`,
     `create table job_executions (
       id ${text} primary key,
       workspace_id ${text} not null,
@@ -197,12 +197,10 @@ export const initial = {
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
       unique (job_id, sequence)
-    )`,
-    `create index job_executions_run on job_executions(run_id)`,
+    )${withoutRowid}`,
     `create index job_executions_due on job_executions(due_at) where due_at is not null`,
     `create table steps (
-      id ${text} primary key,
-      run_id ${text} not null references runs(id) on delete cascade,
+      id ${text} not null unique,
       job_execution_id ${text} not null references job_executions(id) on delete cascade,
       key ${text},
       name ${text} not null,
@@ -218,14 +216,12 @@ export const initial = {
       output ${text},
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
-      unique (job_execution_id, position)
-    )`,
-    `create index steps_run on steps(run_id)`,
+      primary key (job_execution_id, position)
+    )${withoutRowid}`,
     `create table step_attempts (
-      id ${text} primary key,
-      run_id ${text} not null references runs(id) on delete cascade,
-      job_execution_id ${text} not null,
-      step_id ${text} not null references steps(id) on delete cascade,
+      id ${text} not null,
+      job_execution_id ${text} not null references job_executions(id) on delete cascade,
+      step_id ${text} not null,
       attempt ${bigint} not null,
       execution_order ${bigint} not null,
       status ${text} not null,
@@ -235,10 +231,8 @@ export const initial = {
       log_outcome ${text},
       started_at ${bigint} not null,
       finished_at ${bigint},
-      unique (step_id, attempt)
-    )`,
-    `create index step_attempts_run on step_attempts(run_id)`,
-    `create index step_attempts_execution on step_attempts(job_execution_id)`,
+      primary key (job_execution_id, step_id, attempt)
+    )${withoutRowid}`,
 
     `create table label_sets (
       id ${text} primary key,
@@ -262,7 +256,7 @@ export const initial = {
     `create index queue_order on queue(workspace_id, label_set_id, project_id, priority desc, number)`,
     `create table leases (
       fence ${identity},
-      job_execution_id ${text} not null references job_executions(id) on delete cascade,
+      job_execution_id ${text} not null unique references job_executions(id) on delete cascade,
       job_id ${text} not null,
       run_id ${text} not null,
       run_attempt_id ${text} not null,
@@ -279,9 +273,7 @@ export const initial = {
       due_at ${bigint},
       unique (session_id, claim_key)
     )`,
-    `create unique index leases_live on leases(job_execution_id) where ended_at is null`,
     `create index leases_runner_live on leases(runner_id) where ended_at is null`,
-    `create index leases_execution on leases(job_execution_id)`,
     `create index leases_due on leases(due_at) where due_at is not null`,
 
     `create table registration_tokens (
@@ -335,7 +327,7 @@ export const initial = {
       last_seen_at ${bigint} not null,
       ended_at ${bigint},
       end_reason ${text}
-    )`,
+    )${withoutRowid}`,
     `create index runner_sessions_open on runner_sessions(runner_id) where ended_at is null`,
 
     `create table log_streams (
@@ -352,7 +344,7 @@ export const initial = {
       closed_at ${bigint},
       due_at ${bigint},
       primary key (step_id, attempt)
-    )`,
+    )${withoutRowid}`,
     `create index log_streams_execution on log_streams(job_execution_id)`,
     `create index log_streams_due on log_streams(due_at) where due_at is not null`,
 
@@ -368,7 +360,7 @@ export const initial = {
       payload ${text} not null,
       created_at ${bigint} not null,
       primary key (workspace_id, id)
-    )`,
+    )${withoutRowid}`,
     `create index run_events_run on run_events(run_id, id)`,
   ],
 };

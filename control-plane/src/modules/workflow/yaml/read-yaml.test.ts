@@ -29,7 +29,7 @@ describe("YAML as workflows use it", () => {
 
 describe("hostile files are refused, with a place to look at", () => {
   const bomb = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1]"];
-  for (const [index, name] of [..."bcdefghi"].entries()) {
+  for (const [index, name] of "bcdefghi".split("").entries()) {
     bomb.push(`${name}: &${name} [${Array(8).fill(`*${"abcdefgh"[index]}`).join(", ")}]`);
   }
 

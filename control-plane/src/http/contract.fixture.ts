@@ -1,0 +1,117 @@
+import { z } from "zod";
+
+export interface CallOptions {
+  readonly token?: string | null;
+  /** Sent as JSON; text goes out as it is. */
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  /** Put behind the path: a query, or a slash. */
+  readonly suffix?: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly body: unknown;
+}
+
+type JsonSchema = Record<string, unknown>;
+
+interface Operation {
+  readonly security?: unknown;
+  readonly requestBody?: unknown;
+  readonly parameters?: unknown;
+  readonly responses: Readonly<Record<string, { content?: Readonly<Record<string, { schema: JsonSchema }>> }>>;
+}
+
+interface OpenApiDocument {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, JsonSchema>> };
+}
+
+/** The server's description of itself, and calls that are held against it. */
+export class Contract {
+  readonly #url: string;
+  readonly #document: OpenApiDocument;
+  /** `POST /projects` and the statuses it was seen to answer. */
+  readonly #seen = new Map<string, Set<number>>();
+
+  private constructor(url: string, document: OpenApiDocument) {
+    this.#url = url;
+    this.#document = document;
+  }
+
+  static async read(url: string): Promise<Contract> {
+    const { status, body } = await send(url, "GET", "/openapi.json");
+    if (status !== 200) throw new Error(`/openapi.json answered ${status}`);
+    return new Contract(url, body as OpenApiDocument);
+  }
+
+  /** All routes, as `POST /projects/{projectId}/sync`. */
+  get routes(): string[] {
+    return Object.entries(this.#document.paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+  }
+
+  operation(route: string): Operation {
+    const [method = "", path = ""] = route.split(" ");
+    const operation = this.#document.paths[path]?.[method.toLowerCase()];
+    if (!operation) throw new Error(`${route} is not in /openapi.json`);
+    return operation;
+  }
+
+  seen(route: string): number[] {
+    return [...(this.#seen.get(route) ?? [])];
+  }
+
+  /** Calls a route with its path parameters filled in and checks status, content type and body of the answer. */
+  async call(route: string, params: Readonly<Record<string, string>>, options: CallOptions = {}): Promise<Answer> {
+    const [method = "", template = ""] = route.split(" ");
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name] ?? `missing-${name}`);
+    const answer = await send(this.#url, method, `${path}${options.suffix ?? ""}`, options);
+    const statuses = this.#seen.get(route) ?? new Set();
+    this.#seen.set(route, statuses.add(answer.status));
+    this.check(route, answer);
+    return answer;
+  }
+
+  /** Throws when the answer is not one that the document announces. */
+  check(route: string, answer: Answer): void {
+    const response = this.operation(route).responses[`${answer.status}`];
+    if (!response) throw new Error(`${route}: the status ${answer.status} is not described (${answer.text})`);
+    const type = answer.headers.get("content-type")?.split(";")[0];
+    if (!response.content) {
+      if (answer.text !== "") throw new Error(`${route}: ${answer.status} has a body although none is described`);
+      return;
+    }
+    const described = response.content[type ?? ""];
+    if (!described) throw new Error(`${route}: ${answer.status} came as ${type}, which is not described`);
+    if (type !== "application/json") return;
+    const result = this.#schema(described.schema).safeParse(answer.body);
+    if (!result.success) throw new Error(`${route}: ${answer.status} ${z.prettifyError(result.error)}\n${answer.text}`);
+  }
+
+  #schema(schema: JsonSchema): z.ZodType {
+    const definitions = { ...schema, $defs: this.#document.components.schemas };
+    const text = JSON.stringify(definitions).replaceAll("#/components/schemas/", "#/$defs/");
+    return z.fromJSONSchema(JSON.parse(text));
+  }
+}
+
+async function send(url: string, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+  const { token, body, headers } = options;
+  const response = await fetch(`${url}${path}`, {
+    method,
+    headers: {
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
+  return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : null };
+}

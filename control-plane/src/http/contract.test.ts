@@ -1,0 +1,262 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { TestRepository } from "../testing/git-repository.ts";
+import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
+import { serveApp } from "./served-app.fixture.ts";
+
+const ACCOUNT = { email: "ada@example.com", password: "correct horse battery", name: "Ada" };
+const ID = "01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11";
+/** A value for every path parameter, of the right form and of nothing that exists. */
+const NOTHING = {
+  id: ID,
+  attempt: "1",
+  stepId: ID,
+  jobId: ID,
+  workspaceId: ID,
+  projectId: ID,
+  definitionId: ID,
+  runnerId: ID,
+  tokenId: ID,
+};
+const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
+const YAML = `name: Contract
+runner: linux
+triggers:
+  by_hand: { source: manual, event: fire }
+jobs:
+  job:
+    steps:
+      - run: "true"
+`;
+const HOT_FIRE = "POST /workflow-definitions/{definitionId}/fire-manual";
+/** The routes of the handler in front of Express, which must answer like Express. */
+const HOT = [
+  "POST /runners/jobs/request",
+  "POST /runners/jobs/{jobId}/heartbeat",
+  "POST /runs/jobs/current/steps/next",
+  "POST /runs/jobs/current/steps/{stepId}/report",
+  "POST /runs/jobs/current/steps/{stepId}/logs",
+  HOT_FIRE,
+];
+const NDJSON = { "content-type": "application/x-ndjson" };
+
+describe("the API as /openapi.json describes it", () => {
+  let app: Awaited<ReturnType<typeof serveApp>>;
+  let contract: Contract;
+  let repository: TestRepository;
+  let token: string;
+
+  beforeAll(async () => {
+    app = await serveApp({ SHIPFOX_GIT_ALLOW_FILE: "true" });
+    contract = await Contract.read(app.url);
+    repository = await TestRepository.create();
+    await repository.commit({ ".shipfox/workflows/contract.yml": YAML });
+    ({ token } = await succeed("POST /auth/signup", {}, { body: ACCOUNT }));
+  });
+
+  afterAll(async () => {
+    await app.close();
+    await repository.remove();
+  });
+
+  type Params = Record<string, string>;
+  const succeed = async (route: string, params: Params, options: CallOptions = {}) => {
+    const answer = await contract.call(route, params, options);
+    expect([route, answer.status, answer.status < 400 ? "" : answer.text]).toEqual([route, answer.status, ""]);
+    // biome-ignore lint/suspicious/noExplicitAny: checked against the description
+    // oxlint-disable-next-line typescript/no-explicit-any -- checked against the description
+    return answer.body as any;
+  };
+
+  it("does on every route what it describes, from sign-up to the end of a job", async () => {
+    for (const path of ["/", "/healthz", "/readyz", "/openapi.json"]) await succeed(`GET ${path}`, {});
+    const login = await contract.call(
+      "POST /auth/login",
+      {},
+      { body: { email: ACCOUNT.email, password: ACCOUNT.password } },
+    );
+    const cookie = login.headers.getSetCookie()[0]?.split(";")[0] ?? "";
+    const refreshed = await succeed("POST /auth/refresh", {}, { headers: { cookie } });
+    expect(refreshed.token).not.toBe("");
+    await succeed("GET /auth/me", {}, { token });
+
+    const workspaceId = (await succeed("POST /workspaces", {}, { token, body: { name: "Contract" } })).id;
+    await succeed("GET /workspaces", {}, { token });
+    await succeed("GET /integration-providers", {}, { token });
+    const connection = await succeed(
+      "POST /integrations/git/connections",
+      {},
+      { token, body: { workspace_id: workspaceId, name: "Git" } },
+    );
+    await succeed("GET /integration-connections", {}, { token, suffix: `?workspace_id=${workspaceId}` });
+    const source = { connection_id: connection.id, external_repository_id: `git:${repository.fileUrl}` };
+    const project = { workspace_id: workspaceId, name: "Contract", source };
+    const projectId = (await succeed("POST /projects", {}, { token, body: project })).id;
+    await succeed("GET /projects", {}, { token, suffix: `?workspace_id=${workspaceId}` });
+    await succeed("GET /projects/{projectId}", { projectId }, { token });
+    await succeed("POST /projects/{projectId}/sync", { projectId }, { token });
+
+    await succeed("POST /definitions/validate", {}, { token, body: { yaml: YAML } });
+    await succeed("POST /definitions/validate", {}, { token, body: { yaml: "name: 1" } });
+    const saved = await succeed("POST /definitions", {}, { token, body: { project_id: projectId, yaml: YAML } });
+    const definitionId = saved.id;
+    await succeed("GET /definitions", {}, { token, suffix: `?project_id=${projectId}` });
+    await succeed("GET /definitions/{definitionId}", { definitionId }, { token });
+    const id = (await succeed(HOT_FIRE, { definitionId }, { token, body: {} })).workflow_run_id;
+    await succeed("GET /workflows/runs", {}, { token, suffix: `?project_id=${projectId}` });
+
+    const tokens = "POST /workspaces/{workspaceId}/runners/manual-registration-tokens";
+    const registration = await succeed(tokens, { workspaceId }, { token, body: { name: "contract" } });
+    await succeed(tokens.replace("POST", "GET"), { workspaceId }, { token });
+    const runner = await succeed(
+      "POST /runners/register",
+      {},
+      { token: registration.raw_token, body: { labels: ["linux"], persistent: true, name: "contract" } },
+    );
+    const claim = "POST /runners/jobs/request";
+    const job = await succeed(claim, {}, { token: runner.session_token });
+    expect((await contract.call(claim, {}, { token: runner.session_token })).status).toBe(204);
+    await succeed("GET /workspaces/{workspaceId}/runners", { workspaceId }, { token });
+    await succeed("GET /workspaces/{workspaceId}/runners/active", { workspaceId }, { token });
+    const { job_id: jobId, lease_token: lease } = job;
+    await succeed("POST /runners/jobs/{jobId}/heartbeat", { jobId }, { token: lease });
+
+    const next = await succeed("POST /runs/jobs/current/steps/next", {}, { token: lease });
+    const stepId = next.step.id;
+    const own = { token: next.lease_token };
+    await succeed(
+      "POST /runs/jobs/current/steps/{stepId}/checkout-token",
+      { stepId },
+      { ...own, suffix: "?attempt=1" },
+    );
+    const append = { ...own, body: RECORD, headers: NDJSON, suffix: "?attempt=1&offset=0" };
+    await succeed("POST /runs/jobs/current/steps/{stepId}/logs", { stepId }, append);
+    const logs = "GET /steps/{stepId}/attempts/{attempt}/logs";
+    await succeed(logs, { stepId, attempt: "1" }, { token });
+    await succeed(`${logs}/raw`, { stepId, attempt: "1" }, { token });
+    const report = { status: "succeeded", attempt: 1, exit_code: 0, log_outcome: "drained" };
+    await succeed("POST /runs/jobs/current/steps/{stepId}/report", { stepId }, { ...own, body: report });
+    // The log is closed now, so that the stream ends by itself.
+    await succeed(`${logs}/stream`, { stepId, attempt: "1" }, { token });
+    await succeed("GET /workflows/runs/{id}", { id }, { token });
+    await succeed("POST /runners/jobs/{jobId}/release", { jobId }, { token: lease, body: { reason: "draining" } });
+    await succeed("POST /workflows/runs/{id}/cancel", { id }, { token });
+
+    const runnerId = runner.runner_id;
+    await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/drain", { workspaceId, runnerId }, { token });
+    await succeed("DELETE /runners/session", {}, { token: runner.session_token });
+    await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/revoke", { workspaceId, runnerId }, { token });
+    await succeed(`${tokens}/{tokenId}/revoke`, { workspaceId, tokenId: registration.id }, { token });
+    await succeed("POST /auth/logout", {}, { headers: { cookie } });
+
+    const untouched = contract.routes.filter((route) => !contract.seen(route).some((status) => status < 400));
+    expect(untouched).toEqual([]);
+  });
+
+  it("refuses without a credential with 401, described, on every route that asks for one", async () => {
+    for (const route of contract.routes.filter((candidate) => contract.operation(candidate).security)) {
+      const answer = await contract.call(route, NOTHING);
+      expect([route, answer.status]).toEqual([route, 401]);
+    }
+  });
+
+  it("refuses with a user's token what does not exist or is not understood, described", async () => {
+    for (const route of contract.routes) {
+      const operation = contract.operation(route);
+      if (!JSON.stringify(operation.security ?? "").includes("userToken")) continue;
+      const named = await contract.call(route, NOTHING, { token, ...(operation.requestBody ? { body: {} } : {}) });
+      if (route.includes("{")) expect([route, named.status >= 400]).toEqual([route, true]);
+      if (!operation.requestBody) continue;
+      for (const body of ["{", "[]", "", `{"x":"${"x".repeat(5 * 1024 * 1024)}"}`]) {
+        const answer = await contract.call(route, NOTHING, { token, body });
+        expect([route, answer.status >= 400 && answer.status < 500]).toEqual([route, true]);
+      }
+      const typed = { token, body: "{}", headers: { "content-type": "text/csv" } };
+      expect((await contract.call(route, NOTHING, typed)).status).toBe(415);
+    }
+  });
+
+  it("refuses the same through the handler in front of Express and through Express", async () => {
+    const bodies: CallOptions[] = [
+      {},
+      { token: "nonsense" },
+      { token },
+      { token, body: {} },
+      { token, body: "{" },
+      { token, body: "" },
+      { token, body: { unknown: true } },
+      { token, body: "x".repeat(2 * 1024 * 1024) },
+      { token, body: "{}", headers: { "content-type": "text/csv" } },
+      { token, body: RECORD, headers: NDJSON },
+    ];
+    for (const route of HOT) {
+      for (const options of bodies) {
+        const hot = await contract.call(route, NOTHING, options);
+        // A slash at the end is another path for the first handler and the same one for Express.
+        const express = await contract.call(route, NOTHING, { ...options, suffix: "/" });
+        expect(isFromExpress(hot)).toBe(false);
+        expect(isFromExpress(express)).toBe(true);
+        expect([route, options.headers, express.status, express.body]).toEqual([
+          route,
+          options.headers,
+          hot.status,
+          hot.body,
+        ]);
+        expect(express.headers.get("content-type")).toBe(hot.headers.get("content-type"));
+        expect(express.headers.get("cache-control")).toBe(hot.headers.get("cache-control"));
+      }
+    }
+  });
+
+  it("runs a job the same through the handler in front of Express and through Express", async () => {
+    const first = await succeed("GET /workspaces", {}, { token });
+    const workspaceId = first.memberships[0].workspace_id;
+    const { definitions } = await succeed("GET /definitions", {}, { token, suffix: `?workspace_id=${workspaceId}` });
+    const tokens = "POST /workspaces/{workspaceId}/runners/manual-registration-tokens";
+    const registration = await succeed(tokens, { workspaceId }, { token, body: {} });
+    const life = async (slash: string) => {
+      const answers: unknown[] = [];
+      const step = async (route: string, params: Params, options: CallOptions) => {
+        const answer = await contract.call(route, params, { ...options, suffix: `${slash}${options.suffix ?? ""}` });
+        expect([route, isFromExpress(answer)]).toEqual([route, slash !== ""]);
+        answers.push([route, answer.status, answer.headers.get("cache-control"), shapeOf(answer.body)]);
+        // biome-ignore lint/suspicious/noExplicitAny: checked against the description
+        // oxlint-disable-next-line typescript/no-explicit-any -- checked against the description
+        return answer.body as any;
+      };
+      await step(HOT_FIRE, { definitionId: definitions[0].id }, { token, body: { inputs: { who: "world" } } });
+      const runner = await succeed(
+        "POST /runners/register",
+        {},
+        { token: registration.raw_token, body: { labels: ["linux"] } },
+      );
+      const job = await step("POST /runners/jobs/request", {}, { token: runner.session_token });
+      const lease = { token: job.lease_token };
+      await step("POST /runners/jobs/{jobId}/heartbeat", { jobId: job.job_id }, lease);
+      for (;;) {
+        const next = await step("POST /runs/jobs/current/steps/next", {}, lease);
+        if (next.kind === "done") break;
+        const params = { stepId: next.step.id };
+        const own = { token: next.lease_token };
+        const append = { ...own, body: RECORD, headers: NDJSON, suffix: "?attempt=1&offset=0" };
+        await step("POST /runs/jobs/current/steps/{stepId}/logs", params, append);
+        const report = { status: "succeeded", attempt: 1, exit_code: 0, log_outcome: "drained" };
+        await step("POST /runs/jobs/current/steps/{stepId}/report", params, { ...own, body: report });
+      }
+      await step("POST /runners/jobs/request", {}, { token: runner.session_token });
+      return answers;
+    };
+    expect(await life("/")).toEqual(await life(""));
+  });
+});
+
+/** The names and types in a body, whatever the ids, times and tokens are. */
+function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shapeOf);
+  if (typeof value !== "object" || value === null) return typeof value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shapeOf(inner)]));
+}
+
+/** Express adds the security headers. */
+function isFromExpress(answer: Answer): boolean {
+  return answer.headers.has("content-security-policy");
+}

@@ -1,0 +1,28 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startApp } from "../app.ts";
+import { readConfig } from "../config.ts";
+import { silentLog, TEST_ROOT_KEY } from "../testing/api.ts";
+
+/** The whole server on a free port, with a data folder of its own; `close` removes it. */
+export async function serveApp(env: Record<string, string> = {}): Promise<{ url: string; close(): Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), "shipfox-app-"));
+  const app = await startApp({
+    config: readConfig({ ...env, SHIPFOX_DATA_DIR: dataDir }),
+    rootKey: TEST_ROOT_KEY,
+    publicUrl: "http://localhost",
+    log: silentLog,
+    onLost: () => {},
+  });
+  await new Promise<void>((resolve) => app.server.listen(0, "127.0.0.1", resolve));
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: async () => {
+      await app.stop();
+      await rm(dataDir, { recursive: true });
+    },
+  };
+}
