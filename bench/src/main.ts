@@ -1,0 +1,82 @@
+// Measures what the product promises about speed, beside its yardsticks, and writes the results.
+//
+//   node bench/src/main.ts [--quick] [NAME…]
+//
+// NAME is a benchmark, default all. --quick is a smoke test with small counts; it writes no results.
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { type Bench, isMet } from "./bench.ts";
+import { firstLine } from "./first-line/first-line.ts";
+import { jobsPerSecond } from "./jobs-per-second/jobs-per-second.ts";
+import { describeMachine, loadAverages } from "./machine.ts";
+import { renderAim, renderTable, writeSection } from "./results-file.ts";
+
+const BENCHES: readonly Bench[] = [firstLine, jobsPerSecond];
+const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
+const BENCH_TIMEOUT_MS = 20 * 60_000;
+const STOP_GRACE_MS = 10_000;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+async function measure(bench: Bench, quick: boolean, stop: AbortSignal): Promise<void> {
+  const startedAt = new Date();
+  const started = performance.now();
+  const loadBefore = loadAverages();
+  const machine = await describeMachine(bench.needsDocker);
+  const say = (text: string) => console.log(`bench ${bench.name}: ${text}`);
+  say(`${machine.processor}; ${machine.system}; ${machine.versions}; load ${loadBefore}`);
+  const report = await withResources(stop, (resources) => bench.run({ quick, resources, stop, say }));
+  const seconds = (performance.now() - started) / 1000;
+  console.log(`\n${report.tables.map(renderTable).join("\n")}`);
+  for (const aim of report.aims) say(renderAim(aim));
+  if (quick) return;
+  const section = { bench, report, machine, startedAt, seconds, loadBefore, loadAfter: loadAverages() };
+  await writeSection(
+    RESULTS_FILE,
+    section,
+    BENCHES.map(({ name }) => name),
+  );
+  say(`written to bench/RESULTS.md; ${report.aims.filter(isMet).length} of ${report.aims.length} aims met`);
+}
+
+/** Runs `work` until it is done, fails or is stopped; undoes all that it made in each case. */
+async function withResources<T>(stop: AbortSignal, work: (resources: AsyncDisposableStack) => Promise<T>): Promise<T> {
+  await using resources = new AsyncDisposableStack();
+  const stopped = Promise.withResolvers<never>();
+  // The sample under way ends first, so that nothing is made behind the back of the clean-up.
+  const onStop = () => void setTimeout(() => stopped.reject(stop.reason), STOP_GRACE_MS).unref();
+  stop.addEventListener("abort", onStop, { once: true });
+  resources.defer(() => stop.removeEventListener("abort", onStop));
+  return await Promise.race([work(resources), stopped.promise]);
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { quick: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
+  if (unknown.length > 0) {
+    console.error(`bench: there is no ${unknown.join(", ")}; there are ${BENCHES.map(({ name }) => name).join(", ")}`);
+    return EXIT_USAGE;
+  }
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    // Not "once": execa ends the process at once when it finds its own listener alone.
+    process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  }
+  for (const bench of BENCHES) {
+    if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
+    await measure(bench, values.quick, AbortSignal.any([stop.signal, AbortSignal.timeout(BENCH_TIMEOUT_MS)]));
+  }
+  return 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error("bench:", error);
+  process.exitCode = EXIT_FAILED;
+}
+// What a stopped benchmark was still waiting for must not hold the process.
+process.exit();
