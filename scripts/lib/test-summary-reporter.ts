@@ -9,14 +9,16 @@ const LINE_FILE_VARIABLE = "SHIPFOX_TEST_LINE_FILE";
 
 /** Ends a run with the line `tests: N passed, N failed, N skipped`, and fails it when the line would hide something. */
 export class SummaryReporter implements Reporter {
-  #line = judgeTests({ tests: [], errors: 0, finished: false }, []).line;
+  #verdict = judgeTests({ tests: [], errors: 0, finished: false }, []);
 
   onInit(): void {
     // Whatever else has a word at the end (coverage, other reporters), this line is the last one.
     process.once("exit", () => {
       const file = process.env[LINE_FILE_VARIABLE];
-      if (file === undefined) console.log(this.#line);
-      else writeFileSync(file, `${this.#line}\n`);
+      if (file === undefined) console.log(this.#verdict.line);
+      else writeFileSync(file, `${this.#verdict.line}\n`);
+      // Only here it is the last word: a library of ours ends every process that comes to its end with exit code 0.
+      if (!this.#verdict.passed) process.exitCode = 1;
     });
   }
 
@@ -28,11 +30,8 @@ export class SummaryReporter implements Reporter {
     );
     const errors = modules.reduce((total, module) => total + errorsOutsideTests(module), unhandled.length);
     const tags = (process.env[DEMANDED_TAGS_VARIABLE] ?? "").split(" ").filter((tag) => tag !== "");
-    const verdict = judgeTests({ tests, errors, finished: reason !== "interrupted" }, tags);
-
-    for (const problem of verdict.problems) console.error(`test run: ${problem}`);
-    if (!verdict.passed) process.exitCode = 1;
-    this.#line = verdict.line;
+    this.#verdict = judgeTests({ tests, errors, finished: reason !== "interrupted" }, tags);
+    for (const problem of this.#verdict.problems) console.error(`test run: ${problem}`);
   }
 }
 

@@ -1,0 +1,107 @@
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const ROOT = resolve(import.meta.dirname, "../../..");
+
+// The tables are read as data from where they lie, so that the docs cannot tell another story than `--help`.
+const ERRORS_FILE = "shared/src/errors.ts";
+const PARTS = [
+  { title: "Control plane", command: "shipfox-control-plane", config: "control-plane/src/config.ts" },
+  { title: "Runner", command: "shipfox-runner", config: "runner/src/config.ts" },
+];
+
+/** Defaults that differ from machine to machine. */
+const DEFAULTS_IN_WORDS: Record<string, string> = {
+  SHIPFOX_RUNNER_LABELS: "`linux,` and the architecture, such as `x64`",
+  SHIPFOX_RUNNER_NAME: "the host's name",
+  SHIPFOX_RUNNER_STATE_DIR: "`/var/lib/shipfox-runner` for root, else `~/.local/state/shipfox-runner`",
+};
+
+interface Setting {
+  readonly variable: string;
+  readonly help: string;
+  readonly secret?: boolean;
+  readonly schema: { safeParse(value: undefined): { success: boolean; data?: unknown } };
+}
+type ErrorCodes = Record<string, readonly [status: number, meaning: string]>;
+
+const MARK = "<!-- Made by `node scripts/render-docs.ts`; edit its sources. -->";
+
+export interface RenderedDoc {
+  /** Absolute. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The pages of docs/ that are made from the sources. */
+export async function renderDocs(): Promise<RenderedDoc[]> {
+  return [
+    { file: join(ROOT, "docs/configuration.md"), text: await renderConfiguration() },
+    { file: join(ROOT, "docs/errors.md"), text: await renderErrors() },
+  ];
+}
+
+async function renderConfiguration(): Promise<string> {
+  const sections = await Promise.all(
+    PARTS.map(async ({ title, command, config }) => {
+      const { SETTINGS } = await readTables<{ SETTINGS: Record<string, Setting> }>(config);
+      return `## ${title}: \`${command}\`\n\n${settingsTable(Object.values(SETTINGS))}\n`;
+    }),
+  );
+  return `${MARK}
+# Configuration
+
+Every setting is an environment variable, and all but secrets are also flags; \`--help\` of the command shows their names.
+A flag counts more than the variable. A wrong value stops the start with a message that lists all that are wrong.
+
+A secret never stands on a command line. Each can also be read from a file: \`<VARIABLE>_FILE\` names it.
+
+${sections.join("\n")}
+## CLI: \`shipfox\`
+
+See [cli.md](cli.md#environment).
+`;
+}
+
+async function readTables<Tables>(file: string): Promise<Tables> {
+  return (await import(pathToFileURL(join(ROOT, file)).href)) as Tables;
+}
+
+function settingsTable(settings: readonly Setting[]): string {
+  const rows = settings.map((entry) => {
+    const secret = entry.secret === true ? " Secret." : "";
+    return `| \`${entry.variable}\` | ${describeDefault(entry)} | ${sentence(entry.help)}${secret} |`;
+  });
+  return ["| Variable | Default | |", "|---|---|---|", ...rows].join("\n");
+}
+
+function describeDefault({ variable, schema, secret }: Setting): string {
+  const inWords = DEFAULTS_IN_WORDS[variable];
+  if (inWords !== undefined) return inWords;
+  const fallback = secret === true ? undefined : schema.safeParse(undefined).data;
+  const isPlain = typeof fallback === "string" || typeof fallback === "number" || typeof fallback === "boolean";
+  return isPlain && fallback !== "" ? `\`${fallback}\`` : "none";
+}
+
+function sentence(help: string): string {
+  const text = help.replaceAll("|", "\\|");
+  return text.endsWith(".") ? text : `${text}.`;
+}
+
+async function renderErrors(): Promise<string> {
+  const { ERROR_CODES } = await readTables<{ ERROR_CODES: ErrorCodes }>(ERRORS_FILE);
+  const rows = Object.entries(ERROR_CODES).map(
+    ([code, [status, meaning]]) => `| \`${code}\` | ${status} | ${meaning} |`,
+  );
+  return `${MARK}
+# Errors
+
+Every error of the API is \`{"code", "message", "details"?}\`. \`code\` is one of this table and never changes its meaning;
+\`message\` is one sentence for people: what was wrong, what was expected, what to do. How faults of a workflow file are
+told is in [workflows.md](workflows.md#diagnostics).
+
+| Code | Status | Meaning |
+|---|---|---|
+${rows.join("\n")}
+`;
+}

@@ -1,0 +1,9 @@
+// Writes the pages of docs/ that are made from the sources: configuration and errors.
+import { writeFile } from "node:fs/promises";
+import { relative } from "node:path";
+import { renderDocs } from "./lib/docs/render.ts";
+
+for (const { file, text } of await renderDocs()) {
+  await writeFile(file, text);
+  console.log(`wrote ${relative(process.cwd(), file)}`);
+}
