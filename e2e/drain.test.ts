@@ -1,0 +1,139 @@
+import { runnerSchema } from "@shipfox/shared/api/runners";
+import { beforeAll, describe, expect, it } from "vitest";
+import { ControlPlane } from "./src/control-plane.ts";
+import { eventually } from "./src/eventually.ts";
+import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "./src/instance.ts";
+import { processesWith } from "./src/processes.ts";
+import type { Runner } from "./src/runner.ts";
+import { useStage } from "./src/stage.ts";
+
+const SLOW = workflow("Slow", "  job:\n    steps:\n      - run: echo begun; sleep 3; echo done\n");
+const ENDLESS_SECONDS = "87653.5";
+/** Sleeps for ever on runners that leave, ends at once on others. */
+const UNLESS_ELSEWHERE = workflow(
+  "Unless elsewhere",
+  `  job:
+    steps:
+      - run: |
+          echo begun
+          case "$SHIPFOX_RUNNER_NAME" in leaves-*) sleep ${ENDLESS_SECONDS} ;; esac
+          echo done
+`,
+);
+
+describe("a runner that is asked to go", () => {
+  const stage = useStage();
+  let instance: Instance;
+  let project: ProjectHandle;
+
+  beforeAll(async () => {
+    instance = await Instance.create(stage, await ControlPlane.start(stage));
+    project = await instance.project({ "slow.yml": SLOW, "unless.yml": UNLESS_ELSEWHERE });
+  });
+
+  const change = async (runner: Runner, verb: "drain" | "revoke") => {
+    const { id } = await instance.runnerNamed(runner.name);
+    return instance.api.post(runnerSchema, `/workspaces/${instance.workspaceId}/runners/${id}/${verb}`);
+  };
+
+  /** A job that a first runner works on and one that waits behind it. */
+  const busyRunner = async (name: string) => {
+    const runner = await instance.runner({ name });
+    const running = await instance.fire(project, "Slow");
+    await instance.stepPrinted(running, "job", "begun");
+    const waiting = await instance.fire(project, "Slow");
+    return { runner, running, waiting };
+  };
+
+  /** Its own job is done; the one behind it waits, until another runner comes. */
+  const expectDrained = async ({ runner, running, waiting }: Awaited<ReturnType<typeof busyRunner>>) => {
+    const done = await instance.run(running);
+    expect(done.status).toBe("succeeded");
+    expect(jobOf(done, "job").job_executions).toHaveLength(1);
+    const left = await instance.run(waiting);
+    expect(left.status).toBe("pending");
+    expect(jobOf(left, "job").waiting?.reason).toBe("no_runner_online");
+
+    const next = await instance.runner({ name: `after-${runner.name}` });
+    const run = await instance.waitForRun(waiting);
+    expect(run.status).toBe("succeeded");
+    expect(newestExecution(jobOf(run, "job")).runner_name).toBe(next.name);
+    await next.child.stop();
+  };
+
+  it("finishes its job on SIGTERM, claims nothing more, and exits with 0", async () => {
+    const scene = await busyRunner("terminated");
+    scene.runner.child.signal("SIGTERM");
+    expect(await scene.runner.child.exited).toEqual({ code: 0, signal: null });
+    await expectDrained(scene);
+  });
+
+  it("does the same when it is drained through the API", async () => {
+    const scene = await busyRunner("drained");
+    expect(await change(scene.runner, "drain")).toMatchObject({
+      state: "draining",
+      drain_requested_at: expect.any(String),
+    });
+    expect(await scene.runner.child.exited).toEqual({ code: 0, signal: null });
+    await expectDrained(scene);
+  });
+
+  it("exits with 0 at once when it is drained while it waits", async () => {
+    const runner = await instance.runner({ name: "idle" });
+    await change(runner, "drain");
+    expect(await runner.child.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it("is shut out at once when it is revoked: its job is queued again, its credential is worth nothing", async () => {
+    const runner = await instance.runner({ name: "leaves-revoked" });
+    const runId = await instance.fire(project, "Unless elsewhere");
+    await instance.stepPrinted(runId, "job", "begun");
+    const next = await instance.runner({ name: "stays" });
+    expect((await change(runner, "revoke")).state).toBe("revoked");
+
+    const run = await instance.waitForRun(runId);
+    expect(run.status).toBe("succeeded");
+    const [first, second] = jobOf(run, "job").job_executions;
+    expect(first).toMatchObject({ status: "failed", status_reason: "runner_lost" });
+    expect(first?.status_reason_message).toMatch(/revoked/);
+    expect(second).toMatchObject({ status: "succeeded", runner_name: "stays" });
+
+    await runner.child.exited;
+    expect(runner.child.output).toMatch(/revoked/);
+    expect(await processesWith(ENDLESS_SECONDS)).toEqual([]);
+    await expect(runner.restart()).rejects.toThrow(/ended/);
+    expect(runner.child.output).toMatch(/This runner was revoked/);
+    await next.child.stop();
+  });
+
+  it("hands its job back and ends at once on a second signal", async () => {
+    const runner = await instance.runner({ name: "leaves-twice" });
+    const runId = await instance.fire(project, "Unless elsewhere");
+    await instance.stepPrinted(runId, "job", "begun");
+    runner.child.signal("SIGTERM");
+    await runner.child.printed(/draining/);
+    runner.child.signal("SIGTERM");
+    const exit = await runner.child.exited;
+    expect(exit.signal).toBeNull();
+    expect(exit.code).not.toBe(0);
+    await eventually("the step is dead", async () => (await processesWith(ENDLESS_SECONDS)).length === 0);
+
+    const next = await instance.runner({ name: "stays-too" });
+    const run = await instance.waitForRun(runId);
+    expect(run.status).toBe("succeeded");
+    expect(jobOf(run, "job").job_executions[0]?.status_reason_message).toMatch(/draining/);
+    await next.child.stop();
+  });
+
+  it("hands its job back when the drain timeout has passed", async () => {
+    const runner = await instance.runner({ name: "leaves-late", env: { SHIPFOX_RUNNER_DRAIN_TIMEOUT_MS: "500" } });
+    const runId = await instance.fire(project, "Unless elsewhere");
+    await instance.stepPrinted(runId, "job", "begun");
+    expect((await runner.child.stop()).code).toBe(0);
+    const next = await instance.runner({ name: "stays-three" });
+    const run = await instance.waitForRun(runId);
+    expect(run.status).toBe("succeeded");
+    expect(jobOf(run, "job").job_executions).toHaveLength(2);
+    await next.child.stop();
+  });
+});
