@@ -8,9 +8,9 @@ export const WORKSPACE_INSIDE = "/workspace";
 export const FILES_INSIDE = "/shipfox";
 
 export const LABEL_RUNNER = "shipfox.runner";
-export const LABEL_PLACE = "shipfox.place";
-export const LABEL_ROLE = "shipfox.role";
-export const LABEL_EXECUTION = "shipfox.execution";
+const LABEL_PLACE = "shipfox.place";
+const LABEL_ROLE = "shipfox.role";
+const LABEL_EXECUTION = "shipfox.execution";
 
 export type Role = "holder" | "job" | "probe" | "cleaner" | "network";
 

@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import Docker from "dockerode";
 import { pino } from "pino";
 import { pack } from "tar-stream";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { run, runUntilReady, sandboxConformance } from "../conformance.ts";
 import { runnerIsRoot } from "../job-user.ts";
 import type { Sandbox } from "../sandbox.ts";
@@ -24,9 +24,13 @@ const NO_BASH_IMAGE = `shipfox-test/no-bash-${process.pid}:1`;
 
 const docker = new Docker({ socketPath: "/var/run/docker.sock" });
 const logger = pino({ level: "silent" });
-const folder = await mkdtemp(join(tmpdir(), "shipfox-docker-"));
+const folder = join(tmpdir(), `shipfox-docker-${process.pid}`);
 const entersNamespaces = await canEnterNamespaces();
 let runners = 0;
+
+beforeAll(async () => {
+  await mkdir(folder, { mode: 0o700 });
+});
 
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -199,6 +203,7 @@ describe("[docker] docker provider", { timeout: TEST_TIMEOUT_MS }, () => {
   it("dies with its runner: after kill -9 every container goes by itself, and the next start removes the rest", async () => {
     const input = options();
     const runner = spawn(process.execPath, [await runnerScript(input)], { stdio: ["ignore", "pipe", "inherit"] });
+    onTestFinished(() => void runner.kill("SIGKILL"));
     await once(runner.stdout, "data");
     const label = [`shipfox.runner=${input.runnerId}`];
     const running = await docker.listContainers({ filters: { label } });

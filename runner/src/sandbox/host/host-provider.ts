@@ -1,35 +1,15 @@
 import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import type { Logger } from "pino";
 import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
 import { removeTree } from "../remove-tree.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { JobUser, Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
+import type { HostOptions, HostSettings } from "./host-options.ts";
 import { HostSandbox } from "./host-sandbox.ts";
 import type { Isolation } from "./isolation.ts";
 import { type NamespacePrograms, Namespaces, findPrograms } from "./namespaces.ts";
 import { ProcessGroup } from "./process-group.ts";
-
-export interface HostOptions {
-  /** Absolute path; below it the jobs keep their folders. Steps must be able to pass through every folder above it. */
-  workRoot: string;
-  logger: Logger;
-  /** Only heeded when the runner is root. */
-  jobUser?: JobUser | null;
-  /** Variables that the operator passes on to every step. */
-  passedEnv?: Readonly<Record<string, string>>;
-  npmrcFile?: string | null;
-  /** Must be readable for the steps' user. */
-  caFile?: string | null;
-  /** `auto` takes namespaces where the kernel lets us. */
-  isolation?: "auto" | "process-group";
-}
-
-export interface HostSettings extends Required<Omit<HostOptions, "jobUser">> {
-  user: JobUser;
-  placesFolder: string;
-}
 
 const REMOVE_MS = 60_000;
 const PROBE_MS = 10_000;

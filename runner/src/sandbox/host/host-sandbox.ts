@@ -12,7 +12,7 @@ import type { ExecResult, JobUser, Sandbox, StepExec, StepFile } from "../sandbo
 import { launchText } from "../shell-text.ts";
 import { StepFolder } from "../step-folder.ts";
 import { StopOnce } from "../stop-once.ts";
-import type { HostSettings } from "./host-provider.ts";
+import type { HostSettings } from "./host-options.ts";
 import type { Isolation } from "./isolation.ts";
 import { OutputPipes } from "./output-pipes.ts";
 

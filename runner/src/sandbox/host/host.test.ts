@@ -1,17 +1,16 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { pino } from "pino";
-import { afterAll, describe, expect, it } from "vitest";
-import { sandboxConformance } from "../conformance.ts";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { run, sandboxConformance } from "../conformance.ts";
 import { HostProvider } from "./host-provider.ts";
 
 const execute = promisify(execFile);
-const folder = await mkdtemp(join(tmpdir(), "shipfox-host-"));
-await chmod(folder, 0o711);
+const folder = join(tmpdir(), `shipfox-host-${process.pid}`);
 
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -25,6 +24,7 @@ async function makeProvider(isolation: "auto" | "process-group"): Promise<HostPr
 }
 
 const hasNamespaces = !(await makeProvider("auto")).describeIsolation().some((gap) => gap.includes("no namespaces"));
+await rm(folder, { recursive: true });
 
 describe.runIf(hasNamespaces)("with namespaces", () => {
   sandboxConformance("host sandbox in namespaces", {
@@ -49,14 +49,26 @@ describe.runIf(hasNamespaces)("host sandbox without its runner", () => {
       runnerText(join(folder, "killed"), `trap '' TERM HUP; setsid sleep ${seconds} & echo ready; sleep ${seconds}`),
     );
     const runner = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
+    onTestFinished(() => void runner.kill("SIGKILL"));
     await once(runner.stdout, "data");
     const count = async () =>
       Number((await execute("pgrep", ["-c", "-f", `^sleep ${seconds}$`]).catch(() => ({ stdout: "0" }))).stdout);
-    expect(await count()).toBe(2);
+    await expect.poll(count).toBe(2);
 
     runner.kill("SIGKILL");
 
     await expect.poll(count).toBe(0);
+  });
+});
+
+describe.runIf(hasNamespaces)("host sandbox that is closed", () => {
+  it("has no process left by then", async () => {
+    const seconds = `4${process.pid}`;
+    const sandbox = (await makeProvider("auto")).create({ jobId: "j", executionId: "e", image: null });
+    await sandbox.open();
+    await run(sandbox, `for i in $(seq 20); do setsid sleep ${seconds} >/dev/null 2>&1 & done`);
+    await sandbox.close();
+    await expect(execute("pgrep", ["-f", `^sleep ${seconds}$`])).rejects.toMatchObject({ stdout: "" });
   });
 });
 

@@ -18,6 +18,7 @@ export interface NamespacePrograms {
 
 const START_TIMEOUT_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
+const END_BY_ITSELF_MS = 2000;
 
 /** The first process of the namespace: says that it is there, then reads its input to the end. A bash reaps orphans meanwhile. */
 const KEEPER = "printf ready; while read -r _; do :; done";
@@ -103,10 +104,13 @@ export class Namespaces implements Isolation {
   }
 
   async end(): Promise<void> {
-    // Takes the first process of the namespace with it (`--kill-child`), and the kernel all others.
-    this.#keeper.kill("SIGKILL");
+    if (this.#keeper.pid === undefined) return;
+    // The end of its input ends the first process, and with it the kernel kills all others; `unshare` waits for that. Killed
+    // itself, it takes the first process along (`--kill-child`), but is gone before the rest.
     this.#keeper.stdin?.destroy();
-    if (this.#keeper.pid !== undefined) await this.#gone;
+    const timer = setTimeout(() => this.#keeper.kill("SIGKILL"), END_BY_ITSELF_MS);
+    await this.#gone;
+    clearTimeout(timer);
   }
 }
 

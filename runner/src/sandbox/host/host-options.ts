@@ -1,0 +1,22 @@
+import type { Logger } from "pino";
+import type { JobUser } from "../sandbox.ts";
+
+export interface HostOptions {
+  /** Absolute path; below it the jobs keep their folders. Steps must be able to pass through every folder above it. */
+  workRoot: string;
+  logger: Logger;
+  /** Only heeded when the runner is root. */
+  jobUser?: JobUser | null;
+  /** Variables that the operator passes on to every step. */
+  passedEnv?: Readonly<Record<string, string>>;
+  npmrcFile?: string | null;
+  /** Must be readable for the steps' user. */
+  caFile?: string | null;
+  /** `auto` takes namespaces where the kernel lets us. */
+  isolation?: "auto" | "process-group";
+}
+
+export interface HostSettings extends Required<Omit<HostOptions, "jobUser">> {
+  user: JobUser;
+  placesFolder: string;
+}
