@@ -33,13 +33,14 @@ async function runInState(config: RunnerConfig, state: StateFolder, logger: Logg
   greet(config, state);
   const authorities = certificateBundle(config);
   const client = new ControlPlaneClient({ baseUrl: config.apiUrl, certificateAuthority: authorities });
-  const provider = await makeProvider(config, state, logger);
+  const bundleFile = authorities === null ? null : state.writeCertificateBundle(authorities);
+  const provider = await makeProvider(config, state, bundleFile, logger);
   const mirrors = new Mirrors({
     mirrorFolder: state.mirrors,
     folder: state.gitAccess,
     allowedProtocols: config.allowFileRepositories ? "https:http:ssh:file" : "https:http:ssh",
     proxyEnv: proxyEnv(config),
-    caBundleFile: authorities === null ? null : state.writeCertificateBundle(authorities),
+    caBundleFile: bundleFile,
   });
   const capabilities = { ...provider.capabilities };
   const registration = {

@@ -5,14 +5,19 @@ import type { SandboxProvider } from "./sandbox/sandbox.ts";
 import type { StateFolder } from "./state-folder.ts";
 
 /** The sandboxes the operator chose. Only the chosen implementation is loaded. Rejects with a sentence for people. */
-export async function makeProvider(config: RunnerConfig, state: StateFolder, logger: Logger): Promise<SandboxProvider> {
+export async function makeProvider(
+  config: RunnerConfig,
+  state: StateFolder,
+  certificateBundleFile: string | null,
+  logger: Logger,
+): Promise<SandboxProvider> {
   const common = {
     workRoot: resolve(config.workDir ?? state.work),
     logger,
     jobUser: config.jobUser,
     passedEnv: proxyEnv(config),
     npmrcFile: config.npmrcFile ?? null,
-    caFile: config.caFile ?? null,
+    caFile: certificateBundleFile,
   };
   if (config.sandbox === "host") {
     const { HostProvider } = await import("./sandbox/host/host-provider.ts");

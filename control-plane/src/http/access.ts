@@ -38,10 +38,10 @@ export async function requireVisible(
   userId: string,
   workspaceId: string,
   right: Right,
-  hidden: ApiError,
+  hidden: () => ApiError,
 ): Promise<void> {
   const role = await access.role(tx, userId, workspaceId);
-  if (!role) throw hidden;
+  if (!role) throw hidden();
   requireRole(role, right);
 }
 

@@ -1,4 +1,3 @@
-import { writeSync } from "node:fs";
 import { pino } from "pino";
 import { openStore } from "./open.ts";
 import { addItem, testMigrations } from "./test-schema.ts";
@@ -8,7 +7,6 @@ import type { StorePlace } from "./testing.ts";
 // acknowledged.
 
 const WRITERS = 16;
-const STANDARD_OUTPUT = 1;
 
 const place = JSON.parse(process.argv[2] ?? "") as StorePlace;
 const store = await openStore({
@@ -23,7 +21,7 @@ async function writeItems(writer: number): Promise<never> {
   for (let number = 0; ; number += 1) {
     const id = `${writer}-${number}`;
     await addItem(store, id, number);
-    writeSync(STANDARD_OUTPUT, `${id}\n`);
+    await new Promise((resolve) => process.stdout.write(`${id}\n`, resolve));
   }
 }
 

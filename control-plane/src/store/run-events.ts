@@ -8,7 +8,7 @@ const COLUMNS = "workspace_id, id, type, run_id, project_id, job_id, execution_i
 const PLACEHOLDERS = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /**
- * Numbers and inserts the run events of a unit, as its last statements. Taking the numbers locks the row of the
+ * Numbers and inserts the run events of a unit, or of several that share a commit, as the last statements. Taking the numbers locks the row of the
  * workspace until the commit, which makes their order the order of commits. Several workspaces are locked by the
  * order of their ids, so that two units cannot wait for each other.
  */

@@ -3,7 +3,7 @@ import { overloaded, StoreError, storeUnavailable } from "./errors.ts";
 import { publish, type Committed } from "./publish.ts";
 import { appendRunEvents } from "./run-events.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
-import { MAX_WAITING, type RunEventListener, type WriteTx } from "./store.ts";
+import { MAX_WAITING, type RunEventDraft, type RunEventListener, type WriteTx } from "./store.ts";
 import { Unit } from "./unit.ts";
 
 /** Units that share one commit. More would make the first of them wait for longer than the commit they save. */
@@ -13,12 +13,15 @@ interface Queued {
   body: (tx: WriteTx) => Promise<unknown>;
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
+  /** Its batch failed for a reason that lies in one of its units: each is tried by itself. */
+  alone: boolean;
 }
 
 /** A unit that is done and waits for the commit it shares. */
 interface Done extends Committed {
   queued: Queued;
   result: unknown;
+  drafts: RunEventDraft[];
 }
 
 /**
@@ -46,7 +49,7 @@ export class SqliteWriter {
     if (this.#closed) return Promise.reject(storeUnavailable("it is closing"));
     if (this.#queue.length >= MAX_WAITING) return Promise.reject(overloaded(this.#queue.length));
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ body, resolve: resolve as (result: unknown) => void, reject });
+      this.#queue.push({ body, resolve: resolve as (result: unknown) => void, reject, alone: false });
       this.#schedule();
     });
   }
@@ -64,7 +67,7 @@ export class SqliteWriter {
   }
 
   async #nextBatch(): Promise<void> {
-    const batch = this.#queue.splice(0, MAX_UNITS_PER_COMMIT);
+    const batch = this.#queue.splice(0, this.#queue[0]?.alone ? 1 : MAX_UNITS_PER_COMMIT);
     try {
       await this.#commitTogether(batch);
     } catch (error) {
@@ -93,6 +96,7 @@ export class SqliteWriter {
         return;
       }
     }
+    if (!(await this.#number(done))) return;
     this.#connection.control("commit");
     if (done.length === 0) return;
     this.counters.commits += 1;
@@ -101,14 +105,30 @@ export class SqliteWriter {
     publish(done, this.#onRunEvents, this.#log);
   }
 
+  /** Numbers the events of all units at once. False when one of them cannot be stored: then the units are tried again, each alone. */
+  async #number(done: Done[]): Promise<boolean> {
+    const drafts = done.flatMap((unit) => unit.drafts);
+    if (drafts.length === 0) return true;
+    try {
+      const events = await appendRunEvents(this.#connection, drafts);
+      const [first] = done;
+      if (first) first.events = events;
+      return true;
+    } catch (error) {
+      this.#rollBack();
+      if (done.length === 1) done[0]?.queued.reject(error);
+      else this.#queue.unshift(...done.map(({ queued }) => ({ ...queued, alone: true })));
+      return false;
+    }
+  }
+
   async #perform(queued: Queued): Promise<Done> {
     const unit = new Unit(this.#connection);
     this.#connection.control("savepoint unit");
     try {
       const result = await unit.perform(queued.body);
-      const events = await appendRunEvents(this.#connection, unit.events);
       this.#connection.control("release unit");
-      return { queued, result, events, callbacks: unit.callbacks };
+      return { queued, result, drafts: unit.events, events: [], callbacks: unit.callbacks };
     } catch (error) {
       this.#rollBackUnit();
       throw error;

@@ -51,7 +51,7 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
         [definitionId],
       );
       if (!head) throw notFound();
-      await requireVisible(access, tx, userId, head.workspace_id, "write", notFound());
+      await requireVisible(access, tx, userId, head.workspace_id, "write", notFound);
       if (head.manual_trigger === null) throw notFound();
       const known = cache.get(definitionId);
       const content =

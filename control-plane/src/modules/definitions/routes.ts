@@ -80,10 +80,10 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       responses: { 200: definitionSchema },
       errors: ["not-found"],
       handle: async ({ principal, params }) => {
-        const hidden = new ApiError("not-found", "there is no such definition that you may see");
+        const hidden = () => new ApiError("not-found", "there is no such definition that you may see");
         const definition = await store.read(async (tx) => {
           const found = await findDefinition(tx, params.definitionId);
-          if (!found) throw hidden;
+          if (!found) throw hidden();
           await requireVisible(access, tx, principal.userId, found.workspace_id, "read", hidden);
           return found;
         });

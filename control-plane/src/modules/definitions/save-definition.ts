@@ -49,9 +49,9 @@ export async function requireProject(
   { userId, projectId }: { userId: string; projectId: string },
   right: "read" | "write",
 ): Promise<string> {
-  const hidden = new ApiError("project-not-found", "there is no such project that you may see");
+  const hidden = () => new ApiError("project-not-found", "there is no such project that you may see");
   const workspaceId = await projects.workspaceOf(tx, projectId);
-  if (workspaceId === null) throw hidden;
+  if (workspaceId === null) throw hidden();
   await requireVisible(access, tx, userId, workspaceId, right, hidden);
   return workspaceId;
 }

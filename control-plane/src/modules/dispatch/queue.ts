@@ -61,9 +61,11 @@ export class Turns {
 const INSERT = `insert into queue (job_execution_id, workspace_id, project_id, label_set_id, priority, avoided_session_id, avoided_until, queued_at)
   values (?, ?, ?, ?, ?, ?, ?, ?)`;
 const WITHDRAW = "delete from queue where job_execution_id = ? returning label_set_id, project_id";
-const FIRST = `select number, job_execution_id from queue where workspace_id = ? and label_set_id = ? and project_id = ?
-  and (avoided_session_id is null or avoided_session_id <> ? or avoided_until <= ?) order by priority desc, number limit 1`;
-const TAKE = "delete from queue where number = ?";
+const TAKE_FIRST = (skipLocked: string) => `delete from queue where number = (
+    select number from queue where workspace_id = ? and label_set_id = ? and project_id = ?
+      and (avoided_session_id is null or avoided_session_id <> ? or avoided_until <= ?)
+    order by priority desc, number limit 1${skipLocked}
+  ) returning job_execution_id`;
 
 export async function insertQueueRow(
   tx: WriteTx,
@@ -103,14 +105,12 @@ export async function takeFirst(
   candidate: Candidate,
   session: { id: string; now: number },
 ): Promise<string | undefined> {
-  const row = await tx.get<{ number: number; job_execution_id: string }>(FIRST + skipLocked, [
+  const row = await tx.get<{ job_execution_id: string }>(TAKE_FIRST(skipLocked), [
     workspaceId,
     candidate.labelSetId,
     candidate.projectId,
     session.id,
     session.now,
   ]);
-  if (!row) return undefined;
-  await tx.run(TAKE, [row.number]);
-  return row.job_execution_id;
+  return row?.job_execution_id;
 }

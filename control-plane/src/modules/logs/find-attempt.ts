@@ -31,7 +31,7 @@ export function findAttempt(deps: FindDeps, userId: string, stepId: string, atte
   return deps.store.read(async (tx) => {
     const step = await deps.steps.findStep(tx, stepId);
     if (!step) throw noSuchLog();
-    await requireVisible(deps.access, tx, userId, step.workspaceId, "read", noSuchLog());
+    await requireVisible(deps.access, tx, userId, step.workspaceId, "read", noSuchLog);
     const row = await findStream(tx, stepId, attempt);
     return { stepId, attempt, runId: step.runId, found: row ?? attemptWithoutLog(step, attempt) };
   });

@@ -88,7 +88,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
         const project = await store.read(async (tx) => {
           const found = await findProject(tx, params.projectId);
           if (!found) throw projectNotFound();
-          await requireVisible(access, tx, principal.userId, found.workspace_id, "read", projectNotFound());
+          await requireVisible(access, tx, principal.userId, found.workspace_id, "read", projectNotFound);
           return found;
         });
         return { status: 200, body: presentProject(project) };

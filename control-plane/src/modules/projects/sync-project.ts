@@ -25,7 +25,7 @@ export async function syncProject(
   await store.write(async (tx) => {
     const workspaceId = await workspaceOf(tx, projectId);
     if (workspaceId === null) throw projectNotFound();
-    await requireVisible(access, tx, userId, workspaceId, "write", projectNotFound());
+    await requireVisible(access, tx, userId, workspaceId, "write", projectNotFound);
     await syncs.request(tx, projectId, now);
   });
   const finished = await endsInTime(syncs.run(projectId));

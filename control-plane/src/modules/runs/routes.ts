@@ -65,7 +65,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const body = await store.read(async (tx) => {
           const run = await findRun(tx, runId);
           if (!run) throw hidden();
-          await requireVisible(access, tx, principal.userId, run.workspace_id, "read", hidden());
+          await requireVisible(access, tx, principal.userId, run.workspace_id, "read", hidden);
           return readRun(tx, waiting, run, query.attempt ?? run.current_attempt);
         });
         return { status: 200, body };
@@ -85,7 +85,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const run = await store.write(async (tx) => {
           const found = await findRun(tx, runId);
           if (!found) throw hidden();
-          await requireVisible(access, tx, principal.userId, found.workspace_id, "write", hidden());
+          await requireVisible(access, tx, principal.userId, found.workspace_id, "write", hidden);
           await cancelRun(tx, deps.runs, runId, now);
           return findRun(tx, runId);
         });
