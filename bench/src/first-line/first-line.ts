@@ -31,7 +31,7 @@ export const firstLine: Bench = {
   name: "first-line",
   title: "Fire to first log line",
   about: `From the fire-manual request to the first line of the step's output at a reader of the event stream, with the real
-control plane, the real runner and Docker; warm: a container was started ahead; cold: \`SHIPFOX_RUNNER_WARM=0\`. Beside it the
+control plane, the real runner and Docker; warm: a container was started ahead; cold: \`SHIPFOX_RUNNER_WARM=0\`, only the place with its network was made ahead. Beside it the
 same command bare, to its first byte. One sample of each per round, in rotating order; after each of ours the engine
 first finishes what it started: the next warm container, the removal of the last one.`,
   needsDocker: true,
@@ -85,6 +85,7 @@ async function prepare(resources: AsyncDisposableStack) {
   const warm = await open("bench-warm", 1);
   const cold = await open("bench-cold", 0);
   await warm.rooms.awaitWarm();
+  await cold.rooms.awaitPlace();
   const way = (name: string, sample: () => Promise<number>): Way => ({ name, sample, samples: [] });
   return {
     warm: way("Shipfox, warm", async () => {
@@ -95,7 +96,7 @@ async function prepare(resources: AsyncDisposableStack) {
     exec: way("docker exec (Engine API)", () => engineExec(idle, COMMAND)),
     cold: way("Shipfox, cold", async () => {
       const milliseconds = await cold.fire();
-      await cold.rooms.awaitEmpty();
+      await cold.rooms.awaitPlace();
       return milliseconds;
     }),
     run: way("docker run --rm (CLI)", () => dockerRun(peers)),

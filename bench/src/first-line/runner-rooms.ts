@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
+import type { ContainerInfo } from "dockerode";
 import type { Runner } from "./shipfox.ts";
 
 const SETTLE_TIMEOUT_MS = 60_000;
@@ -58,6 +59,7 @@ export class RunnerRooms {
   #label: string | null = null;
   /** The container that the last job had, or will have. */
   #lastWarm: string | null = null;
+  #lastHolder: string | null = null;
 
   constructor(docker: Docker, events: EngineEvents, runner: Runner) {
     this.#docker = docker;
@@ -70,7 +72,7 @@ export class RunnerRooms {
     await this.#until("a warm container", async () => {
       const { jobs, holders, networks } = await this.#rooms();
       const [job] = jobs;
-      if (!job || jobs.length > 1 || holders > 1 || networks > 1 || job === this.#lastWarm) return false;
+      if (!job || jobs.length > 1 || holders.length > 1 || networks > 1 || job === this.#lastWarm) return false;
       const found = await this.#docker
         .getContainer(job)
         .inspect()
@@ -81,24 +83,30 @@ export class RunnerRooms {
     });
   }
 
-  /** Resolves when the runner has nothing in the engine. */
-  async awaitEmpty(): Promise<void> {
-    await this.#until("the removal of the last job's container", async () => {
+  /** Resolves when nothing is left of the last job and the one place made ahead is a new one. */
+  async awaitPlace(): Promise<void> {
+    await this.#until("a new place without a container", async () => {
       const { jobs, holders, networks } = await this.#rooms();
-      return jobs.length + holders + networks === 0;
+      const [holder] = holders;
+      if (!holder || jobs.length > 0 || holders.length > 1 || networks !== 1 || holder.Id === this.#lastHolder)
+        return false;
+      if (holder.State !== "running") return false;
+      this.#lastHolder = holder.Id;
+      return true;
     });
   }
 
-  async #rooms(): Promise<{ jobs: string[]; holders: number; networks: number }> {
+  async #rooms(): Promise<{ jobs: string[]; holders: ContainerInfo[]; networks: number }> {
     this.#label ??= await this.#findLabel();
-    if (this.#label === null) return { jobs: [], holders: 0, networks: 0 };
+    if (this.#label === null) return { jobs: [], holders: [], networks: 0 };
     const filters = { label: [this.#label] };
     const [containers, networks] = await Promise.all([
       this.#docker.listContainers({ all: true, filters }),
       this.#docker.listNetworks({ filters }),
     ]);
     const jobs = containers.filter((container) => container.Labels[LABEL_ROLE] === "job").map(({ Id }) => Id);
-    return { jobs, holders: containers.length - jobs.length, networks: networks.length };
+    const holders = containers.filter(({ Id }) => !jobs.includes(Id));
+    return { jobs, holders, networks: networks.length };
   }
 
   /** Null while the runner has not marked its state folder, and so has made nothing either. */

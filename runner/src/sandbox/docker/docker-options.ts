@@ -18,7 +18,7 @@ export interface DockerOptions {
   exec: "fast" | "plain";
   /** Only heeded when the runner is root. */
   jobUser: JobUser | null;
-  /** Warm containers kept ready; null is `concurrency`, 0 starts every container when its job comes. */
+  /** Warm containers kept ready; null is `concurrency`, 0 starts every container when its job comes, in a place made ahead. */
   poolSize: number | null;
   subnet: string;
   egress: "default" | "none";

@@ -32,7 +32,10 @@ export class JobRooms {
   readonly #settings: DockerSettings;
   readonly #images: Images;
   readonly #places: Places;
-  readonly #pool: WarmPool<WarmRoom>;
+  /** Places with a started container of the default image. */
+  readonly #rooms: WarmPool<WarmRoom>;
+  /** Bare places, when no container is kept warm: making one takes longer than starting the job's container in it. */
+  readonly #barePlaces: WarmPool<Place>;
   readonly #accounts = new Map<string, Account>();
 
   constructor(engine: Engine, settings: DockerSettings, images: Images, places: Places) {
@@ -40,30 +43,42 @@ export class JobRooms {
     this.#settings = settings;
     this.#images = images;
     this.#places = places;
-    this.#pool = new WarmPool({
+    this.#rooms = new WarmPool({
       size: settings.poolSize,
-      make: async () => await this.#makeRoom(await this.#defaultImage(), null),
+      make: async () => await this.#makeRoom(),
       isUsable: async (room) => await room.container.isRunning(),
       destroy: async (room) => await this.close(room),
+      refillDelayMs: REFILL_DELAY_MS,
+      logger: settings.logger,
+    });
+    this.#barePlaces = new WarmPool({
+      size: settings.poolSize === 0 ? settings.concurrency : 0,
+      make: async () => await places.make((await this.#defaultImage()).id),
+      isUsable: async (place) => await places.isUsable(place),
+      destroy: async (place) => await this.#destroyPlace(place),
       refillDelayMs: REFILL_DELAY_MS,
       logger: settings.logger,
     });
   }
 
   fillPool(): void {
-    this.#pool.fill();
+    this.#rooms.fill();
+    this.#barePlaces.fill();
   }
 
   /** Resolves when the pool is as full as it gets for now. */
   async poolSettled(): Promise<void> {
-    await this.#pool.settled();
+    await Promise.all([this.#rooms.settled(), this.#barePlaces.settled()]);
   }
 
   async open(job: SandboxJob): Promise<JobRoom> {
     // First, so that a job with an image that is not to be had costs no place.
     const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
-    if (this.#settings.poolSize === 0) return await this.#makeRoom(image, job.executionId);
-    const room = await this.#pool.take();
+    if (this.#settings.poolSize === 0) {
+      const place = await this.#barePlaces.take();
+      return { place, container: await this.#startIn(place, image, job.executionId), spare: null };
+    }
+    const room = await this.#rooms.take();
     if (room.imageId === image.id) return room;
     try {
       const container = await this.#startContainer(room.place, image, job.executionId);
@@ -88,26 +103,37 @@ export class JobRooms {
     const remove = async (container: JobContainer | null) =>
       await container?.remove().catch((error: unknown) => void faults.push(error));
     await Promise.all([remove(room.container), remove(room.spare)]);
-    const image = await this.#images.ensure(this.#settings.defaultImage).catch(() => null);
-    await this.#places.destroy(room.place, image?.id ?? null).catch((error: unknown) => void faults.push(error));
+    await this.#destroyPlace(room.place).catch((error: unknown) => void faults.push(error));
     if (faults.length > 0) throw cleanUpFault(faults);
   }
 
   async closePool(): Promise<void> {
-    await this.#pool.close();
+    const closed = await Promise.allSettled([this.#rooms.close(), this.#barePlaces.close()]);
+    const faults = closed.filter((result) => result.status === "rejected").map((result) => result.reason as unknown);
+    if (faults.length > 0) throw cleanUpFault(faults);
   }
 
-  async #makeRoom(image: JobImage, executionId: string | null): Promise<WarmRoom> {
-    const holderImage = await this.#defaultImage();
-    const place = await this.#places.make(holderImage.id);
+  async #makeRoom(): Promise<WarmRoom> {
+    const image = await this.#defaultImage();
+    const place = await this.#places.make(image.id);
+    const container = await this.#startIn(place, image, null);
+    await container.warmUp();
+    return { place, container, imageId: image.id, spare: null };
+  }
+
+  /** The place goes with a container that cannot be started. */
+  async #startIn(place: Place, image: JobImage, executionId: string | null): Promise<JobContainer> {
     try {
-      const container = await this.#startContainer(place, image, executionId);
-      if (executionId === null) await container.warmUp();
-      return { place, container, imageId: image.id, spare: null };
+      return await this.#startContainer(place, image, executionId);
     } catch (error) {
-      await this.#places.destroy(place, holderImage.id).catch(() => {});
+      await this.#destroyPlace(place).catch(() => {});
       throw error;
     }
+  }
+
+  async #destroyPlace(place: Place): Promise<void> {
+    const image = await this.#images.ensure(this.#settings.defaultImage).catch(() => null);
+    await this.#places.destroy(place, image?.id ?? null);
   }
 
   async #startContainer(place: Place, image: JobImage, executionId: string | null): Promise<JobContainer> {

@@ -77,6 +77,12 @@ export class Places {
     }
   }
 
+  /** Whether a place that waited still has its network: somebody may have removed the holder by hand. */
+  async isUsable(place: Place): Promise<boolean> {
+    if (place.network === null) return true;
+    return (await this.#engine.inspectContainer(place.network.holderId))?.State.Running ?? false;
+  }
+
   /** Every part is tried, also after another failed; rejects with `clean_up_failed` when something is left. */
   async destroy(place: Place, imageId: string | null): Promise<void> {
     const faults: unknown[] = [];
