@@ -1,14 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { sessionReplySchema } from "@shipfox/shared/api/accounts";
+import type { SessionReply } from "@shipfox/shared/api/accounts";
 import type { Definition } from "@shipfox/shared/api/definitions";
-import type { connectionSchema } from "@shipfox/shared/api/integrations";
+import type { Connection } from "@shipfox/shared/api/integrations";
 import type { Project } from "@shipfox/shared/api/projects";
-import type { createRegistrationTokenReplySchema } from "@shipfox/shared/api/runners";
+import type { CreatedRegistrationToken } from "@shipfox/shared/api/runners";
 import type { Workspace } from "@shipfox/shared/api/workspaces";
 import { execa } from "execa";
-import type { z } from "zod";
 import { JsonClient } from "./json-client.ts";
 import { awaitReady, freePort, type ServerProcess, startProcess } from "./server-process.ts";
 
@@ -69,7 +68,7 @@ export async function createDefinition(client: JsonClient, plane: ControlPlane, 
 /** A token with which any number of runners may register. */
 export async function createRegistrationToken(client: JsonClient, plane: ControlPlane): Promise<string> {
   const path = `/workspaces/${plane.workspaceId}/runners/manual-registration-tokens`;
-  const reply = await client.call<z.infer<typeof createRegistrationTokenReplySchema>>("POST", path, {
+  const reply = await client.call<CreatedRegistrationToken>("POST", path, {
     token: plane.token,
     body: { name: "bench" },
   });
@@ -78,10 +77,10 @@ export async function createRegistrationToken(client: JsonClient, plane: Control
 
 async function openProject(client: JsonClient, repository: string) {
   const account = { email: "bench@example.com", password: "a long enough password", name: "Bench" };
-  const { token } = await client.call<z.infer<typeof sessionReplySchema>>("POST", "/auth/signup", { body: account });
+  const { token } = await client.call<SessionReply>("POST", "/auth/signup", { body: account });
   const create = <T>(path: string, body: unknown) => client.call<T>("POST", path, { token, body });
   const workspace = await create<Workspace>("/workspaces", { name: "Bench" });
-  const connection = await create<z.infer<typeof connectionSchema>>("/integrations/git/connections", {
+  const connection = await create<Connection>("/integrations/git/connections", {
     workspace_id: workspace.id,
     name: "bench",
   });
