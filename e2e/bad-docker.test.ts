@@ -2,11 +2,14 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "./src/control-plane.ts";
 import { DockerProxy } from "./src/docker-proxy.ts";
+import { eventually } from "./src/eventually.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "./src/instance.ts";
 import { Runner } from "./src/runner.ts";
 import { useStage } from "./src/stage.ts";
 
 const GOOD = workflow("Good", "  job:\n    steps:\n      - run: echo good\n");
+/** A network and the container that holds it. */
+const PLACE = 2;
 const MISSING_IMAGE = "127.0.0.1:9/no/such-image:1";
 const NO_IMAGE = workflow("No image", `  job:\n    image: ${MISSING_IMAGE}\n    steps:\n      - run: 'true'\n`);
 
@@ -66,6 +69,8 @@ describe("[docker] a Docker Engine that does not do what it should", () => {
     await proxy.revive();
     const run = await instance.waitForRun(runId, undefined, { limitMs: 100_000 });
     expect(run.status).toBe("succeeded");
+    // A runner that goes on removes by itself what it could not remove while Docker was away.
+    await eventually("only the place made ahead is left", async () => (await runner.dockerThings()).length <= PLACE);
     await runner.child.stop();
     expect(await runner.dockerThings()).toEqual([]);
   });

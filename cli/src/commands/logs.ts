@@ -29,7 +29,7 @@ export function registerLogs(program: Command, context: CommandContext): void {
     .option("-f, --follow", "go on until the run ends")
     .option("--job <job>", "only this job (its key)")
     .option("--step <step>", "only this step (its key or name)")
-    .option("--raw", "only what the steps wrote, unchanged")
+    .option("--raw", "the log as it was written, without prefixes")
     .option("-p, --project <project>", "slug or id of the project, when the run is given by number")
     .option("-w, --workspace <workspace>", "slug or id of the workspace, when the run is given by number")
     .action((run: string, options: LogsOptions) => logs(context, run, options));

@@ -24,6 +24,8 @@ interface WarmRoom extends JobRoom {
 
 /** A job's first step has started by then, on a machine that is not overloaded. */
 const REFILL_DELAY_MS = 300;
+const MIN_CLEAN_UP_PAUSE_MS = 2_000;
+const MAX_CLEAN_UP_PAUSE_MS = 60_000;
 const MAX_PASSWD_BYTES = 1024 * 1024;
 
 /** Opens and closes job rooms, warm when the job wants the default image, in a place made ahead in any case. */
@@ -37,6 +39,8 @@ export class JobRooms {
   /** Bare places, when no container is kept warm: making one takes longer than starting the job's container in it. */
   readonly #barePlaces: WarmPool<Place>;
   readonly #accounts = new Map<string, Account>();
+  readonly #cleanUps = new Set<NodeJS.Timeout>();
+  #isClosed = false;
 
   constructor(engine: Engine, settings: DockerSettings, images: Images, places: Places) {
     this.#engine = engine;
@@ -97,8 +101,33 @@ export class JobRooms {
     room.container = await this.#startContainer(room.place, image, job.executionId);
   }
 
-  /** Container first: a place's folder is only removed when nothing can write to it any more. */
+  /** Rejects with `clean_up_failed` when something is left; that is tried again in the background until nothing is. */
   async close(room: JobRoom): Promise<void> {
+    try {
+      await this.#remove(room);
+    } catch (error) {
+      this.#removeLater(room, MIN_CLEAN_UP_PAUSE_MS);
+      throw error;
+    }
+  }
+
+  #removeLater(room: JobRoom, pauseMs: number): void {
+    if (this.#isClosed) return;
+    const timer = setTimeout(
+      () => {
+        this.#cleanUps.delete(timer);
+        this.#remove(room).then(
+          () => this.#settings.logger.info({ place: room.place.id }, "removed what was left of an earlier job"),
+          () => this.#removeLater(room, Math.min(pauseMs * 2, MAX_CLEAN_UP_PAUSE_MS)),
+        );
+      },
+      pauseMs * (0.75 + Math.random() / 2),
+    );
+    this.#cleanUps.add(timer);
+  }
+
+  /** Container first: a place's folder is only removed when nothing can write to it any more. */
+  async #remove(room: JobRoom): Promise<void> {
     const faults: unknown[] = [];
     const remove = async (container: JobContainer | null) =>
       await container?.remove().catch((error: unknown) => void faults.push(error));
@@ -108,6 +137,8 @@ export class JobRooms {
   }
 
   async closePool(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of this.#cleanUps) clearTimeout(timer);
     const closed = await Promise.allSettled([this.#rooms.close(), this.#barePlaces.close()]);
     const faults = closed.filter((result) => result.status === "rejected").map((result) => result.reason as unknown);
     if (faults.length > 0) throw cleanUpFault(faults);
