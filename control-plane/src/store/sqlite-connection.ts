@@ -25,6 +25,8 @@ export class SqliteConnection implements Statements {
       this.#database.pragma("journal_mode = wal");
       this.#database.pragma("synchronous = full");
       this.#database.pragma(`journal_size_limit = ${WAL_SIZE_LIMIT_BYTES}`);
+      // Every page that a savepoint changes is first copied for its roll-back; on disk that is most of a unit's cost.
+      this.#database.pragma("temp_store = memory");
     }
     this.#database.pragma("foreign_keys = on");
   }
