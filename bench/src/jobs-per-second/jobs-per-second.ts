@@ -96,6 +96,7 @@ function report(measured: {
     ],
     notes: [
       `${plan.rounds} rounds of ${plan.jobs} jobs each; ratios are taken round by round, then their median.`,
+      "Where the time goes, and why an aim is missed: docs/performance.md.",
       `fdatasync of a 4 KiB append on the same disk, before the rounds: ${measured.syncsPerSecond.toFixed(0)} per second.`,
       "Client and server share the processors, so a server that costs the client more requests is also slowed by them.",
     ],
