@@ -12,6 +12,7 @@ import { loadRootKey, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
 
 const DATA_DIR_MODE = 0o700;
+const OTHERS_NOTHING = 0o077;
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
@@ -46,12 +47,17 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function start(config: Config): Promise<void> {
+  // The database holds password hashes and sealed credentials: nobody else on this machine may read what we create.
+  process.umask(OTHERS_NOTHING);
   const log = createLogger("control-plane", config.logLevel);
   mkdirSync(config.dataDir, { recursive: true, mode: DATA_DIR_MODE });
   const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
   const publicUrl = (config.publicUrl ?? `http://localhost:${config.port}`).replace(/\/$/, "");
   let app: App | null = null;
+  let isStopping = false;
   const stop = async (reason: string, code: number) => {
+    if (isStopping) return;
+    isStopping = true;
     process.removeAllListeners("SIGTERM").removeAllListeners("SIGINT");
     log.info({ reason }, "stopping");
     await app?.stop();

@@ -4,6 +4,9 @@ import type { z } from "zod";
 import type { Authenticate } from "./authenticate.ts";
 import type { Reply, RequestFacts, Route } from "./route.ts";
 
+/** Levels of lists and mappings in a body; outputs of jobs may have 64. */
+const MAX_JSON_DEPTH = 100;
+
 export const DEFAULT_BODY_LIMIT_BYTES = 1024 * 1024;
 
 /** A request as both adapters hand it over: nothing parsed but the path. */
@@ -81,6 +84,8 @@ function jsonBody(route: Route, request: RawRequest): unknown {
   }
   if (type !== "application/json")
     throw new ApiError("invalid-media-type", `expected the content type application/json, got ${type || "none"}`);
+  if (isTooDeep(request.body))
+    throw new ApiError("invalid-json-body", `the body is nested deeper than ${MAX_JSON_DEPTH} levels`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(request.body.toString("utf8"));
@@ -90,6 +95,28 @@ function jsonBody(route: Route, request: RawRequest): unknown {
   if (request.body.includes("\\u0000") && hasNul(parsed))
     throw new ApiError("validation-error", "[body] text must not hold NUL characters");
   return validate(route.body, parsed, "body");
+}
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+const OPENERS = new Set([0x5b, 0x7b]);
+const CLOSERS = new Set([0x5d, 0x7d]);
+
+/** What follows walks a body by recursion, so its depth is bounded before. Looks at brackets outside of strings only. */
+function isTooDeep(json: Buffer): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < json.length; at += 1) {
+    const byte = json[at] as number;
+    if (inString) {
+      if (byte === BACKSLASH) at += 1;
+      else if (byte === QUOTE) inString = false;
+    } else if (byte === QUOTE) inString = true;
+    else if (OPENERS.has(byte)) {
+      depth += 1;
+      if (depth > MAX_JSON_DEPTH) return true;
+    } else if (CLOSERS.has(byte)) depth -= 1;
+  }
+  return false;
 }
 
 /** NUL cannot be stored as text in PostgreSQL, so it is refused at the edge. */

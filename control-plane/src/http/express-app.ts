@@ -1,8 +1,14 @@
 import { ApiError } from "@shipfox/shared/errors";
-import express, { type ErrorRequestHandler, type Express, type Request, type Response } from "express";
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from "express";
 import helmet from "helmet";
 import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type Services } from "./execute.ts";
-import { rawRequest, sendReply } from "./hot-handler.ts";
+import { discardBody, rawRequest, sendReply } from "./hot-handler.ts";
 import type { Reply, Route } from "./route.ts";
 
 /** Every route behind Express, which adds the security headers; unknown paths answer 404 `not-found`. */
@@ -22,7 +28,8 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
     const method = route.method.toLowerCase() as "get" | "post" | "put" | "patch" | "delete";
     app[method](
       expressPath(route.path),
-      express.raw({ type: () => true, limit }),
+      refuseStrangers(route, services),
+      express.raw({ type: () => true, limit, inflate: false }),
       async (request: Request, response: Response) => {
         const query = new URLSearchParams(request.url.split("?").slice(1).join("?"));
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
@@ -48,6 +55,20 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
   return app;
 }
 
+/** Authenticates before a byte of the body is kept. */
+function refuseStrangers(route: Route, services: Services): RequestHandler {
+  return (request, response, next) => {
+    try {
+      services.authenticate(route.credential, request.headers.authorization);
+    } catch (error) {
+      discardBody(request, response);
+      sendReply(response, errorReply(error, services.log));
+      return;
+    }
+    next();
+  };
+}
+
 /** `/runs/{id}` is Express' `/runs/:id`. */
 function expressPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ":$1");
@@ -70,7 +91,9 @@ function bodyErrors(services: Services): ErrorRequestHandler {
           ? new ApiError("invalid-content-length", "the body is shorter or longer than its content length")
           : error.type === "encoding.unsupported"
             ? new ApiError("invalid-media-type", "the content encoding is not supported")
-            : error;
+            : error instanceof URIError
+              ? new ApiError("validation-error", "[params] the path is not valid percent-encoding")
+              : error;
     sendReply(response, errorReply(known, services.log));
   };
 }

@@ -33,12 +33,22 @@ async function serve(
 ): Promise<void> {
   let reply: Reply;
   try {
+    // Before a byte of the body is kept: strangers must not fill our memory.
+    services.authenticate(route.credential, incoming.headers.authorization);
     const body = await readBody(incoming, route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES);
     reply = await execute(route, rawRequest(incoming, response, params, query, body), services);
   } catch (error) {
     reply = errorReply(error, services.log);
+    discardBody(incoming, response);
   }
   sendReply(response, reply);
+}
+
+/** What a refused client still sends is read and dropped, and its connection ends with the reply. */
+export function discardBody(incoming: IncomingMessage, response: ServerResponse): void {
+  if (incoming.complete) return;
+  incoming.resume();
+  response.setHeader("connection", "close");
 }
 
 export function rawRequest(

@@ -23,12 +23,14 @@ const NOTHING: Committed = { events: [], callbacks: [] };
 export class PostgresWriter {
   readonly #pool: PostgresPool;
   readonly #onRunEvents: RunEventListener;
+  readonly #onLost: (reason: string) => void;
   readonly #log: Logger;
   readonly #order = new CommitOrder();
 
-  constructor(pool: PostgresPool, onRunEvents: RunEventListener, log: Logger) {
+  constructor(pool: PostgresPool, onRunEvents: RunEventListener, onLost: (reason: string) => void, log: Logger) {
     this.#pool = pool;
     this.#onRunEvents = onRunEvents;
+    this.#onLost = onLost;
     this.#log = log;
   }
 
@@ -67,6 +69,10 @@ export class PostgresWriter {
     try {
       await connection.control("commit");
       outcome = committed;
+    } catch (error) {
+      // It may have been stored, and what is kept in memory would then never hear of it: only a new start is sure.
+      if (connection.broken) this.#onLost("a COMMIT was not answered, so its outcome is not known");
+      throw error;
     } finally {
       this.#order.leave(place, () => publish([outcome], this.#onRunEvents, this.#log));
     }

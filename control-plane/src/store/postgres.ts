@@ -81,9 +81,9 @@ export class PostgresStore implements Store {
   readonly #release: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
-  constructor({ databaseUrl, onRunEvents, log }: PostgresOptions, release: () => Promise<void>) {
+  constructor({ databaseUrl, onRunEvents, onLost, log }: PostgresOptions, release: () => Promise<void>) {
     this.#pool = new PostgresPool(databaseUrl, log);
-    this.#writer = new PostgresWriter(this.#pool, onRunEvents, log);
+    this.#writer = new PostgresWriter(this.#pool, onRunEvents, onLost, log);
     this.#release = release;
   }
 

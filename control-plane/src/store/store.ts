@@ -71,7 +71,8 @@ export interface RunEvent extends RunEventDraft {
  * `record` and `afterCommit`, which start empty on each try.
  *
  * `write` answers after the commit. When it rejects, nothing was stored, with one exception: a connection to
- * PostgreSQL that breaks during `COMMIT` leaves the outcome open, and callers repeat with their idempotency key.
+ * PostgreSQL that breaks during `COMMIT` leaves the outcome open; the process then stops, because what it keeps in
+ * memory may be behind the rows, and callers repeat with their idempotency key.
  * After the commit the caller is answered, `afterCommit` callbacks run and run events are published, the latter two in
  * commit order; neither waits for what the caller does with the answer.
  *

@@ -57,13 +57,18 @@ export async function openAccess(token: CheckoutToken, settings: AccessSettings)
     access.env["GIT_CONFIG_GLOBAL"] = await allowForeignOwner(settings.folder);
   const header = basicHeader(token);
   if (header !== null) access.config[`http.${parseUrl(token.repository_url).origin}/.extraHeader`] = header;
-  if (token.ssh_key === undefined) return { ...access, dispose: async () => {} };
+  const knownHosts = join(settings.folder, "known_hosts");
+  access.env["GIT_SSH_VARIANT"] = "ssh";
+  if (token.ssh_key === undefined) {
+    // Never the identity or the configuration of whoever runs the runner.
+    access.env["GIT_SSH_COMMAND"] = sshCommand(null, knownHosts);
+    return { ...access, dispose: async () => {} };
+  }
 
   const keyFolder = await mkdtemp(join(settings.folder, "ssh-"));
   const keyFile = join(keyFolder, "key");
   await writeFile(keyFile, token.ssh_key.endsWith("\n") ? token.ssh_key : `${token.ssh_key}\n`, { mode: 0o600 });
-  access.env["GIT_SSH_COMMAND"] = sshCommand(keyFile, join(settings.folder, "known_hosts"));
-  access.env["GIT_SSH_VARIANT"] = "ssh";
+  access.env["GIT_SSH_COMMAND"] = sshCommand(keyFile, knownHosts);
   return { ...access, dispose: () => rm(keyFolder, { recursive: true, force: true }) };
 }
 
@@ -98,9 +103,9 @@ function encodeBasic(username: string, password: string): string {
   return `Authorization: Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-function sshCommand(keyFile: string, knownHostsFile: string): string {
+function sshCommand(keyFile: string | null, knownHostsFile: string): string {
   const options = [
-    `-i ${shellQuote(keyFile)}`,
+    ...(keyFile === null ? ["-o PubkeyAuthentication=no", "-o IdentityAgent=none"] : [`-i ${shellQuote(keyFile)}`]),
     "-F /dev/null",
     "-o IdentitiesOnly=yes",
     "-o BatchMode=yes",

@@ -6,7 +6,7 @@ loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
 const MAPPED_PREFIX = "::ffff:";
-const PROXY_HEADERS = ["x-forwarded-for", "forwarded", "x-real-ip"];
+const PROXY_HEADERS = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via", "x-real-ip"];
 
 /**
  * True for a program on this machine that talks to us directly. Not for what a proxy passes on, and not when another
@@ -23,7 +23,8 @@ function isLoopback(ip: string): boolean {
   return isIPv6(address) && loopback.check(address, "ipv6");
 }
 
-function isLocalName(host: string | undefined): boolean {
+/** True for localhost and loopback addresses, with or without a port. */
+export function isLocalName(host: string | undefined): boolean {
   if (host === undefined || !URL.canParse(`http://${host}`)) return false;
   const name = new URL(`http://${host}`).hostname.replace(/^\[(.*)\]$/, "$1");
   return name === "localhost" || isLoopback(name);

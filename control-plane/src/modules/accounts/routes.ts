@@ -7,7 +7,7 @@ import {
 } from "@shipfox/shared/api/accounts";
 import { ApiError } from "@shipfox/shared/errors";
 import { type Reply, type Route, route } from "../../http/route.ts";
-import { isLocalPeer } from "./local-peer.ts";
+import { isLocalName, isLocalPeer } from "./local-peer.ts";
 import { logIn } from "./log-in.ts";
 import { logOut } from "./log-out.ts";
 import { Passwords } from "./passwords.ts";
@@ -27,6 +27,8 @@ const TAG = "Accounts";
 export function createAccountRoutes(given: AccountRoutesDeps): Route[] {
   const deps: AccountsDeps = { ...given, passwords: new Passwords() };
   const { store, tokens } = deps;
+  // Under a public name there may be a proxy that adds no header of its own: nobody then counts as local.
+  const isLocalInstance = isLocalName(new URL(given.publicUrl).host);
   const cookie = createRefreshCookie({ secure: new URL(given.publicUrl).protocol === "https:" });
 
   const signedIn = (status: number, session: SignedIn): Reply => ({
@@ -50,7 +52,10 @@ export function createAccountRoutes(given: AccountRoutesDeps): Route[] {
       errors: ["setup-token-required", "signup-not-allowed", "email-taken"],
       handle: async ({ body, request }) => {
         const { setup_token: setupToken, ...account } = body;
-        return signedIn(201, await signUp(deps, { ...account, setupToken, localPeer: isLocalPeer(request) }));
+        return signedIn(
+          201,
+          await signUp(deps, { ...account, setupToken, localPeer: isLocalInstance && isLocalPeer(request) }),
+        );
       },
     }),
     route({

@@ -177,11 +177,14 @@ async function readHead(session: GitSession): Promise<RemoteHead> {
   return { branch: /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(text)?.[1] ?? "HEAD", sha };
 }
 
-/** The shell sets the limit and becomes git, so that there is one process to kill. */
+/** Address space of git and its helpers: a hostile server can announce references without end, and git keeps them all. */
+const MAX_GIT_MEMORY_KIB = 2 * 1024 * 1024;
+
+/** The shell sets the limits and becomes git, so that there is one process to kill. */
 function limited({ args, maxFileBytes }: GitCommand): [program: string, args: readonly string[]] {
-  if (maxFileBytes === undefined) return ["git", args];
-  const blocks = String(Math.ceil(maxFileBytes / LIMIT_BLOCK_BYTES));
-  return ["/bin/sh", ["-c", 'ulimit -f "$1" && shift && exec git "$@"', "sh", blocks, ...args]];
+  const blocks = maxFileBytes === undefined ? "unlimited" : String(Math.ceil(maxFileBytes / LIMIT_BLOCK_BYTES));
+  const script = 'ulimit -v "$1" && ulimit -f "$2" && shift 2 && exec git "$@"';
+  return ["/bin/sh", ["-c", script, "sh", String(MAX_GIT_MEMORY_KIB), blocks, ...args]];
 }
 
 function missingGit(cause: unknown): ApiError {

@@ -88,14 +88,15 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
   const confirm = async (sessionId: string) => {
     if (confirmed.has(sessionId)) return;
     if (confirmed.size >= MAX_CONFIRMED_SESSIONS) confirmed.clear();
-    confirmed.add(sessionId);
     const now = clock.now();
     await store.write(async (tx) => {
-      const session = await tx.get<{ runner_id: string }>("select runner_id from runner_sessions where id = ?", [
-        sessionId,
-      ]);
+      const session = await tx.get<{ runner_id: string }>(
+        "select runner_id from runner_sessions where id = ? and ended_at is null",
+        [sessionId],
+      );
       if (session) await confirmCredential(tx, session.runner_id, now);
     });
+    confirmed.add(sessionId);
   };
 
   return [

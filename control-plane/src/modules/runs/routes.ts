@@ -2,7 +2,7 @@ import { runDetailSchema, runQuerySchema, runSchema, runsQuerySchema, runsReplyS
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
-import { requireRight, requireVisible, type Access } from "../../http/access.ts";
+import { requireVisible, type Access } from "../../http/access.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
@@ -26,6 +26,7 @@ const params = z.object({ id });
 
 export function createRunRoutes(deps: RunRoutesDeps): Route[] {
   const { store, access, waiting, clock } = deps;
+  const noProject = () => new ApiError("project-not-found", "there is no such project that you may see");
   const hidden = () => new ApiError("not-found", "there is no such run that you may see");
 
   return [
@@ -37,14 +38,14 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       credential: "user",
       query: runsQuerySchema,
       responses: { 200: runsReplySchema },
-      errors: ["invalid-cursor", "project-not-found", "forbidden"],
+      errors: ["invalid-cursor", "project-not-found"],
       handle: async ({ principal, query }) => {
         const page = await store.read(async (tx) => {
           const project = await tx.get<{ workspace_id: string }>("select workspace_id from projects where id = ?", [
             query.project_id,
           ]);
-          if (!project) throw new ApiError("project-not-found", "there is no such project");
-          await requireRight(access, tx, principal.userId, project.workspace_id, "read");
+          if (!project) throw noProject();
+          await requireVisible(access, tx, principal.userId, project.workspace_id, "read", noProject);
           return listRuns(tx, waiting, query);
         });
         if (query.cursor !== undefined) return { status: 200, body: page };

@@ -132,7 +132,7 @@ export class JobRooms {
     const remove = async (container: JobContainer | null) =>
       await container?.remove().catch((error: unknown) => void faults.push(error));
     await Promise.all([remove(room.container), remove(room.spare)]);
-    await this.#destroyPlace(room.place).catch((error: unknown) => void faults.push(error));
+    if (faults.length === 0) await this.#destroyPlace(room.place).catch((error: unknown) => void faults.push(error));
     if (faults.length > 0) throw cleanUpFault(faults);
   }
 
