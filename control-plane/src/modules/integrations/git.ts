@@ -174,8 +174,11 @@ async function readHead(session: GitSession): Promise<RemoteHead> {
       "the repository is empty: it has no default branch yet; push a first commit",
     );
   }
-  return { branch: /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(text)?.[1] ?? "HEAD", sha };
+  return { branch: DEFAULT_BRANCH.exec(text)?.[1] ?? "HEAD", sha };
 }
+
+/** A branch as git names them; a hostile server's line with control characters or a leading dash is no branch. */
+const DEFAULT_BRANCH = /^ref: refs\/heads\/([^-\p{Cc}\p{Cf}\s~^:?*[\\][^\p{Cc}\p{Cf}\s~^:?*[\\]*)\tHEAD$/mu;
 
 /** Address space of git and its helpers: a hostile server can announce references without end, and git keeps them all. */
 const MAX_GIT_MEMORY_KIB = 2 * 1024 * 1024;
