@@ -1,3 +1,4 @@
+import { LogText } from "@shipfox/shared/log-text";
 import type { FollowSink } from "../follow.ts";
 import type { ExecutionEvent, JobEvent, LogEvent, OutputEvent, RunEvent, StepEvent } from "../plan-output.ts";
 import type { Colors, Terminal } from "../terminal.ts";
@@ -42,14 +43,18 @@ export function textSink(terminal: Terminal): FollowSink {
   };
 }
 
-/** Only what the steps wrote, byte for byte. */
+/** Only what the steps wrote, byte for byte; where something of it is missing, a line says so. */
 export function rawSink(terminal: Terminal): FollowSink {
+  const texts = new Map<string, LogText>();
   return {
     event: async () => undefined,
-    records: async (_log, records) => {
-      for (const record of records) if (record.type === "output") await terminal.write(record.data);
+    records: async (log, records) => {
+      const key = `${log.step_id}/${log.attempt}`;
+      const text = texts.get(key) ?? new LogText();
+      texts.set(key, text);
+      await terminal.write(text.push(records));
     },
-    logEnded: async () => undefined,
+    logEnded: async (log) => void texts.delete(`${log.step_id}/${log.attempt}`),
     notice: (text) => terminal.note(text),
   };
 }

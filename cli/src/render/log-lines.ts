@@ -1,7 +1,7 @@
 import type { LogRecord } from "@shipfox/shared/log-records";
+import { describeLogMark } from "@shipfox/shared/log-text";
 import type { Colors } from "../terminal.ts";
 import { plainText, safeLine } from "./plain-text.ts";
-import { bytes } from "./time.ts";
 
 const INDENT = "  ";
 /** A line without an end that grows beyond this is shown in pieces. */
@@ -34,11 +34,9 @@ export class LogLines {
         return lines;
       }
       case "gap":
-        return [...this.flush(), this.#aside(`${bytes(record.dropped_bytes)} of output were left out`)];
       case "capped":
-        return [...this.flush(), this.#aside("the log has reached its limit; later output is not kept")];
       case "runner_lost":
-        return [...this.flush(), this.#aside("the runner was lost here")];
+        return [...this.flush(), this.#line(this.#colors.yellow(describeLogMark(record)))];
       case "agent_session":
         return [...this.flush(), this.#line(this.#colors.dim(plainText(record.data.trimEnd())))];
       case "end":
@@ -63,10 +61,6 @@ export class LogLines {
 
   #outputLine(line: string): string {
     return this.#line(safeLine(lastDrawn(line), { colors: this.#colors.isColorSupported }));
-  }
-
-  #aside(text: string): string {
-    return this.#line(this.#colors.yellow(`… ${text} …`));
   }
 
   #line(text: string): string {

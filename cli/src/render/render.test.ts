@@ -40,6 +40,25 @@ describe("text written by strangers", () => {
     expect(safeLine(hostile, { colors: false })).not.toContain(ESC);
     expect(safeLine("a\tb", { colors: true })).toBe("a\tb");
   });
+
+  it.each([
+    ["a window title", `${ESC}]0;pwned\u0007title`, "title"],
+    ["a write to the clipboard", `${ESC}]52;c;cm0gLXJmIC8=\u0007clip`, "clip"],
+    ["a link that lies", `${ESC}]8;;https://evil.example\u0007good.example${ESC}]8;;\u0007`, "good.example"],
+    ["a cleared screen", `${ESC}[2J${ESC}[H${ESC}[1;1Htop`, "top"],
+    ["a line drawn over the one above", `${ESC}[1A${ESC}[2Kall tests passed`, "all tests passed"],
+    ["an answer that the terminal would type", `${ESC}[6n${ESC}[ctyped`, "typed"],
+    ["8-bit sequences", "\u009b2Jc1\u0085", "c1"],
+    ["backspaces", "rm -rf /\u0008\u0008\u0008", "rm -rf /"],
+    ["a changed order", "\u202egnp.exe\u202c\u2066x\u2069\u200f\u200e\u061c", "gnp.exex"],
+    ["a form feed and a bell", "\u000c\u0007text\u000b\u0000", "text"],
+    ["markup", "<script>alert(1)</script>&amp;", "<script>alert(1)</script>&amp;"],
+    ["commands of other systems", "::set-output name=a::b", "::set-output name=a::b"],
+  ])("shows %s as harmless text", (_what, line, shown) => {
+    expect(safeLine(line, { colors: false })).toBe(shown);
+    expect(safeLine(line, { colors: true }).replace(`${ESC}[0m`, "")).toBe(shown);
+    expect(plainText(line).replaceAll(" ", "")).toBe(shown.replaceAll(" ", ""));
+  });
 });
 
 describe("log lines", () => {
@@ -74,7 +93,7 @@ describe("log lines", () => {
       end("b"),
       output("less\n"),
       end("a"),
-      { ...at, type: "gap", dropped_bytes: 2048 },
+      { ...at, type: "gap", dropped_bytes: 1_234_567 },
       { ...at, type: "capped" },
       { ...at, type: "runner_lost" },
       { ...at, type: "end", total_bytes: 1 },
@@ -84,9 +103,9 @@ describe("log lines", () => {
       "  ▸ inner",
       "    deep",
       "  less",
-      "… 2.0 KiB of output were left out …",
-      "… the log has reached its limit; later output is not kept …",
-      "… the runner was lost here …",
+      "[… 1,234,567 bytes were dropped …]",
+      "[… the log has reached its limit, what followed was not kept …]",
+      "[… the runner was lost, the log ends here …]",
     ]);
   });
 });

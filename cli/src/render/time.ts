@@ -23,8 +23,3 @@ export function age(timestamp: string | null, now: number = Date.now()): string 
   if (elapsed < DAY_MS) return `${Math.floor(elapsed / HOUR_MS)}h ago`;
   return `${Math.floor(elapsed / DAY_MS)}d ago`;
 }
-
-export function bytes(count: number): string {
-  if (count < 1024) return `${count} bytes`;
-  return count < 1024 * 1024 ? `${(count / 1024).toFixed(1)} KiB` : `${(count / 1024 / 1024).toFixed(1)} MiB`;
-}

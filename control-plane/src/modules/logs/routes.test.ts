@@ -1,5 +1,6 @@
 import { logPageSchema } from "@shipfox/shared/api/logs";
 import { newId } from "@shipfox/shared/ids";
+import { encodeLogRecord } from "@shipfox/shared/log-records";
 import { expect, it } from "vitest";
 import { describeStores } from "../../store/testing.ts";
 import { endRecord, openLogs, output, seedStep } from "./logs.fixture.ts";
@@ -87,6 +88,28 @@ describeStores("the log routes", (open) => {
     expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
     const expected = `out\nerr\n${Array.from({ length: 300 }, (_, index) => `${index} ${"é".repeat(4_000)}\n`).join("")}`;
     expect((await response.text()) === expected).toBe(true);
+  });
+
+  it("mark in the text what is missing, and why", async () => {
+    const store = await open();
+    const opened = await openLogs(store, { budgetBaseBytes: 1, budgetPerMinuteBytes: 0 });
+    const { get } = await serveLogs(store, opened);
+    const stream = await seedStep(store);
+    const gap = Buffer.from(encodeLogRecord({ v: 1, ts: 1, type: "gap", dropped_bytes: 1_234_567 }));
+    const kept = Buffer.concat([output("half a line"), gap, output("tail\n")]);
+    await opened.logs.append(stream, 0, kept);
+    await opened.logs.append(stream, kept.length, output("over the budget\n"));
+    await store.write((tx) => opened.logs.closeStream(tx, stream, { truncated: true, now: opened.clock.now() }));
+    expect(await (await get(stream, "/raw")).text()).toBe(
+      [
+        "half a line",
+        "[… 1,234,567 bytes were dropped …]",
+        "tail",
+        "[… the log has reached its limit, what followed was not kept …]",
+        "[… the runner was lost, the log ends here …]",
+        "",
+      ].join("\n"),
+    );
   });
 
   it("refuse a cursor that does not stand between two records before a stream begins", async () => {

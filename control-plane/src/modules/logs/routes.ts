@@ -81,7 +81,7 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
         const { found } = await findAttempt(deps, principal.userId, params.stepId, params.attempt);
         if (found === "never" || found === "not-yet") throw noSuchLog();
         if (typeof found === "string") return { status: 200, body: "" };
-        return { status: 200, chunks: reported(readOutput(logs, found), log) };
+        return { status: 200, chunks: reported(readOutput(logs, found, clock.now()), log) };
       },
     }),
   ];
