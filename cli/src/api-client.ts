@@ -158,8 +158,9 @@ export class ApiClient {
     return await this.#call({ method: "GET", path: `/workflows/runs/${runId}`, signal }, runDetailSchema);
   }
 
-  async cancelRun(runId: string) {
-    return await this.#call({ method: "POST", path: `/workflows/runs/${runId}/cancel` }, runSchema);
+  async cancelRun(runId: string, force: boolean) {
+    const path = `/workflows/runs/${runId}/cancel`;
+    return await this.#call({ method: "POST", path, ...(force ? { body: { force } } : {}) }, runSchema);
   }
 
   async logPage(stepId: string, attempt: number, cursor: number) {

@@ -119,10 +119,19 @@ export type ClaimReply = z.infer<typeof claimReplySchema>;
 
 export const heartbeatQuerySchema = z.object({
   wait_seconds: z.coerce.number().int().min(0).max(MAX_HEARTBEAT_WAIT_SECONDS).default(0),
+  /** ours: the client knows of the cancel and is stopping the job: the answer waits for `force`. */
+  cancelling: z.enum(["true", "false"]).default("false"),
 });
 export const heartbeatBodySchema = z.strictObject({ capabilities: capabilitiesSchema.optional() }).nullish();
-/** `drain` is ours: finish what you have, claim nothing more. */
-export const heartbeatReplySchema = z.object({ cancel: z.boolean(), lease_token: z.string(), drain: z.boolean() });
+/**
+ * ours: `drain`: finish what you have, claim nothing more; `force`, with `cancel`: kill without grace, the lease has ended.
+ */
+export const heartbeatReplySchema = z.object({
+  cancel: z.boolean(),
+  lease_token: z.string(),
+  drain: z.boolean(),
+  force: z.literal(true).optional(),
+});
 export type HeartbeatReply = z.infer<typeof heartbeatReplySchema>;
 
 const checkoutResultSchema = z.object({

@@ -28,6 +28,7 @@ interface ListOptions extends JsonOption, Scope {
   limit: number;
 }
 type RunOptions = JsonOption & Scope;
+type CancelOptions = RunOptions & { force?: true };
 
 export function registerRuns(program: Command, context: CommandContext): void {
   const runs = withExamples(
@@ -53,10 +54,11 @@ export function registerRuns(program: Command, context: CommandContext): void {
     "shipfox runs view 7 --project shop --json",
   );
   finishCommand(
-    withScope(runs.command("cancel").description("cancel a run").argument("<run>", "id or number")).action(
-      (run: string, options: RunOptions) => cancelRun(context, run, options),
-    ),
+    withScope(runs.command("cancel").description("cancel a run").argument("<run>", "id or number"))
+      .option("--force", "kill the steps at once, also of a run that is already being cancelled")
+      .action((run: string, options: CancelOptions) => cancelRun(context, run, options)),
     "shipfox runs cancel 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
+    "shipfox runs cancel 7 --force",
   );
 }
 
@@ -128,9 +130,9 @@ async function viewRun(context: CommandContext, reference: string, options: RunO
   await printResult(context, options, { document: run, text: () => renderRun(run, context.terminal.colors) });
 }
 
-async function cancelRun(context: CommandContext, reference: string, options: RunOptions): Promise<void> {
+async function cancelRun(context: CommandContext, reference: string, options: CancelOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const run = await api.cancelRun(await chooseRun(api, reference, options));
+  const run = await api.cancelRun(await chooseRun(api, reference, options), options.force === true);
   const { colors } = context.terminal;
   await printResult(context, options, {
     document: run,

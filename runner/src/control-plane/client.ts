@@ -84,12 +84,16 @@ export class ControlPlaneClient {
   heartbeat(
     jobId: string,
     leaseToken: string,
-    beat: { waitSeconds: number; capabilities: Capabilities; signal: AbortSignal },
+    beat: { waitSeconds: number; capabilities: Capabilities; isCancelling: boolean; signal: AbortSignal },
   ): Promise<HeartbeatReply> {
+    const query = [
+      ...(beat.waitSeconds > 0 ? [`wait_seconds=${beat.waitSeconds}`] : []),
+      ...(beat.isCancelling ? ["cancelling=true"] : []),
+    ];
     return this.json(
       heartbeatReplySchema.partial({ drain: true }).transform((reply) => ({ drain: false, ...reply })),
       {
-        path: `runners/jobs/${jobId}/heartbeat${beat.waitSeconds > 0 ? `?wait_seconds=${beat.waitSeconds}` : ""}`,
+        path: `runners/jobs/${jobId}/heartbeat${query.length > 0 ? `?${query.join("&")}` : ""}`,
         token: leaseToken,
         json: { capabilities: beat.capabilities },
         waitSeconds: beat.waitSeconds,

@@ -261,8 +261,9 @@ export class JobRunner {
     if (stop !== null && this.isOpen) await closed;
     else background(closed);
     const outcome = stop === null ? "drained" : await this.sendTail(stop);
-    if (stop !== null && stop.kind !== "lost") await this.release(stop);
+    // Also stops the heartbeats, which would meet a lease that has ended.
     this.lease.end();
+    if (stop !== null && stop.kind !== "lost") await this.release(stop);
     background(this.discardLogs(outcome));
   }
 
@@ -273,8 +274,9 @@ export class JobRunner {
       this.logger.warn({ why: stop.why }, "the job goes back to the queue");
       this.currentLog?.line(`The job goes back to the queue. ${stop.why}`, "stderr");
     }
-    const limit = AbortSignal.timeout(stop.kind === "lost" ? LOG_IDLE_MS : TAIL_LIMIT_MS);
-    const signal = stop.kind === "lost" ? limit : AbortSignal.any([limit, this.stop.hardSignal]);
+    const leaseEnded = stop.kind === "lost" || (stop.kind === "cancelled" && stop.force === true);
+    const limit = AbortSignal.timeout(leaseEnded ? LOG_IDLE_MS : TAIL_LIMIT_MS);
+    const signal = leaseEnded ? limit : AbortSignal.any([limit, this.stop.hardSignal]);
     return (await this.currentLog?.finish(LOG_IDLE_MS, signal)) ?? "drained";
   }
 

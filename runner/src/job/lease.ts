@@ -113,13 +113,15 @@ export class Lease {
     const reply = await client.heartbeat(this.jobId, this.currentToken, {
       waitSeconds,
       capabilities,
+      isCancelling: stop.stop?.kind === "cancelled",
       signal: this.ending.signal,
     });
     if (this.ending.signal.aborted) return false;
     if (stepCount === this.stepCount) this.adopt(reply.lease_token);
     if (reply.drain) onDrain();
-    if (reply.cancel) stop.request({ kind: "cancelled" });
-    return !reply.cancel;
+    if (reply.force) stop.request({ kind: "cancelled", force: true });
+    else if (reply.cancel) stop.request({ kind: "cancelled" });
+    return !reply.force;
   }
 
   /** A long poll that used its wait is followed at once; one that came back early waits, else it would spin. */

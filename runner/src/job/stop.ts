@@ -2,8 +2,8 @@ import type { ReleaseReason } from "@shipfox/shared/machine";
 
 /** Why a job ends before its steps did. */
 export type JobStop =
-  /** The control plane asked for it: SIGTERM, grace, SIGKILL. */
-  | { kind: "cancelled" }
+  /** The control plane asked for it: SIGTERM, grace, SIGKILL; with `force` killed at once. */
+  | { kind: "cancelled"; force?: boolean }
   /** The job is not ours any more: killed at once, reported to nobody. */
   | { kind: "lost"; why: string }
   /** It goes back to the queue: SIGTERM, grace, SIGKILL, then release. */
@@ -11,7 +11,7 @@ export type JobStop =
   /** The operator is in a hurry: killed at once, released if the plane answers quickly. */
   | { kind: "killed" };
 
-/** The first stop counts; `kill` may still follow a gentler one. */
+/** The first stop counts; one that kills at once may still follow a gentler one. */
 export class StopSwitch {
   private readonly controller = new AbortController();
   private readonly hardController = new AbortController();
@@ -32,7 +32,7 @@ export class StopSwitch {
   }
 
   request(stop: JobStop): void {
-    const isHard = stop.kind === "lost" || stop.kind === "killed";
+    const isHard = stop.kind === "lost" || stop.kind === "killed" || (stop.kind === "cancelled" && stop.force === true);
     if (this.current === null || isHard) this.current = stop;
     this.controller.abort();
     if (isHard) this.hardController.abort();

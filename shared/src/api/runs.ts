@@ -293,6 +293,8 @@ export const runsReplySchema = z.object({
   next_cursor: nextCursor,
   filtered_total_count: z.int().optional(),
 });
+/** `force` gives the runners no grace: their leases end at once, also those of a run that is already being cancelled. */
+export const cancelRunBodySchema = z.object({ force: z.boolean().default(false) });
 export const runQuerySchema = z.object({ attempt: z.coerce.number().int().min(1).optional() });
 
 export type Run = z.infer<typeof runSchema>;

@@ -44,6 +44,7 @@ describeStores("definitions", (open) => {
       withdraw: async () => {},
       finishLease: async () => {},
       cancelLease: async () => {},
+      revokeLease: async () => false,
       dueAt: () => {},
     };
     const deps = { store, clock, access, projects, reader: new DefinitionReader([]) };

@@ -109,6 +109,16 @@ export class Dispatch implements DispatchPort {
     });
   }
 
+  async revokeLease(tx: WriteTx, executionId: string, now: number): Promise<boolean> {
+    const lease = await findLiveLease(tx, executionId);
+    if (!lease) return false;
+    tx.afterCommit(() => {
+      const live = this.leases.get(lease.fence);
+      if (live) live.state = "revoked";
+    });
+    return this.end(tx, lease, "cancelled", now);
+  }
+
   dueAt(tx: WriteTx, at: number): void {
     tx.afterCommit(() => this.deps.armDue(at));
   }

@@ -9,18 +9,20 @@ export interface Heartbeat {
   readonly cancel: boolean;
   /** Finish what runs, claim nothing more. */
   readonly drain: boolean;
+  /** With `cancel`: without grace, the lease has ended. */
+  readonly force?: true;
 }
 
 const DRAINING = "select drain_requested_at from runners where id = ?";
 
 /**
  * Renews the lease; while there is nothing to say, the answer waits up to `waitMs`, so that cancel and drain are told at
- * once. Throws 404 `running-job-execution-not-found` when the lease is not the live one.
+ * once, and to a runner that is stopping already (`knowsCancel`) that its grace was taken. Throws 404 `running-job-execution-not-found` when the lease is not the live one.
  */
 export async function heartbeat(
   dispatch: Dispatch,
   principal: LeasePrincipal,
-  options: { waitMs: number; signal: AbortSignal },
+  options: { waitMs: number; knowsCancel: boolean; signal: AbortSignal },
 ): Promise<Heartbeat> {
   const { store, clock, settings } = dispatch.deps;
   const lease = dispatch.leases.get(principal.fence);
@@ -33,11 +35,15 @@ export async function heartbeat(
     await store.write((tx) => writeFirstHeartbeat(tx, lease.fence, clock.now()));
   }
   let drain = await isDraining(dispatch, lease.runnerId);
-  const news = () => lease.state === "cancelling" || (drain && !lease.drainTold) || !dispatch.leases.get(lease.fence);
+  const news = () =>
+    (lease.state === "cancelling" && !options.knowsCancel) ||
+    (drain && !lease.drainTold) ||
+    !dispatch.leases.get(lease.fence);
   if (!news() && options.waitMs > 0) {
     await wakeUpOrTimeout(lease, options);
     drain = await isDraining(dispatch, lease.runnerId);
   }
+  if (lease.state === "revoked") return { cancel: true, drain: false, force: true };
   if (!dispatch.leases.get(lease.fence)) return answerForEnded(dispatch, principal);
   dispatch.leases.renew(lease, monotonic() + settings.leaseTermMs);
   lease.drainTold ||= drain;

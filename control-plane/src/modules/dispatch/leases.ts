@@ -10,7 +10,8 @@ export interface LiveLease {
   readonly executionId: string;
   readonly sessionId: string;
   readonly runnerId: string;
-  state: "live" | "cancelling";
+  /** `revoked` is told once to the heartbeats that were parked when a forced cancel ended the lease. */
+  state: "live" | "cancelling" | "revoked";
   /** Monotonic time, milliseconds. */
   expiresAt: number;
   heartbeatWritten: boolean;

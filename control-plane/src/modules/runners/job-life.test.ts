@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
 import { describeStores } from "../../store/testing.ts";
-import { cancelRun } from "../runs/public.ts";
 import { Reaper, releaseLease, runDueLeases } from "../dispatch/public.ts";
 import { TestPlane, workflow } from "./test-plane.ts";
 
@@ -212,7 +211,7 @@ describeStores("the life of a job", (open) => {
     const next = await plane.next(claimed?.executionId ?? "");
     await plane.heartbeat(fence);
     const parked = plane.heartbeat(fence, 10_000);
-    await plane.store.write((tx) => cancelRun(tx, plane.dispatch.runs, runId, Date.now()));
+    await plane.cancel(runId);
     expect(await parked).toMatchObject({ cancel: true });
     expect(await plane.run(runId)).toMatchObject({
       status: "cancelled",
@@ -224,9 +223,7 @@ describeStores("the life of a job", (open) => {
     const principal = await plane.principal(fence);
     await plane.store.write((tx) => releaseLease(tx, plane.dispatch, principal, { reason: "draining" }, Date.now()));
     expect([...plane.dispatch.leases.all()]).toHaveLength(0);
-    await expect(
-      plane.store.write((tx) => cancelRun(tx, plane.dispatch.runs, runId, Date.now())),
-    ).rejects.toMatchObject({ code: "run-already-finished" });
+    await expect(plane.cancel(runId)).rejects.toMatchObject({ code: "run-already-finished" });
   });
 
   it("frees the slot of a cancelled job whose runner never answers", async () => {
@@ -234,7 +231,7 @@ describeStores("the life of a job", (open) => {
     const runId = await plane.fire(workflow());
     const { sessionId } = await plane.register();
     await plane.claim(sessionId);
-    await plane.store.write((tx) => cancelRun(tx, plane.dispatch.runs, runId, Date.now()));
+    await plane.cancel(runId);
     expect(await runDueLeases(plane.dispatch, Date.now())).not.toBeNull();
     expect(await runDueLeases(plane.dispatch, Date.now() + 60_000)).toBeNull();
     expect([...plane.dispatch.leases.all()]).toHaveLength(0);

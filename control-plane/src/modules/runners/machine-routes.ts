@@ -227,14 +227,15 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
       hot: true,
       handle: async ({ principal, params, query, request }) => {
         requireJob(principal, params.jobId);
-        const { cancel, drain } = await heartbeat(dispatch, principal, {
+        const told = await heartbeat(dispatch, principal, {
           waitMs: query.wait_seconds * 1000,
+          knowsCancel: query.cancelling === "true",
           signal: request.signal,
         });
         return {
           status: 200,
           headers: NO_STORE,
-          body: { cancel, drain, lease_token: tokens.signLease(principal, leaseSeconds) },
+          body: { ...told, lease_token: tokens.signLease(principal, leaseSeconds) },
         };
       },
     }),

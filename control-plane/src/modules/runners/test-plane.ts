@@ -8,7 +8,7 @@ import type { Store } from "../../store/store.ts";
 import { systemClock } from "../../store/clock.ts";
 import { claim, Dispatch, heartbeat, leaseEndedAt, type DispatchSettings } from "../dispatch/public.ts";
 import { Logs } from "../logs/public.ts";
-import { nextStep, reportStep, runDueExecutions, startRun } from "../runs/public.ts";
+import { cancelRun, nextStep, reportStep, runDueExecutions, startRun } from "../runs/public.ts";
 import { parseWorkflow } from "../workflow/public.ts";
 import type { LeasePrincipal } from "../../http/route.ts";
 import { insertRegistrationToken, makeRegistrationToken } from "./registration-tokens.ts";
@@ -209,8 +209,12 @@ export class TestPlane {
     };
   }
 
-  async heartbeat(fence: number, waitMs = 0) {
-    return heartbeat(this.dispatch, await this.principal(fence), { waitMs, signal: new AbortController().signal });
+  async heartbeat(fence: number, waitMs = 0, knowsCancel = false) {
+    return heartbeat(this.dispatch, await this.principal(fence), {
+      waitMs,
+      knowsCancel,
+      signal: new AbortController().signal,
+    });
   }
 
   next(executionId: string) {
@@ -234,6 +238,10 @@ export class TestPlane {
       if (next.kind === "done") return next.status;
       await this.report(executionId, next.step.id, next.step.position === fail ? "failed" : "succeeded");
     }
+  }
+
+  cancel(runId: string, force = false) {
+    return this.store.write((tx) => cancelRun(tx, this.dispatch.runs, runId, { force, now: Date.now() }));
   }
 
   runDue(now: number) {

@@ -6,16 +6,24 @@ import { finishExecution, finishJob, finishRun, loadJobs, lockExecution, lockRun
 
 /**
  * Cancels everything of the run that has not ended, at once. Busy runners are told on their heartbeat; their leases live
- * on until they report that the step is dead, so that the last lines of the log are kept.
+ * on until they report that the step is dead, so that the last lines of the log are kept. With `force` the leases end now
+ * and the runners kill without grace; it also works on a run whose runners are still being given their grace.
  */
-export async function cancelRun(tx: WriteTx, deps: RunsDeps, runId: string, now: number): Promise<void> {
+export async function cancelRun(
+  tx: WriteTx,
+  deps: RunsDeps,
+  runId: string,
+  { force, now }: { force: boolean; now: number },
+): Promise<void> {
   const run = await lockRun(tx, deps.forUpdate, runId);
   if (!run) throw new ApiError("not-found", "the run does not exist");
-  if (isOver(run.status as "pending"))
+  if (isOver(run.status as "pending")) {
+    if (force && run.status === "cancelled" && (await revokeLeasesOf(tx, deps, run, now))) return;
     throw new ApiError(
       "run-already-finished",
       `the run has already ${run.status === "cancelled" ? "been cancelled" : run.status}`,
     );
+  }
   const attempt = await tx.get<{ id: string }>("select id from run_attempts where run_id = ? and attempt = ?", [
     runId,
     run.current_attempt,
@@ -25,7 +33,8 @@ export async function cancelRun(tx: WriteTx, deps: RunsDeps, runId: string, now:
     if (isTerminal(job.status)) continue;
     const facts = await lockExecution(tx, deps.forUpdate, job.executionId);
     if (facts && !isTerminal(facts.status)) {
-      if (facts.status === "running") await deps.dispatch.cancelLease(tx, facts.id, now);
+      if (facts.status !== "pending" && force) await deps.dispatch.revokeLease(tx, facts.id, now);
+      else if (facts.status !== "pending") await deps.dispatch.cancelLease(tx, facts.id, now);
       else await deps.dispatch.withdraw(tx, facts.id);
       await endOpenSteps(tx, facts, { status: "cancelled", message: "the run was cancelled" }, now);
       await finishExecution(
@@ -44,7 +53,17 @@ export async function cancelRun(tx: WriteTx, deps: RunsDeps, runId: string, now:
     projectId: run.project_id,
     runId,
     type: "run.finished",
-    payload: { status: "cancelled" },
+    payload: { status: "cancelled", ...(force ? { force } : {}) },
     createdAt: now,
   });
+}
+
+const EXECUTIONS_OF = "select id from job_executions where run_id = ? order by id";
+
+/** Takes the rest of their grace from runners that are being cancelled; false when none is left. */
+async function revokeLeasesOf(tx: WriteTx, deps: RunsDeps, run: { id: string }, now: number): Promise<boolean> {
+  let revoked = false;
+  for (const execution of await tx.all<{ id: string }>(EXECUTIONS_OF, [run.id]))
+    revoked = (await deps.dispatch.revokeLease(tx, execution.id, now)) || revoked;
+  return revoked;
 }

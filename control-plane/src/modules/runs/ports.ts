@@ -14,6 +14,8 @@ export interface DispatchPort {
   finishLease(tx: WriteTx, executionId: string, now: number): Promise<void>;
   /** The execution was ended from outside: the runner is told to stop, the lease lives until the runner says that all is dead, or its grace is over. */
   cancelLease(tx: WriteTx, executionId: string, now: number): Promise<void>;
+  /** As cancelLease, but the lease ends at once and the slot is given away. False when there was none left to end. */
+  revokeLease(tx: WriteTx, executionId: string, now: number): Promise<boolean>;
   /** Something has become due earlier than the due loop knows. */
   dueAt(tx: WriteTx, at: number): void;
 }

@@ -1,4 +1,11 @@
-import { runDetailSchema, runQuerySchema, runSchema, runsQuerySchema, runsReplySchema } from "@shipfox/shared/api/runs";
+import {
+  cancelRunBodySchema,
+  runDetailSchema,
+  runQuerySchema,
+  runSchema,
+  runsQuerySchema,
+  runsReplySchema,
+} from "@shipfox/shared/api/runs";
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
@@ -76,18 +83,20 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       method: "POST",
       path: "/workflows/runs/{id}/cancel",
       tag: "Runs",
-      summary: "Cancel everything of a run that has not ended",
+      summary: "Cancel everything of a run that has not ended; with force without grace",
       credential: "user",
       params,
+      body: cancelRunBodySchema,
+      optionalBody: true,
       responses: { 200: runSchema },
       errors: ["not-found", "run-already-finished", "forbidden"],
-      handle: async ({ principal, params: { id: runId } }) => {
+      handle: async ({ principal, params: { id: runId }, body }) => {
         const now = clock.now();
         const run = await store.write(async (tx) => {
           const found = await findRun(tx, runId);
           if (!found) throw hidden();
           await requireVisible(access, tx, principal.userId, found.workspace_id, "write", hidden);
-          await cancelRun(tx, deps.runs, runId, now);
+          await cancelRun(tx, deps.runs, runId, { force: body?.force ?? false, now });
           return findRun(tx, runId);
         });
         if (!run) throw hidden();
