@@ -1,3 +1,4 @@
+import { annotationsReplySchema } from "@shipfox/shared/api/annotations";
 import { meReplySchema, sessionReplySchema, signupReplySchema, type User } from "@shipfox/shared/api/accounts";
 import {
   definitionsReplySchema,
@@ -156,6 +157,11 @@ export class ApiClient {
 
   async run(runId: string, signal?: AbortSignal) {
     return await this.#call({ method: "GET", path: `/workflows/runs/${runId}`, signal }, runDetailSchema);
+  }
+
+  async annotations(runId: string, attempt: number, cursor?: string) {
+    const query = { workflow_run_id: runId, attempt, cursor };
+    return await this.#call({ method: "GET", path: "/annotations", query }, annotationsReplySchema);
   }
 
   async cancelRun(runId: string, force: boolean) {

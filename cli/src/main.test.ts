@@ -6,6 +6,7 @@ import { encodeLogRecord } from "@shipfox/shared/log-records";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   connection,
+  annotation,
   definition,
   ids,
   jobInState,
@@ -217,7 +218,17 @@ describe("runs and logs", () => {
 
   it("views and cancels a run by its number", async () => {
     server.on("GET /workflows/runs", list).on("GET /workflows/runs/*", { body: run("failed", []) });
-    expect((await home.run(["runs", "view", "#7"])).stdout).toContain("CI #7 failed");
+    const said = annotation({ style: "error", body: "2 tests failed" });
+    server.on("GET /annotations", ({ query }) =>
+      query.has("cursor")
+        ? { body: { annotations: [annotation()], has_more: false, next_cursor: null } }
+        : { body: { annotations: [said], has_more: true, next_cursor: "c" } },
+    );
+    const view = await home.run(["runs", "view", "#7"]);
+    expect(view.stdout).toContain("CI #7 failed");
+    expect(view.stdout).toContain("annotations: 1 error, 1 note");
+    const document = JSON.parse((await home.run(["runs", "view", "#7", "--json"])).stdout);
+    expect(document.annotations[0]).toEqual(said);
     server.on("POST /workflows/runs/*/cancel", {
       status: 409,
       body: { code: "run-already-finished", message: "It has ended." },

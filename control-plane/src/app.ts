@@ -15,13 +15,14 @@ import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
 import { createAccountRoutes, needsSetup, setupToken } from "./modules/accounts/public.ts";
+import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
 import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
 import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
-import { createRunRoutes, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
+import { createRunRoutes, findRun, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
 import { Envelope } from "./modules/secrets/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
 import { systemClock } from "./store/clock.ts";
@@ -135,6 +136,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
     ...createRunRoutes({ store, clock, access, waiting, runs: dispatch.runs }),
     ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
+    ...createAnnotationRoutes({
+      store,
+      clock,
+      access,
+      settings: { tailMs: config.logTailMs },
+      workspaceOfRun: async (tx, runId) => (await findRun(tx, runId))?.workspace_id ?? null,
+    }),
     ...createUserRunnerRoutes({ store, clock, access, dispatch }),
     ...createMachineRoutes({
       store,

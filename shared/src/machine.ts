@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { annotationContext, annotationStyleSchema } from "./api/annotations.ts";
 import { id, labels, timestamp } from "./api/values.ts";
 import { jobStatusSchema, sourceLocationSchema, stepErrorSchema, stepTypeSchema } from "./api/runs.ts";
 
@@ -14,6 +15,8 @@ const MAX_RUNNER_NAME_CHARS = 128;
 const MAX_IDEMPOTENCY_KEY_CHARS = 256;
 const MAX_ATTEMPT = 2_147_483_647;
 const MAX_RESPONSE_CHARS = 8192;
+export const MAX_ANNOTATIONS_BODY_BYTES = 1024 * 1024;
+const MAX_ANNOTATION_OPERATIONS = 512;
 
 const harness = z.strictObject({ tools: z.array(z.string().min(1).max(100)).max(MAX_TOOLS) });
 /** What a runner can do. `harnesses` is upstream's; `sandbox`, `image` and `services` are ours and used for matching. */
@@ -191,6 +194,34 @@ export const logAppendQuerySchema = z.object({
   offset: z.coerce.number().int().min(0),
 });
 export const logAppendReplySchema = z.object({ committed_length: z.int().min(0), capped: z.boolean() });
+
+const annotationText = { context: annotationContext, style: annotationStyleSchema.optional(), body: z.string() };
+/** Without a style a new annotation is `default` and one that is appended to keeps its own. */
+const annotationOperationSchema = z.discriminatedUnion("op", [
+  z.object({ ...annotationText, op: z.literal("replace") }),
+  z.object({ ...annotationText, op: z.literal("append") }),
+  z.object({
+    context: annotationContext,
+    style: annotationStyleSchema.optional(),
+    body: z.undefined("a removal has no body").optional(),
+    op: z.literal("remove"),
+  }),
+]);
+export type AnnotationOperation = z.output<typeof annotationOperationSchema>;
+export const annotationsBodySchema = z.object({
+  step_id: id,
+  attempt: z.int().min(1).max(MAX_ATTEMPT),
+  annotations: z.array(z.preprocess(replaceByDefault, annotationOperationSchema)).max(MAX_ANNOTATION_OPERATIONS),
+});
+/** `id` is null for what was removed, or is not kept. `accounting` is of the whole job execution. */
+export const annotationsReplySchema = z.object({
+  annotations: z.array(z.object({ context: z.string(), id: id.nullable() })),
+  accounting: z.object({ annotation_count: z.int().min(0), total_body_bytes: z.int().min(0) }),
+});
+
+function replaceByDefault(value: unknown): unknown {
+  return typeof value === "object" && value !== null && !("op" in value) ? { ...value, op: "replace" } : value;
+}
 
 export const releaseReasonSchema = z.enum([
   "draining",

@@ -1,3 +1,4 @@
+import type { Annotation } from "@shipfox/shared/api/annotations";
 import { type RunListItem, runStatusSchema } from "@shipfox/shared/api/runs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { ApiClient } from "../api-client.ts";
@@ -21,6 +22,7 @@ import { openSession } from "../session.ts";
 const DEFAULT_LISTED_RUNS = 20;
 const MAX_LISTED_RUNS = 1_000;
 const PAGE_SIZE = 100;
+const MAX_READ_ANNOTATIONS = 2_000;
 
 interface ListOptions extends JsonOption, Scope {
   status?: string;
@@ -48,7 +50,10 @@ export function registerRuns(program: Command, context: CommandContext): void {
   );
   finishCommand(
     withScope(
-      runs.command("view").description("show the jobs and steps of a run").argument("<run>", "id or number"),
+      runs
+        .command("view")
+        .description("show the jobs, steps and annotations of a run")
+        .argument("<run>", "id or number"),
     ).action((run: string, options: RunOptions) => viewRun(context, run, options)),
     "shipfox runs view 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
     "shipfox runs view 7 --project shop --json",
@@ -127,7 +132,22 @@ function runTable(context: CommandContext, runs: readonly RunListItem[]): string
 async function viewRun(context: CommandContext, reference: string, options: RunOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const run = await api.run(await chooseRun(api, reference, options));
-  await printResult(context, options, { document: run, text: () => renderRun(run, context.terminal.colors) });
+  const annotations = await readAnnotations(api, run.id, run.run_attempt.attempt);
+  await printResult(context, options, {
+    document: { ...run, annotations },
+    text: () => renderRun(run, annotations, context.terminal.colors),
+  });
+}
+
+async function readAnnotations(api: ApiClient, runId: string, attempt: number): Promise<Annotation[]> {
+  const annotations: Annotation[] = [];
+  let cursor: string | null = null;
+  do {
+    const page = await api.annotations(runId, attempt, cursor ?? undefined);
+    annotations.push(...page.annotations);
+    cursor = page.next_cursor;
+  } while (cursor !== null && annotations.length < MAX_READ_ANNOTATIONS);
+  return annotations;
 }
 
 async function cancelRun(context: CommandContext, reference: string, options: CancelOptions): Promise<void> {

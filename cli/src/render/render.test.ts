@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { usageError } from "../cli-error.ts";
 import { ApiFailure } from "../http-transport.ts";
 import { type Terminal, wantsColor } from "../terminal.ts";
-import { execution, job, jobInState, jobSeed, output, run } from "../testing/fixtures.ts";
+import { annotation, execution, job, jobInState, jobSeed, output, run } from "../testing/fixtures.ts";
 import { renderDiagnostic } from "./diagnostics.ts";
 import { errorDocument, renderError } from "./error.ts";
 import { LogLines } from "./log-lines.ts";
@@ -185,7 +185,7 @@ describe("a run", () => {
       jobInState(jobSeed(), "failed"),
       job({ key: "ship", status: "skipped", position: 1 }),
     ]);
-    expect(renderRun(failed, plain, NOW)).toBe(
+    expect(renderRun(failed, [], plain, NOW)).toBe(
       [
         "✗ CI #7 failed 5.0s",
         `  ${failed.id} · manual · created 1m ago`,
@@ -203,17 +203,33 @@ describe("a run", () => {
   it("shows every execution of a job that ran again", () => {
     const lost = execution({ status: "failed", status_reason: "runner_lost", finished_at: "2026-07-06T10:00:02.000Z" });
     const again = execution({ sequence: 2 });
-    const text = renderRun(run("running", [job({ status: "running", job_executions: [lost, again] })]), plain, NOW);
+    const text = renderRun(run("running", [job({ status: "running", job_executions: [lost, again] })]), [], plain, NOW);
     expect(text).toContain(
       "✗ execution 1 failed (runner lost) on build-1 2.0s\n  ● execution 2 running on build-1 1m 00s",
     );
     expect(text).toContain("next: shipfox runs cancel");
   });
 
+  it("shows what steps said beside their logs, counted, errors first, without control sequences", () => {
+    const ran = jobInState(jobSeed(), "failed");
+    const step = ran.job_executions[0]?.steps[0];
+    const said = [
+      annotation({ body: "# Summary\nfine" }),
+      annotation({ style: "error", origin_step_id: step?.id ?? "", body: `bad${ESC}[2J news` }),
+      annotation({ style: "error", body: "line\n".repeat(25) }),
+    ];
+    const text = renderRun(run("failed", [ran]), said, plain, NOW);
+    expect(text).toContain("annotations: 2 errors, 1 note");
+    expect(text).toContain(`  ✗ ${ran.key} › ${step?.name}\n    bad news\n`);
+    expect(text).toContain("    … 5 more lines");
+    expect(text.indexOf("bad news")).toBeLessThan(text.indexOf("# Summary"));
+    expect(text).not.toContain(ESC);
+  });
+
   it("is coloured only when asked", () => {
-    const text = renderRun(run("running", []), colored, NOW);
+    const text = renderRun(run("running", []), [], colored, NOW);
     expect(text).toContain(ESC);
-    expect(renderRun(run("running", []), plain, NOW)).not.toContain(ESC);
+    expect(renderRun(run("running", []), [], plain, NOW)).not.toContain(ESC);
   });
 });
 

@@ -1,12 +1,19 @@
+import type { Annotation } from "@shipfox/shared/api/annotations";
 import { type JobExecution, type RunDetail, type Step, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
 import { millisecondsBetween } from "../plan-output.ts";
 import type { Colors } from "../terminal.ts";
+import { renderAnnotations } from "./annotations.ts";
 import { plainText } from "./plain-text.ts";
 import { inStatusColor, reasonWords, statusSymbol } from "./status.ts";
 import { age, duration } from "./time.ts";
 
-/** The run as a tree of jobs, executions and steps with durations, reasons and what to type next. */
-export function renderRun(run: RunDetail, colors: Colors, now: number = Date.now()): string {
+/** The run as a tree of jobs, executions and steps with durations and reasons, its annotations and what to type next. */
+export function renderRun(
+  run: RunDetail,
+  annotations: readonly Annotation[],
+  colors: Colors,
+  now: number = Date.now(),
+): string {
   const took = duration(elapsed(run.started_at, run.finished_at, now));
   const lines = [
     `${statusSymbol(run.status, colors)} ${colors.bold(`${plainText(run.name)} #${run.number}`)} ` +
@@ -22,6 +29,7 @@ export function renderRun(run: RunDetail, colors: Colors, now: number = Date.now
       for (const step of execution.steps) lines.push(...stepLines(step, colors, now));
     }
   }
+  lines.push(...renderAnnotations(run, annotations, colors));
   lines.push("", ...nextLines(run).map((line) => `${colors.dim("next:")} ${line}`));
   return lines.join("\n");
 }

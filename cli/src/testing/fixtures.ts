@@ -1,3 +1,4 @@
+import { type Annotation, annotationSchema } from "@shipfox/shared/api/annotations";
 import { connectionSchema } from "@shipfox/shared/api/integrations";
 import { type Definition, definitionSchema, syncSchema } from "@shipfox/shared/api/definitions";
 import { projectSchema } from "@shipfox/shared/api/projects";
@@ -303,4 +304,20 @@ export function jobInState(
 
 export function output(data: string): LogRecord {
   return { v: 1, ts: 1_783_330_000_000, type: "output", stream: "stdout", data };
+}
+
+/** What a step said beside its log. */
+export function annotation(overrides: Partial<Annotation> = {}): Annotation {
+  return annotationSchema.parse({
+    id: newId(),
+    job_id: newId(),
+    job_execution_id: newId(),
+    origin_step_id: newId(),
+    origin_step_attempt: 1,
+    context: "default",
+    style: "default",
+    sequence: 1,
+    body: "text",
+    ...overrides,
+  });
 }

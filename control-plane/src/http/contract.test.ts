@@ -37,6 +37,11 @@ const HOT = [
   "POST /runs/jobs/current/steps/{stepId}/logs",
   HOT_FIRE,
 ];
+/** What the workflow language has no steps for yet is refused to all others. */
+const ONLY_FOR_AGENTS = [
+  "GET /runs/jobs/current/agent-runtime-config",
+  "POST /runs/jobs/current/integration-tools/mcp",
+] as const;
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("the API as /openapi.json describes it", () => {
@@ -133,8 +138,27 @@ describe("the API as /openapi.json describes it", () => {
     const logs = "GET /steps/{stepId}/attempts/{attempt}/logs";
     await succeed(logs, { stepId, attempt: "1" }, { token });
     await succeed(`${logs}/raw`, { stepId, attempt: "1" }, { token });
+    const annotations = [{ context: "default", style: "info", body: "# Done" }];
+    await succeed(
+      "POST /runs/jobs/current/annotations",
+      {},
+      { ...own, body: { step_id: stepId, attempt: 1, annotations } },
+    );
+    for (const route of ["GET /annotations", "GET /annotations/summary"]) {
+      const answer = await succeed(route, {}, { token, suffix: `?workflow_run_id=${id}&attempt=1` });
+      expect(answer.total ?? answer.annotations.length).toBe(1);
+    }
+    const [config, tools] = ONLY_FOR_AGENTS;
+    const noAgent = await contract.call(config, {}, { ...own, suffix: `?step_id=${stepId}&attempt=1` });
+    expect([noAgent.status, noAgent.body]).toMatchObject([409, { code: "step-not-agent" }]);
+    const noTools = await contract.call(tools, {}, { ...own, body: { jsonrpc: "2.0" } });
+    expect([noTools.status, noTools.body]).toMatchObject([409, { code: "leased-step-not-agent" }]);
+    const unscoped = await contract.call(tools, {}, { token: lease, body: {} });
+    expect([unscoped.status, unscoped.body]).toMatchObject([409, { code: "lease-missing-step" }]);
     const report = { status: "succeeded", attempt: 1, exit_code: 0, log_outcome: "drained" };
     await succeed("POST /runs/jobs/current/steps/{stepId}/report", { stepId }, { ...own, body: report });
+    const ended = await contract.call(config, {}, { ...own, suffix: `?step_id=${stepId}&attempt=1` });
+    expect(ended.body).toMatchObject({ code: "step-not-running" });
     // The log is closed now, so that the stream ends by itself.
     await succeed(`${logs}/stream`, { stepId, attempt: "1" }, { token });
     await succeed("GET /workflows/runs/{id}", { id }, { token });
@@ -149,7 +173,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("POST /auth/logout", {}, { headers: { cookie } });
 
     const untouched = contract.routes.filter((route) => !contract.seen(route).some((status) => status < 400));
-    expect(untouched).toEqual([]);
+    expect(untouched).toEqual(ONLY_FOR_AGENTS);
   });
 
   it("refuses without a credential with 401, described, on every route that asks for one", async () => {

@@ -25,6 +25,7 @@ export interface Schema {
   retired_runner_credentials: RetiredRunnerCredentialRow;
   runner_sessions: RunnerSessionRow;
   log_streams: LogStreamRow;
+  annotations: AnnotationRow;
   run_events: RunEventRow;
 }
 
@@ -351,6 +352,21 @@ export interface LogStreamRow {
   opened_at: number;
   closed_at: number | null;
   due_at: number | null;
+}
+
+export interface AnnotationRow {
+  id: string;
+  run_id: string;
+  run_attempt: number;
+  job_id: string;
+  job_execution_id: string;
+  step_id: string;
+  step_attempt: number;
+  context: string;
+  style: string;
+  sequence: number;
+  body: string;
+  body_bytes: number;
 }
 
 export interface RunEventRow {

@@ -174,6 +174,16 @@ export function leaseGone(
   });
 }
 
+/**
+ * When the presented lease ended, milliseconds since the epoch; null while it lives. For what a superseded execution may
+ * still add to itself. Throws 404 `lease-not-active` when there is no such lease. Run after the execution is locked.
+ */
+export async function presentedLeaseEndedAt(tx: Tx, principal: LeasePrincipal): Promise<number | null> {
+  const lease = await findLease(tx, principal.fence);
+  if (!lease || lease.job_execution_id !== principal.executionId) throw leaseGone("lease-not-active", "revoked");
+  return lease.ended_at;
+}
+
 /** `finished` lets the caller answer a lease whose execution ended by its own report, as the protocol does. */
 export type LeaseStanding = "live" | "cancelling" | "finished";
 

@@ -4,7 +4,7 @@ export { claim, type Claim } from "./claim.ts";
 export { heartbeat } from "./heartbeat.ts";
 export { endRunnerLeases, releaseLease } from "./give-up.ts";
 export { createWaitingPort } from "./explain.ts";
-export { leaseEndedAt, leaseGone, requireStanding } from "./leases.ts";
+export { leaseEndedAt, leaseGone, presentedLeaseEndedAt, requireStanding } from "./leases.ts";
 export { Reaper, runDueLeases } from "./reaper.ts";
 export { isOnline } from "./sessions.ts";
 export type { DispatchSettings } from "./settings.ts";

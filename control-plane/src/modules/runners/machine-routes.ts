@@ -42,6 +42,8 @@ import {
 import type { Logs } from "../logs/public.ts";
 import { nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
 import { confirmCredential, endSessions, freshIdentity, register } from "./register.ts";
+import { createAgentRoutes } from "./agent-routes.ts";
+import { requireLeasedStep } from "./leased-step.ts";
 import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
 
 /** Where a job's code comes from; implemented above, by the integrations. */
@@ -314,9 +316,6 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
       ],
       handle: async ({ principal, params, query }) => {
         const commit = await store.read(async (tx) => {
-          const standing = await requireStanding(tx, principal);
-          if (standing !== "live")
-            throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
           await requireCheckoutStep(tx, principal, params.stepId, query.attempt);
           return checkedOutCommit(tx, principal.runAttemptId);
         });
@@ -358,6 +357,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         return { status: 200, body: { committed_length: appended.committedLength, capped: appended.capped } };
       },
     }),
+    ...createAgentRoutes({ store }),
   ];
 }
 
@@ -373,19 +373,10 @@ function requireJob(principal: LeasePrincipal, jobId: string): void {
   if (principal.jobId !== jobId) throw new ApiError("lease-job-mismatch", "the lease was made for another job");
 }
 
-const CHECKOUT_STEP = "select type, status, current_attempt, config from steps where id = ? and job_execution_id = ?";
-
 async function requireCheckoutStep(tx: Tx, principal: LeasePrincipal, stepId: string, attempt: number): Promise<void> {
-  const step = await tx.get<{ type: string; status: string; current_attempt: number; config: string }>(CHECKOUT_STEP, [
-    stepId,
-    principal.executionId,
-  ]);
-  if (!step) throw new ApiError("step-not-found", "the step does not belong to this job");
-  if (step.current_attempt !== attempt)
-    throw new ApiError("step-attempt-mismatch", `the current attempt is ${step.current_attempt}`);
-  if (step.status !== "running") throw new ApiError("step-not-running", "the step is not running");
-  const config = JSON.parse(step.config) as { checkout?: unknown };
-  if (step.type !== "setup" || !config.checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
+  const step = await requireLeasedStep(tx, principal, stepId, attempt);
+  if (step.type !== "setup" || !step.config["checkout"])
+    throw new ApiError("step-not-checkout", "the step checks nothing out");
 }
 
 const CHECKED_OUT = `select s.output from jobs j join job_executions e on e.job_id = j.id join steps s on s.job_execution_id = e.id and s.position = 0

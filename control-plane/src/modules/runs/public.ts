@@ -7,4 +7,4 @@ export type { DispatchPort, QueueEntry, WaitingPort } from "./ports.ts";
 export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
 export { runDueExecutions } from "./due-executions.ts";
 export { findStep } from "./find-step.ts";
-export { type ExecutionFacts, lockExecution } from "./store.ts";
+export { type ExecutionFacts, findRun, lockExecution } from "./store.ts";

@@ -348,6 +348,23 @@ export const initial = {
     `create index log_streams_execution on log_streams(job_execution_id)`,
     `create index log_streams_due on log_streams(due_at) where due_at is not null`,
 
+    `create table annotations (
+      id ${text} primary key,
+      run_id ${text} not null,
+      run_attempt ${bigint} not null,
+      job_id ${text} not null,
+      job_execution_id ${text} not null references job_executions(id) on delete cascade,
+      step_id ${text} not null,
+      step_attempt ${bigint} not null,
+      context ${text} not null,
+      style ${text} not null,
+      sequence ${bigint} not null,
+      body ${text} not null,
+      body_bytes ${bigint} not null,
+      unique (job_execution_id, context)
+    )`,
+    `create index annotations_run on annotations(run_id, run_attempt, sequence, id)`,
+
     `create table run_events (
       workspace_id ${text} not null references workspaces(id) on delete cascade,
       id ${bigint} not null,

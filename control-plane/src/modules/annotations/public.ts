@@ -1,0 +1,2 @@
+/** What app.ts may use of annotations. */
+export { createAnnotationRoutes } from "./routes.ts";
