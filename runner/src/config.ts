@@ -7,6 +7,7 @@ import { canonicalLabels, isLabel, MAX_LABELS } from "@shipfox/shared/labels";
 import { z } from "zod";
 import { parseJobUser } from "./sandbox/job-user.ts";
 
+const MEBIBYTE = 1024 * 1024;
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 const MAX_CONCURRENCY = 256;
@@ -109,6 +110,11 @@ export const SETTINGS = {
     "SHIPFOX_RUNNER_OUTAGE_LIMIT_MS",
     text.integer(1_000, DAY_MS, 60 * MINUTE_MS),
     "How long a job goes on without an answer of the control plane, in milliseconds.",
+  ),
+  logSpoolMaxBytes: setting(
+    "SHIPFOX_RUNNER_LOG_SPOOL_MAX_BYTES",
+    text.integer(MEBIBYTE, 64 * 1024 * MEBIBYTE, 64 * MEBIBYTE),
+    "How much of one step's log may wait on the disk while the control plane is away, in bytes.",
   ),
   allowFileRepositories: setting(
     "SHIPFOX_GIT_ALLOW_FILE",

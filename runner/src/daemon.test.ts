@@ -74,6 +74,7 @@ function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; can
         caBundleFile: null,
       }),
       spoolFolder: state.spool,
+      spoolMaxBytes: 64 * 1024 * 1024,
       runnerName: "r1",
       labels: ["linux"],
       capabilities,

@@ -63,6 +63,7 @@ async function runInState(config: RunnerConfig, state: StateFolder, logger: Logg
       provider,
       mirrors,
       spoolFolder: state.spool,
+      spoolMaxBytes: config.logSpoolMaxBytes,
       runnerName: config.name,
       labels: config.labels,
       capabilities,

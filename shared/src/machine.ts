@@ -192,8 +192,16 @@ export type CheckoutToken = z.infer<typeof checkoutTokenReplySchema>;
 export const logAppendQuerySchema = z.object({
   attempt: z.coerce.number().int().min(1).max(MAX_ATTEMPT),
   offset: z.coerce.number().int().min(0),
+  /** ours: the reply says what is left of the job's budget. */
+  budget: z.enum(["true", "false"]).default("false"),
 });
-export const logAppendReplySchema = z.object({ committed_length: z.int().min(0), capped: z.boolean() });
+export const logAppendReplySchema = z.object({
+  committed_length: z.int().min(0),
+  capped: z.boolean(),
+  /** ours, when asked for: how many bytes more the logs of this job execution may take at the moment. */
+  budget_bytes: z.int().min(0).optional(),
+});
+export type LogAppendReply = z.infer<typeof logAppendReplySchema>;
 
 const annotationText = { context: annotationContext, style: annotationStyleSchema.optional(), body: z.string() };
 /** Without a style a new annotation is `default` and one that is appended to keeps its own. */

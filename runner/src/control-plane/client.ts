@@ -8,6 +8,7 @@ import {
   type HeartbeatReply,
   heartbeatReplySchema,
   IDEMPOTENCY_KEY_HEADER,
+  type LogAppendReply,
   logAppendReplySchema,
   MAX_CLAIM_WAIT_SECONDS,
   type NextStepReply,
@@ -141,9 +142,9 @@ export class ControlPlaneClient {
     offset: number;
     records: Buffer;
     signal?: AbortSignal;
-  }): Promise<{ committed_length: number; capped: boolean }> {
+  }): Promise<LogAppendReply> {
     return this.json(logAppendReplySchema, {
-      path: `runs/jobs/current/steps/${append.stepId}/logs?attempt=${append.attempt}&offset=${append.offset}`,
+      path: `runs/jobs/current/steps/${append.stepId}/logs?attempt=${append.attempt}&offset=${append.offset}&budget=true`,
       token: append.leaseToken,
       body: append.records,
       headers: { "content-type": "application/x-ndjson" },

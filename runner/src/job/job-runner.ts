@@ -11,6 +11,7 @@ import type {
 } from "@shipfox/shared/machine";
 import { RefusedError } from "../control-plane/call-error.ts";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
+import { LogBudget } from "../logs/log-budget.ts";
 import { Masker } from "../logs/masking.ts";
 import { StepLog } from "../logs/step-log.ts";
 import type { LogOutcome } from "../logs/uploader.ts";
@@ -37,6 +38,8 @@ export interface JobSettings {
   mirrors: Mirrors;
   logger: Logger;
   spoolFolder: string;
+  /** Bytes of one step's log that may wait on the disk. */
+  spoolMaxBytes: number;
   runnerName: string;
   labels: readonly string[];
   capabilities: Capabilities;
@@ -59,6 +62,7 @@ export class JobRunner {
   private readonly settings: JobSettings;
   private readonly stop = new StopSwitch();
   private readonly masker = new Masker();
+  private readonly logBudget = new LogBudget();
   private readonly lease: Lease;
   private sandbox: Sandbox | null = null;
   private readonly logger: Logger;
@@ -143,8 +147,11 @@ export class JobRunner {
     try {
       this.currentLog = new StepLog({
         spoolFolder: this.settings.spoolFolder,
+        spoolMaxBytes: this.settings.spoolMaxBytes,
         identity: { job_id: this.claim.job_id, step_id: step.id, attempt, lease_token },
         masker: this.masker,
+        budget: this.logBudget,
+        onDiskFault: (message) => this.handBack("disk_full", `The runner cannot write its log spool: ${message}`),
         send: (offset, records, signal) =>
           this.settings.client.appendLog({
             stepId: step.id,

@@ -15,7 +15,7 @@ function newFramer(secrets: readonly string[] = []) {
   const masker = new Masker();
   for (const secret of secrets) masker.add(secret);
   const encoded: string[] = [];
-  const framer = new LogFramer({ masker, emit: (record) => encoded.push(record), now: () => NOW });
+  const framer = new LogFramer({ masker, emit: (record) => void encoded.push(record.encoded), now: () => NOW });
   return { framer, ndjson: () => encoded.join(""), records: () => decodeLogRecords(encoded.join("")) };
 }
 

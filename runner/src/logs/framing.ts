@@ -9,6 +9,13 @@ import type { MaskedStream, Masker } from "./masking.ts";
 
 export type OutputStream = "stdout" | "stderr";
 
+/** A record, its line in the log, and how many bytes of output it holds. */
+export interface FramedRecord {
+  readonly record: WritableLogRecord;
+  readonly encoded: string;
+  readonly payloadBytes: number;
+}
+
 const MAX_GROUP_DEPTH = 32;
 const GROUP_MARKER = "::group::";
 const END_GROUP_MARKER = "::endgroup::";
@@ -36,10 +43,10 @@ export class LogFramer {
   private payloadBytes = 0;
   private endsWithNewline = true;
   private readonly masker: Masker;
-  private readonly emit: (encoded: string, payloadBytes: number) => void;
+  private readonly emit: (record: FramedRecord) => void;
   private readonly now: () => number;
 
-  constructor(options: { masker: Masker; emit: (encoded: string, payloadBytes: number) => void; now?: () => number }) {
+  constructor(options: { masker: Masker; emit: (record: FramedRecord) => void; now?: () => number }) {
     this.masker = options.masker;
     this.emit = options.emit;
     this.now = options.now ?? Date.now;
@@ -182,7 +189,7 @@ export class LogFramer {
 
   private record(record: WritableLogRecord, payloadBytes = 0): void {
     this.payloadBytes += payloadBytes;
-    this.emit(encodeLogRecord(record), payloadBytes);
+    this.emit({ record, encoded: encodeLogRecord(record), payloadBytes });
   }
 }
 

@@ -12,11 +12,10 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { encodeLogRecord } from "@shipfox/shared/log-records";
 import { z } from "zod";
 
-/** Unacknowledged bytes of one step attempt; what does not fit is counted and marked with a `gap`. */
-export const DEFAULT_SPOOL_BYTES = 64 * 1024 * 1024;
+/** Unacknowledged bytes of one step attempt. */
+const DEFAULT_SPOOL_BYTES = 64 * 1024 * 1024;
 /** Files are cut here, so that what was acknowledged can leave the disk while the step still prints. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const MAX_LEFTOVER_STREAMS = 10_000;
@@ -41,12 +40,12 @@ export type StreamIdentity = z.infer<typeof streamSchema>;
 export class Spool {
   readonly identity: StreamIdentity;
   private readonly folder: string;
-  private readonly maxBytes: number;
+  /** How much may wait for the control plane; whoever appends keeps to it. */
+  readonly maxBytes: number;
   private readonly segmentBytes: number;
   private readonly segments: Segment[];
   private endOffset: number;
   private acknowledgedOffset: number;
-  private droppedBytes = 0;
   private removed = false;
 
   private constructor(folder: string, identity: StreamIdentity, segments: Segment[], options: SpoolOptions) {
@@ -90,22 +89,27 @@ export class Spool {
     return this.endOffset;
   }
 
-  /**
-   * Adds one record with its newline. Over the bound, or when the disk refuses, it is dropped; the next one that fits
-   * follows a `gap` with the number of payload bytes that are missing.
-   */
-  append(record: string, payloadBytes: number): void {
-    const gap = this.droppedBytes === 0 ? "" : this.gapRecord();
-    const bytes = Buffer.from(gap + record);
-    if (this.end - this.acknowledgedOffset + bytes.length > this.maxBytes || !this.tryWrite(bytes))
-      this.droppedBytes += payloadBytes;
-    else this.droppedBytes = 0;
+  /** How much waits for the control plane. */
+  get unacknowledgedBytes(): number {
+    return this.endOffset - this.acknowledgedOffset;
   }
 
-  /** Adds the last record, over the bound too: a log without its end would look as if the runner had been lost. */
-  appendLast(record: string): void {
-    const gap = this.droppedBytes === 0 ? "" : this.gapRecord();
-    this.tryWrite(Buffer.from(gap + record));
+  /** Adds whole records. Null, or why the disk refuses: then nothing was added. */
+  append(records: Buffer): string | null {
+    try {
+      this.write(records);
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  /** Adds the last records. Where the disk refuses they stay in memory until they are sent. */
+  appendLast(records: string): void {
+    const bytes = Buffer.from(records);
+    if (this.append(bytes) === null) return;
+    this.segments.push({ start: this.endOffset, length: bytes.length, fd: null, bytes });
+    this.endOffset += bytes.length;
   }
 
   /** Whole records from `offset` on, at most `maxBytes`, at least one when there is one. Empty at the end. */
@@ -114,9 +118,11 @@ export class Spool {
     if (segment === undefined) return Buffer.alloc(0);
     const length = Math.min(maxBytes, segment.start + segment.length - offset);
     if (length <= 0) return Buffer.alloc(0);
+    if (segment.bytes)
+      return wholeRecords(segment.bytes.subarray(offset - segment.start, offset - segment.start + length));
     const buffer = Buffer.allocUnsafe(length);
     const read = readSync(segment.fd, buffer, 0, length, offset - segment.start);
-    return buffer.subarray(0, buffer.subarray(0, read).lastIndexOf(NEWLINE) + 1);
+    return wholeRecords(buffer.subarray(0, read));
   }
 
   /** The server has everything before `offset`; files that are no longer needed go. */
@@ -127,6 +133,7 @@ export class Spool {
       if (first === undefined || this.segments.length === 1 || first.start + first.length > this.acknowledgedOffset)
         return;
       this.segments.shift();
+      if (first.fd === null) continue;
       closeSync(first.fd);
       unlinkSync(join(this.folder, segmentName(first.start)));
     }
@@ -134,7 +141,7 @@ export class Spool {
 
   /** Closes the files and keeps them for the next start. */
   close(): void {
-    for (const segment of this.segments.splice(0)) closeSync(segment.fd);
+    for (const { fd } of this.segments.splice(0)) if (fd !== null) closeSync(fd);
   }
 
   /** Removes the log from the disk. Idempotent. */
@@ -145,27 +152,19 @@ export class Spool {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private gapRecord(): string {
-    return encodeLogRecord({ v: 1, ts: Date.now(), type: "gap", dropped_bytes: this.droppedBytes });
-  }
-
-  /** A write that fails half way would leave half a record: the segment is cut back to what was whole. */
-  private tryWrite(bytes: Buffer): boolean {
-    try {
-      const segment = this.segmentFor(bytes.length);
-      for (let written = 0; written < bytes.length; ) {
-        written += writeSync(segment.fd, bytes, written, bytes.length - written, segment.length + written);
-      }
-      segment.length += bytes.length;
-      this.endOffset += bytes.length;
-      return true;
-    } catch {
-      return false;
+  /** A write that fails half way leaves half a record behind the end, where the next one overwrites it. */
+  private write(bytes: Buffer): void {
+    const segment = this.segmentFor(bytes.length);
+    for (let written = 0; written < bytes.length; ) {
+      written += writeSync(segment.fd, bytes, written, bytes.length - written, segment.length + written);
     }
+    segment.length += bytes.length;
+    this.endOffset += bytes.length;
   }
 
-  private segmentFor(bytes: number): Segment {
+  private segmentFor(bytes: number): FileSegment {
     const last = this.segments.at(-1);
+    if (last?.fd === null) throw new Error("nothing follows the last records of a log");
     if (last !== undefined && (last.length === 0 || last.length + bytes <= this.segmentBytes)) return last;
     const fd = openSync(join(this.folder, segmentName(this.endOffset)), "w+", 0o600);
     const segment = { start: this.endOffset, length: 0, fd };
@@ -179,10 +178,24 @@ export interface SpoolOptions {
   segmentBytes?: number;
 }
 
-interface Segment {
+interface FileSegment {
   readonly start: number;
   length: number;
   readonly fd: number;
+  readonly bytes?: undefined;
+}
+
+interface MemorySegment {
+  readonly start: number;
+  readonly length: number;
+  readonly fd: null;
+  readonly bytes: Buffer;
+}
+
+type Segment = FileSegment | MemorySegment;
+
+function wholeRecords(bytes: Buffer): Buffer {
+  return bytes.subarray(0, bytes.lastIndexOf(NEWLINE) + 1);
 }
 
 const segmentName = (start: number) => `${start}.ndjson`;

@@ -1,4 +1,6 @@
-import { LogFramer, type OutputStream } from "./framing.ts";
+import { type FramedRecord, LogFramer, type OutputStream } from "./framing.ts";
+import { HeadAndTail } from "./head-and-tail.ts";
+import type { LogBudget } from "./log-budget.ts";
 import type { Masker } from "./masking.ts";
 import { Spool, type StreamIdentity } from "./spool.ts";
 import { type LogOutcome, LogUploader, type SendRecords } from "./uploader.ts";
@@ -6,22 +8,43 @@ import { type LogOutcome, LogUploader, type SendRecords } from "./uploader.ts";
 /** An unfinished line is shown after this time, so that prompts and progress bars are live. */
 const PARTIAL_LINE_MS = 75;
 
+export interface StepLogOptions {
+  spoolFolder: string;
+  /** Bytes that may wait on the disk for the control plane. */
+  spoolMaxBytes: number;
+  identity: StreamIdentity;
+  masker: Masker;
+  /** Shared by the steps of a job. */
+  budget: LogBudget;
+  send: SendRecords;
+  /** Called once, when the disk takes no more of the log; the rest of it is kept in memory as far as that goes. */
+  onDiskFault: (message: string) => void;
+}
+
 /** The log of one step attempt, from the step's pipes to the control plane: framing, then spool, then upload. */
 export class StepLog {
   private readonly spool: Spool;
+  private readonly kept: HeadAndTail;
   private readonly framer: LogFramer;
   private readonly uploader: LogUploader;
   private partialTimer: NodeJS.Timeout | null = null;
   private ended = false;
 
   /** Throws when the spool cannot be made on this disk. */
-  constructor(options: { spoolFolder: string; identity: StreamIdentity; masker: Masker; send: SendRecords }) {
-    this.spool = Spool.create(options.spoolFolder, options.identity);
-    this.uploader = new LogUploader({ spool: this.spool, send: options.send });
-    this.framer = new LogFramer({
-      masker: options.masker,
-      emit: (record, payloadBytes) => this.take(record, payloadBytes),
+  constructor(options: StepLogOptions) {
+    const { budget, send, onDiskFault } = options;
+    this.spool = Spool.create(options.spoolFolder, options.identity, { maxBytes: options.spoolMaxBytes });
+    this.kept = new HeadAndTail({ spool: this.spool, budgetBytes: budget.leftBytes, onDiskFault });
+    this.uploader = new LogUploader({
+      spool: this.spool,
+      send: async (offset, records, signal) => {
+        const reply = await send(offset, records, signal);
+        budget.told(reply.budget_bytes);
+        this.kept.setBudget(reply.committed_length + budget.leftBytes);
+        return reply;
+      },
     });
+    this.framer = new LogFramer({ masker: options.masker, emit: (record) => this.take(record) });
   }
 
   /** What the step printed. */
@@ -75,10 +98,10 @@ export class StepLog {
     this.framer.end();
   }
 
-  private take(record: string, payloadBytes: number): void {
+  private take(record: FramedRecord): void {
     if (!this.uploader.wantsMore) return;
-    if (this.ended) this.spool.appendLast(record);
-    else this.spool.append(record, payloadBytes);
+    if (record.record.type === "end") this.kept.end(record);
+    else this.kept.append(record);
     this.uploader.wake();
   }
 }

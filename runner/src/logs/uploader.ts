@@ -16,7 +16,7 @@ export type SendRecords = (
   offset: number,
   records: Buffer,
   signal: AbortSignal,
-) => Promise<{ committed_length: number; capped: boolean }>;
+) => Promise<{ committed_length: number; capped: boolean; budget_bytes?: number | undefined }>;
 
 /**
  * Sends one spool to the control plane, in order, one append in flight. While none is, new records go at once; while one

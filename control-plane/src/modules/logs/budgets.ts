@@ -26,9 +26,9 @@ export class Budgets {
     this.#settings = settings;
   }
 
-  /** True when nothing more is to be kept. The append that crosses the line is still kept whole. */
-  isUsedUp(usage: Usage, now: number): boolean {
-    return usage.storedBytes >= budgetBytes(this.#settings, now - (usage.firstAppendAt ?? now));
+  /** Bytes that the execution may log in addition; at 0 nothing more is kept. The append that crosses the line is kept whole. */
+  leftBytes(usage: Usage, now: number): number {
+    return Math.max(0, budgetBytes(this.#settings, now - (usage.firstAppendAt ?? now)) - usage.storedBytes);
   }
 
   /** The use of the stream's execution; the caller counts on it what it stores. */

@@ -82,10 +82,10 @@ describeStores("logs", (open) => {
           const chunk = Buffer.concat(spool.slice(from, to));
           const appending = logs.append(stream, startOf(from), chunk);
           if (chunk.length === 0 || to <= have) {
-            expect(await appending).toEqual({ committedLength: startOf(have), capped: false });
+            expect(await appending).toMatchObject({ committedLength: startOf(have), capped: false });
           } else if (from === have) {
             have = to;
-            expect(await appending).toEqual({ committedLength: startOf(have), capped: false });
+            expect(await appending).toMatchObject({ committedLength: startOf(have), capped: false });
           } else {
             const error = await refusal(appending);
             expect([error.code, error.status, error.details]).toEqual([
@@ -106,7 +106,7 @@ describeStores("logs", (open) => {
     const store = await open();
     const { logs } = await openLogs(store);
     const stream = await seedStep(store);
-    expect(await logs.append(stream, 17, Buffer.alloc(0))).toEqual({ committedLength: 0, capped: false });
+    expect(await logs.append(stream, 17, Buffer.alloc(0))).toMatchObject({ committedLength: 0, capped: false });
     expect(await rowOf(store, stream)).toBeUndefined();
   });
 
@@ -132,7 +132,7 @@ describeStores("logs", (open) => {
           offset += chunk.length;
           return answer;
         });
-        expect((await Promise.all(answers)).at(-1)).toEqual({ committedLength: offset, capped: false });
+        expect((await Promise.all(answers)).at(-1)).toMatchObject({ committedLength: offset, capped: false });
         return Buffer.concat(chunks).toString();
       }),
     );
@@ -149,7 +149,10 @@ describeStores("logs", (open) => {
     await appendFile(path, two.subarray(0, two.length - 5));
 
     const again = await restart();
-    expect(await again.append(stream, 0, Buffer.alloc(0))).toEqual({ committedLength: one.length, capped: false });
+    expect(await again.append(stream, 0, Buffer.alloc(0))).toMatchObject({
+      committedLength: one.length,
+      capped: false,
+    });
     await again.append(stream, one.length, two);
     expect(await readFile(path, "utf8")).toBe(textOf(one, two));
   });
@@ -171,7 +174,10 @@ describeStores("logs", (open) => {
           [0, whole],
           [5, Buffer.alloc(0)],
         ] as const) {
-          expect(await current.append(stream, offset, chunk)).toEqual({ committedLength: whole.length, capped: false });
+          expect(await current.append(stream, offset, chunk)).toMatchObject({
+            committedLength: whole.length,
+            capped: false,
+          });
         }
         expect(await readAll(current, stream)).toEqual({
           text: whole.toString(),
@@ -200,7 +206,7 @@ describeStores("logs", (open) => {
     const stream = await seedStep(store);
     await store.write((tx) => logs.closeStream(tx, stream, { truncated: false, now: clock.now() }));
     expect(await rowOf(store, stream)).toMatchObject({ state: "closed", truncated: 0 });
-    expect(await logs.append(stream, 0, output("late\n"))).toEqual({ committedLength: 0, capped: false });
+    expect(await logs.append(stream, 0, output("late\n"))).toMatchObject({ committedLength: 0, capped: false });
     expect(await readAll(logs, stream)).toEqual({ text: "", pages: 1, state: "closed", truncated: false });
   });
 
@@ -275,7 +281,7 @@ describeStores("logs", (open) => {
     clock.time += 119_999;
     await logs.append(within, 0, output("hi\n"));
     clock.time += 1;
-    expect(await logs.append(after, 0, output("hi\n"))).toEqual({ committedLength: 0, capped: false });
+    expect(await logs.append(after, 0, output("hi\n"))).toMatchObject({ committedLength: 0, capped: false });
     expect(types((await readAll(logs, after)).text)).toEqual(["runner_lost"]);
     expect(await logs.closeDue(clock.now())).toBeNull();
     expect(types((await readAll(logs, within)).text)).toEqual(["output", "runner_lost"]);
@@ -308,7 +314,7 @@ describeStores("logs", (open) => {
       "away",
     );
     store.write = write;
-    expect(await logs.append(stream, 0, Buffer.alloc(0))).toEqual({ committedLength: 0, capped: false });
+    expect(await logs.append(stream, 0, Buffer.alloc(0))).toMatchObject({ committedLength: 0, capped: false });
     await logs.append(stream, 0, output("hi\n"));
     expect((await readAll(logs, stream)).text).toBe(textOf(output("hi\n")));
   });
@@ -318,27 +324,27 @@ describeStores("logs", (open) => {
     const { logs, clock, restart } = await openLogs(store, { budgetBaseBytes: 1_000, budgetPerMinuteBytes: 600 });
     const [one, two, three] = (await seedSteps(store, 3)) as [StreamRef, StreamRef, StreamRef];
     await logs.append(one, 0, filler(600));
-    expect(await logs.append(two, 0, filler(600))).toEqual({ committedLength: 600, capped: false });
-    expect(await logs.append(one, 600, filler(200))).toEqual({ committedLength: 800, capped: true });
-    expect(await logs.append(one, 800, filler(200))).toEqual({ committedLength: 1_000, capped: true });
-    expect(await logs.append(one, 600, filler(200))).toEqual({ committedLength: 1_000, capped: true });
-    expect(await logs.append(three, 0, filler(200))).toEqual({ committedLength: 200, capped: true });
+    expect(await logs.append(two, 0, filler(600))).toMatchObject({ committedLength: 600, capped: false });
+    expect(await logs.append(one, 600, filler(200))).toMatchObject({ committedLength: 800, capped: true });
+    expect(await logs.append(one, 800, filler(200))).toMatchObject({ committedLength: 1_000, capped: true });
+    expect(await logs.append(one, 600, filler(200))).toMatchObject({ committedLength: 1_000, capped: true });
+    expect(await logs.append(three, 0, filler(200))).toMatchObject({ committedLength: 200, capped: true });
     expect(types((await readAll(logs, one)).text)).toEqual(["output", "capped"]);
     expect(types((await readAll(logs, two)).text)).toEqual(["output"]);
     expect(types((await readAll(logs, three)).text)).toEqual(["capped"]);
 
     // A minute later there is room again, for logs that lost nothing so far.
     clock.time += 60_000;
-    expect(await logs.append(one, 1_000, filler(200))).toEqual({ committedLength: 1_200, capped: true });
-    expect(await logs.append(two, 600, filler(200))).toEqual({ committedLength: 800, capped: false });
+    expect(await logs.append(one, 1_000, filler(200))).toMatchObject({ committedLength: 1_200, capped: true });
+    expect(await logs.append(two, 600, filler(200))).toMatchObject({ committedLength: 800, capped: false });
 
     // A restart forgets what was dropped; the runner sends it once more.
     const again = await restart();
     expect((await refusal(again.append(one, 1_200, filler(200)))).details).toEqual({ committed_length: 600 });
-    expect(await again.append(one, 600, filler(800))).toEqual({ committedLength: 1_400, capped: true });
-    expect(await again.append(two, 800, filler(300))).toEqual({ committedLength: 1_100, capped: false });
-    expect(await again.append(two, 1_100, filler(200))).toEqual({ committedLength: 1_300, capped: true });
-    expect(await again.append(one, 1_400, endRecord())).toEqual({
+    expect(await again.append(one, 600, filler(800))).toMatchObject({ committedLength: 1_400, capped: true });
+    expect(await again.append(two, 800, filler(300))).toMatchObject({ committedLength: 1_100, capped: false });
+    expect(await again.append(two, 1_100, filler(200))).toMatchObject({ committedLength: 1_300, capped: true });
+    expect(await again.append(one, 1_400, endRecord())).toMatchObject({
       committedLength: 1_400 + endRecord().length,
       capped: true,
     });
@@ -349,6 +355,22 @@ describeStores("logs", (open) => {
       length: 1_400 + endRecord().length,
     });
     expect(types((await readAll(again, one)).text)).toEqual(["output", "capped"]);
+  });
+
+  it("tell what is left of the budget, shared by the logs of an execution and growing with the minutes", async () => {
+    const store = await open();
+    const { logs, clock, restart } = await openLogs(store, { budgetBaseBytes: 1_000, budgetPerMinuteBytes: 600 });
+    const [one, two] = (await seedSteps(store, 2)) as [StreamRef, StreamRef];
+    const other = await seedStep(store);
+    expect(await logs.append(one, 0, Buffer.alloc(0))).toMatchObject({ budgetLeftBytes: 1_000 });
+    expect(await logs.append(one, 0, filler(600))).toMatchObject({ budgetLeftBytes: 400 });
+    expect(await logs.append(two, 0, filler(300))).toMatchObject({ budgetLeftBytes: 100 });
+    expect(await logs.append(other, 0, filler(300))).toMatchObject({ budgetLeftBytes: 700 });
+    clock.time += 60_000;
+    expect(await logs.append(one, 600, filler(200))).toMatchObject({ budgetLeftBytes: 500 });
+    const again = await restart();
+    expect(await again.append(two, 300, filler(800))).toMatchObject({ budgetLeftBytes: 0, capped: false });
+    expect(await again.append(two, 1_100, filler(200))).toMatchObject({ budgetLeftBytes: 0, capped: true });
   });
 
   it("are read in pages of whole records, also where one record is longer than a page", async () => {

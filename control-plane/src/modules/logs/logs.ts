@@ -57,6 +57,8 @@ export interface LogsDeps {
 export interface Appended {
   readonly committedLength: number;
   readonly capped: boolean;
+  /** What the job's logs may take in addition at the moment. */
+  readonly budgetLeftBytes: number;
 }
 
 /**
@@ -154,10 +156,13 @@ export class Logs {
   async #append(entry: LoadedEntry, offset: number, chunk: Buffer, ends: boolean): Promise<Appended> {
     const before = entry.state;
     const state = before ?? NOTHING_YET;
-    if (chunk.length === 0) return { committedLength: state.committed, capped: state.capped };
     const now = this.#deps.clock.now();
     const usage = await this.#budgets.of(entry.stream);
-    const overBudget = this.#budgets.isUsedUp(usage, now);
+    const answer = ({ committed, capped }: StreamState): Appended => {
+      return { committedLength: committed, capped, budgetLeftBytes: this.#budgets.leftBytes(usage, now) };
+    };
+    if (chunk.length === 0) return answer(state);
+    const overBudget = this.#budgets.leftBytes(usage, now) === 0;
     const decision = decideAppend(state, { offset, length: chunk.length, overBudget });
     if (decision === "gap") {
       throw new ApiError("offset-gap", `the log ends at byte ${state.committed}; go on from there`, {
@@ -179,7 +184,7 @@ export class Logs {
     usage.firstAppendAt ??= now;
     usage.storedBytes += after.stored - state.stored;
     this.#show(entry.stream, before, after, chunk);
-    return { committedLength: after.committed, capped: after.capped };
+    return answer(after);
   }
 
   async #keep(entry: LoadedEntry, chunk: Buffer, ends: boolean, now: number): Promise<void> {

@@ -354,7 +354,9 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
           query.offset,
           rawBody,
         );
-        return { status: 200, body: { committed_length: appended.committedLength, capped: appended.capped } };
+        const { committedLength, capped, budgetLeftBytes } = appended;
+        const budget = query.budget === "true" ? { budget_bytes: budgetLeftBytes } : {};
+        return { status: 200, body: { committed_length: committedLength, capped, ...budget } };
       },
     }),
     ...createAgentRoutes({ store }),
