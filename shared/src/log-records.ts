@@ -47,6 +47,9 @@ export type WritableLogRecord = z.infer<typeof writableLogRecordSchema>;
 export type LogRecord = z.infer<typeof logRecordSchema>;
 
 export function encodeLogRecord(record: LogRecord): string {
+  // Nearly all records are output; so it takes half the time.
+  if (record.type === "output")
+    return `{"v":1,"ts":${record.ts},"type":"output","stream":"${record.stream}","data":${JSON.stringify(record.data)}}\n`;
   return `${JSON.stringify(record)}\n`;
 }
 

@@ -40,7 +40,7 @@ export class HeadAndTail {
     if (this.tail !== null && this.hasRoomAgain(this.tail)) this.resume(this.tail);
     if (this.tail === null) {
       if (this.tryHead(record)) return;
-      this.tail = new LogTail(this.openGroups);
+      this.tail = new LogTail(this.openGroups, Math.floor(this.tailBytes()));
     }
     this.tail.push(record, this.tailBytes());
   }
@@ -48,7 +48,8 @@ export class HeadAndTail {
   /** Writes what is held and the last record, also where there is no room: a log without its end looks like a lost runner. */
   end(record: FramedRecord): void {
     this.tail?.shrink(Math.min(this.tailBytes(), this.budgetLeft(HEAD_SHARE + TAIL_SHARE)));
-    this.spool.appendLast((this.tail?.encode(Date.now()) ?? "") + record.encoded);
+    const held = this.tail?.encode(Date.now()) ?? Buffer.alloc(0);
+    this.spool.appendLast(Buffer.concat([held, Buffer.from(record.encoded)]));
     this.tail = null;
   }
 
@@ -67,7 +68,7 @@ export class HeadAndTail {
   }
 
   private resume(tail: LogTail): void {
-    if (!this.write(Buffer.from(tail.encode(Date.now())))) return;
+    if (!this.write(tail.encode(Date.now()))) return;
     tail.passInto(this.openGroups);
     this.tail = null;
   }

@@ -105,11 +105,10 @@ export class Spool {
   }
 
   /** Adds the last records. Where the disk refuses they stay in memory until they are sent. */
-  appendLast(records: string): void {
-    const bytes = Buffer.from(records);
-    if (this.append(bytes) === null) return;
-    this.segments.push({ start: this.endOffset, length: bytes.length, fd: null, bytes });
-    this.endOffset += bytes.length;
+  appendLast(records: Buffer): void {
+    if (this.append(records) === null) return;
+    this.segments.push({ start: this.endOffset, length: records.length, fd: null, bytes: records });
+    this.endOffset += records.length;
   }
 
   /** Whole records from `offset` on, at most `maxBytes`, at least one when there is one. Empty at the end. */

@@ -65,7 +65,7 @@ async function uploadInWaves(options: { waves: number; linesPerWave: number; seg
     writeLines(spool, uploader, wave * options.linesPerWave, (wave + 1) * options.linesPerWave);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  spool.appendLast(END);
+  spool.appendLast(Buffer.from(END));
   uploader.wake();
   const outcome = await uploader.drain(IDLE_MS, NEVER);
   return { outcome, spool, uploader };
@@ -110,7 +110,7 @@ describe("LogUploader", () => {
     writeLines(spool, uploader, 0, 10);
     await plane.stop();
     writeLines(spool, uploader, 10, 20);
-    spool.appendLast(END);
+    spool.appendLast(Buffer.from(END));
     const drained = uploader.drain(1_500, NEVER);
     await new Promise((resolve) => setTimeout(resolve, 100));
     await plane.start();
@@ -121,7 +121,7 @@ describe("LogUploader", () => {
   it("continues at the server's length when it is behind", async () => {
     const spool = Spool.create(root, IDENTITY);
     for (let index = 0; index < 5; index += 1) spool.append(Buffer.from(line(index)));
-    spool.appendLast(END);
+    spool.appendLast(Buffer.from(END));
     const head = Buffer.from(line(0) + line(1));
     log.append(0, head);
     const uploader = newUploader(spool);
@@ -179,7 +179,7 @@ describe("LogUploader", () => {
     });
     const spool = Spool.create(root, IDENTITY);
     const uploader = newUploader(spool);
-    spool.appendLast(END);
+    spool.appendLast(Buffer.from(END));
     expect(await uploader.drain(50, NEVER)).toBe("abandoned");
     await uploader.stop();
   });
@@ -200,20 +200,20 @@ describe("Spool", () => {
   it.skipIf(process.getuid?.() !== 0)(
     "keeps the last records in memory when the disk is full, and the rest as it was",
     () => {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", root]);
+      execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", root]);
       try {
         const spool = Spool.create(root, IDENTITY);
         let written = 0;
         while (spool.append(Buffer.from(line(written))) === null) written += 1;
         expect(spool.append(Buffer.from(line(written)))).toContain("ENOSPC");
-        spool.appendLast(line(written) + END);
+        spool.appendLast(Buffer.from(line(written) + END));
         let text = "";
         while (text.length < spool.end) text += spool.read(text.length, 5_000).toString();
         expect(text).toBe(expectedLines(written + 1));
         spool.acknowledge(spool.end);
         spool.remove();
       } finally {
-        execFileSync("umount", [root]);
+        execFileSync("/bin/umount", [root]);
       }
     },
   );
