@@ -47,6 +47,34 @@ export type RegisterReply = z.infer<typeof registerReplySchema>;
 
 export const idempotencyKeySchema = z.string().min(1).max(MAX_IDEMPOTENCY_KEY_CHARS);
 
+export const pullPolicySchema = z.enum(["always", "if-not-present", "never"]);
+export type PullPolicy = z.infer<typeof pullPolicySchema>;
+
+/** ours: a container beside the steps of a job, which they reach under its name. */
+const serviceConfigSchema = z.object({
+  name: z.string(),
+  image: z.string(),
+  /** Absent: the runner's own policy. */
+  pull: pullPolicySchema.optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  /** Replaces the command of the image; its entrypoint stays. */
+  command: z.array(z.string()).optional(),
+  /** Ports that must accept connections before the steps start. */
+  ports: z.array(z.int()).optional(),
+  /** Absent: the check of the image, when it has one. */
+  health: z
+    .object({
+      /** Shell text, or a program and its arguments. */
+      cmd: z.union([z.string(), z.array(z.string())]),
+      interval_ms: z.int().optional(),
+      timeout_ms: z.int().optional(),
+      retries: z.int().optional(),
+      start_period_ms: z.int().optional(),
+    })
+    .optional(),
+});
+export type ServiceConfig = z.infer<typeof serviceConfigSchema>;
+
 /** Configuration of a step, resolved by the server. */
 export const setupConfigSchema = z.object({
   checkout: z
@@ -54,6 +82,10 @@ export const setupConfigSchema = z.object({
     .optional(),
   /** ours: the image the whole job runs in; absent means the runner's default. */
   image: z.string().optional(),
+  /** ours: when that image is pulled; absent means the runner's policy. */
+  pull: pullPolicySchema.optional(),
+  /** ours: started before the first step that is not the setup step. */
+  services: z.array(serviceConfigSchema).optional(),
 });
 export const runConfigSchema = z.object({
   run: z.string(),
@@ -188,6 +220,13 @@ export const checkoutTokenReplySchema = z.object({
   ssh_key: z.string().optional(),
 });
 export type CheckoutToken = z.infer<typeof checkoutTokenReplySchema>;
+
+/** ours: what is needed to ask an image's registry for it, for an image that the leased job names. */
+export const registryCredentialQuerySchema = z.object({ image: z.string().min(1).max(512) });
+export const registryCredentialReplySchema = z.object({
+  credential: z.object({ username: z.string(), password: z.string() }).nullable(),
+});
+export type RegistryCredential = NonNullable<z.infer<typeof registryCredentialReplySchema>["credential"]>;
 
 export const logAppendQuerySchema = z.object({
   attempt: z.coerce.number().int().min(1).max(MAX_ATTEMPT),

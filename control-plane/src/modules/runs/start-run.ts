@@ -1,5 +1,5 @@
 import { newId } from "@shipfox/shared/ids";
-import type { RunConfig, SetupConfig } from "@shipfox/shared/machine";
+import type { RunConfig, ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
 import { ApiError } from "@shipfox/shared/errors";
 import type { SqlValue, WriteTx } from "../../store/store.ts";
 import { requiredCapabilities, type JobModel, type WorkflowModel } from "../workflow/public.ts";
@@ -163,6 +163,8 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
   const setup: SetupConfig = {
     ...(job.checkout ? { checkout: { permissions: { contents: "read" }, persist_credentials: false } } : {}),
     ...(job.image === null ? {} : { image: job.image }),
+    ...(job.pull === undefined ? {} : { pull: job.pull }),
+    ...(job.services === undefined ? {} : { services: job.services.map(serviceConfig) }),
   };
   const authored = job.steps.map((step, index): SqlValue[] => {
     const config: RunConfig = {
@@ -194,4 +196,19 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     [newId(now), executionId, null, "Set up job", 0, "setup", "pending", JSON.stringify(setup), null, 1, now, now],
     ...authored,
   ];
+}
+
+function serviceConfig({ health, ...service }: NonNullable<JobModel["services"]>[number]): ServiceConfig {
+  if (health === undefined) return service;
+  const { cmd, intervalMs, timeoutMs, retries, startPeriodMs } = health;
+  return {
+    ...service,
+    health: {
+      cmd,
+      ...(intervalMs === undefined ? {} : { interval_ms: intervalMs }),
+      ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+      ...(retries === undefined ? {} : { retries }),
+      ...(startPeriodMs === undefined ? {} : { start_period_ms: startPeriodMs }),
+    },
+  };
 }

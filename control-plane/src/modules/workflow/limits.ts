@@ -16,6 +16,12 @@ export const MAX_MERGED_ENV_CHARACTERS = 8_000_000;
 /** Names and keys end up in database indexes, which refuse entries of a few kilobytes. */
 export const MAX_NAME_CHARACTERS = 255;
 export const MAX_IMAGE_CHARACTERS = 512;
+/** A job's network has room for 13 addresses, one of them its own. */
+export const MAX_SERVICES = 10;
+export const MAX_SERVICE_PORTS = 16;
+/** Of a service or of its health check, as JSON. */
+export const MAX_COMMAND_CHARACTERS = 8_192;
+export const MAX_HEALTH_RETRIES = 1_000;
 export const STEP_NAME_FALLBACK_CHARACTERS = 80;
 
 const SECOND_MS = 1_000;

@@ -82,9 +82,11 @@ describe("a valid workflow", () => {
     expect(steps.map((step) => step.name)).toEqual(["# only a comment", "run", "a b", "😀".repeat(80)]);
   });
 
-  it("asks for a runner that can start images only when the job names one", () => {
+  it("asks for a runner that can start images or services only when the job names some", () => {
     expect(requiredCapabilities(onlyJob("image: node:24\nsteps: [{ run: a }]"))).toEqual(["image"]);
     expect(requiredCapabilities(onlyJob("steps: [{ run: a }]"))).toEqual([]);
+    const both = onlyJob("image: node:24\nservices: { db: postgres:18 }\nsteps: [{ run: a }]");
+    expect(requiredCapabilities(both)).toEqual(["image", "services"]);
   });
 
   it.each([
@@ -124,6 +126,14 @@ describe("an invalid workflow", () => {
   ])("may not name the image %.60s", (image) => {
     const yaml = `name: a\nrunner: x\njobs: { a: { image: ${JSON.stringify(image)}, steps: [{ run: b }] } }`;
     expect(faultsOf(yaml)).toEqual([expect.stringMatching(/ (invalid-value|unsupported-expression) jobs\.a\.image$/)]);
+  });
+
+  it("may have 10 services, and no more", () => {
+    const services = (count: number) => Array.from({ length: count }, (_, index) => `s${index}: redis:8`).join(", ");
+    const yaml = (count: number) =>
+      `name: a\nrunner: x\njobs: { a: { services: { ${services(count)} }, steps: [{ run: b }] } }`;
+    expect(faultsOf(yaml(10))).toEqual([]);
+    expect(faultsOf(yaml(11))).toEqual([expect.stringMatching(/ invalid-value jobs\.a\.services$/)]);
   });
 
   it("is told the key that was meant", () => {

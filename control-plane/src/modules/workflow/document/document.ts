@@ -19,11 +19,34 @@ export interface JobDocument {
   name?: string;
   needs?: string | string[];
   runner?: string | string[];
-  image?: string;
+  image?: ImageDocument;
+  services?: Record<string, ServiceDocument>;
   env?: EnvDocument;
   checkout?: false;
   execution_timeout?: string;
   steps: StepDocument[];
+}
+
+export type PullPolicy = "always" | "if-not-present" | "never";
+
+export type ImageDocument = string | { name: string; pull?: PullPolicy };
+
+export type ServiceDocument =
+  | string
+  | {
+      image: ImageDocument;
+      env?: EnvDocument;
+      command?: string | string[];
+      ports?: number[];
+      health?: HealthDocument;
+    };
+
+export interface HealthDocument {
+  cmd: string | string[];
+  interval?: string;
+  timeout?: string;
+  retries?: number;
+  start_period?: string;
 }
 
 export interface StepDocument {

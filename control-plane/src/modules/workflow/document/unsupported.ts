@@ -10,7 +10,6 @@ export const UNSUPPORTED_KEYS = {
     "outputs",
     "listening",
     "execution_name",
-    "services",
     "retry",
     "concurrency",
     "matrix",

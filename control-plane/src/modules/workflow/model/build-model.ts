@@ -2,9 +2,11 @@ import type { DiagnosticLog } from "../diagnostics.ts";
 import type { JobDocument, TriggerDocument, WorkflowDocument } from "../document/document.ts";
 import { unescapeLiteral } from "../expressions.ts";
 import { DEFAULT_EXECUTION_TIMEOUT_MS, MAX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
-import type { Path, SourceMap } from "../yaml/source-map.ts";
+import type { SourceMap } from "../yaml/source-map.ts";
+import { buildImage, buildServices } from "./build-service.ts";
 import { buildStep } from "./build-step.ts";
 import { envCharacters, envTexts, warnOfRewrittenValues } from "./env.ts";
+import { inFileOrder } from "./file-order.ts";
 import { readJobGraph } from "./job-graph.ts";
 import type { JobModel, ManualTriggerModel, WorkflowModel } from "./model.ts";
 import { RunnerLabels } from "./runner-labels.ts";
@@ -60,10 +62,15 @@ function buildJob(
     return { id: `${stableId(key)}-${stableId(name)}`, title: `the step "${name}"`, path: stepPath, ...pointAt };
   });
   refuseDuplicateIds("duplicate-step-id", stepIds, faults);
+  const image = job.image === undefined ? null : buildImage(job.image);
   return {
     key,
     name: job.name === undefined ? null : unescapeLiteral(job.name),
-    image: job.image === undefined ? null : unescapeLiteral(job.image),
+    image: image?.name ?? null,
+    ...(image?.pull === undefined ? {} : { pull: image.pull }),
+    ...(job.services === undefined
+      ? {}
+      : { services: buildServices(job.services, path, { source, faults, warnings }) }),
     checkout: job.checkout !== false,
     executionTimeoutMs:
       readTimeout(job.execution_timeout, [...path, "execution_timeout"], faults) ?? DEFAULT_EXECUTION_TIMEOUT_MS,
@@ -132,11 +139,4 @@ function hasRunnableSize(
 
 function named(key: string, path: string[]) {
   return { id: stableId(key), title: `the key "${key}"`, path };
-}
-
-/** Entries as written; a JavaScript object puts keys that look like numbers first. */
-function inFileOrder<T>(entries: Record<string, T>, path: Path, source: SourceMap): Map<string, T> {
-  const position = new Map(source.keys(path).map((key, index) => [key, index]));
-  const order = (key: string): number => position.get(key) ?? Number.MAX_SAFE_INTEGER;
-  return new Map(Object.entries(entries).toSorted(([a], [b]) => order(a) - order(b)));
 }

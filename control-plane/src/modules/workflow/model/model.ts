@@ -1,3 +1,4 @@
+import type { PullPolicy } from "../document/document.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
 /** A workflow ready to run: defaults filled in, inheritance resolved, texts unescaped. Plain JSON. */
@@ -25,9 +26,35 @@ export interface JobModel {
   /** Canonical labels, at least one; a runner must have them all. */
   runner: string[];
   image: string | null;
+  /** Absent: the runner's own policy. */
+  pull?: PullPolicy;
+  /** In file order; absent without any. */
+  services?: ServiceModel[];
   checkout: boolean;
   executionTimeoutMs: number;
   steps: StepModel[];
+}
+
+export interface ServiceModel {
+  /** A host name in the job's network. */
+  name: string;
+  image: string;
+  pull?: PullPolicy;
+  env?: Record<string, string>;
+  /** Replaces the command of the image; its entrypoint stays. */
+  command?: string[];
+  /** Ports that must accept connections before the steps start. */
+  ports?: number[];
+  health?: HealthModel;
+}
+
+export interface HealthModel {
+  /** Shell text, or a program and its arguments. */
+  cmd: string | string[];
+  intervalMs?: number;
+  timeoutMs?: number;
+  retries?: number;
+  startPeriodMs?: number;
 }
 
 export interface StepModel {
@@ -45,5 +72,5 @@ export interface StepModel {
 
 /** What a runner must be able to do, beyond its labels, to run `job`. */
 export function requiredCapabilities(job: JobModel): string[] {
-  return job.image === null ? [] : ["image"];
+  return [...(job.image === null ? [] : ["image"]), ...(job.services === undefined ? [] : ["services"])];
 }
