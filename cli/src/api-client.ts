@@ -8,6 +8,7 @@ import {
 import { connectionSchema, connectionsReplySchema } from "@shipfox/shared/api/integrations";
 import { logPageSchema } from "@shipfox/shared/api/logs";
 import { projectSchema, projectsReplySchema } from "@shipfox/shared/api/projects";
+import { registryCredentialSchema, registryCredentialsReplySchema } from "@shipfox/shared/api/registries";
 import { createRegistrationTokenReplySchema, runnerSchema, runnersReplySchema } from "@shipfox/shared/api/runners";
 import { runDetailSchema, runSchema, runsReplySchema } from "@shipfox/shared/api/runs";
 import { membershipsReplySchema, workspaceSchema } from "@shipfox/shared/api/workspaces";
@@ -200,6 +201,24 @@ export class ApiClient {
   async revokeRunner(workspaceId: string, runnerId: string) {
     const path = `/workspaces/${workspaceId}/runners/${runnerId}/revoke`;
     return await this.#call({ method: "POST", path, body: {} }, runnerSchema);
+  }
+
+  async createRegistryCredential(
+    workspaceId: string,
+    body: { host: string; username: string; password: string; project_ids?: string[] },
+  ) {
+    const path = `/workspaces/${workspaceId}/registry-credentials`;
+    return await this.#call({ method: "POST", path, body }, registryCredentialSchema);
+  }
+
+  async registryCredentials(workspaceId: string) {
+    const path = `/workspaces/${workspaceId}/registry-credentials`;
+    return (await this.#call({ method: "GET", path }, registryCredentialsReplySchema)).registry_credentials;
+  }
+
+  async deleteRegistryCredential(workspaceId: string, credentialId: string): Promise<void> {
+    const path = `/workspaces/${workspaceId}/registry-credentials/${credentialId}`;
+    await this.#call({ method: "DELETE", path }, nothing);
   }
 
   async #call<Schema extends z.ZodType>(request: ApiRequest, schema: Schema): Promise<z.output<Schema>> {

@@ -1,5 +1,6 @@
 import type { Definition } from "@shipfox/shared/api/definitions";
 import type { Project } from "@shipfox/shared/api/projects";
+import type { StoredRegistryCredential } from "@shipfox/shared/api/registries";
 import type { Runner } from "@shipfox/shared/api/runners";
 import type { Membership } from "@shipfox/shared/api/workspaces";
 import { isId } from "@shipfox/shared/ids";
@@ -131,6 +132,25 @@ export function chooseRunner(runners: readonly Runner[], reference: string): Run
     ),
     "shipfox runners list",
   );
+}
+
+export function chooseRegistryCredential(
+  credentials: readonly StoredRegistryCredential[],
+  reference: string,
+): StoredRegistryCredential {
+  const found = pick(credentials, reference, (credential) => [credential.id, credential.host]);
+  if (found) return found;
+  const twins = credentials.filter((credential) => credential.host === reference.toLowerCase());
+  if (twins.length > 1) {
+    const ids = twins.map((credential) => credential.id);
+    throw usageError(
+      `Several credentials are for "${reference}": ${nameChoices(ids)}.`,
+      "name the credential by its id",
+    );
+  }
+  if (credentials.length === 0) throw usageError("The workspace has no registry credential.");
+  const hosts = credentials.map((credential) => credential.host);
+  throw usageError(complain("registry credential", reference, hosts), "shipfox registries list");
 }
 
 /** By one of the keys when a reference is given, in the order of the keys; else the only row there is. */

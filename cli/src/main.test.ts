@@ -316,6 +316,40 @@ describe("runners", () => {
   });
 });
 
+describe("registries", () => {
+  beforeEach(() => home.signIn(server.url));
+  const credential = {
+    id: newId(),
+    workspace_id: ids.workspace,
+    host: "registry.example",
+    username: "ci",
+    project_ids: null,
+    created_at: "2026-07-07T10:00:00.000Z",
+  };
+
+  it("takes the password from stdin, never from an argument, and does not print it", async () => {
+    const bodies: unknown[] = [];
+    server.on("POST /workspaces/*/registry-credentials", ({ body }) => {
+      bodies.push(body);
+      return { status: 201, body: credential };
+    });
+    const args = ["registries", "add", "registry.example", "--username", "ci"];
+    const added = await home.run([...args, "--password-stdin"], { stdin: "pass:word\n" });
+    expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining("registry.example") });
+    expect(bodies).toEqual([{ host: "registry.example", username: "ci", password: "pass:word" }]);
+    expect(added.stdout + added.stderr).not.toContain("pass:word");
+    expect((await home.run(args)).stderr).toContain("--password-stdin");
+  });
+
+  it("lists them and removes one by its host", async () => {
+    server.on("GET /workspaces/*/registry-credentials", { body: { registry_credentials: [credential] } });
+    server.on(`DELETE /workspaces/*/registry-credentials/${credential.id}`, { status: 204 });
+    expect((await home.run(["registries", "list"])).stdout).toMatch(/registry\.example +ci +all/);
+    expect((await home.run(["registries", "remove", "registry.example"])).stdout).toContain("is removed");
+    expect((await home.run(["registries", "remove", "other.example"])).code).toBe(64);
+  });
+});
+
 describe("workflow files", () => {
   beforeEach(() => home.signIn(server.url));
 
@@ -433,6 +467,7 @@ describe("the command line itself", () => {
       "runners",
       "workspaces",
       "projects",
+      "registries",
     ];
     const nested = [
       "runs list",
@@ -444,6 +479,7 @@ describe("the command line itself", () => {
       "runners revoke",
     ];
     nested.push("workspaces list", "workspaces create", "projects list", "projects create", "projects sync");
+    nested.push("registries add", "registries list", "registries remove");
     const helps = await Promise.all([...commands, ...nested].map((name) => home.run([...name.split(" "), "--help"])));
     for (const help of helps)
       expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("Examples:\n  $ ") });

@@ -5,6 +5,7 @@ import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerProjects } from "./commands/projects.ts";
+import { registerRegistries } from "./commands/registries.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerRunners } from "./commands/runners.ts";
 import { registerRuns } from "./commands/runs.ts";
@@ -46,5 +47,6 @@ export function buildProgram(context: CommandContext): Command {
   registerValidate(program, context);
   registerWorkspaces(program, context);
   registerProjects(program, context);
+  registerRegistries(program, context);
   return program;
 }

@@ -21,6 +21,7 @@ import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from 
 import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
+import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
 import { createRunRoutes, findRun, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
 import { Envelope } from "./modules/secrets/public.ts";
@@ -157,6 +158,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         heartbeatIntervalMs: config.heartbeatIntervalMs,
       },
     }),
+    ...createRegistryRoutes({ store, clock, access, envelope, projects }),
     ...createHomeRoutes({
       publicUrl,
       needsSetup: () => store.read(needsSetup),

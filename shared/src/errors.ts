@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   "content-too-large": [422, "A file or the repository is over its limit."],
   "too-many-files": [422, "There are more workflow files than the limit."],
   "workspace-label-sets-exhausted": [422, "The workspace has more distinct label sets than the limit."],
+  "registry-credentials-exhausted": [422, "The workspace has more registry credentials than the limit."],
   "rate-limited": [429, "Too many requests; Retry-After says when to try again."],
   "too-many-streams": [429, "Too many open streams."],
   "server-error": [500, "A fault of the server; the log has the details."],

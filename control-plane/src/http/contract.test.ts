@@ -16,14 +16,17 @@ const NOTHING = {
   definitionId: ID,
   runnerId: ID,
   tokenId: ID,
+  credentialId: ID,
 };
 const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
+const IMAGE = "registry.example/app:1";
 const YAML = `name: Contract
 runner: linux
 triggers:
   by_hand: { source: manual, event: fire }
 jobs:
   job:
+    image: ${IMAGE}
     steps:
       - run: "true"
 `;
@@ -100,6 +103,11 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /projects/{projectId}", { projectId }, { token });
     await succeed("POST /projects/{projectId}/sync", { projectId }, { token });
 
+    const registries = "POST /workspaces/{workspaceId}/registry-credentials";
+    const registry = { host: "registry.example", username: "ci", password: "secret" };
+    const { id: credentialId } = await succeed(registries, { workspaceId }, { token, body: registry });
+    await succeed(registries.replace("POST", "GET"), { workspaceId }, { token });
+
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: YAML } });
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: "name: 1" } });
     const saved = await succeed("POST /definitions", {}, { token, body: { project_id: projectId, yaml: YAML } });
@@ -115,7 +123,10 @@ describe("the API as /openapi.json describes it", () => {
     const runner = await succeed(
       "POST /runners/register",
       {},
-      { token: registration.raw_token, body: { labels: ["linux"], persistent: true, name: "contract" } },
+      {
+        token: registration.raw_token,
+        body: { labels: ["linux"], capabilities: { image: true }, persistent: true, name: "contract" },
+      },
     );
     const claim = "POST /runners/jobs/request";
     const job = await succeed(claim, {}, { token: runner.session_token });
@@ -124,6 +135,11 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /workspaces/{workspaceId}/runners/active", { workspaceId }, { token });
     const { job_id: jobId, lease_token: lease } = job;
     await succeed("POST /runners/jobs/{jobId}/heartbeat", { jobId }, { token: lease });
+
+    const ofImage = { token: lease, suffix: `?image=${IMAGE}` };
+    const shown = await succeed("GET /runs/jobs/current/registry-credentials", {}, ofImage);
+    expect(shown.credential.password).toBe(registry.password);
+    await succeed(`${registries.replace("POST", "DELETE")}/{credentialId}`, { workspaceId, credentialId }, { token });
 
     const next = await succeed("POST /runs/jobs/current/steps/next", {}, { token: lease });
     const stepId = next.step.id;
@@ -251,7 +267,7 @@ describe("the API as /openapi.json describes it", () => {
       const runner = await succeed(
         "POST /runners/register",
         {},
-        { token: registration.raw_token, body: { labels: ["linux"] } },
+        { token: registration.raw_token, body: { labels: ["linux"], capabilities: { image: true } } },
       );
       const job = await step("POST /runners/jobs/request", {}, { token: runner.session_token });
       const lease = { token: job.lease_token };

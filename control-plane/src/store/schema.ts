@@ -8,6 +8,7 @@ export interface Schema {
   workspaces: WorkspaceRow;
   memberships: MembershipRow;
   connections: ConnectionRow;
+  registry_credentials: RegistryCredentialRow;
   projects: ProjectRow;
   definition_syncs: DefinitionSyncRow;
   definitions: DefinitionRow;
@@ -90,6 +91,17 @@ export interface ConnectionRow {
   sealed_credential: string | null;
   created_at: number;
   updated_at: number;
+}
+
+export interface RegistryCredentialRow {
+  id: string;
+  workspace_id: string;
+  host: string;
+  username: string;
+  sealed_password: string;
+  /** JSON list of ids; null: every project of the workspace. */
+  project_ids: string | null;
+  created_at: number;
 }
 
 export interface ProjectRow {

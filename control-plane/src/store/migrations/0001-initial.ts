@@ -72,6 +72,17 @@ export const initial = {
       unique (workspace_id, slug)
     )`,
 
+    `create table registry_credentials (
+      id ${text} primary key,
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      host ${text} not null,
+      username ${text} not null,
+      sealed_password ${text} not null,
+      project_ids ${text},
+      created_at ${bigint} not null
+    )`,
+    `create index registry_credentials_host on registry_credentials(workspace_id, host)`,
+
     `create table projects (
       id ${text} primary key,
       workspace_id ${text} not null references workspaces(id) on delete cascade,

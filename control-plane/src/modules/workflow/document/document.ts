@@ -1,3 +1,5 @@
+import type { PullPolicy } from "@shipfox/shared/machine";
+
 /** A workflow as its author wrote it: the keys of the YAML file, values not yet normalised. Plain JSON. */
 export interface WorkflowDocument {
   name: string;
@@ -26,8 +28,6 @@ export interface JobDocument {
   execution_timeout?: string;
   steps: StepDocument[];
 }
-
-export type PullPolicy = "always" | "if-not-present" | "never";
 
 export type ImageDocument = string | { name: string; pull?: PullPolicy };
 

@@ -1,3 +1,4 @@
+import { pullPolicySchema } from "@shipfox/shared/machine";
 import { hasExpression } from "../expressions.ts";
 import { MAX_IMAGE_CHARACTERS } from "../limits.ts";
 import { shorten } from "../shorten.ts";
@@ -13,7 +14,7 @@ const IMAGE_REFERENCE = new RegExp(
   ].join(""),
 );
 
-const PULL_POLICIES = ["always", "if-not-present", "never"];
+const PULL_POLICIES: readonly string[] = pullPolicySchema.options;
 
 /** An image reference, or a mapping of one with its pull policy. `what` names it in messages: "the image of a job". */
 export function image(what: string): Check {

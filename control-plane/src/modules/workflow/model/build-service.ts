@@ -1,4 +1,5 @@
-import type { HealthDocument, ImageDocument, PullPolicy, ServiceDocument } from "../document/document.ts";
+import type { PullPolicy } from "@shipfox/shared/machine";
+import type { HealthDocument, ImageDocument, ServiceDocument } from "../document/document.ts";
 import type { DiagnosticLog } from "../diagnostics.ts";
 import { unescapeLiteral } from "../expressions.ts";
 import type { Path, SourceMap } from "../yaml/source-map.ts";

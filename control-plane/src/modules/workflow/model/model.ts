@@ -1,4 +1,4 @@
-import type { PullPolicy } from "../document/document.ts";
+import type { PullPolicy } from "@shipfox/shared/machine";
 import type { LineRange } from "../yaml/source-map.ts";
 
 /** A workflow ready to run: defaults filled in, inheritance resolved, texts unescaped. Plain JSON. */

@@ -1,0 +1,2 @@
+/** What app.ts may use of registries. */
+export { createRegistryRoutes } from "./routes.ts";
