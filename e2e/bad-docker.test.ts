@@ -62,8 +62,13 @@ describe("[docker] a Docker Engine that does not do what it should", () => {
     const runId = await instance.fire(project, "Good");
     const again = await instance.waitForRun(runId, (run) => jobOf(run, "job").job_executions.length > 1);
     const [first] = jobOf(again, "job").job_executions;
-    expect(first).toMatchObject({ status: "failed", status_reason: "runner_lost" });
-    expect(first?.status_reason_message).toMatch(/could not make a sandbox.*Docker does not answer/s);
+    expect(first).toMatchObject({
+      status: "failed",
+      status_reason: "runner_lost",
+      failure_class: "infrastructure",
+      failure_cause: "docker_unavailable",
+    });
+    expect(first?.status_reason_message).toMatch(/engine did not answer.*Docker does not answer/s);
     await runner.child.printed(/the job goes back to the queue/);
 
     await proxy.revive();

@@ -1,3 +1,4 @@
+import type { FailureClass, InfrastructureCause } from "@shipfox/shared/failure";
 import {
   type Job,
   type JobExecution,
@@ -34,6 +35,8 @@ export interface ExecutionEvent extends Place {
   status: string;
   reason: string | null;
   message: string | null;
+  failure_class: FailureClass | null;
+  failure_cause: InfrastructureCause | null;
   runner: string | null;
   duration_ms: number | null;
 }
@@ -150,6 +153,8 @@ function executionEvent(place: Place, execution: JobExecution): ExecutionEvent {
     status: execution.status,
     reason: execution.status_reason,
     message: execution.status_reason_message,
+    failure_class: execution.failure_class,
+    failure_cause: execution.failure_cause,
     runner: execution.runner_name,
     duration_ms: millisecondsBetween(execution.started_at, execution.finished_at),
   };

@@ -252,7 +252,7 @@ describe("a job", () => {
     await jobs.until(() => jobs.releases.length === 1);
     await drainAndExit(running);
     expect(jobs.releases[0]).toMatchObject({
-      reason: "sandbox_unavailable",
+      reason: "docker_unavailable",
       message: "The Docker daemon does not answer.",
     });
     expect(jobs.reports).toEqual([]);

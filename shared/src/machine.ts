@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { annotationContext, annotationStyleSchema } from "./api/annotations.ts";
+import { releaseReasonSchema } from "./failure.ts";
 import { id, labels, timestamp } from "./api/values.ts";
 import { jobStatusSchema, sourceLocationSchema, stepErrorSchema, stepTypeSchema } from "./api/runs.ts";
 
@@ -270,18 +271,10 @@ function replaceByDefault(value: unknown): unknown {
   return typeof value === "object" && value !== null && !("op" in value) ? { ...value, op: "replace" } : value;
 }
 
-export const releaseReasonSchema = z.enum([
-  "draining",
-  "runner_restarted",
-  "sandbox_unavailable",
-  "disk_full",
-  "machine_going",
-]);
 export const releaseBodySchema = z.strictObject({
   reason: releaseReasonSchema,
   message: z.string().max(2048).optional(),
 });
-export type ReleaseReason = z.infer<typeof releaseReasonSchema>;
 
 /** Why a lease is not the live one any more: `details.reason` of the 404 answers. */
 export type LeaseEndReason = "superseded" | "cancelled" | "expired" | "revoked" | "finished" | "released";

@@ -1,5 +1,5 @@
 import type { Annotation } from "@shipfox/shared/api/annotations";
-import { type JobExecution, type RunDetail, type Step, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
+import { type Job, type JobExecution, type RunDetail, type Step, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
 import { millisecondsBetween } from "../plan-output.ts";
 import type { Colors } from "../terminal.ts";
 import { renderAnnotations } from "./annotations.ts";
@@ -21,7 +21,7 @@ export function renderRun(
     colors.dim(`  ${run.id} · ${plainText(run.trigger_source)} · created ${age(run.created_at, now)}`),
   ];
   for (const job of [...run.jobs].sort((a, b) => a.position - b.position)) {
-    const reason = job.status_reason === null ? "" : colors.dim(` (${reasonWords(job.status_reason)})`);
+    const reason = colors.dim(reasonText(job));
     lines.push("", `${statusSymbol(job.status, colors)} ${colors.bold(job.key)} ${job.status}${reason}`);
     if (job.waiting !== null) lines.push(`  ${colors.yellow(`waiting: ${plainText(job.waiting.message)}`)}`);
     for (const execution of job.job_executions) {
@@ -41,10 +41,18 @@ export function nextLines(run: { id: string; status: string }): string[] {
 }
 
 function executionLine(execution: JobExecution, colors: Colors, now: number): string {
-  const why = execution.status_reason === null ? "" : ` (${reasonWords(execution.status_reason)})`;
+  const why = reasonText(execution);
   const where = execution.runner_name === null ? "" : ` on ${plainText(execution.runner_name)}`;
   const took = duration(elapsed(execution.started_at, execution.finished_at, now));
   return `  ${statusSymbol(execution.status, colors)} execution ${execution.sequence} ${execution.status}${why}${where} ${colors.dim(took)}`;
+}
+
+/** Why it ended so, and that it was not the user's doing when it was not. */
+function reasonText({ status_reason, failure_class, failure_cause }: Job | JobExecution): string {
+  const words = status_reason === null ? [] : [reasonWords(status_reason)];
+  if (failure_cause !== null && failure_cause !== status_reason) words.push(reasonWords(failure_cause));
+  if (failure_class === "infrastructure") words.push("not your workflow's fault");
+  return words.length === 0 ? "" : ` (${words.join(", ")})`;
 }
 
 function stepLines(step: Step, colors: Colors, now: number): string[] {

@@ -215,6 +215,7 @@ export interface JobExecutionRow {
   status: string;
   status_reason: string | null;
   status_reason_message: string | null;
+  failure_cause: string | null;
   runner_id: string | null;
   queued_at: number | null;
   started_at: number | null;
@@ -295,6 +296,7 @@ export interface LeaseRow {
   claimed_at: number;
   first_heartbeat_at: number | null;
   ended_at: number | null;
+  late_call_at: number | null;
   due_at: number | null;
 }
 
@@ -349,6 +351,8 @@ export interface RunnerSessionRow {
   last_seen_at: number;
   ended_at: number | null;
   end_reason: string | null;
+  unhealthy_since: number | null;
+  unhealthy_reason: string | null;
 }
 
 export interface LogStreamRow {

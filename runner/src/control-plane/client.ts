@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ReleaseReason } from "@shipfox/shared/failure";
 import {
   type Capabilities,
   type CheckoutToken,
@@ -14,7 +15,6 @@ import {
   type NextStepReply,
   nextStepReplySchema,
   type RegisterReply,
-  type ReleaseReason,
   type ReportBody,
   type ReportReply,
   RUNNER_VERSION_HEADER,

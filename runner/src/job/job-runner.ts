@@ -1,11 +1,11 @@
 import type { StepError } from "@shipfox/shared/api/runs";
+import type { ReleaseReason } from "@shipfox/shared/failure";
 import type { Logger } from "@shipfox/shared/logger";
 import type {
   Capabilities,
   ClaimReply,
   LeasedStep,
   NextStepReply,
-  ReleaseReason,
   ReportBody,
   ReportReply,
 } from "@shipfox/shared/machine";

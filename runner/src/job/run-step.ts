@@ -7,7 +7,7 @@ import { SandboxError } from "../sandbox/sandbox-error.ts";
 import { readStepFile } from "../sandbox/step-file.ts";
 import { MAX_OUTPUT_FILE_BYTES, type ParsedOutputs, parseOutputs } from "./outputs.ts";
 import type { StepContext } from "./step-context.ts";
-import { failed, type StepResult, stepReasonOf } from "./step-result.ts";
+import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
 
 const MAX_TITLE_CHARS = 120;
 
@@ -40,7 +40,7 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
     if (stop.signal.aborted) return { kind: "stopped" };
     if (!(error instanceof SandboxError)) throw error;
     log.line(`Error: ${error.message}`, "stderr");
-    return failed({ message: error.message, reason: stepReasonOf(error.reason) });
+    return afterSandboxFault(error);
   }
 }
 

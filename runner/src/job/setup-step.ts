@@ -9,7 +9,7 @@ import { type CheckoutResult, checkOut } from "../workspace/git-checkout.ts";
 import { GitMissingError } from "../workspace/git-process.ts";
 import { publicUrl, secretsOf } from "../workspace/repository-access.ts";
 import type { StepContext } from "./step-context.ts";
-import { failed, isInfrastructureFault, type StepResult, stepReasonOf } from "./step-result.ts";
+import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
 
 /** A repository's host that does not answer is asked this often; the control plane itself as long as it takes. */
 const MAX_PROVIDER_TRIES = 4;
@@ -129,15 +129,7 @@ function refusedCheckout(error: RefusedError): Error {
 function explain(error: unknown, { stop }: StepContext): StepResult {
   if (error instanceof CheckoutError) return failed({ message: error.message, reason: error.reason });
   if (error instanceof GitMissingError) return failed({ message: error.message, reason: "git_unavailable" });
-  if (error instanceof SandboxError) {
-    if (!isInfrastructureFault(error.reason))
-      return failed({ message: error.message, reason: stepReasonOf(error.reason) });
-    return {
-      kind: "hand_back",
-      reason: error.reason === "disk_full" ? "disk_full" : "sandbox_unavailable",
-      why: error.message,
-    };
-  }
+  if (error instanceof SandboxError) return afterSandboxFault(error);
   if (error instanceof RefusedError || error instanceof UnreachableError) {
     stop.request({ kind: "lost", why: error.message });
     return { kind: "stopped" };

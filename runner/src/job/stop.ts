@@ -1,4 +1,4 @@
-import type { ReleaseReason } from "@shipfox/shared/machine";
+import type { ReleaseReason } from "@shipfox/shared/failure";
 
 /** Why a job ends before its steps did. */
 export type JobStop =

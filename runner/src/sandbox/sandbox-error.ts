@@ -15,8 +15,10 @@ export class SandboxError extends Error {
 export type SandboxFault =
   /** The daemon does not answer or refuses this user. */
   | "docker_unavailable"
-  /** Not on this machine and not to be had from a registry. */
+  /** Not on this machine, and no registry has it or gives it to us. */
   | "image_unavailable"
+  /** Not on this machine, and its registry does not answer or asks to slow down. */
+  | "registry_unavailable"
   /** The image is there but cannot run steps, for example without `sh`. */
   | "image_unusable"
   | "disk_full"

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { failureClassSchema, infrastructureCauseSchema } from "../failure.ts";
 import { id, nextCursor, nullableTimestamp, pageQuery, timestamp } from "./values.ts";
 
 export const runStatusSchema = z.enum(["pending", "running", "succeeded", "failed", "cancelled"]);
@@ -97,6 +98,12 @@ export const stepAttemptSchema = z
   })
   .meta({ id: "StepAttempt" });
 
+/** ours: whose fault a failure was, and what went wrong when it was not the user's; null unless it failed. */
+const failureFields = {
+  failure_class: failureClassSchema.nullable(),
+  failure_cause: infrastructureCauseSchema.nullable(),
+};
+
 export const stepSchema = z
   .object({
     id,
@@ -110,6 +117,8 @@ export const stepSchema = z
     config: z.record(z.string(), z.json()),
     evaluation_trace: z.null(),
     error: stepErrorSchema.nullable(),
+    /** ours: whose fault a failed step was. */
+    failure_class: failureClassSchema.nullable(),
     position: z.int(),
     current_attempt: z.int(),
     created_at: timestamp,
@@ -132,6 +141,7 @@ export const jobExecutionSchema = z
     status: runStatusSchema,
     status_reason: z.string().nullable(),
     status_reason_message: z.string().nullable(),
+    ...failureFields,
     runner: z.array(z.string()).nullable(),
     runner_id: id.nullable(),
     runner_name: z.string().nullable(),
@@ -174,6 +184,7 @@ export const jobSchema = z
     mode: z.literal("one_shot"),
     status: jobStatusSchema,
     status_reason: jobStatusReasonSchema.nullable(),
+    ...failureFields,
     carried_over: z.boolean(),
     success: z.null(),
     runner: z.array(z.string()).nullable(),

@@ -228,7 +228,7 @@ async function giveBack(dispatch: Dispatch, claimed: Claim, session: Session): P
       tx,
       dispatch.runs,
       claimed.executionId,
-      { kind: "handed_back", message, avoidedSessionId: session.id },
+      { cause: "claim_abandoned", message, avoidedSessionId: session.id },
       now,
     );
     await dispatch.end(tx, { fence: claimed.fence, job_execution_id: claimed.executionId }, "released", now);

@@ -1,4 +1,5 @@
-import type { LeaseEndReason, ReleaseReason } from "@shipfox/shared/machine";
+import type { InfrastructureCause, ReleaseReason } from "@shipfox/shared/failure";
+import type { LeaseEndReason } from "@shipfox/shared/machine";
 import type { LeasePrincipal } from "../../http/route.ts";
 import type { WriteTx } from "../../store/store.ts";
 import { executionLost } from "../runs/public.ts";
@@ -11,10 +12,10 @@ const RELEASE_MESSAGES: Record<ReleaseReason, string> = {
   sandbox_unavailable: "the runner could not make a sandbox for the job",
   disk_full: "the runner's disk is full",
   machine_going: "the runner is about to lose its machine",
+  docker_unavailable: "the runner's container engine did not answer",
+  image_unavailable: "the image could not be pulled from its registry",
+  hook_failed: "the operator's pre-job hook failed on the runner",
 };
-
-/** Reasons that say nothing about the machine's health and so do not use up the job's retries. */
-const DELIBERATE: ReadonlySet<ReleaseReason> = new Set(["draining", "machine_going"]);
 
 /**
  * The runner hands its job back, or, after a cancel, says that everything is dead. Repeating it is harmless as long as
@@ -40,12 +41,11 @@ export async function releaseLease(
   const message = release.message
     ? `${RELEASE_MESSAGES[release.reason]}: ${release.message}`
     : RELEASE_MESSAGES[release.reason];
-  const kind = DELIBERATE.has(release.reason) ? "handed_back" : "infrastructure";
   await executionLost(
     tx,
     dispatch.runs,
     lease.job_execution_id,
-    { kind, message, avoidedSessionId: lease.session_id },
+    { cause: release.reason, message, avoidedSessionId: lease.session_id },
     now,
   );
   await dispatch.end(tx, lease, "released", now);
@@ -56,7 +56,7 @@ export async function endRunnerLeases(
   tx: WriteTx,
   dispatch: Dispatch,
   runnerId: string,
-  end: { reason: LeaseEndReason; message: string },
+  end: { reason: LeaseEndReason; cause: InfrastructureCause; message: string },
   now: number,
 ): Promise<void> {
   for (const lease of await findRunnerLeases(tx, runnerId)) {
@@ -65,7 +65,7 @@ export async function endRunnerLeases(
         tx,
         dispatch.runs,
         lease.job_execution_id,
-        { kind: "infrastructure", message: end.message, avoidedSessionId: lease.session_id },
+        { cause: end.cause, message: end.message, avoidedSessionId: lease.session_id },
         now,
       );
     }

@@ -83,7 +83,7 @@ async function expireLease(dispatch: Dispatch, fence: number): Promise<void> {
         tx,
         dispatch.runs,
         lease.job_execution_id,
-        { kind: "infrastructure", message, avoidedSessionId: lease.session_id },
+        { cause: "runner_lost", message, avoidedSessionId: lease.session_id },
         now,
       );
     }

@@ -176,7 +176,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
             tx,
             dispatch,
             session.runner_id,
-            { reason: "released", message: "the runner signed off while it ran the job" },
+            { reason: "released", cause: "draining", message: "the runner signed off while it ran the job" },
             now,
           );
           await endSessions(tx, dispatch, session.runner_id, "signed_off", now);

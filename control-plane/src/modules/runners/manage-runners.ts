@@ -152,7 +152,7 @@ export async function revokeRunner(
     tx,
     dispatch,
     runnerId,
-    { reason: "revoked", message: "the runner was revoked while it ran the job" },
+    { reason: "revoked", cause: "runner_revoked", message: "the runner was revoked while it ran the job" },
     now,
   );
   await tx.run(REVOKE, [now, runnerId]);

@@ -159,7 +159,7 @@ async function reopen(
     tx,
     dispatch,
     runner.id,
-    { reason: "superseded", message: "the runner was restarted while it ran the job" },
+    { reason: "superseded", cause: "runner_restarted", message: "the runner was restarted while it ran the job" },
     now,
   );
   await endSessions(tx, dispatch, runner.id, "superseded", now);

@@ -40,7 +40,7 @@ export async function cancelRun(
       await finishExecution(
         tx,
         facts.id,
-        { status: "cancelled", reason: "run_cancelled", message: null, timedOut: false },
+        { status: "cancelled", reason: "run_cancelled", message: null, cause: null, timedOut: false },
         now,
       );
       record(tx, facts, "job.finished", { key: job.key, status: "cancelled", reason: "run_cancelled" }, now);

@@ -42,22 +42,18 @@ export async function endExecution(
   const { now } = options;
   const status = end.kind === "succeeded" ? "succeeded" : "failed";
   const reason = end.kind === "succeeded" ? null : end.kind === "failed" ? end.reason : "runner_lost";
-  const message = end.kind === "infrastructure" || end.kind === "handed_back" ? end.message : null;
-  await finishExecution(tx, facts.id, { status, reason, message, timedOut: options.timedOut ?? false }, now);
-  const verdict = decideJob(facts.infrastructure_retries, end);
+  const failure =
+    end.kind === "infrastructure" ? { message: end.message, cause: end.cause } : { message: null, cause: null };
+  await finishExecution(tx, facts.id, { status, reason, ...failure, timedOut: options.timedOut ?? false }, now);
+  const verdict = decideJob({ infrastructureRetries: facts.infrastructure_retries, execution: facts.sequence }, end);
+  const about = { key: facts.job_key, sequence: facts.sequence, ...(failure.cause ? { cause: failure.cause } : {}) };
   if (verdict.kind === "retry") {
-    record(tx, facts, "job.execution_finished", { key: facts.job_key, status, reason, sequence: facts.sequence }, now);
+    record(tx, facts, "job.execution_finished", { ...about, status, reason }, now);
     await retryExecution(tx, deps, facts, verdict, options);
     return;
   }
   await finishJob(tx, facts.job_id, verdict.status, verdict.reason, now);
-  record(
-    tx,
-    facts,
-    "job.finished",
-    { key: facts.job_key, status: verdict.status, reason: verdict.reason, sequence: facts.sequence },
-    now,
-  );
+  record(tx, facts, "job.finished", { ...about, status: verdict.status, reason: verdict.reason }, now);
   await advanceRun(tx, deps, facts, now);
 }
 
@@ -154,7 +150,7 @@ async function advanceRun(tx: WriteTx, deps: RunsDeps, facts: ExecutionFacts, no
       await finishExecution(
         tx,
         job.executionId,
-        { status: "cancelled", reason: "default_gate_rejected", message: null, timedOut: false },
+        { status: "cancelled", reason: "default_gate_rejected", message: null, cause: null, timedOut: false },
         now,
       );
       for (const step of await loadSteps(tx, job.executionId))

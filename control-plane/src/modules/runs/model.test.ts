@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { infrastructureCauseSchema } from "@shipfox/shared/failure";
 import { describe, expect, it } from "vitest";
 import {
   decideJob,
@@ -86,7 +87,10 @@ describe("a job", () => {
     const delays: number[] = [];
     let retries = 0;
     for (;;) {
-      const verdict = decideJob(retries, { kind: "infrastructure", message: "gone" });
+      const verdict = decideJob(
+        { infrastructureRetries: retries, execution: 1 },
+        { kind: "infrastructure", cause: "runner_lost", message: "gone" },
+      );
       if (verdict.kind === "finish") {
         expect(verdict).toEqual({ kind: "finish", status: "failed", reason: "runner_lost" });
         break;
@@ -98,16 +102,42 @@ describe("a job", () => {
     expect(delays).toHaveLength(MAX_INFRASTRUCTURE_RETRIES);
   });
 
-  it("that was handed back on purpose is queued again at once and does not use up its retries", () => {
-    expect(decideJob(MAX_INFRASTRUCTURE_RETRIES, { kind: "handed_back", message: "draining" })).toEqual({
-      kind: "retry",
-      delayMs: 0,
-      infrastructureRetries: MAX_INFRASTRUCTURE_RETRIES,
-    });
+  it.each(["draining", "machine_going", "runner_restarted"] as const)(
+    "that was handed back for %s is queued again at once and does not use up its retries",
+    (cause) => {
+      const end = { kind: "infrastructure", cause, message: "" } as const;
+      const infrastructureRetries = MAX_INFRASTRUCTURE_RETRIES;
+      expect(decideJob({ infrastructureRetries, execution: 1 }, end)).toEqual({
+        kind: "retry",
+        delayMs: 0,
+        infrastructureRetries,
+      });
+    },
+  );
+
+  it("ends within its bounds whatever causes follow each other", () => {
+    fc.assert(
+      fc.property(fc.infiniteStream(fc.constantFrom(...infrastructureCauseSchema.options)), (causes) => {
+        let infrastructureRetries = 0;
+        for (let execution = 1; execution < 100; execution += 1) {
+          const cause = causes.next().value;
+          const verdict = decideJob(
+            { infrastructureRetries, execution },
+            { kind: "infrastructure", cause, message: "" },
+          );
+          if (verdict.kind === "finish") {
+            expect(infrastructureRetries).toBe(MAX_INFRASTRUCTURE_RETRIES);
+            return;
+          }
+          infrastructureRetries = verdict.infrastructureRetries;
+        }
+        expect.unreachable();
+      }),
+    );
   });
 
   it("that failed by its own steps is not retried", () => {
-    expect(decideJob(0, { kind: "failed", reason: "step_failed" })).toEqual({
+    expect(decideJob({ infrastructureRetries: 0, execution: 1 }, { kind: "failed", reason: "step_failed" })).toEqual({
       kind: "finish",
       status: "failed",
       reason: "step_failed",

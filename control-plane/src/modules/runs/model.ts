@@ -1,10 +1,13 @@
 import type { JobStatus, JobStatusReason, RunStatus, StepStatus } from "@shipfox/shared/api/runs";
+import { costsRetry, type InfrastructureCause } from "@shipfox/shared/failure";
 import { TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
 
 /** Most infrastructure faults (lost runner, unusable machine) that a job survives before it fails with `runner_lost`. */
 export const MAX_INFRASTRUCTURE_RETRIES = 5;
 /** Wait before the first, second and every later retry after an infrastructure fault. */
 const RETRY_DELAYS_MS = [0, 5_000, 30_000] as const;
+/** Hand-backs are free for so many executions; a job that takes its runner down each time must not go on for ever. */
+const MAX_FREE_EXECUTIONS = 20;
 
 export function isTerminal(status: string): boolean {
   return TERMINAL_STATUSES.has(status);
@@ -53,28 +56,31 @@ export function decideReport(step: StepState, reportedAttempt: number): ReportVe
 // --- execution in job ----------------------------------------------------------------------------------------------
 
 /**
- * How an execution ended. `infrastructure` faults are not the user's: the job is queued again within its bound.
- * `handed_back` is a runner that returned the job on purpose and stops claiming, so it does not count.
+ * How an execution ended. `infrastructure` causes are not the user's: the job is queued again within its bound, which only
+ * those causes use up that speak against the machine.
  */
 export type ExecutionEnd =
   | { readonly kind: "succeeded" }
   | { readonly kind: "failed"; readonly reason: JobStatusReason }
-  | { readonly kind: "infrastructure"; readonly message: string }
-  | { readonly kind: "handed_back"; readonly message: string };
+  | { readonly kind: "infrastructure"; readonly cause: InfrastructureCause; readonly message: string };
 
 export type JobVerdict =
   | { readonly kind: "finish"; readonly status: "succeeded" | "failed"; readonly reason: JobStatusReason | null }
   | { readonly kind: "retry"; readonly delayMs: number; readonly infrastructureRetries: number };
 
-export function decideJob(infrastructureRetries: number, end: ExecutionEnd): JobVerdict {
+/** `execution` is the sequence of the execution that ended, `infrastructureRetries` what the job has used up before. */
+export function decideJob(
+  { infrastructureRetries, execution }: { infrastructureRetries: number; execution: number },
+  end: ExecutionEnd,
+): JobVerdict {
   switch (end.kind) {
     case "succeeded":
       return { kind: "finish", status: "succeeded", reason: null };
     case "failed":
       return { kind: "finish", status: "failed", reason: end.reason };
-    case "handed_back":
-      return { kind: "retry", delayMs: 0, infrastructureRetries };
     case "infrastructure": {
+      if (!costsRetry(end.cause) && execution < MAX_FREE_EXECUTIONS)
+        return { kind: "retry", delayMs: 0, infrastructureRetries };
       if (infrastructureRetries >= MAX_INFRASTRUCTURE_RETRIES)
         return { kind: "finish", status: "failed", reason: "runner_lost" };
       const delayMs = RETRY_DELAYS_MS[Math.min(infrastructureRetries, RETRY_DELAYS_MS.length - 1)] as number;

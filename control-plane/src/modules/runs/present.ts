@@ -1,3 +1,4 @@
+import { infrastructureCauseSchema, type FailureClass, type InfrastructureCause } from "@shipfox/shared/failure";
 import type { Job, JobExecution, Run, Step, StepAttempt, Waiting } from "@shipfox/shared/api/runs";
 import type { JobRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { ExecutionWithRunner, StepAttemptView } from "./store.ts";
@@ -39,6 +40,38 @@ export function presentRun(run: RunRow): Run {
   };
 }
 
+/** Step errors that are not the user's: the machine, or the repository's host, let the step down. */
+const INFRASTRUCTURE_REASONS: ReadonlySet<string> = new Set([
+  "sandbox_unavailable",
+  "git_unavailable",
+  "checkout_unavailable",
+]);
+
+function failureOfStep(step: Pick<Step, "status" | "error">): FailureClass | null {
+  if (step.status !== "failed") return null;
+  return INFRASTRUCTURE_REASONS.has(step.error?.reason ?? "") ? "infrastructure" : "user";
+}
+
+interface Failure {
+  failure_class: FailureClass | null;
+  failure_cause: InfrastructureCause | null;
+}
+const NO_FAILURE: Failure = { failure_class: null, failure_cause: null };
+
+function failureOfExecution(execution: ExecutionWithRunner, steps: readonly Step[]): Failure {
+  if (execution.status !== "failed") return NO_FAILURE;
+  const cause = execution.failure_cause === null ? null : infrastructureCauseSchema.parse(execution.failure_cause);
+  const byMachine = cause !== null || steps.some((step) => step.failure_class === "infrastructure");
+  return { failure_class: byMachine ? "infrastructure" : "user", failure_cause: cause };
+}
+
+/** A job failed as its newest execution did. */
+function failureOfJob(job: JobRow, executions: readonly JobExecution[]): Failure {
+  const newest = executions.at(-1);
+  if (job.status !== "failed" || !newest) return NO_FAILURE;
+  return { failure_class: newest.failure_class, failure_cause: newest.failure_cause };
+}
+
 export function presentJob(job: JobRow, executions: JobExecution[], waiting: Waiting | null): Job {
   return {
     id: job.id,
@@ -48,6 +81,7 @@ export function presentJob(job: JobRow, executions: JobExecution[], waiting: Wai
     mode: "one_shot",
     status: job.status as Job["status"],
     status_reason: job.status_reason as Job["status_reason"],
+    ...failureOfJob(job, executions),
     carried_over: false,
     success: null,
     runner: JSON.parse(job.labels),
@@ -75,6 +109,7 @@ export function presentExecution(execution: ExecutionWithRunner, labels: string[
     status: execution.status as JobExecution["status"],
     status_reason: execution.status_reason,
     status_reason_message: execution.status_reason_message,
+    ...failureOfExecution(execution, steps),
     runner: labels,
     runner_id: execution.runner_id,
     runner_name: execution.runner_name,
@@ -93,18 +128,21 @@ export function presentExecution(execution: ExecutionWithRunner, labels: string[
 
 export function presentStep(step: StepRow, attempts: StepAttempt[]): Step {
   const latestFinished = attempts.findLast((attempt) => attempt.finished_at !== null);
+  const status = step.status as Step["status"];
+  const error = jsonOrNull<Step["error"]>(step.error);
   return {
     id: step.id,
     job_execution_id: step.job_execution_id,
     key: step.key,
     name: step.name,
     source_location: jsonOrNull(step.source_location),
-    status: step.status as Step["status"],
+    status,
     status_reason: step.status_reason as Step["status_reason"],
     type: step.type as Step["type"],
     config: JSON.parse(step.config),
     evaluation_trace: null,
-    error: jsonOrNull(step.error),
+    error,
+    failure_class: failureOfStep({ status, error }),
     position: step.position,
     current_attempt: step.current_attempt,
     created_at: iso(step.created_at),

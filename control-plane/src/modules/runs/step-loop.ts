@@ -1,4 +1,5 @@
 import { ApiError } from "@shipfox/shared/errors";
+import type { InfrastructureCause } from "@shipfox/shared/failure";
 import { newId } from "@shipfox/shared/ids";
 import type { LeasedStep, reportBodySchema } from "@shipfox/shared/machine";
 import type { z } from "zod";
@@ -208,7 +209,7 @@ export async function executionLost(
   tx: WriteTx,
   deps: RunsDeps,
   executionId: string,
-  cause: { kind: "infrastructure" | "handed_back"; message: string; avoidedSessionId: string | null },
+  loss: { cause: InfrastructureCause; message: string; avoidedSessionId: string | null },
   now: number,
 ): Promise<void> {
   const facts = await lockExecution(tx, deps.forUpdate, executionId);
@@ -225,13 +226,13 @@ export async function executionLost(
     );
     return;
   }
-  await endOpenSteps(tx, facts, { status: "cancelled", message: cause.message }, now);
+  await endOpenSteps(tx, facts, { status: "cancelled", message: loss.message }, now);
   await endExecution(
     tx,
     deps,
     facts,
-    { kind: cause.kind, message: cause.message },
-    { now, avoidedSessionId: cause.avoidedSessionId },
+    { kind: "infrastructure", cause: loss.cause, message: loss.message },
+    { now, avoidedSessionId: loss.avoidedSessionId },
   );
 }
 

@@ -1,4 +1,5 @@
 import type { ExecutionStatus, JobStatus, RunStatus, StepStatus, StepType } from "@shipfox/shared/api/runs";
+import type { InfrastructureCause } from "@shipfox/shared/failure";
 import type { JobExecutionRow, JobRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
 
@@ -196,7 +197,7 @@ export async function startExecution(
   return true;
 }
 
-const FINISH_EXECUTION = `update job_executions set status = ?, status_reason = ?, status_reason_message = ?, finished_at = ?, timed_out_at = ?, due_at = null, updated_at = ?
+const FINISH_EXECUTION = `update job_executions set status = ?, status_reason = ?, status_reason_message = ?, failure_cause = ?, finished_at = ?, timed_out_at = ?, due_at = null, updated_at = ?
   where id = ?`;
 
 export async function finishExecution(
@@ -206,6 +207,7 @@ export async function finishExecution(
     status: "succeeded" | "failed" | "cancelled";
     reason: string | null;
     message: string | null;
+    cause: InfrastructureCause | null;
     timedOut: boolean;
   },
   now: number,
@@ -214,6 +216,7 @@ export async function finishExecution(
     end.status,
     end.reason,
     end.message,
+    end.cause,
     now,
     end.timedOut ? now : null,
     now,

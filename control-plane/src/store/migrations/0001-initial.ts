@@ -199,6 +199,7 @@ export const initial = {
       status ${text} not null,
       status_reason ${text},
       status_reason_message ${text},
+      failure_cause ${text},
       runner_id ${text},
       queued_at ${bigint},
       started_at ${bigint},
@@ -281,6 +282,7 @@ export const initial = {
       claimed_at ${bigint} not null,
       first_heartbeat_at ${bigint},
       ended_at ${bigint},
+      late_call_at ${bigint},
       due_at ${bigint},
       unique (session_id, claim_key)
     )`,
@@ -337,7 +339,9 @@ export const initial = {
       created_at ${bigint} not null,
       last_seen_at ${bigint} not null,
       ended_at ${bigint},
-      end_reason ${text}
+      end_reason ${text},
+      unhealthy_since ${bigint},
+      unhealthy_reason ${text}
     )${withoutRowid}`,
     `create index runner_sessions_open on runner_sessions(runner_id) where ended_at is null`,
 

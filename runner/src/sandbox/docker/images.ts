@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { SandboxError } from "../sandbox-error.ts";
 import type { Engine } from "./engine.ts";
+import { isRegistryFault } from "./pull-failure.ts";
 
 export interface JobImage {
   readonly reference: string;
@@ -23,7 +24,7 @@ export class Images {
     this.#pullTimeoutMs = pullTimeoutMs;
   }
 
-  /** Rejects with `image_unavailable` when the image is neither here nor to be had. */
+  /** Rejects with `image_unavailable` when the image is neither here nor to be had, `registry_unavailable` when it may be later. */
   async ensure(reference: string): Promise<JobImage> {
     const found = await this.#find(reference);
     if (found) return found;
@@ -54,6 +55,10 @@ export class Images {
       if (error instanceof SandboxError && (error.reason === "disk_full" || error.reason === "docker_unavailable"))
         throw error;
       const detail = error instanceof Error ? error.message : String(error);
+      if (isRegistryFault(error)) {
+        const message = `The registry of the image ${reference} let the pull down; it is tried again. (${detail})`;
+        throw new SandboxError("registry_unavailable", message, { cause: error });
+      }
       const message = `The image ${reference} is not on this machine and cannot be pulled. ${ADVICE} (${detail})`;
       throw new SandboxError("image_unavailable", message, { cause: error });
     }
