@@ -34,6 +34,9 @@ const USER_TOKEN_SECONDS = 15 * 60;
 const SESSION_TOKEN_SECONDS = 30 * 24 * 3_600;
 const PRESENCE_INTERVAL_MS = 30_000;
 const SESSION_MEMORY_MS = 10 * 60_000;
+const DAY_MS = 24 * 3_600_000;
+/** Those who watched a run have read its logs by then. */
+const LOG_ARCHIVE_AFTER_MS = 10 * 60_000;
 const REQUEST_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_MS = 72_000;
 /** How long a stop waits for requests that are being answered. */
@@ -69,6 +72,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
   const tokens = new SignedTokens(rootKey, { userSeconds: USER_TOKEN_SECONDS, sessionSeconds: SESSION_TOKEN_SECONDS });
   const dueLoop = new DueLoop(clock, log);
+  // Archiving takes seconds; leases and timers must not wait for it.
+  const keepLoop = new DueLoop(clock, log);
 
   const logs = new Logs({
     store,
@@ -79,6 +84,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       budgetBaseBytes: config.logBudgetBytes,
       budgetPerMinuteBytes: config.logBudgetBytesPerMinute,
       closeGraceMs: config.logTailMs,
+      archiveAfterMs: LOG_ARCHIVE_AFTER_MS,
+      retentionMs: config.logRetentionDays * DAY_MS,
     },
     leaseEndedAt: (tx, executionId) => leaseEndedAt(tx, store.sql.forUpdate, executionId),
   });
@@ -186,6 +193,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       return now + PRESENCE_INTERVAL_MS;
     },
   ]);
+  keepLoop.start([(now) => logs.keepDue(now)]);
   await syncs.start();
 
   const stop = async () => {
@@ -196,6 +204,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await git.close();
     await syncs.stop();
     await dueLoop.stop();
+    await keepLoop.stop();
     await logs.close();
     await store.close();
   };

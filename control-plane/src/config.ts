@@ -85,6 +85,11 @@ export const SETTINGS = {
     text.integer(0, 1024 * MEBIBYTE, MEBIBYTE),
     "log bytes a job may store more for each minute since its first",
   ),
+  logRetentionDays: setting(
+    "SHIPFOX_LOG_RETENTION_DAYS",
+    text.integer(1, 36_500, 90),
+    "days after which logs are deleted; counts for logs that end after it was set",
+  ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent"),
 } as const;
 

@@ -4,7 +4,9 @@ import { appendFile, readdir, readFile, stat, truncate } from "node:fs/promises"
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { zstdDecompressSync } from "node:zlib";
 import { newId } from "@shipfox/shared/ids";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FileLogStore } from "./file-log-store.ts";
 import type { LogPlace } from "./log-store.ts";
@@ -44,6 +46,54 @@ describe("log files", () => {
     expect(await files.usage(place)).toBe(0);
     await files.seal(place, 0);
     await files.remove(place);
+  });
+
+  it("are read at the same positions when they are archived, also by the zstd program's rules", async () => {
+    const root = await testFolder();
+    const files = new FileLogStore(root);
+    const place = newPlace();
+    const lines = Array.from(
+      { length: 40_000 },
+      (_, index) => `{"line":${index},"text":"${"é".repeat(index % 20)}"}\n`,
+    );
+    const raw = Buffer.from(lines.join(""));
+    await files.create(place, raw);
+    await files.seal(place, raw.length);
+    await files.archive(place);
+    await files.archive(place);
+    expect(await readdir(join(root, place.workspaceId, place.executionId))).toEqual([`${place.stepId}-1.ndjson.zst`]);
+    const archive = await readFile(`${pathOf(root, place)}.zst`);
+    expect(archive.length).toBeLessThan(raw.length / 5);
+    expect((await stat(`${pathOf(root, place)}.zst`)).mode & 0o777).toBe(0o600);
+    expect(zstdDecompressSync(archive).equals(raw)).toBe(true);
+
+    const position = fc.integer({ min: 0, max: raw.length + 10 });
+    await fc.assert(
+      fc.asyncProperty(position, fc.integer({ min: 0, max: 700_000 }), async (start, length) => {
+        expect((await files.read(place, start, length)).equals(raw.subarray(start, start + length))).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
+    expect(await files.repair(place)).toBe(raw.length);
+    expect(await files.usage(place)).toBe(raw.length);
+    await files.remove(place);
+    expect(await readdir(root)).toEqual([]);
+    await files.close();
+  });
+
+  it("are archived again after a crash in between, and an empty one as well", async () => {
+    const root = await testFolder();
+    const files = new FileLogStore(root);
+    const [place, empty] = [newPlace(), newPlace()];
+    await files.create(place, Buffer.from("one\n"));
+    await files.create(empty, Buffer.alloc(0));
+    await appendFile(`${pathOf(root, place)}.zst.new`, "half of something");
+    for (const each of [place, empty]) await files.archive(each);
+    expect((await files.read(place, 0, 10)).toString()).toBe("one\n");
+    expect(await files.read(empty, 0, 10)).toHaveLength(0);
+    expect(await files.usage(place)).toBe(4);
+    await files.archive(newPlace());
+    await files.close();
   });
 
   it("begin anew over bytes that were never acknowledged", async () => {

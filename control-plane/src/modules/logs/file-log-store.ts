@@ -1,12 +1,18 @@
-import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ApiError } from "@shipfox/shared/errors";
 import { isId } from "@shipfox/shared/ids";
 import { MAX_LOG_APPEND_BYTES } from "@shipfox/shared/machine";
+import { archivedLength, readArchive, writeArchive } from "./log-archive.ts";
 import type { LogPlace, LogStore } from "./log-store.ts";
 import { OpenFiles } from "./open-files.ts";
 
 const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+const ARCHIVE_SUFFIX = ".zst";
+/** An archive that is being written; what a crash left of one is written again. */
+const UNFINISHED_SUFFIX = ".zst.new";
 const MAX_OPEN_FILES = 512;
 const REPAIR_PIECE_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
@@ -14,7 +20,7 @@ const NUL = 0x00;
 
 /**
  * `LogStore` on a local disk: `<root>/<workspace>/<execution>/<step>-<attempt>.ndjson`, files 0600, folders 0700.
- * Sealed logs stay where they are.
+ * An archived log is a file of zstd frames beside it, with the suffix `.zst`; the plain one counts while both are there.
  */
 export class FileLogStore implements LogStore {
   readonly #root: string;
@@ -42,7 +48,7 @@ export class FileLogStore implements LogStore {
    * bytes that were not flushed, which are at most one append, because the appends of a log go one after another.
    */
   async repair(place: LogPlace): Promise<number> {
-    return this.#ifThere(place, 0, async (handle) => {
+    const length = await this.#ifThere(place, null, async (handle) => {
       const { size } = await handle.stat();
       const length = await endOfWholeRecords(handle, size);
       if (length < size) await handle.truncate(length);
@@ -50,11 +56,13 @@ export class FileLogStore implements LogStore {
       await handle.datasync();
       return length;
     });
+    return length ?? withFile(this.#path(place) + ARCHIVE_SUFFIX, 0, archivedLength);
   }
 
-  read(place: LogPlace, position: number, length: number): Promise<Buffer> {
-    return this.#ifThere(place, Buffer.alloc(0), async (handle) =>
-      readUpTo(handle, position, Buffer.allocUnsafe(length)),
+  async read(place: LogPlace, position: number, length: number): Promise<Buffer> {
+    return (
+      (await this.#readPlain(place, position, length)) ??
+      withFile(this.#path(place) + ARCHIVE_SUFFIX, Buffer.alloc(0), (archive) => readArchive(archive, position, length))
     );
   }
 
@@ -66,18 +74,35 @@ export class FileLogStore implements LogStore {
     this.#files.drop(this.#path(place));
   }
 
+  async archive(place: LogPlace): Promise<void> {
+    const path = this.#path(place);
+    const unfinished = path + UNFINISHED_SUFFIX;
+    if ((await this.#readPlain(place, 0, 1)) === null) return;
+    const target = await open(unfinished, "w", FILE_MODE);
+    try {
+      await writeArchive(target, async (position, length) => {
+        return (await this.#readPlain(place, position, length)) ?? Buffer.alloc(0);
+      });
+    } finally {
+      await target.close();
+    }
+    await rename(unfinished, path + ARCHIVE_SUFFIX);
+    await syncFolder(dirname(path));
+    await this.#removePlain(path);
+  }
+
   async remove(place: LogPlace): Promise<void> {
     const path = this.#path(place);
-    this.#files.drop(path);
-    await rm(path, { force: true });
+    await this.#removePlain(path);
+    for (const suffix of [ARCHIVE_SUFFIX, UNFINISHED_SUFFIX]) await rm(path + suffix, { force: true });
+    const execution = dirname(path);
+    for (const folder of [execution, dirname(execution)]) await rmdir(folder).catch(unlessInUse);
   }
 
   async usage({ workspaceId, executionId }: Pick<LogPlace, "workspaceId" | "executionId">): Promise<number> {
     const folder = this.#folder(workspaceId, executionId);
     const names = await readdir(folder).catch(orIfMissing([] as string[]));
-    const sizes = await Promise.all(
-      names.map((name) => stat(join(folder, name)).then((file) => file.size, orIfMissing(0))),
-    );
+    const sizes = await Promise.all(names.map((name) => rawSize(join(folder, name))));
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
@@ -102,7 +127,18 @@ export class FileLogStore implements LogStore {
     }
   }
 
-  #ifThere<T>(place: LogPlace, otherwise: T, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  /** Dropped after it is gone: a reader in between would keep the file open, and its room taken. */
+  async #removePlain(path: string): Promise<void> {
+    await rm(path, { force: true });
+    this.#files.drop(path);
+  }
+
+  /** Null when there is no plain file. */
+  #readPlain(place: LogPlace, position: number, length: number): Promise<Buffer | null> {
+    return this.#ifThere(place, null, (handle) => readUpTo(handle, position, Buffer.allocUnsafe(length)));
+  }
+
+  #ifThere<T, E>(place: LogPlace, otherwise: E, work: (handle: FileHandle) => Promise<T>): Promise<T | E> {
     return this.#files.use(this.#path(place), "existing", work).catch(orIfMissing(otherwise));
   }
 
@@ -117,6 +153,28 @@ export class FileLogStore implements LogStore {
       throw new Error("a log is kept under the ids of a workspace and an execution");
     return join(this.#root, workspaceId, executionId);
   }
+}
+
+async function rawSize(path: string): Promise<number> {
+  if (path.endsWith(UNFINISHED_SUFFIX)) return 0;
+  if (path.endsWith(ARCHIVE_SUFFIX)) return withFile(path, 0, archivedLength);
+  return stat(path).then((file) => file.size, orIfMissing(0));
+}
+
+/** Opens a file for reading; answers `otherwise` when there is none. */
+async function withFile<T>(path: string, otherwise: T, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(orIfMissing(null));
+  if (file === null) return otherwise;
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A folder goes with its last log. */
+function unlessInUse(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOTEMPTY" && error.code !== "ENOENT") throw error;
 }
 
 /** Waits for all, so that nothing uses the file any more when one fails. */

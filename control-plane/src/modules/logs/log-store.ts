@@ -11,10 +11,10 @@ export interface LogPlace {
  * reader's cursor alike. It knows nothing of records but that they end with a newline and hold no NUL.
  *
  * A log lives in two halves. While it is open it grows at its end: `create` once, then `append`. `seal` closes it; from
- * then on an implementation may move it into a form that suits reading (compressed, or an object far away), as long as
- * positions stay those of the raw bytes.
+ * then on `archive` may move it into a form that suits keeping (compressed, or an object far away); positions stay those of
+ * the raw bytes.
  *
- * The caller does one `create`, `append`, `repair` or `seal` of a log at a time; different logs go side by side, and
+ * The caller does one `create`, `append`, `repair`, `seal`, `archive` or `remove` of a log at a time; different logs go side by side, and
  * `read` may run beside everything. Any failure leaves what was acknowledged readable. A full disk is 507
  * `storage-full`; other rejections are faults of the machine and may be repeated.
  */
@@ -35,9 +35,11 @@ export interface LogStore {
   read(place: LogPlace, position: number, length: number): Promise<Buffer>;
   /** The log has ended at `length`; nothing is appended any more. */
   seal(place: LogPlace, length: number): Promise<void>;
+  /** Moves a sealed log to where it takes less room. Idempotent; nothing happens when there is none. */
+  archive(place: LogPlace): Promise<void>;
   /** Removes a log; nothing happens when there is none. */
   remove(place: LogPlace): Promise<void>;
-  /** Bytes kept of all the logs of an execution, open and sealed. */
+  /** Raw bytes kept of all the logs of an execution, open, sealed and archived. */
   usage(execution: Pick<LogPlace, "workspaceId" | "executionId">): Promise<number>;
   /** Settles when nothing is held any more. Nothing may be asked of the store afterwards. */
   close(): Promise<void>;

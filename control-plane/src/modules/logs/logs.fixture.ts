@@ -11,7 +11,13 @@ import { type LogSettings, Logs } from "./logs.ts";
 import type { StreamRef } from "./model.ts";
 
 export const MIB = 1024 * 1024;
-export const SETTINGS: LogSettings = { budgetBaseBytes: 32 * MIB, budgetPerMinuteBytes: MIB, closeGraceMs: 120_000 };
+export const SETTINGS: LogSettings = {
+  budgetBaseBytes: 32 * MIB,
+  budgetPerMinuteBytes: MIB,
+  closeGraceMs: 120_000,
+  archiveAfterMs: 600_000,
+  retentionMs: 90 * 86_400_000,
+};
 export const silent = pino({ level: "silent" });
 
 /** A folder that is gone after the test. */

@@ -8,7 +8,15 @@ import { Budgets } from "./budgets.ts";
 import { FileLogStore } from "./file-log-store.ts";
 import { LogHub } from "./hub.ts";
 import type { LogStore } from "./log-store.ts";
-import { type BudgetSettings, decideAppend, type StreamRef, type StreamState, streamKey } from "./model.ts";
+import {
+  type BudgetSettings,
+  decideAppend,
+  type RetentionSettings,
+  type StreamRef,
+  type StreamState,
+  streamKey,
+} from "./model.ts";
+import { keepClosedLogs } from "./retention.ts";
 import {
   closeOpenStream,
   closeOrInsertStream,
@@ -35,7 +43,7 @@ const NOTHING_YET: StreamState = {
   closedAt: null,
 };
 
-export interface LogSettings extends BudgetSettings {
+export interface LogSettings extends BudgetSettings, RetentionSettings {
   /** How long a log stays open for a late tail after its lease ended. */
   readonly closeGraceMs: number;
 }
@@ -117,7 +125,7 @@ export class Logs {
     { truncated, now }: { truncated: boolean; now: number },
   ): Promise<void> {
     const length = this.streams.known(stream)?.state?.committed ?? null;
-    const changed = await closeOrInsertStream(tx, stream, { length, truncated, now });
+    const changed = await closeOrInsertStream(tx, stream, { length, truncated, now, dueAt: this.#archiveAt(now) });
     if (changed) tx.afterCommit(() => this.#closed(stream, truncated, now));
   }
 
@@ -130,16 +138,23 @@ export class Logs {
   async closeDue(now: number): Promise<number | null> {
     const { store } = this.#deps;
     for (;;) {
-      const due = await store.read((tx) => dueStreams(tx, now, CLOSE_BATCH));
-      if (due.length === 0) return store.read(nextDueAt);
+      const due = await store.read((tx) => dueStreams(tx, "open", now, CLOSE_BATCH));
+      if (due.length === 0) return store.read((tx) => nextDueAt(tx, "open"));
       const lengths = await Promise.all(due.map((row) => this.#lengthBeforeClose(row)));
       await store.write(async (tx) => {
         for (const [index, row] of due.entries()) {
-          const changed = await closeOpenStream(tx, row, { length: lengths[index] ?? null, truncated: true, now });
+          const closing = { length: lengths[index] ?? null, truncated: true, now, dueAt: this.#archiveAt(now) };
+          const changed = await closeOpenStream(tx, row, closing);
           if (changed) tx.afterCommit(() => this.#closed(row, true, now));
         }
       });
     }
+  }
+
+  /** Archives and deletes closed logs that are due, a few of them, and answers when to call again; null when there are none. */
+  keepDue(now: number): Promise<number | null> {
+    const { store, settings, log } = this.#deps;
+    return keepClosedLogs({ store, settings, log, files: this.files, streams: this.streams }, now);
   }
 
   /** Wakes those who wait for a step to start, or to be past starting. Given every committed run event. */
@@ -206,7 +221,7 @@ export class Logs {
 
   /** Takes over what was done. An `end` closes the log first: the repetition of a failed call must find it undone. */
   async #advance(entry: LoadedEntry, next: StreamState, ends: boolean, now: number): Promise<void> {
-    const closing = { length: next.committed, truncated: false, now };
+    const closing = { length: next.committed, truncated: false, now, dueAt: this.#archiveAt(now) };
     const closed = ends && (await this.#deps.store.write((tx) => closeOpenStream(tx, entry.stream, closing)));
     entry.state = closed ? { ...next, closed: true, closedAt: now } : next;
     if (closed) this.#seal(entry.stream);
@@ -246,10 +261,14 @@ export class Logs {
       tx,
       stream,
       late
-        ? { state: "closed", length: 0, truncated: true, capped: false, dueAt: null, now: row.now }
-        : { ...row, dueAt: row.state === "open" ? dueAt : null },
+        ? { state: "closed", length: 0, truncated: true, capped: false, dueAt: this.#archiveAt(row.now), now: row.now }
+        : { ...row, dueAt: row.state === "open" ? dueAt : this.#archiveAt(row.now) },
     );
     return { row: opened.row, kept: opened.inserted && !late };
+  }
+
+  #archiveAt(closedAt: number): number {
+    return closedAt + this.#deps.settings.archiveAfterMs;
   }
 
   #show(stream: StreamRef, before: StreamState | null, after: StreamState, chunk: Buffer): void {

@@ -59,6 +59,18 @@ export function budgetBytes(settings: BudgetSettings, sinceFirstAppendMs: number
   );
 }
 
+export interface RetentionSettings {
+  /** A log is archived so long after it ended, when most of its readers are gone. */
+  readonly archiveAfterMs: number;
+  /** A log is deleted so long after it ended. */
+  readonly retentionMs: number;
+}
+
+/** What is due of a closed log. */
+export function decideKeeping(settings: RetentionSettings, closedAt: number, now: number): "archive" | "delete" {
+  return now >= closedAt + settings.retentionMs ? "delete" : "archive";
+}
+
 export interface Tombstone {
   readonly line: string;
   /** The reader's cursor behind it. */

@@ -55,27 +55,26 @@ export interface Closing {
   readonly length: number | null;
   readonly truncated: boolean;
   readonly now: number;
+  /** When the closed log is looked at again, to be archived. */
+  readonly dueAt: number;
 }
 
-const CLOSE = `update log_streams set state = 'closed', length = ?, truncated = ?, closed_at = ?, due_at = null
+const CLOSE = `update log_streams set state = 'closed', length = ?, truncated = ?, closed_at = ?, due_at = ?
   where step_id = ? and attempt = ? and state = 'open'`;
 
 /** False when the stream was closed before. */
 export async function closeOpenStream(tx: Tx, stream: StreamRef, closing: Closing): Promise<boolean> {
-  const { length, truncated, now } = closing;
-  return (await tx.run(CLOSE, [length, truncated ? 1 : 0, now, stream.stepId, stream.attempt])) > 0;
+  const { length, truncated, now, dueAt } = closing;
+  return (await tx.run(CLOSE, [length, truncated ? 1 : 0, now, dueAt, stream.stepId, stream.attempt])) > 0;
 }
 
 const CLOSE_OR_INSERT = `${INSERT} on conflict (step_id, attempt) do update
-  set state = excluded.state, length = excluded.length, truncated = excluded.truncated, closed_at = excluded.closed_at, due_at = null
+  set state = excluded.state, length = excluded.length, truncated = excluded.truncated, closed_at = excluded.closed_at, due_at = excluded.due_at
   where log_streams.state = 'open'`;
 
 /** Closes the stream, or makes a closed one. False when it was closed before. */
 export async function closeOrInsertStream(tx: Tx, stream: StreamRef, closing: Closing): Promise<boolean> {
-  return (
-    (await tx.run(CLOSE_OR_INSERT, insertValues(stream, { ...closing, state: "closed", capped: false, dueAt: null }))) >
-    0
-  );
+  return (await tx.run(CLOSE_OR_INSERT, insertValues(stream, { ...closing, state: "closed", capped: false }))) > 0;
 }
 
 function insertValues(stream: StreamRef, row: NewStream): SqlValue[] {
@@ -107,14 +106,27 @@ export function scheduleOpenStreams(tx: Tx, executionId: string, at: number): Pr
   return tx.run(SCHEDULE_CLOSE, [at, executionId]);
 }
 
-const DUE = `select ${COLUMNS} from log_streams where due_at is not null and due_at <= ? order by due_at limit ?`;
+const DUE = `select ${COLUMNS} from log_streams where state = ? and due_at <= ? order by due_at limit ?`;
 
-export function dueStreams(tx: Tx, now: number, limit: number): Promise<StreamRow[]> {
-  return tx.all<StreamRow>(DUE, [now, limit]);
+/** Open logs that are to be closed, or closed ones that are to be archived or deleted. */
+export function dueStreams(tx: Tx, state: StreamRow["state"], now: number, limit: number): Promise<StreamRow[]> {
+  return tx.all<StreamRow>(DUE, [state, now, limit]);
 }
 
-const NEXT_DUE = "select min(due_at) as at from log_streams where due_at is not null";
+const NEXT_DUE = "select min(due_at) as at from log_streams where state = ? and due_at is not null";
 
-export async function nextDueAt(tx: Tx): Promise<number | null> {
-  return (await tx.get<{ at: number | null }>(NEXT_DUE))?.at ?? null;
+export async function nextDueAt(tx: Tx, state: StreamRow["state"]): Promise<number | null> {
+  return (await tx.get<{ at: number | null }>(NEXT_DUE, [state]))?.at ?? null;
+}
+
+const SCHEDULE_CLOSED = "update log_streams set due_at = ? where step_id = ? and attempt = ? and state = 'closed'";
+
+export function scheduleClosedStream(tx: Tx, { stepId, attempt }: StreamRef, at: number): Promise<number> {
+  return tx.run(SCHEDULE_CLOSED, [at, stepId, attempt]);
+}
+
+const DELETE = "delete from log_streams where step_id = ? and attempt = ? and state = 'closed'";
+
+export function deleteStream(tx: Tx, { stepId, attempt }: StreamRef): Promise<number> {
+  return tx.run(DELETE, [stepId, attempt]);
 }

@@ -21,7 +21,13 @@ const SETTINGS: DispatchSettings = {
   avoidMs: 6_000,
   logTailMs: 1_000,
 };
-const LOG_SETTINGS = { budgetBaseBytes: 1 << 20, budgetPerMinuteBytes: 1 << 20, closeGraceMs: 1_000 };
+const LOG_SETTINGS = {
+  budgetBaseBytes: 1 << 20,
+  budgetPerMinuteBytes: 1 << 20,
+  closeGraceMs: 1_000,
+  archiveAfterMs: 600_000,
+  retentionMs: 86_400_000,
+};
 
 /** The dispatch side of a control plane on a real store, without HTTP: a workspace with one project, and verbs to act on it. */
 export class TestPlane {

@@ -361,7 +361,7 @@ export const initial = {
       primary key (step_id, attempt)
     )${withoutRowid}`,
     `create index log_streams_execution on log_streams(job_execution_id)`,
-    `create index log_streams_due on log_streams(due_at) where due_at is not null`,
+    `create index log_streams_due on log_streams(state, due_at) where due_at is not null`,
 
     `create table annotations (
       id ${text} primary key,
