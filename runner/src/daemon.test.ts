@@ -92,6 +92,37 @@ async function drainAndExit(running: Promise<number>): Promise<number> {
 }
 
 describe("a job", () => {
+  it("hands variables, folders and annotations from its steps to later ones and to the control plane", async () => {
+    const job = jobs.enqueue([
+      run(`echo "LEVEL=from-step" >> "$SHIPFOX_ENV"; echo "OTHER=lost" >> "$SHIPFOX_ENV"
+mkdir -p "$SHIPFOX_WORKSPACE/bin"; printf '#!/bin/sh\\necho my tool\\n' > bin/mytool; chmod +x bin/mytool
+echo "$SHIPFOX_WORKSPACE/bin" >> "$SHIPFOX_PATH"
+echo "# All good" > "$SHIPFOX_STEP_SUMMARY"
+echo '{"context":"cov","style":"success","body":"91 %"}' > "$SHIPFOX_ANNOTATIONS_DIR/1.json"
+echo '{' > "$SHIPFOX_ANNOTATIONS_DIR/2.json"
+echo "::warning file=a.c,line=3::careful"`),
+      run("echo $LEVEL $OTHER; mytool", { env: { OTHER: "from the workflow" } }),
+      run('echo "LD_PRELOAD=/tmp/x.so" >> "$SHIPFOX_ENV"'),
+    ]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 4);
+    await drainAndExit(running);
+    expect(jobs.annotations).toHaveLength(1);
+    expect(jobs.annotations[0]?.annotations).toEqual([
+      { op: "replace", context: "default", body: "# All good\n" },
+      { op: "replace", context: "cov", style: "success", body: "91 %" },
+      { op: "replace", context: "log-1.1-1", style: "warning", body: "`a.c:3`\n\n```text\ncareful\n```" },
+    ]);
+    const output = jobs.output(job);
+    expect(output).toContain('Warning: "2.json" of SHIPFOX_ANNOTATIONS_DIR is skipped: it is not JSON.');
+    expect(output).toContain("::warning file=a.c,line=3::careful\n");
+    expect(output).toContain("from-step from the workflow\nmy tool\n");
+    expect(jobs.reports[3]).toMatchObject({
+      status: "failed",
+      error: { reason: "output_invalid", message: expect.stringContaining("LD_PRELOAD cannot be set") },
+    });
+  });
+
   it("runs its steps in one workspace, streams the log, reports outputs and goes on until there is no step", async () => {
     const job = jobs.enqueue([
       run("echo hello; echo from $SHIPFOX_JOB_KEY $CI $NAME > file; echo oops >&2", {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ReleaseReason } from "@shipfox/shared/failure";
 import {
+  type AnnotationOperation,
   type Capabilities,
+  annotationsReplySchema,
   type CheckoutToken,
   type ClaimReply,
   checkoutTokenReplySchema,
@@ -149,6 +151,22 @@ export class ControlPlaneClient {
       body: append.records,
       headers: { "content-type": "application/x-ndjson" },
       signal: append.signal,
+    });
+  }
+
+  /** All of a step's annotations at once; refused whole when one goes beyond a limit. */
+  async annotate(send: {
+    stepId: string;
+    attempt: number;
+    leaseToken: string;
+    operations: readonly AnnotationOperation[];
+    signal: AbortSignal;
+  }): Promise<void> {
+    await this.json(annotationsReplySchema, {
+      path: "runs/jobs/current/annotations",
+      token: send.leaseToken,
+      json: { step_id: send.stepId, attempt: send.attempt, annotations: send.operations },
+      signal: send.signal,
     });
   }
 

@@ -23,6 +23,7 @@ const idOf = (kind: number, number: number) => `0000000${kind}-0000-7000-8000-${
 export class StandInJobs {
   readonly reports: Record<string, unknown>[] = [];
   readonly releases: { jobId: string; reason: string; message?: string }[] = [];
+  readonly annotations: { step_id: string; annotations: { context: string; style?: string; body?: string }[] }[] = [];
   readonly logs = new Map<string, StandInLog>();
   readonly registrations: { token: string; body: Record<string, unknown> }[] = [];
   endedSessions = 0;
@@ -46,6 +47,10 @@ export class StandInJobs {
     route(/^POST \/runners\/jobs\/[^/]+\/release$/, (request) => this.release(request));
     route(/^POST \/runs\/jobs\/current\/steps\/[^/]+\/report$/, (request) => this.report(request));
     route(/^POST \/runs\/jobs\/current\/steps\/[^/]+\/logs$/, (request) => this.log(request));
+    route(/^POST \/runs\/jobs\/current\/annotations$/, (request) => {
+      this.annotations.push(JSON.parse(request.body.toString()));
+      return { status: 200, json: { annotations: [], accounting: { annotation_count: 0, total_body_bytes: 0 } } };
+    });
     route(/^DELETE \/runners\/session$/, () => {
       this.endedSessions += 1;
       return { status: 204 };

@@ -18,9 +18,13 @@ import type { LogOutcome } from "../logs/uploader.ts";
 import type { Sandbox, SandboxProvider } from "../sandbox/sandbox.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
+import { AnnotationBudget } from "./annotation-budget.ts";
+import { JobEnvironment } from "./job-environment.ts";
 import { Lease } from "./lease.ts";
+import { publishAnnotations } from "./publish-annotations.ts";
 import { runRunStep } from "./run-step.ts";
 import { runSetupStep } from "./setup-step.ts";
+import { StepAnnotations } from "./step-annotations.ts";
 import type { StepContext } from "./step-context.ts";
 import { failed, type StepResult, stepReasonOf } from "./step-result.ts";
 import { type JobStop, StopSwitch } from "./stop.ts";
@@ -64,6 +68,8 @@ export class JobRunner {
   private readonly masker = new Masker();
   private readonly logBudget = new LogBudget();
   private readonly lease: Lease;
+  private readonly environment = new JobEnvironment();
+  private readonly annotationBudget = new AnnotationBudget();
   private sandbox: Sandbox | null = null;
   private readonly logger: Logger;
   private opening: Promise<void> | null = null;
@@ -122,13 +128,26 @@ export class JobRunner {
 
   /** The next step, or null when the job is over for us. */
   private async runStep(reply: StepReply): Promise<NextStepReply | null> {
-    const log = this.openLog(reply);
+    const annotations = new StepAnnotations({
+      position: reply.step.position,
+      attempt: reply.attempt,
+      masker: this.masker,
+      budget: this.annotationBudget,
+    });
+    const log = this.openLog(reply, annotations);
     if (log === null) return null;
-    const result = await this.execute(reply, log);
+    const result = await this.execute(reply, log, annotations);
     if (result.kind === "hand_back") this.handBack(result.reason, result.why);
     if (result.kind !== "report") return null;
+    const { operations, faults } = annotations.choose();
+    for (const fault of faults) log.line(`Warning: ${fault}`, "stderr");
     const outcome = await log.finish(LOG_IDLE_MS, this.stop.signal);
     if (this.stop.signal.aborted) return null;
+    await publishAnnotations(
+      this.settings.client,
+      { leaseToken: this.lease.token, stepId: reply.step.id, attempt: reply.attempt, operations },
+      { signal: this.stop.signal, logger: this.logger },
+    );
     this.currentLog = null;
     if (outcome === "drained") this.settings.background(log.close({ keep: false }));
     else this.unsentLogs.push(log);
@@ -142,7 +161,7 @@ export class JobRunner {
     return answer.next ?? (await this.nextStep());
   }
 
-  private openLog({ step, attempt, lease_token }: StepReply): StepLog | null {
+  private openLog({ step, attempt, lease_token }: StepReply, { commands }: StepAnnotations): StepLog | null {
     const tokenOfStep = this.lease.adoptStepToken(lease_token);
     try {
       this.currentLog = new StepLog({
@@ -152,6 +171,7 @@ export class JobRunner {
         masker: this.masker,
         budget: this.logBudget,
         onDiskFault: (message) => this.handBack("disk_full", `The runner cannot write its log spool: ${message}`),
+        commands,
         send: (offset, records, signal) =>
           this.settings.client.appendLog({
             stepId: step.id,
@@ -169,7 +189,7 @@ export class JobRunner {
     }
   }
 
-  private async execute({ step, attempt }: StepReply, log: StepLog): Promise<StepResult> {
+  private async execute({ step, attempt }: StepReply, log: StepLog, annotations: StepAnnotations): Promise<StepResult> {
     this.logger.info({ step_id: step.id, step: step.name, attempt }, "step started");
     if (step.type !== "setup" && step.type !== "run")
       return refuse(log, { message: `This runner does not support steps of type "${step.type}".` });
@@ -191,6 +211,8 @@ export class JobRunner {
       sandbox,
       openSandbox: () => this.openSandbox(sandbox),
       log,
+      annotations,
+      environment: this.environment,
       masker: this.masker,
       stop: this.stop,
     };

@@ -1,13 +1,13 @@
-import { realpath } from "node:fs/promises";
-import { join, posix } from "node:path";
+import { posix } from "node:path";
 import { formatDuration } from "@shipfox/shared/durations";
 import { type RunConfig, runConfigSchema } from "@shipfox/shared/machine";
-import { type ExecResult, type StepFile } from "../sandbox/sandbox.ts";
+import type { ExecResult } from "../sandbox/sandbox.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
-import { readStepFile } from "../sandbox/step-file.ts";
-import { MAX_OUTPUT_FILE_BYTES, type ParsedOutputs, parseOutputs } from "./outputs.ts";
 import type { StepContext } from "./step-context.ts";
+import { stepEnv } from "./step-env.ts";
+import { StepFiles } from "./step-files.ts";
 import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
+import { findFolderFault } from "./working-directory.ts";
 
 const MAX_TITLE_CHARS = 120;
 
@@ -22,19 +22,19 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
     });
   const config = parsed.data;
   logCommand(context, config);
-  const wrongFolder = await findFolderFault(sandbox.workspace, sandbox.workspaceInside, config.working_directory);
-  if (wrongFolder !== null) {
-    log.line(`Error: ${wrongFolder}`, "stderr");
-    return failed({ message: wrongFolder, field: "working_directory" });
-  }
   try {
-    const outputFile = await sandbox.createStepFile(`output-${context.step.position}-${context.attempt}`);
-    const { result, timedOut } = await execute(context, config, outputFile);
+    const wrongFolder = await findFolderFault(sandbox, config.working_directory, stop.signal);
+    if (wrongFolder !== null) {
+      log.line(`Error: ${wrongFolder}`, "stderr");
+      return failed({ message: wrongFolder, field: "working_directory" });
+    }
+    const files = await StepFiles.make(sandbox, context.step.position, context.attempt);
+    const { result, timedOut } = await execute(context, config, files);
     log.flush();
     if (result.kind === "stopped" && !timedOut) return { kind: "stopped" };
-    const outputs = await readOutputs(context, outputFile);
-    if (timedOut) return timeOut(context, config.timeout_ms as number, outputs);
-    return conclude(context, result, outputs);
+    const handedOver = await takeFiles(context, files);
+    if (timedOut) return timeOut(context, config.timeout_ms as number, handedOver.outputs);
+    return conclude(context, result, handedOver);
   } catch (error) {
     log.flush();
     if (stop.signal.aborted) return { kind: "stopped" };
@@ -59,22 +59,10 @@ function logCommand({ log, sandbox }: StepContext, config: RunConfig): void {
   ]);
 }
 
-/** What is wrong with a working directory, or null. Links that lead out of the workspace are refused. */
-async function findFolderFault(workspace: string, inside: string, folder: string | undefined): Promise<string | null> {
-  if (folder === undefined) return null;
-  const resolved = posix.resolve(inside, folder);
-  const relative = posix.relative(inside, resolved);
-  const outside = `working_directory ${JSON.stringify(folder)} is outside of the workspace; give a folder below it.`;
-  if (relative === ".." || relative.startsWith("../")) return outside;
-  const [root, found] = await Promise.all([realpath(workspace), realpath(join(workspace, relative)).catch(() => null)]);
-  if (found === null) return `working_directory ${JSON.stringify(folder)} does not exist in the workspace.`;
-  return found === root || found.startsWith(`${root}/`) ? null : outside;
-}
-
 async function execute(
   context: StepContext,
   config: RunConfig,
-  outputFile: StepFile,
+  files: StepFiles,
 ): Promise<{ result: ExecResult; timedOut: boolean }> {
   const { sandbox, stop, log, cancelGraceMs } = context;
   const timeout = new AbortController();
@@ -86,7 +74,8 @@ async function execute(
   try {
     const result = await sandbox.exec({
       script: config.run,
-      env: stepEnv(context, config, outputFile),
+      env: stepEnv(context, config, files.variables),
+      path: context.environment.path,
       workingDirectory: config.working_directory ?? null,
       onOutput: (stream, chunk) => log.write(stream, chunk),
       signal: AbortSignal.any([stop.signal, timeout.signal]),
@@ -98,52 +87,33 @@ async function execute(
   }
 }
 
-/** The step's own variables, under ours: what says who the job is cannot be changed by the workflow. */
-function stepEnv(
-  { claim, step, attempt, sandbox, runnerName }: StepContext,
-  config: RunConfig,
-  outputFile: StepFile,
-): Record<string, string> {
-  const job = claim.job;
-  const identity: Record<string, string | undefined> = {
-    SHIPFOX: "true",
-    SHIPFOX_WORKSPACE: sandbox.workspaceInside,
-    SHIPFOX_OUTPUT: outputFile.inside,
-    SHIPFOX_WORKSPACE_ID: job?.workspace_id,
-    SHIPFOX_PROJECT_ID: job?.project_id,
-    SHIPFOX_PROJECT_NAME: job?.project_name,
-    SHIPFOX_WORKFLOW_NAME: job?.workflow_name,
-    SHIPFOX_RUN_ID: claim.workflow_run_id,
-    SHIPFOX_RUN_NUMBER: job?.run_number.toString(),
-    SHIPFOX_RUN_ATTEMPT: job?.run_attempt.toString(),
-    SHIPFOX_JOB_ID: claim.job_id,
-    SHIPFOX_JOB_KEY: job?.job_key,
-    SHIPFOX_JOB_EXECUTION_ID: claim.job_execution_id,
-    SHIPFOX_STEP_ID: step.id,
-    SHIPFOX_STEP_KEY: step.key ?? undefined,
-    SHIPFOX_STEP_ATTEMPT: attempt.toString(),
-    SHIPFOX_RUNNER_NAME: runnerName,
-  };
-  const known = Object.entries(identity).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return { CI: "true", ...config.env, ...Object.fromEntries(known) };
+interface HandedOver {
+  outputs: Record<string, string>;
+  /** Why a step that succeeded has failed after all, or null. */
+  fault: string | null;
 }
 
-async function readOutputs({ masker }: StepContext, file: StepFile): Promise<ParsedOutputs> {
-  const found = await readStepFile(file.host, MAX_OUTPUT_FILE_BYTES);
-  switch (found.kind) {
-    case "missing":
-      return { kind: "outputs", outputs: {} };
-    case "not_regular":
-      return { kind: "invalid", message: "SHIPFOX_OUTPUT is not a regular file any more." };
-    case "too_large":
-      return { kind: "invalid", message: `SHIPFOX_OUTPUT has more than ${found.maxBytes} bytes.` };
-    case "content":
-      return parseOutputs(masker.mask(found.content.toString("utf8").replaceAll("\0", "\uFFFD")));
-  }
+/** Takes what the step wrote to its files, also when it failed: its outputs, what it sets for later steps, annotations. */
+async function takeFiles(context: StepContext, files: StepFiles): Promise<HandedOver> {
+  const { log, masker, environment, annotations } = context;
+  const [outputs, env, path, said] = await Promise.all([
+    files.readOutputs(masker),
+    files.readEnv(),
+    files.readPath(),
+    files.readAnnotations(),
+  ]);
+  annotations.add(said.operations);
+  for (const fault of said.faults) log.line(`Warning: ${fault}`, "stderr");
+  const faults = [
+    outputs.kind === "invalid" ? outputs.message : null,
+    env.kind === "invalid" ? env.message : environment.addVariables(env.variables),
+    path.kind === "invalid" ? path.message : environment.addFolders(path.folders),
+  ].filter((fault) => fault !== null);
+  for (const fault of faults) log.line(`Error: ${fault}`, "stderr");
+  return { outputs: outputs.kind === "outputs" ? outputs.outputs : {}, fault: faults[0] ?? null };
 }
 
-function conclude({ log }: StepContext, result: ExecResult, outputs: ParsedOutputs): StepResult {
-  const output = outputs.kind === "outputs" ? outputs.outputs : {};
+function conclude({ log }: StepContext, result: ExecResult, { outputs, fault }: HandedOver): StepResult {
   if (result.exitCode !== 0) {
     const message =
       result.signal === null
@@ -152,21 +122,15 @@ function conclude({ log }: StepContext, result: ExecResult, outputs: ParsedOutpu
     log.line(`Error: ${message}`, "stderr");
     return failed(
       { message, exit_code: result.exitCode, ...(result.signal === null ? {} : { signal: result.signal }) },
-      { output },
+      { output: outputs },
     );
   }
-  if (outputs.kind === "invalid") {
-    log.line(`Error: ${outputs.message}`, "stderr");
-    return failed({ message: outputs.message, reason: "output_invalid", exit_code: 0 });
-  }
-  return { kind: "report", report: { status: "succeeded", exit_code: 0, output } };
+  if (fault !== null) return failed({ message: fault, reason: "output_invalid", exit_code: 0 });
+  return { kind: "report", report: { status: "succeeded", exit_code: 0, output: outputs } };
 }
 
-function timeOut({ log }: StepContext, timeoutMs: number, outputs: ParsedOutputs): StepResult {
+function timeOut({ log }: StepContext, timeoutMs: number, outputs: Record<string, string>): StepResult {
   const message = `timed out after ${formatDuration(timeoutMs)}`;
   log.line(`Error: ${message}`, "stderr");
-  return failed(
-    { message, reason: "timed_out", exit_code: null },
-    { output: outputs.kind === "outputs" ? outputs.outputs : {} },
-  );
+  return failed({ message, reason: "timed_out", exit_code: null }, { output: outputs });
 }

@@ -4,7 +4,9 @@ import type { Masker } from "../logs/masking.ts";
 import type { StepLog } from "../logs/step-log.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
+import type { JobEnvironment } from "./job-environment.ts";
 import type { Lease } from "./lease.ts";
+import type { StepAnnotations } from "./step-annotations.ts";
 import type { StopSwitch } from "./stop.ts";
 
 /** What a step of a job works with. */
@@ -19,6 +21,9 @@ export interface StepContext {
   openSandbox: () => Promise<void>;
   mirrors: Mirrors;
   log: StepLog;
+  annotations: StepAnnotations;
+  /** What earlier steps set for this one and those after it. */
+  environment: JobEnvironment;
   masker: Masker;
   stop: StopSwitch;
   runnerName: string;

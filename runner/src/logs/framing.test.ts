@@ -6,6 +6,7 @@ import {
 } from "@shipfox/shared/log-records";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { LogCommands } from "./commands.ts";
 import { LogFramer } from "./framing.ts";
 import { Masker } from "./masking.ts";
 
@@ -15,7 +16,12 @@ function newFramer(secrets: readonly string[] = []) {
   const masker = new Masker();
   for (const secret of secrets) masker.add(secret);
   const encoded: string[] = [];
-  const framer = new LogFramer({ masker, emit: (record) => void encoded.push(record.encoded), now: () => NOW });
+  const framer = new LogFramer({
+    masker,
+    commands: new LogCommands(() => {}),
+    emit: (record) => void encoded.push(record.encoded),
+    now: () => NOW,
+  });
   return { framer, ndjson: () => encoded.join(""), records: () => decodeLogRecords(encoded.join("")) };
 }
 

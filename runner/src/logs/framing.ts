@@ -5,6 +5,7 @@ import {
   MAX_OUTPUT_DATA_BYTES,
   type WritableLogRecord,
 } from "@shipfox/shared/log-records";
+import type { LogCommands } from "./commands.ts";
 import type { MaskedStream, Masker } from "./masking.ts";
 
 export type OutputStream = "stdout" | "stderr";
@@ -33,7 +34,8 @@ interface Pipe {
 /**
  * Turns what a step prints into log records, one a line, each at most 16 KiB. `emit` gets encoded records in order;
  * the records do not depend on how the output was cut into chunks, only `flushPartial` adds cuts of its own.
- * `::group::name` and `::endgroup::` lines become groups, nested up to 32; deeper ones are flattened.
+ * `::group::name` and `::endgroup::` lines become groups, nested up to 32; deeper ones are flattened. Whole lines are
+ * shown to `commands` first.
  */
 export class LogFramer {
   private readonly pipes: Record<OutputStream, Pipe>;
@@ -43,11 +45,18 @@ export class LogFramer {
   private payloadBytes = 0;
   private endsWithNewline = true;
   private readonly masker: Masker;
+  private readonly commands: LogCommands;
   private readonly emit: (record: FramedRecord) => void;
   private readonly now: () => number;
 
-  constructor(options: { masker: Masker; emit: (record: FramedRecord) => void; now?: () => number }) {
+  constructor(options: {
+    masker: Masker;
+    commands: LogCommands;
+    emit: (record: FramedRecord) => void;
+    now?: () => number;
+  }) {
     this.masker = options.masker;
+    this.commands = options.commands;
     this.emit = options.emit;
     this.now = options.now ?? Date.now;
     this.pipes = { stdout: this.newPipe(), stderr: this.newPipe() };
@@ -95,13 +104,13 @@ export class LogFramer {
 
   /** True when a line without an end is waiting that `flushPartial` would show. */
   hasPartialLine(): boolean {
-    return Object.values(this.pipes).some((pipe) => isShowable(pipe));
+    return Object.values(this.pipes).some((pipe) => this.isShowable(pipe));
   }
 
   /** Shows unfinished lines, so that a prompt or a progress bar is live. What could be a marker or a secret stays back. */
   flushPartial(): void {
     for (const [stream, pipe] of Object.entries(this.pipes) as [OutputStream, Pipe][]) {
-      if (isShowable(pipe)) this.takePending(stream, pipe);
+      if (this.isShowable(pipe)) this.takePending(stream, pipe);
     }
   }
 
@@ -156,6 +165,7 @@ export class LogFramer {
   private takeMarker(line: string): boolean {
     if (!line.startsWith("::")) return false;
     const text = line.endsWith("\r") ? line.slice(0, -1) : line;
+    if (!this.commands.read(text)) return false;
     if (text === END_GROUP_MARKER) {
       this.endGroup();
       return true;
@@ -182,6 +192,11 @@ export class LogFramer {
     for (const piece of piecesOf(pending)) this.output(stream, piece);
   }
 
+  private isShowable(pipe: Pipe): boolean {
+    if (pipe.pending === "") return false;
+    return pipe.isLineOpen || !this.commands.mayBecomeCommand(pipe.pending);
+  }
+
   private output(stream: OutputStream, data: string): void {
     this.endsWithNewline = data.endsWith("\n");
     this.record({ v: 1, ts: this.now(), type: "output", stream, data }, Buffer.byteLength(data));
@@ -191,15 +206,6 @@ export class LogFramer {
     this.payloadBytes += payloadBytes;
     this.emit({ record, encoded: encodeLogRecord(record), payloadBytes });
   }
-}
-
-function isShowable(pipe: Pipe): boolean {
-  if (pipe.pending === "") return false;
-  return pipe.isLineOpen || !couldBecomeMarker(pipe.pending);
-}
-
-function couldBecomeMarker(line: string): boolean {
-  return line.startsWith(GROUP_MARKER) || GROUP_MARKER.startsWith(line) || END_GROUP_MARKER.startsWith(line);
 }
 
 /** The text in pieces of at most 16 KiB of UTF-8, each as long as possible, none cutting a character. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LogCommands } from "./commands.ts";
 import { LogFramer } from "./framing.ts";
 import { HeadAndTail } from "./head-and-tail.ts";
 import { Masker } from "./masking.ts";
@@ -21,6 +22,7 @@ function openLog(options: { budgetBytes: number; spoolMaxBytes?: number }) {
   const spool = Spool.create(root, IDENTITY, { maxBytes: options.spoolMaxBytes, segmentBytes: 4_096 });
   const kept = new HeadAndTail({ spool, budgetBytes: options.budgetBytes, onDiskFault: () => {} });
   const framer = new LogFramer({
+    commands: new LogCommands(() => {}),
     masker: new Masker(),
     emit: (record) => (record.record.type === "end" ? kept.end(record) : kept.append(record)),
   });

@@ -1,3 +1,4 @@
+import type { LogCommands } from "./commands.ts";
 import { type FramedRecord, LogFramer, type OutputStream } from "./framing.ts";
 import { HeadAndTail } from "./head-and-tail.ts";
 import type { LogBudget } from "./log-budget.ts";
@@ -14,6 +15,7 @@ export interface StepLogOptions {
   spoolMaxBytes: number;
   identity: StreamIdentity;
   masker: Masker;
+  commands: LogCommands;
   /** Shared by the steps of a job. */
   budget: LogBudget;
   send: SendRecords;
@@ -44,7 +46,11 @@ export class StepLog {
         return reply;
       },
     });
-    this.framer = new LogFramer({ masker: options.masker, emit: (record) => this.take(record) });
+    this.framer = new LogFramer({
+      masker: options.masker,
+      commands: options.commands,
+      emit: (record) => this.take(record),
+    });
   }
 
   /** What the step printed. */

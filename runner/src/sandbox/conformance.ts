@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runnerIsRoot } from "./job-user.ts";
 import type { ExecResult, OutputStream, Sandbox, SandboxProvider, StepExec } from "./sandbox.ts";
+import { readStepFolder } from "./read-step-folder.ts";
 import { readStepFile } from "./step-file.ts";
 
 /** What every sandbox promises, whatever it is made of. Each test is one promise; none knows the implementation. */
@@ -214,6 +215,24 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       });
       await run(sandbox, 'head -c 2000 /dev/zero > "$OUT"', { env: { OUT: file.inside } });
       expect(await readStepFile(file.host, MAX_FILE_BYTES)).toMatchObject({ kind: "too_large" });
+    });
+
+    it("takes the files that a step puts into the folder it was given", async () => {
+      const folder = await sandbox.createStepFolder("annotations");
+      const { result } = await run(sandbox, 'echo one > "$DIR/a"; ln -s /etc/passwd "$DIR/b"; mkfifo "$DIR/c"', {
+        env: { DIR: folder.inside },
+      });
+      expect(result).toMatchObject({ exitCode: 0 });
+      const read = await readStepFolder(folder.host, { maxFiles: 10, maxFileBytes: 100, maxTotalBytes: 100 });
+      expect(read.files).toEqual([{ name: "a", content: Buffer.from("one\n") }]);
+      expect(read.skipped.map(({ name }) => name)).toEqual(["b", "c"]);
+    });
+
+    it("searches the folders that come before PATH first", async () => {
+      const tools = `${sandbox.workspaceInside}/tools`;
+      await run(sandbox, "mkdir tools; printf '#!/bin/sh\\necho mine\\n' > tools/uname; chmod +x tools/uname");
+      expect((await run(sandbox, "uname; ls -d /", { path: [tools] })).stdout).toBe("mine\n/\n");
+      expect((await run(sandbox, "uname")).stdout).toBe("Linux\n");
     });
 
     it.runIf(runnerIsRoot())("lets a step neither replace nor remove the runner's files", async () => {

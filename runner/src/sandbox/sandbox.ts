@@ -70,6 +70,8 @@ export interface Sandbox {
    * name, used once per sandbox.
    */
   createStepFile(name: string): Promise<StepFile>;
+  /** As `createStepFile`, for an empty folder in which steps may make files; the runner reads it with `readStepFolder`. */
+  createStepFolder(name: string): Promise<StepFile>;
   exec(step: StepExec): Promise<ExecResult>;
   /** Ends every process of the job and removes its containers, network and files. Idempotent, has its own deadline. */
   close(): Promise<void>;
@@ -87,6 +89,8 @@ export interface StepExec {
   script: string;
   /** Added to PATH, HOME, USER and what the image itself sets; nothing of the runner's environment gets in. */
   env: Readonly<Record<string, string>>;
+  /** Put before PATH, the first of them foremost. */
+  path?: readonly string[];
   /** As the steps see it, relative to the workspace or absolute; null is the workspace. */
   workingDirectory: string | null;
   /** Called in order, never two at once; while it is pending the step is held back, so a slow reader costs no memory. */

@@ -18,15 +18,26 @@ describe("launch text", () => {
     const scriptPath = join(folder, "it's a script.sh");
     await writeFile(scriptPath, 'printf %s "$VALUE"');
     for (const VALUE of ["", "'", "a'b''c", "$HOME `id` \\", "line\nline\n", "-n", "漢字"]) {
-      const text = launchText({ env: { VALUE }, workingDirectory: null, scriptPath });
+      const text = launchText({ env: { VALUE }, path: [], workingDirectory: null, scriptPath });
       expect((await execute("/bin/sh", ["-c", text])).stdout).toBe(VALUE);
     }
+  });
+
+  it("puts folders before PATH, also before one that is set for the script", async () => {
+    const scriptPath = join(folder, "path.sh");
+    await writeFile(scriptPath, 'printf %s "$PATH"');
+    const path = ["/it's here", "/b"];
+    const text = launchText({ env: {}, path, workingDirectory: null, scriptPath });
+    const { stdout } = await execute("/bin/sh", ["-c", text], { env: { PATH: "/usr/bin:/bin" } });
+    expect(stdout).toBe("/it's here:/b:/usr/bin:/bin");
+    const set = launchText({ env: { PATH: "/bin" }, path, workingDirectory: null, scriptPath });
+    expect((await execute("/bin/sh", ["-c", set])).stdout).toBe("/it's here:/b:/bin");
   });
 
   it("runs nothing when only a part of it arrives", async () => {
     const scriptPath = join(folder, "mark.sh");
     await writeFile(scriptPath, "echo ran");
-    const text = launchText({ env: { A: "1" }, workingDirectory: null, scriptPath });
+    const text = launchText({ env: { A: "1" }, path: [], workingDirectory: null, scriptPath });
     for (const length of [5, text.length / 2, text.length - 3]) {
       const part = await execute("/bin/sh", ["-c", text.slice(0, Math.floor(length))]).catch((error: unknown) => error);
       expect(part).toMatchObject({ stdout: "" });
@@ -35,7 +46,7 @@ describe("launch text", () => {
   });
 
   it("cannot be given options through names", () => {
-    const text = launchText({ env: {}, workingDirectory: "-P", scriptPath: "/s" });
+    const text = launchText({ env: {}, path: [], workingDirectory: "-P", scriptPath: "/s" });
     expect(text).toContain("cd './-P'");
     expect(quote("a'b")).toBe("'a'\\''b'");
   });

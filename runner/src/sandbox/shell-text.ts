@@ -3,6 +3,8 @@
 export interface Launch {
   /** Set before the script starts. */
   env: Readonly<Record<string, string>>;
+  /** Folders put before PATH. */
+  path: readonly string[];
   /** Relative to the folder in which the launching shell already is, or absolute; null stays there. */
   workingDirectory: string | null;
   /** The script as the step sees it. */
@@ -29,6 +31,7 @@ export function launchText(launch: Launch): string {
     // A waiting shell has one, for the case that it is never given a step.
     "trap - 0",
     ...exports,
+    ...extendPath(launch.path),
     ...changeDirectory(launch.workingDirectory),
     "if command -v bash >/dev/null 2>&1; then",
     `exec ${env}bash --noprofile --norc -eo pipefail ${script} </dev/null`,
@@ -38,6 +41,10 @@ export function launchText(launch: Launch): string {
     "}",
     "",
   ].join("\n");
+}
+
+function extendPath(folders: readonly string[]): string[] {
+  return folders.length === 0 ? [] : [`export PATH=${quote(folders.join(":"))}"\${PATH:+:$PATH}"`];
 }
 
 function changeDirectory(directory: string | null): string[] {

@@ -4,7 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 export type StepFileContent =
   | { kind: "content"; content: Buffer }
   | { kind: "missing" }
-  /** A link, pipe, device or folder where the file should be: the step tampered with it. */
+  /** A link, pipe, device or folder where the file should be, or no right to read it: the step tampered with it. */
   | { kind: "not_regular" }
   | { kind: "too_large"; bytes: number; maxBytes: number };
 
@@ -19,7 +19,7 @@ export async function readStepFile(path: string, maxBytes: number): Promise<Step
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT") return { kind: "missing" };
-    if (code === "ELOOP" || code === "ENXIO") return { kind: "not_regular" };
+    if (code !== undefined && TAMPERED.has(code)) return { kind: "not_regular" };
     throw error;
   }
   try {
@@ -32,6 +32,8 @@ export async function readStepFile(path: string, maxBytes: number): Promise<Step
   }
 }
 
+/** A link; a pipe or socket; taken from us, who are no other user; a name that is too long or no name. */
+const TAMPERED: ReadonlySet<string> = new Set(["ELOOP", "ENXIO", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR"]);
 const READ_BYTES = 64 * 1024;
 
 async function readAtMost(file: FileHandle, maxBytes: number): Promise<StepFileContent> {

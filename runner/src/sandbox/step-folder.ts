@@ -27,15 +27,11 @@ export class StepFolder {
   }
 
   async createFile(name: string): Promise<StepFile> {
-    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/.test(name)) throw new Error(`"${name}" is not a plain file name.`);
-    const file = this.#file(name);
-    try {
-      await writeFile(file.host, "", { flag: "wx", mode: 0o600 });
-      if (runnerIsRoot()) await chown(file.host, this.#user.uid, this.#user.gid);
-    } catch (error) {
-      throw hostFault(`cannot make the step's file ${file.host}`, error);
-    }
-    return file;
+    return await this.#give(name, (path) => writeFile(path, "", { flag: "wx", mode: 0o600 }));
+  }
+
+  async createFolder(name: string): Promise<StepFile> {
+    return await this.#give(name, (path) => mkdir(path, { mode: 0o700 }));
   }
 
   /** Readable, not writable, for the step; the caller removes it with `removeFile` when the step ended. */
@@ -54,6 +50,18 @@ export class StepFolder {
 
   async removeFile(file: StepFile): Promise<void> {
     await rm(file.host, { force: true });
+  }
+
+  async #give(name: string, make: (path: string) => Promise<unknown>): Promise<StepFile> {
+    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/.test(name)) throw new Error(`"${name}" is not a plain file name.`);
+    const file = this.#file(name);
+    try {
+      await make(file.host);
+      if (runnerIsRoot()) await chown(file.host, this.#user.uid, this.#user.gid);
+    } catch (error) {
+      throw hostFault(`cannot make what a step may write, ${file.host}`, error);
+    }
+    return file;
   }
 
   #file(name: string): StepFile {

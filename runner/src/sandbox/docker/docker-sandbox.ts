@@ -47,13 +47,22 @@ export class DockerSandbox implements Sandbox {
     return await this.#opened().place.stepFolder.createFile(name);
   }
 
+  async createStepFolder(name: string): Promise<StepFile> {
+    return await this.#opened().place.stepFolder.createFolder(name);
+  }
+
   async exec(step: StepExec): Promise<ExecResult> {
     const room = this.#opened();
     if (step.signal.aborted) return { kind: "stopped", exitCode: null, signal: null };
     const script = await room.place.stepFolder.writeScript(step.script);
     try {
       const container = await this.#livingContainer(room);
-      const launch = { env: step.env, workingDirectory: step.workingDirectory, scriptPath: script.inside };
+      const launch = {
+        env: step.env,
+        path: step.path ?? [],
+        workingDirectory: step.workingDirectory,
+        scriptPath: script.inside,
+      };
       const { exitCode, stopped } = await container.run(launch, step.onOutput.bind(step), step.signal, step.graceMs);
       if (stopped) return { kind: "stopped", exitCode, signal: exitCode === null ? null : signalOf(exitCode) };
       if (exitCode === null) throw new SandboxError("sandbox_lost", "The step's exit code is not known.");

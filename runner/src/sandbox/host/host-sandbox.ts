@@ -75,6 +75,10 @@ export class HostSandbox implements Sandbox {
     return await this.#stepFolder.createFile(name);
   }
 
+  async createStepFolder(name: string): Promise<StepFile> {
+    return await this.#stepFolder.createFolder(name);
+  }
+
   async exec(step: StepExec): Promise<ExecResult> {
     if (step.signal.aborted) return { kind: "stopped", exitCode: null, signal: null };
     const isolation = await this.#livingIsolation();
@@ -86,7 +90,7 @@ export class HostSandbox implements Sandbox {
       const workingDirectory = join(this.workspace, step.workingDirectory ?? ".");
       const directory = step.workingDirectory?.startsWith("/") ? step.workingDirectory : workingDirectory;
       const env = { ...this.#baseEnv(), ...step.env };
-      const text = launchText({ env, workingDirectory: directory, scriptPath: script.inside });
+      const text = launchText({ env, path: step.path ?? [], workingDirectory: directory, scriptPath: script.inside });
       return await this.#run(isolation, text, pipes, step);
     } finally {
       await this.#stepFolder.removeFile(script);
