@@ -5,6 +5,8 @@ import { getCACertificates } from "node:tls";
 import { type ConfigOf, setting, text } from "@shipfox/shared/config";
 import { canonicalLabels, isLabel, MAX_LABELS } from "@shipfox/shared/labels";
 import { z } from "zod";
+import { type Network, parseNetwork } from "./sandbox/docker/networks.ts";
+import { ADDABLE_CAPABILITIES, checkRootImage } from "./sandbox/docker/root-images.ts";
 import { parseJobUser } from "./sandbox/job-user.ts";
 
 const MEBIBYTE = 1024 * 1024;
@@ -13,6 +15,13 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 const MAX_CONCURRENCY = 256;
 const MAX_WARM = 256;
 const MAX_NAME_CHARS = 128;
+const MIB = 1024 ** 2;
+const MAX_BYTES = 1024 ** 5;
+const MAX_CPUS = 1024;
+/** Fewer would not do for the runner's own processes in a job's container. */
+const MIN_PIDS = 32;
+const MAX_PIDS = 4_194_304;
+const MAX_OPEN_FILES = 1_048_576;
 
 const optionalText = z.string().optional();
 const apiUrl = z
@@ -27,15 +36,34 @@ const labelList = text
 const jobUser = z
   .string()
   .optional()
-  .transform((value, context) => {
-    if (value === undefined) return null;
-    try {
-      return parseJobUser(value);
-    } catch (error) {
-      context.addIssue((error as Error).message);
-      return z.NEVER;
-    }
-  });
+  .transform((value, context) => (value === undefined ? null : parsed(value, context, parseJobUser)));
+const networkList = text
+  .list("")
+  .transform((items, context): Network[] => items.map((item) => parsed(item, context, parseNetwork)));
+const rootImages = text.list("").transform((items, context) =>
+  items.map((item) =>
+    parsed(item, context, (pattern) => {
+      checkRootImage(pattern);
+      return pattern;
+    }),
+  ),
+);
+const capabilityList = text
+  .list("")
+  .transform((names) => names.map((name) => name.toUpperCase().replace(/^CAP_/, "")))
+  .pipe(z.array(z.enum(ADDABLE_CAPABILITIES, { error: `expected some of ${ADDABLE_CAPABILITIES.join(", ")}` })));
+const optionalInteger = (minimum: number, maximum: number) =>
+  z.coerce.number({ error: "expected a whole number" }).int().min(minimum).max(maximum).optional();
+
+/** What `parse` makes of one text, its complaint being the setting's. */
+function parsed<T>(value: string, context: z.RefinementCtx, parse: (value: string) => T): T {
+  try {
+    return parse(value);
+  } catch (error) {
+    context.addIssue((error as Error).message);
+    return z.NEVER;
+  }
+}
 
 /** Every setting of the runner: its variable, its default, one line of help. `--help` and the docs are made from it. */
 export const SETTINGS = {
@@ -79,6 +107,79 @@ export const SETTINGS = {
     "SHIPFOX_RUNNER_EGRESS",
     z.enum(["default", "none"], { error: 'expected "default" or "none"' }).default("default"),
     "Network of jobs: default, or none (docker).",
+  ),
+  denyAddresses: setting(
+    "SHIPFOX_RUNNER_DENY_ADDRESSES",
+    networkList,
+    "Addresses and networks (CIDR) that no job may reach, beside metadata addresses, this host and other jobs (docker).",
+  ),
+  allowAddresses: setting(
+    "SHIPFOX_RUNNER_ALLOW_ADDRESSES",
+    networkList,
+    "Exceptions from what jobs may not reach, such as a name server on this host (docker).",
+  ),
+  dns: setting(
+    "SHIPFOX_RUNNER_DNS",
+    text.list("").pipe(z.array(z.union([z.ipv4(), z.ipv6()], { error: "expected IP addresses, separated by commas" }))),
+    "Name servers of jobs; default: those of the engine (docker).",
+  ),
+  firewall: setting(
+    "SHIPFOX_RUNNER_FIREWALL",
+    z.enum(["auto", "off"], { error: 'expected "auto" or "off"' }).default("auto"),
+    "Whether a runner that is root also sets rules of the host's firewall: auto or off (docker).",
+  ),
+  memoryBytes: setting(
+    "SHIPFOX_RUNNER_MEMORY_BYTES",
+    optionalInteger(16 * MIB, MAX_BYTES),
+    "Memory of a job, without swap; default: an even share of 80 % of the machine's (docker).",
+  ),
+  cpus: setting(
+    "SHIPFOX_RUNNER_CPUS",
+    z.coerce.number({ error: "expected a number" }).min(0.01).max(MAX_CPUS).optional(),
+    "Processors of a job, such as 1.5; default: all (docker).",
+  ),
+  pidsLimit: setting(
+    "SHIPFOX_RUNNER_PIDS_LIMIT",
+    text.integer(MIN_PIDS, MAX_PIDS, 4096),
+    "Processes and threads of a job (docker).",
+  ),
+  tmpBytes: setting(
+    "SHIPFOX_RUNNER_TMP_BYTES",
+    optionalInteger(MIB, MAX_BYTES),
+    "Size of a job's /tmp, which counts as memory; default: half of its memory (docker).",
+  ),
+  shmBytes: setting(
+    "SHIPFOX_RUNNER_SHM_BYTES",
+    optionalInteger(MIB, MAX_BYTES),
+    "Size of a job's /dev/shm, which counts as memory; default: a quarter of its memory, at most 1 GiB (docker).",
+  ),
+  openFiles: setting(
+    "SHIPFOX_RUNNER_OPEN_FILES",
+    optionalInteger(64, MAX_OPEN_FILES),
+    "Open files of each process of a job; default: the engine's (docker).",
+  ),
+  readOnlyRoot: setting(
+    "SHIPFOX_RUNNER_READ_ONLY_ROOT",
+    text.boolean(false),
+    "Whether jobs can write only to the workspace, their home, /tmp and /dev/shm (docker).",
+  ),
+  runtime: setting(
+    "SHIPFOX_RUNNER_RUNTIME",
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected the name of a runtime of the engine")
+      .optional(),
+    "Runtime of jobs' containers, such as runsc for gVisor; default: the engine's (docker).",
+  ),
+  rootImages: setting(
+    "SHIPFOX_RUNNER_ROOT_IMAGES",
+    rootImages,
+    "Images whose steps run as root of their container; a name may end in /* or :* (docker).",
+  ),
+  addCapabilities: setting(
+    "SHIPFOX_RUNNER_ADD_CAPABILITIES",
+    capabilityList,
+    `Capabilities of steps that are root, from ${ADDABLE_CAPABILITIES.join(", ")} (docker).`,
   ),
   warm: setting(
     "SHIPFOX_RUNNER_WARM",

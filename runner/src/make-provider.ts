@@ -31,7 +31,29 @@ export async function makeProvider(
     exec: config.exec,
     egress: config.egress,
     poolSize: config.warm,
+    deniedNetworks: config.denyAddresses,
+    allowedNetworks: config.allowAddresses,
+    dns: config.dns,
+    firewall: config.firewall,
+    limits: limitsOf(config),
+    readOnlyRoot: config.readOnlyRoot,
+    runtime: config.runtime ?? null,
+    rootImages: config.rootImages,
+    addedCapabilities: config.addCapabilities,
     ...(config.image === undefined ? {} : { defaultImage: config.image }),
     ...(config.subnet === undefined ? {} : { subnet: config.subnet }),
   });
+}
+
+/** What the operator chose; the rest follows from the machine. */
+function limitsOf(config: RunnerConfig) {
+  const chosen = {
+    pids: config.pidsLimit,
+    memoryBytes: config.memoryBytes,
+    cpus: config.cpus,
+    tmpBytes: config.tmpBytes,
+    shmBytes: config.shmBytes,
+    openFiles: config.openFiles,
+  };
+  return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined));
 }

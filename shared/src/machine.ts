@@ -20,12 +20,13 @@ export const MAX_ANNOTATIONS_BODY_BYTES = 1024 * 1024;
 const MAX_ANNOTATION_OPERATIONS = 512;
 
 const harness = z.strictObject({ tools: z.array(z.string().min(1).max(100)).max(MAX_TOOLS) });
-/** What a runner can do. `harnesses` is upstream's; `sandbox`, `image` and `services` are ours and used for matching. */
+/** What a runner can do. `harnesses` is upstream's; `sandbox`, `image`, `services` and `network` are ours and used for matching. */
 export const capabilitiesSchema = z.strictObject({
   harnesses: z.strictObject({ pi: harness.optional(), claude: harness.optional() }).optional(),
   sandbox: z.enum(["docker", "host"]).optional(),
   image: z.boolean().optional(),
   services: z.boolean().optional(),
+  network: z.boolean().optional(),
 });
 export type Capabilities = z.infer<typeof capabilitiesSchema>;
 
@@ -87,6 +88,8 @@ export const setupConfigSchema = z.object({
   pull: pullPolicySchema.optional(),
   /** ours: started before the first step that is not the setup step. */
   services: z.array(serviceConfigSchema).optional(),
+  /** ours: the job wants no network; absent means what the runner gives its jobs. */
+  network: z.literal("none").optional(),
 });
 export const runConfigSchema = z.object({
   run: z.string(),

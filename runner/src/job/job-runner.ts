@@ -256,8 +256,13 @@ export class JobRunner {
 
   /** The first step is the setup step, which knows the image; without an image of its own the job gets the runner's. */
   private createSandbox(step: LeasedStep): Sandbox {
-    const image = step.type === "setup" && typeof step.config["image"] === "string" ? step.config["image"] : null;
-    return this.settings.provider.create({ jobId: this.claim.job_id, executionId: this.claim.job_execution_id, image });
+    const config = step.type === "setup" ? step.config : {};
+    return this.settings.provider.create({
+      jobId: this.claim.job_id,
+      executionId: this.claim.job_execution_id,
+      image: typeof config["image"] === "string" ? config["image"] : null,
+      network: config["network"] === "none" ? "none" : "default",
+    });
   }
 
   private async openSandbox(sandbox: Sandbox): Promise<void> {

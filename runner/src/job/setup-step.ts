@@ -58,6 +58,7 @@ function describeJob(context: StepContext, config: SetupConfig): void {
     `Job id: ${claim.job_id}`,
     `Execution: ${claim.job_execution_id}`,
     `Image: ${config.image ?? "the runner's own"}`,
+    ...(config.network === "none" ? ["Network: none"] : []),
   ]);
   log.group("Runner environment", [
     `Runner: ${context.runnerName}, version ${VERSION}`,

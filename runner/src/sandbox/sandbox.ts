@@ -8,6 +8,8 @@ export interface SandboxJob {
   executionId: string;
   /** The image the workflow asks for, or null for the runner's own. The host sandbox refuses anything but null. */
   image: string | null;
+  /** `none` for a job that wants no network; where the operator gives jobs none, nothing else is to be had. */
+  network?: "default" | "none";
 }
 
 /** Numeric ids under which steps run. Not the runner's own, when the runner is root. */
@@ -43,6 +45,8 @@ export interface SandboxCapabilities {
   readonly image: boolean;
   /** Whether a job may have services beside it. */
   readonly services: boolean;
+  /** Whether a job may ask for a network of its own choice: for none. */
+  readonly network: boolean;
 }
 
 /**

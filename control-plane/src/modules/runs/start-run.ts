@@ -165,6 +165,7 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     ...(job.image === null ? {} : { image: job.image }),
     ...(job.pull === undefined ? {} : { pull: job.pull }),
     ...(job.services === undefined ? {} : { services: job.services.map(serviceConfig) }),
+    ...(job.network === undefined ? {} : { network: job.network }),
   };
   const authored = job.steps.map((step, index): SqlValue[] => {
     const config: RunConfig = {

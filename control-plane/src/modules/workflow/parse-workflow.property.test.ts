@@ -29,6 +29,7 @@ const job = fc.record(
     name: text,
     runner: labels,
     image: fc.constantFrom("node", "node:24", "registry.example:5000/a/b"),
+    network: fc.constantFrom("none", "default"),
     env,
     checkout: fc.constant(false),
     execution_timeout: duration,

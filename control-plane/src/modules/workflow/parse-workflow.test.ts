@@ -82,6 +82,13 @@ describe("a valid workflow", () => {
     expect(steps.map((step) => step.name)).toEqual(["# only a comment", "run", "a b", "😀".repeat(80)]);
   });
 
+  it("has the runner's network unless it wants none, which not every runner can give", () => {
+    expect(onlyJob("steps: [{ run: a }]")).not.toHaveProperty("network");
+    const cutOff = onlyJob("network: none\nsteps: [{ run: a }]");
+    expect(cutOff.network).toBe("none");
+    expect(requiredCapabilities(cutOff)).toEqual(["network"]);
+  });
+
   it("asks for a runner that can start images or services only when the job names some", () => {
     expect(requiredCapabilities(onlyJob("image: node:24\nsteps: [{ run: a }]"))).toEqual(["image"]);
     expect(requiredCapabilities(onlyJob("steps: [{ run: a }]"))).toEqual([]);
@@ -134,6 +141,16 @@ describe("an invalid workflow", () => {
       `name: a\nrunner: x\njobs: { a: { services: { ${services(count)} }, steps: [{ run: b }] } }`;
     expect(faultsOf(yaml(10))).toEqual([]);
     expect(faultsOf(yaml(11))).toEqual([expect.stringMatching(/ invalid-value jobs\.a\.services$/)]);
+  });
+
+  it.each(["host", "None", "container:x", "", "[none]", "true"])("may not name the network %s", (network) => {
+    const yaml = `name: a\nrunner: x\njobs: { a: { network: ${network === "" ? '""' : network}, steps: [{ run: b }] } }`;
+    expect(faultsOf(yaml)).toEqual([expect.stringMatching(/ (invalid-value|invalid-type) jobs\.a\.network$/)]);
+  });
+
+  it("may not cut itself off from its services", () => {
+    const yaml = "name: a\nrunner: x\njobs: { a: { network: none, services: { db: redis:8 }, steps: [{ run: b }] } }";
+    expect(faultsOf(yaml)).toEqual([expect.stringMatching(/ invalid-value jobs\.a\.network$/)]);
   });
 
   it("is told the key that was meant", () => {

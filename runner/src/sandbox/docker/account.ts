@@ -1,6 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Pack, extract, pack } from "tar-stream";
 import { caEnv } from "../operator-env.ts";
+import { runnerIsRoot } from "../job-user.ts";
 import { hostFault } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
 
@@ -59,6 +61,36 @@ export function accountEnv(account: Account, hasCa: boolean): Record<string, str
 export interface OperatorFiles {
   npmrcFile: string | null;
   caFile: string | null;
+}
+
+/**
+ * The same as files in `folder`, each to lie over its path inside, for a container whose root cannot be written: by path
+ * inside the path of the file. `folder` is made; the home must be there.
+ */
+export async function accountOverlays(
+  account: Account,
+  files: OperatorFiles,
+  folder: string,
+): Promise<Record<string, string>> {
+  const contents: { name: string; inside: string; content: string | Buffer; mode: number }[] = [];
+  const add = (name: string, inside: string, content: string | Buffer, mode = 0o644) =>
+    void contents.push({ name, inside, content, mode });
+  if (account.passwd !== null) add("passwd", "/etc/passwd", account.passwd);
+  if (account.group !== null) add("group", "/etc/group", account.group);
+  if (files.npmrcFile !== null)
+    add("npmrc", `${account.home}/.npmrc`, await readOperatorFile("SHIPFOX_RUNNER_NPMRC", files.npmrcFile), 0o600);
+  if (files.caFile !== null) add("ca.pem", CA_PATH, await readOperatorFile("the CA file", files.caFile));
+  await mkdir(folder, { mode: 0o700 });
+  const overlays: Record<string, string> = {};
+  for (const { name, inside, content, mode } of contents) {
+    const path = join(folder, name);
+    await writeFile(path, content, { flag: "wx", mode });
+    // The umask may have taken the bits that the steps' user needs.
+    await chmod(path, mode);
+    if (runnerIsRoot() && mode === 0o600) await chown(path, account.user.uid, account.user.gid);
+    overlays[inside] = path;
+  }
+  return overlays;
 }
 
 /** A tar to unpack at the root of a container that was not started yet. */

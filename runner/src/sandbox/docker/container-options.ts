@@ -29,16 +29,19 @@ export function labelsOf(owner: Owner, role: Role): Record<string, string> {
 /** Reads its input to the end and nothing else: the end comes when the runner lets go of it, in whatever way. */
 const KEEPER_COMMAND = ["/bin/sh", "-c", "while read -r _; do :; done"];
 
+/** Keeps the capabilities of the container even from a root process beside a main process that is not root. */
+const NO_NEW_PRIVILEGES = ["no-new-privileges"];
+
 const HARDENING = {
   Init: true,
   AutoRemove: true,
   CapDrop: ["ALL"],
-  SecurityOpt: ["no-new-privileges"],
+  SecurityOpt: NO_NEW_PRIVILEGES,
   LogConfig: { Type: "none", Config: {} },
   RestartPolicy: { Name: "no" },
   IpcMode: "private",
   CgroupnsMode: "private",
-} as const;
+};
 
 const DEAD_MAN_SWITCH = {
   OpenStdin: true,
@@ -50,6 +53,8 @@ const DEAD_MAN_SWITCH = {
 
 export interface JobContainerPlan {
   settings: DockerSettings;
+  /** Root for an image of the operator's list, else the steps' usual user. */
+  user: JobUser;
   owner: Owner;
   imageId: string;
   /** Null when the job has no network. */
@@ -57,10 +62,16 @@ export interface JobContainerPlan {
   workspace: string;
   files: string;
   env: Readonly<Record<string, string>>;
+  home: string;
+  /** Files of the runner that lie over those of the image, by their path inside; for a root that cannot be written. */
+  overlays: Readonly<Record<string, string>>;
 }
 
 export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCreateOptions {
-  const { limits } = plan.settings;
+  const { limits, readOnlyRoot, runtime, addedCapabilities } = plan.settings;
+  const { uid, gid } = plan.user;
+  const tmpBytes = Math.floor(limits.tmpBytes);
+  const overlays = Object.entries(plan.overlays);
   const nofile = limits.openFiles === null ? [] : [{ Name: "nofile", Soft: limits.openFiles, Hard: limits.openFiles }];
   return {
     name: `shipfox-${plan.owner.placeId}-job-${randomSuffix()}`,
@@ -79,8 +90,24 @@ export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCre
       Mounts: [
         { Type: "bind", Source: plan.workspace, Target: WORKSPACE_INSIDE },
         { Type: "bind", Source: plan.files, Target: FILES_INSIDE },
+        ...overlays.map(([target, source]) => ({
+          Type: "bind" as const,
+          Source: source,
+          Target: target,
+          ReadOnly: true,
+        })),
       ],
-      Tmpfs: { "/tmp": `rw,nosuid,nodev,exec,mode=1777,size=${Math.floor(limits.tmpBytes)}` },
+      Tmpfs: {
+        "/tmp": `rw,nosuid,nodev,exec,mode=1777,size=${tmpBytes}`,
+        ...(readOnlyRoot
+          ? { [plan.home]: `rw,nosuid,nodev,exec,mode=0750,uid=${uid},gid=${gid},size=${tmpBytes}` }
+          : {}),
+      },
+      ReadonlyRootfs: readOnlyRoot,
+      // Nothing gains from a capability but root.
+      CapAdd: uid === 0 ? [...addedCapabilities] : [],
+      SecurityOpt: uid === 0 && addedCapabilities.length > 0 ? [] : NO_NEW_PRIVILEGES,
+      ...(runtime === null ? {} : { Runtime: runtime }),
       ShmSize: Math.floor(limits.shmBytes),
       PidsLimit: limits.pids,
       Memory: Math.floor(limits.memoryBytes),
@@ -120,6 +147,7 @@ export function holderOptions(plan: HolderPlan): Docker.ContainerCreateOptions {
     HostConfig: {
       ...HARDENING,
       CapAdd: plan.mayAdministerNetwork ? ["NET_ADMIN"] : [],
+      SecurityOpt: plan.mayAdministerNetwork ? [] : NO_NEW_PRIVILEGES,
       ReadonlyRootfs: true,
       NetworkMode: plan.networkId,
       Dns: [...plan.settings.dns],

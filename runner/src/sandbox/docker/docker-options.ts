@@ -1,7 +1,9 @@
 import { availableParallelism, totalmem } from "node:os";
 import type { Logger } from "pino";
-import { chooseJobUser } from "../job-user.ts";
+import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
 import type { JobUser } from "../sandbox.ts";
+import type { Network } from "./networks.ts";
+import type { AddableCapability } from "./root-images.ts";
 import { type Subnet, parseSubnet } from "./subnets.ts";
 
 export interface DockerOptions {
@@ -23,8 +25,19 @@ export interface DockerOptions {
   subnet: string;
   egress: "default" | "none";
   limits: ContainerLimits;
-  /** Networks in CIDR notation that no job may reach, beside `METADATA_NETWORKS`. */
-  blockedNetworks: readonly string[];
+  /** Whether jobs can write only to the workspace, their home, /tmp and /dev/shm. */
+  readOnlyRoot: boolean;
+  /** Name of a runtime of the engine for jobs' containers; null is the engine's default. */
+  runtime: string | null;
+  /** Images, or beginnings that end in a star, whose steps are root of their container. */
+  rootImages: readonly string[];
+  addedCapabilities: readonly AddableCapability[];
+  /** Networks that no job may reach, beside metadata addresses, this host and other jobs. */
+  deniedNetworks: readonly Network[];
+  /** Exceptions, for example a name server on this host. */
+  allowedNetworks: readonly Network[];
+  /** `auto` sets rules of the host's firewall beside the routes in each place, where the runner may. */
+  firewall: "auto" | "off";
   /** Resolvers for jobs; empty is what the engine chooses. Needed where the host's own resolver is link-local. */
   dns: readonly string[];
   /** Variables that the operator passes on to every step, such as HTTPS_PROXY and NO_PROXY. */
@@ -79,6 +92,11 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
       `Steps cannot run as user ${user.uid}: the main process of their container does. Choose another user.`,
     );
   }
+  if ((input.rootImages ?? []).length > 0 && !runnerIsRoot()) {
+    throw new Error(
+      "SHIPFOX_RUNNER_ROOT_IMAGES needs a runner that is root: steps would leave files it cannot give back.",
+    );
+  }
   return {
     runnerId: input.runnerId,
     workRoot: input.workRoot,
@@ -93,8 +111,14 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     subnet,
     network: parseSubnet(subnet),
     egress: input.egress ?? "default",
-    limits: { ...defaultLimits(concurrency), ...input.limits },
-    blockedNetworks: input.blockedNetworks ?? [],
+    limits: { ...defaultLimits(concurrency, input.limits?.memoryBytes), ...input.limits },
+    readOnlyRoot: input.readOnlyRoot ?? false,
+    runtime: input.runtime ?? null,
+    rootImages: input.rootImages ?? [],
+    addedCapabilities: input.addedCapabilities ?? [],
+    deniedNetworks: input.deniedNetworks ?? [],
+    allowedNetworks: input.allowedNetworks ?? [],
+    firewall: input.firewall ?? "off",
     dns: input.dns ?? [],
     passedEnv: input.passedEnv ?? {},
     npmrcFile: input.npmrcFile ?? null,
@@ -103,8 +127,9 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
   };
 }
 
-function defaultLimits(concurrency: number): ContainerLimits {
-  const memoryBytes = Math.max(MIN_MEMORY_BYTES, Math.floor((totalmem() * SHARE_OF_MEMORY_FOR_JOBS) / concurrency));
+function defaultLimits(concurrency: number, chosenBytes: number | undefined): ContainerLimits {
+  const share = Math.floor((totalmem() * SHARE_OF_MEMORY_FOR_JOBS) / concurrency);
+  const memoryBytes = chosenBytes ?? Math.max(MIN_MEMORY_BYTES, share);
   return {
     pids: DEFAULT_PIDS,
     memoryBytes,

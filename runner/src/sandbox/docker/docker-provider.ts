@@ -1,6 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { hostFault } from "../sandbox-error.ts";
+import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
 import { LABEL_RUNNER } from "./container-options.ts";
 import { type DockerOptionsInput, type DockerSettings, dockerSettings } from "./docker-options.ts";
@@ -8,15 +8,16 @@ import { DockerSandbox } from "./docker-sandbox.ts";
 import { Engine } from "./engine.ts";
 import { Images } from "./images.ts";
 import { JobRooms } from "./job-rooms.ts";
+import { NetworkBarriers } from "./network-barriers.ts";
 import { Places, cleanUpFault } from "./place.ts";
-import { canEnterNamespaces, planRoutes } from "./routes.ts";
 
 /** Runs jobs in containers of a Docker Engine (or what speaks its API) on this machine. */
 export class DockerProvider implements SandboxProvider {
-  readonly capabilities: SandboxCapabilities = { sandbox: "docker", image: true, services: false };
+  readonly capabilities: SandboxCapabilities = { sandbox: "docker", image: true, services: false, network: true };
   readonly #settings: DockerSettings;
   readonly #engine: Engine;
   readonly #images: Images;
+  readonly #barriers: NetworkBarriers;
   readonly #places: Places;
   readonly #rooms: JobRooms;
   #isPrepared = false;
@@ -24,18 +25,19 @@ export class DockerProvider implements SandboxProvider {
   /** Throws a sentence for people on an option that cannot be used. */
   constructor(options: DockerOptionsInput) {
     this.#settings = dockerSettings(options);
-    planRoutes(this.#settings.blockedNetworks);
     this.#engine = new Engine(this.#settings.dockerHost);
     this.#images = new Images(this.#engine, this.#settings.logger, this.#settings.pullTimeoutMs);
-    this.#places = new Places(this.#engine, this.#settings);
+    this.#barriers = new NetworkBarriers(this.#engine, this.#settings);
+    this.#places = new Places(this.#engine, this.#settings, this.#barriers);
     this.#rooms = new JobRooms(this.#engine, this.#settings, this.#images, this.#places);
   }
 
   async prepare(): Promise<void> {
     await this.#engine.ping();
+    await this.#checkRuntime();
     await this.#makeWorkRoot();
-    this.#places.entersNamespaces = await canEnterNamespaces();
     await this.#removeContainersAndNetworks();
+    await this.#barriers.prepare();
     const image = await this.#images.ensure(this.#settings.defaultImage);
     await this.#removeFolders(image.id);
     this.#isPrepared = true;
@@ -48,19 +50,29 @@ export class DockerProvider implements SandboxProvider {
   }
 
   create(job: SandboxJob): Sandbox {
-    return new DockerSandbox(this.#rooms, job, this.#settings.user);
+    return new DockerSandbox(this.#rooms, job);
   }
 
   describeIsolation(): string[] {
     const root =
       this.#settings.user.uid === 0 ? ["Steps run as root in their containers: the runner's user is root."] : [];
-    return this.#places.gap === null ? root : [...root, this.#places.gap];
+    return [...root, ...this.#barriers.gaps];
   }
 
   async close(): Promise<void> {
     await this.#rooms.closePool();
     // What could not be removed after its job, because the engine was away at that moment.
     if (this.#isPrepared) await this.#removeContainersAndNetworks();
+    await this.#barriers.close();
+  }
+
+  async #checkRuntime(): Promise<void> {
+    const { runtime } = this.#settings;
+    if (runtime === null) return;
+    const known = await this.#engine.runtimes();
+    if (known.includes(runtime)) return;
+    const message = `The engine has no runtime "${runtime}" (SHIPFOX_RUNNER_RUNTIME); it has ${known.join(", ")}. Install it and name it in the engine's configuration.`;
+    throw new SandboxError("not_supported", message);
   }
 
   async #makeWorkRoot(): Promise<void> {

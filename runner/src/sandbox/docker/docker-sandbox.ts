@@ -20,10 +20,10 @@ export class DockerSandbox implements Sandbox {
   #room: JobRoom | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(rooms: JobRooms, job: SandboxJob, jobUser: JobUser) {
+  constructor(rooms: JobRooms, job: SandboxJob) {
     this.#rooms = rooms;
     this.#job = job;
-    this.jobUser = jobUser;
+    this.jobUser = rooms.userOf(job);
   }
 
   get workspace(): string {

@@ -16,6 +16,7 @@ import type { Sandbox } from "../sandbox.ts";
 import { SandboxError } from "../sandbox-error.ts";
 import { DEFAULT_IMAGE, type DockerOptionsInput } from "./docker-options.ts";
 import { DockerProvider } from "./docker-provider.ts";
+import { bridgeName } from "./firewall.ts";
 import { canEnterNamespaces } from "./routes.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
@@ -184,7 +185,7 @@ describe("[docker] docker sandbox", { timeout: TEST_TIMEOUT_MS }, () => {
 
   it.runIf(entersNamespaces)("cannot reach the metadata address, although others on the host can", async () => {
     const sudden = await opened(provider);
-    const bridge = `sfx-${(sudden.workspace.split("/").at(-2) ?? "").slice(0, 10)}`;
+    const bridge = bridgeName(input.runnerId, sudden.workspace.split("/").at(-2) ?? "");
     await promisify(execFile)("ip", ["addr", "add", "169.254.169.254/32", "dev", bridge]);
     const server = createServer((_request, response) => response.end("credentials")).listen(0, "169.254.169.254");
     try {

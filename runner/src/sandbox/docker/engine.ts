@@ -25,6 +25,12 @@ export class Engine {
     await this.#call("ping", CALL_TIMEOUT_MS, () => this.#docker.ping());
   }
 
+  /** Names of the runtimes that containers may be started with. */
+  async runtimes(): Promise<string[]> {
+    const info = (await this.#call("info", CALL_TIMEOUT_MS, () => this.#docker.info())) as { Runtimes?: object };
+    return Object.keys(info.Runtimes ?? {});
+  }
+
   /** Null when the image is not on this machine. */
   async inspectImage(image: string): Promise<Docker.ImageInspectInfo | null> {
     return await this.#call("image inspect", CALL_TIMEOUT_MS, () =>

@@ -164,6 +164,11 @@ export class JobContainer {
     return false;
   }
 
+  /** A root step that could give its children to another user may have some that it cannot kill. */
+  #mayHide(): boolean {
+    return this.#settings.user.uid === 0 && this.#settings.addedCapabilities.includes("SETUID");
+  }
+
   async #isGone(): Promise<boolean> {
     return !(await this.isRunning().catch(() => true));
   }
@@ -175,7 +180,7 @@ export class JobContainer {
       const command = ["/bin/sh", "-c", killTreeText(graceMs)];
       const user = userText(this.#settings.user);
       const result = await runExec(this.#engine, this.id, command, user, graceMs + KILL_DEADLINE_MS);
-      if (result.exitCode === 0) return;
+      if (result.exitCode === 0 && !this.#mayHide()) return;
       this.#logger.warn(
         { container: this.id, result },
         "a step's processes cannot be proved dead: killing its container",

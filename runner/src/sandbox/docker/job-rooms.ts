@@ -1,13 +1,14 @@
 import { SandboxError } from "../sandbox-error.ts";
-import type { SandboxJob } from "../sandbox.ts";
+import type { JobUser, SandboxJob } from "../sandbox.ts";
 import { WarmPool } from "../warm-pool.ts";
-import { type Account, accountArchive, accountEnv, firstFileText, planAccount } from "./account.ts";
+import { type Account, accountArchive, accountEnv, accountOverlays, firstFileText, planAccount } from "./account.ts";
 import { jobContainerOptions, probeOptions } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
 import type { Images, JobImage } from "./images.ts";
 import { JobContainer } from "./job-container.ts";
 import { type Place, type Places, cleanUpFault } from "./place.ts";
+import { ROOT, mayBeRoot } from "./root-images.ts";
 
 /** A place and the container in which its job's steps run. */
 export interface JobRoom {
@@ -19,7 +20,20 @@ export interface JobRoom {
 
 /** A place made ahead, with a started container of the default image in it. */
 interface WarmRoom extends JobRoom {
-  readonly imageId: string;
+  readonly wish: Wish;
+}
+
+/** What a job's container is started with; a warm one serves only a job that wants the same. */
+interface Wish {
+  readonly image: JobImage;
+  readonly user: JobUser;
+  readonly hasNetwork: boolean;
+  /** Null for what is made ahead. */
+  readonly executionId: string | null;
+}
+
+function isServedBy(wish: Wish, { wish: made }: WarmRoom): boolean {
+  return made.image.id === wish.image.id && made.user.uid === wish.user.uid && made.hasNetwork === wish.hasNetwork;
 }
 
 /** A job's first step has started by then, on a machine that is not overloaded. */
@@ -77,28 +91,62 @@ export class JobRooms {
 
   async open(job: SandboxJob): Promise<JobRoom> {
     // First, so that a job with an image that is not to be had costs no place.
-    const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
-    if (this.#settings.poolSize === 0) {
-      const place = await this.#barePlaces.take();
-      return { place, container: await this.#startIn(place, image, job.executionId), spare: null };
-    }
-    const room = await this.#rooms.take();
-    if (room.imageId === image.id) return room;
+    const wish = await this.#wishOf(job);
+    const room = this.#settings.poolSize === 0 ? await this.#openCold(wish) : await this.#openWarm(wish);
     try {
-      const container = await this.#startContainer(room.place, image, job.executionId);
-      return { place: room.place, container, spare: room.container };
+      await this.#places.giveTo(room.place, wish.user);
+      return room;
     } catch (error) {
-      await this.close(room).catch((fault: unknown) =>
-        this.#settings.logger.warn({ err: fault }, "cannot remove a place"),
-      );
+      return await this.#giveUp(room, error);
+    }
+  }
+
+  async #openCold(wish: Wish): Promise<JobRoom> {
+    const place = await this.#barePlaces.take();
+    try {
+      await this.#places.renewBarriers(place);
+      return { place, container: await this.#startContainer(place, wish), spare: null };
+    } catch (error) {
+      await this.#destroyPlace(place).catch(() => {});
       throw error;
     }
   }
 
+  async #openWarm(wish: Wish): Promise<JobRoom> {
+    const room = await this.#rooms.take();
+    try {
+      await this.#places.renewBarriers(room.place);
+      if (isServedBy(wish, room)) return room;
+      const container = await this.#startContainer(room.place, wish);
+      return { place: room.place, container, spare: room.container };
+    } catch (error) {
+      return await this.#giveUp(room, error);
+    }
+  }
+
+  async #giveUp(room: JobRoom, error: unknown): Promise<never> {
+    await this.close(room).catch((fault: unknown) =>
+      this.#settings.logger.warn({ err: fault }, "cannot remove a place"),
+    );
+    throw error;
+  }
+
   async replaceContainer(room: JobRoom, job: SandboxJob): Promise<void> {
-    const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
+    const wish = await this.#wishOf(job);
     await room.container.remove();
-    room.container = await this.#startContainer(room.place, image, job.executionId);
+    room.container = await this.#startContainer(room.place, wish);
+  }
+
+  /** Who the steps of a job are. */
+  userOf(job: SandboxJob): JobUser {
+    const { defaultImage, rootImages, user } = this.#settings;
+    return mayBeRoot(job.image ?? defaultImage, rootImages) ? ROOT : user;
+  }
+
+  async #wishOf(job: SandboxJob): Promise<Wish> {
+    const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
+    const hasNetwork = job.network !== "none" && this.#settings.egress !== "none";
+    return { image, user: this.userOf(job), hasNetwork, executionId: job.executionId };
   }
 
   /** Rejects with `clean_up_failed` when something is left; that is tried again in the background until nothing is. */
@@ -145,17 +193,12 @@ export class JobRooms {
   }
 
   async #makeRoom(): Promise<WarmRoom> {
-    const image = await this.#defaultImage();
-    const place = await this.#places.make(image.id);
-    const container = await this.#startIn(place, image, null);
-    await container.warmUp();
-    return { place, container, imageId: image.id, spare: null };
-  }
-
-  /** The place goes with a container that cannot be started. */
-  async #startIn(place: Place, image: JobImage, executionId: string | null): Promise<JobContainer> {
+    const wish = { ...(await this.#wishOf({ jobId: "", executionId: "", image: null })), executionId: null };
+    const place = await this.#places.make(wish.image.id);
     try {
-      return await this.#startContainer(place, image, executionId);
+      const container = await this.#startContainer(place, wish);
+      await container.warmUp();
+      return { place, container, wish, spare: null };
     } catch (error) {
       await this.#destroyPlace(place).catch(() => {});
       throw error;
@@ -167,35 +210,42 @@ export class JobRooms {
     await this.#places.destroy(place, image?.id ?? null);
   }
 
-  async #startContainer(place: Place, image: JobImage, executionId: string | null): Promise<JobContainer> {
+  async #startContainer(place: Place, { image, user, hasNetwork, executionId }: Wish): Promise<JobContainer> {
     const owner = { runnerId: this.#settings.runnerId, placeId: place.id, executionId };
-    const account = await this.#accountOf(image, place.id);
-    const operatorFiles = { npmrcFile: this.#settings.npmrcFile, caFile: this.#settings.caFile };
-    const archive = await accountArchive(account, operatorFiles);
+    const settings = { ...this.#settings, user };
+    const account = await this.#accountOf(image, user, place.id);
+    const { npmrcFile, caFile, readOnlyRoot } = settings;
+    const overlays = readOnlyRoot
+      ? await accountOverlays(account, { npmrcFile, caFile }, this.#places.overlayFolder(place))
+      : {};
     const id = await this.#engine.createContainer(
       jobContainerOptions({
-        settings: this.#settings,
+        settings,
+        user,
         owner,
         imageId: image.id,
-        holderId: place.network?.holderId ?? null,
+        holderId: hasNetwork ? (place.network?.holderId ?? null) : null,
         workspace: place.workspace,
         files: place.files,
         // The image's own variables come from the engine.
-        env: { ...accountEnv(account, this.#settings.caFile !== null), ...this.#settings.passedEnv },
+        env: { ...accountEnv(account, caFile !== null), ...settings.passedEnv },
+        home: account.home,
+        overlays,
       }),
     );
     try {
-      await this.#engine.writeArchive(id, archive);
+      if (!readOnlyRoot) await this.#engine.writeArchive(id, await accountArchive(account, { npmrcFile, caFile }));
     } catch (error) {
       await this.#engine.removeContainer(id).catch(() => {});
       throw error;
     }
-    return await JobContainer.start(this.#engine, this.#settings, id);
+    return await JobContainer.start(this.#engine, settings, id);
   }
 
   /** What the image knows about the steps' user, looked up once per image. */
-  async #accountOf(image: JobImage, placeId: string): Promise<Account> {
-    const known = this.#accounts.get(image.id);
+  async #accountOf(image: JobImage, user: JobUser, placeId: string): Promise<Account> {
+    const key = `${user.uid} ${image.id}`;
+    const known = this.#accounts.get(key);
     if (known) return known;
     const owner = { runnerId: this.#settings.runnerId, placeId, executionId: null };
     const id = await this.#engine.createContainer(probeOptions(owner, image.id));
@@ -205,8 +255,8 @@ export class JobRooms {
         throw new SandboxError("image_unusable", message);
       }
       const [passwd, group] = [await this.#fileText(id, "/etc/passwd"), await this.#fileText(id, "/etc/group")];
-      const account = planAccount(this.#settings.user, passwd, group);
-      this.#accounts.set(image.id, account);
+      const account = planAccount(user, passwd, group);
+      this.#accounts.set(key, account);
       return account;
     } finally {
       await this.#engine.removeContainer(id);

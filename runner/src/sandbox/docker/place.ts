@@ -4,14 +4,15 @@ import { join } from "node:path";
 import { runnerIsRoot } from "../job-user.ts";
 import { removeTree } from "../remove-tree.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
+import type { JobUser } from "../sandbox.ts";
 import { StepFolder } from "../step-folder.ts";
 import { FILES_INSIDE, cleanerOptions, holderOptions, labelsOf } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
 import { Lifeline } from "./lifeline.ts";
-import { METADATA_NETWORKS, blockFromInsideText, blockFromOutside } from "./routes.ts";
-import { runExec } from "./run-exec.ts";
-import { type Subnet, formatSubnet, freeBlocks, parseSubnet } from "./subnets.ts";
+import { bridgeName } from "./firewall.ts";
+import type { NetworkBarriers } from "./network-barriers.ts";
+import { type Subnet, formatAddress, formatSubnet, freeBlocks, parseSubnet } from "./subnets.ts";
 
 /** A subnet, a network namespace with its forbidden routes, and empty folders: what one job needs, whatever its image. */
 export interface Place {
@@ -19,7 +20,8 @@ export interface Place {
   readonly folder: string;
   readonly workspace: string;
   readonly files: string;
-  readonly stepFolder: StepFolder;
+  /** For the user of the job that has the place. */
+  stepFolder: StepFolder;
   /** Null when jobs have no network. */
   readonly network: PlaceNetwork | null;
 }
@@ -28,28 +30,28 @@ interface PlaceNetwork {
   readonly networkId: string;
   readonly holderId: string;
   readonly lifeline: Lifeline;
+  /** Next hop of everything outside the place, an address of the host. */
+  readonly gateway: string;
+  /** The `version` of the barriers that were raised in it. */
+  barriers: string;
 }
 
 /** How many subnets are tried when other runners or networks are in the way. */
 const SUBNET_TRIES = 16;
 const FOLDER_REMOVE_MS = 60_000;
 const CLEANER_POLL_MS = 50;
-const ROUTES_TIMEOUT_MS = 15_000;
-const NO_IP_PROGRAM_EXIT_CODE = 127;
 
 /** Makes and destroys places, any number at once; remembers nothing about them. */
 export class Places {
   readonly #engine: Engine;
   readonly #settings: DockerSettings;
+  readonly #barriers: NetworkBarriers;
   readonly #placesFolder: string;
-  /** Known after `prepare`: set routes from the host, or from inside the holder. */
-  entersNamespaces = false;
-  /** Set when metadata addresses could not be forbidden; a sentence for the operator. */
-  gap: string | null = null;
 
-  constructor(engine: Engine, settings: DockerSettings) {
+  constructor(engine: Engine, settings: DockerSettings, barriers: NetworkBarriers) {
     this.#engine = engine;
     this.#settings = settings;
+    this.#barriers = barriers;
     this.#placesFolder = join(settings.workRoot, "places");
   }
 
@@ -81,6 +83,27 @@ export class Places {
   async isUsable(place: Place): Promise<boolean> {
     if (place.network === null) return true;
     return (await this.#engine.inspectContainer(place.network.holderId))?.State.Running ?? false;
+  }
+
+  /** To be called when a job gets a place that waited: the host may have other addresses by now. */
+  async renewBarriers(place: Place): Promise<void> {
+    if (place.network === null) return;
+    const version = await this.#barriers.version();
+    if (place.network.barriers === version) return;
+    await this.#barriers.raise(place.network.holderId, place.network.gateway);
+    place.network.barriers = version;
+  }
+
+  /** Makes an unused place the place of `user`, who may be another than most jobs have. */
+  async giveTo(place: Place, user: JobUser): Promise<void> {
+    if (user.uid === this.#settings.user.uid) return;
+    await chown(place.workspace, user.uid, user.gid);
+    place.stepFolder = new StepFolder(place.files, FILES_INSIDE, user);
+  }
+
+  /** A new name each time: a container that is replaced may belong to another image. */
+  overlayFolder(place: Place): string {
+    return join(place.folder, `overlay-${randomBytes(4).toString("hex")}`);
   }
 
   /** Every part is tried, also after another failed; rejects with `clean_up_failed` when something is left. */
@@ -118,7 +141,7 @@ export class Places {
   }
 
   async #makeNetwork(placeId: string, imageId: string): Promise<PlaceNetwork> {
-    const networkId = await this.#createNetwork(placeId);
+    const { networkId, gateway } = await this.#createNetwork(placeId);
     let holderId: string | null = null;
     let lifeline: Lifeline | null = null;
     try {
@@ -128,12 +151,13 @@ export class Places {
           owner: this.#owner(placeId),
           imageId,
           networkId,
-          mayAdministerNetwork: !this.entersNamespaces,
+          mayAdministerNetwork: !this.#barriers.entersNamespaces,
         }),
       );
       lifeline = await Lifeline.hold(this.#engine, holderId);
       await this.#engine.startContainer(holderId);
-      if (await this.#blockNetworks(holderId)) return { networkId, holderId, lifeline };
+      const barriers = await this.#barriers.version();
+      if (await this.#barriers.raise(holderId, gateway)) return { networkId, holderId, lifeline, gateway, barriers };
     } catch (error) {
       lifeline?.release();
       if (holderId !== null) await this.#engine.removeContainer(holderId).catch(() => {});
@@ -141,14 +165,14 @@ export class Places {
       throw error;
     }
     // The engine's processes are out of reach, as for a runner in a container: the holder has to do it.
-    this.entersNamespaces = false;
+    this.#barriers.entersNamespaces = false;
     lifeline.release();
     await this.#engine.removeContainer(holderId);
     await this.#engine.removeNetwork(networkId);
     return await this.#makeNetwork(placeId, imageId);
   }
 
-  async #createNetwork(placeId: string): Promise<string> {
+  async #createNetwork(placeId: string): Promise<{ networkId: string; gateway: string }> {
     const taken = (await this.#engine.listNetworks()).flatMap(subnetsOf);
     const start = randomBytes(4).readUInt32BE();
     const candidates = freeBlocks(this.#settings.network, taken, start, SUBNET_TRIES);
@@ -158,13 +182,15 @@ export class Places {
     );
     for (const subnet of candidates) {
       try {
-        return await this.#engine.createNetwork({
+        const gateway = formatAddress(subnet.address + 1);
+        const networkId = await this.#engine.createNetwork({
           Name: `shipfox-${placeId}`,
           Driver: "bridge",
-          IPAM: { Driver: "default", Config: [{ Subnet: formatSubnet(subnet) }] },
-          Options: { "com.docker.network.bridge.name": `sfx-${placeId.slice(0, 10)}` },
+          IPAM: { Driver: "default", Config: [{ Subnet: formatSubnet(subnet), Gateway: gateway }] },
+          Options: { "com.docker.network.bridge.name": bridgeName(this.#settings.runnerId, placeId) },
           Labels: labelsOf(this.#owner(placeId), "network"),
         });
+        return { networkId, gateway };
       } catch (error) {
         // Somebody took the block since we looked: the next one.
         if (!(error instanceof SandboxError) || error.reason !== "network_unavailable") throw error;
@@ -172,30 +198,6 @@ export class Places {
       }
     }
     throw fault;
-  }
-
-  /** False when it cannot be done from here, but perhaps by a holder that may administer its network. */
-  async #blockNetworks(holderId: string): Promise<boolean> {
-    const networks = [...METADATA_NETWORKS, ...this.#settings.blockedNetworks];
-    if (this.entersNamespaces) {
-      const info = await this.#engine.inspectContainer(holderId);
-      return await blockFromOutside(info?.State.Pid ?? 0, holderId, networks);
-    }
-    const command = ["/bin/sh", "-c", blockFromInsideText(networks)];
-    const result = await runExec(this.#engine, holderId, command, "0:0", ROUTES_TIMEOUT_MS);
-    if (result.exitCode === NO_IP_PROGRAM_EXIT_CODE) this.#reportGap();
-    else if (result.exitCode !== 0) {
-      throw new SandboxError("network_unavailable", `Cannot forbid metadata addresses to the job: ${result.output}`);
-    }
-    return true;
-  }
-
-  #reportGap(): void {
-    if (this.gap !== null) return;
-    this.gap =
-      "Jobs can reach cloud metadata addresses such as 169.254.169.254: the runner may not set routes from outside (root, " +
-      "nsenter, ip) and its image has no ip program. Install iproute2 in the image, or block the addresses on the host.";
-    this.#settings.logger.warn(this.gap);
   }
 
   async #removeAsRootInside(folder: string, placeId: string, imageId: string): Promise<void> {

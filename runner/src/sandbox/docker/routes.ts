@@ -2,30 +2,34 @@ import { readFile, readlink } from "node:fs/promises";
 import { execa } from "execa";
 import { runnerIsRoot } from "../job-user.ts";
 import { SandboxError } from "../sandbox-error.ts";
-
-/**
- * Addresses that answer cloud credentials to whoever asks, and all that is link-local. Azure's 168.63.129.16 is missing: it is
- * that cloud's resolver too.
- */
-export const METADATA_NETWORKS = [
-  "169.254.0.0/16",
-  "100.100.100.200/32",
-  "fd00:ec2::/32",
-  "fd20:ce::254/128",
-  "fe80::a9fe:a9fe/128",
-] as const;
+import { type Barriers, planBarriers } from "./barriers.ts";
+import { formatNetwork, parseNetwork } from "./networks.ts";
 
 const ROUTE_TIMEOUT_MS = 10_000;
-const SAFE_NETWORK = /^[0-9a-fA-F:.]{2,45}\/\d{1,3}$/;
+/** How the engine names the only interface of a place. */
+const INTERFACE = "eth0";
 
-/** Arguments of `ip` for each network, IPv4 first. Throws a sentence for people on anything that is not CIDR notation. */
-export function planRoutes(networks: readonly string[]): { v4: string[]; v6: string[] } {
-  const wrong = networks.find((network) => !SAFE_NETWORK.test(network));
-  if (wrong !== undefined) throw new Error(`"${wrong}" is not a network in CIDR notation, for example 10.0.0.0/8.`);
-  const line = (network: string) => `route replace prohibit ${network}`;
+export interface RoutePlan {
+  v4: string[];
+  v6: string[];
+}
+
+/**
+ * Arguments of `ip` for the barriers of a place whose next hop is `gateway`. The gateway itself, an address of the host, is
+ * forbidden as a destination and stays the next hop: that needs no route to it.
+ */
+export function planRoutes(barriers: Barriers, gateway: string): RoutePlan {
+  const own = parseNetwork(gateway);
+  const { denied, allowed } = planBarriers({ ...barriers, denied: [...barriers.denied, own] });
+  const through = `via ${gateway} dev ${INTERFACE} onlink`;
+  const prohibited = (family: number) =>
+    denied
+      .filter((network) => network.family === family)
+      .map((network) => `route replace prohibit ${formatNetwork(network)}`);
+  const exceptions = allowed.filter(({ family }) => family === 4);
   return {
-    v4: networks.filter((network) => !network.includes(":")).map(line),
-    v6: networks.filter((network) => network.includes(":")).map(line),
+    v4: [...exceptions.map((network) => `route replace ${formatNetwork(network)} ${through}`), ...prohibited(4)],
+    v6: prohibited(6),
   };
 }
 
@@ -41,16 +45,11 @@ export async function canEnterNamespaces(): Promise<boolean> {
 const QUIET = { reject: false, stdin: "ignore", timeout: ROUTE_TIMEOUT_MS } as const;
 
 /**
- * Forbids `networks` in the network namespace of process `pid`, from outside. `containerId` guards against a process id of
+ * Sets the routes in the network namespace of process `pid`, from outside. `containerId` guards against a process id of
  * another machine or namespace, where the routes would hit the host: returns false then, and nothing was done.
  */
-export async function blockFromOutside(
-  pid: number,
-  containerId: string,
-  networks: readonly string[],
-): Promise<boolean> {
+export async function routeFromOutside(pid: number, containerId: string, routes: RoutePlan): Promise<boolean> {
   if (!(await isContainerProcess(pid, containerId))) return false;
-  const routes = planRoutes(networks);
   await inNamespace(pid, ["ip", "-batch", "-"], routes.v4);
   if (await hasIpv6(pid)) await inNamespace(pid, ["ip", "-6", "-batch", "-"], routes.v6);
   return true;
@@ -84,18 +83,18 @@ async function inNamespace(pid: number, command: readonly string[], lines: reado
   });
   if (result.exitCode !== 0) {
     const detail = result.stderr || result.shortMessage || "no reason given";
-    throw new SandboxError("network_unavailable", `Cannot forbid metadata addresses to the job: ${detail}`);
+    throw new SandboxError("network_unavailable", `Cannot forbid addresses to the job: ${detail}`);
   }
 }
 
 /** The same from inside the holder, as shell text for a root `exec`; exit code 127 when the image has no `ip`. */
-export function blockFromInsideText(networks: readonly string[]): string {
-  const routes = planRoutes(networks);
+export function routeFromInsideText(routes: RoutePlan): string {
   const v6 = routes.v6.map((line) => `ip -6 ${line} || exit 1`);
   return [
     "command -v ip >/dev/null || exit 127",
     ...routes.v4.map((line) => `ip ${line} || exit 1`),
-    `if [ -s /proc/net/if_inet6 ] && grep -q . /proc/net/if_inet6; then ${[...v6, ":"].join("; ")}; fi`,
+    // Files of the kernel have no size: only reading tells.
+    `if read -r _ 2>/dev/null </proc/net/if_inet6; then ${[...v6, ":"].join("; ")}; fi`,
     "exit 0",
   ].join("\n");
 }

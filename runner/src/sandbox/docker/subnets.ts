@@ -26,8 +26,11 @@ export function parseSubnet(cidr: string): Subnet {
 }
 
 export function formatSubnet(subnet: Subnet): string {
-  const bytes = [24, 16, 8, 0].map((shift) => Math.floor(subnet.address / 2 ** shift) % 256);
-  return `${bytes.join(".")}/${subnet.prefix}`;
+  return `${formatAddress(subnet.address)}/${subnet.prefix}`;
+}
+
+export function formatAddress(address: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
 }
 
 export function overlaps(a: Subnet, b: Subnet): boolean {

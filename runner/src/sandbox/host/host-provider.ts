@@ -16,7 +16,7 @@ const PROBE_MS = 10_000;
 
 /** Runs jobs on the machine itself: for machines that are disposable, and only when the operator asks for it. */
 export class HostProvider implements SandboxProvider {
-  readonly capabilities: SandboxCapabilities = { sandbox: "host", image: false, services: false };
+  readonly capabilities: SandboxCapabilities = { sandbox: "host", image: false, services: false, network: false };
   readonly #settings: HostSettings;
   #programs: NamespacePrograms | null = null;
   #gaps: string[] = [];
@@ -46,6 +46,8 @@ export class HostProvider implements SandboxProvider {
         `The job wants the image ${job.image}, but this runner works without containers.`,
       );
     }
+    if (job.network === "none")
+      throw new SandboxError("not_supported", "The job wants no network, but this runner works without containers.");
     return new HostSandbox(this.#settings, () => this.#isolate());
   }
 

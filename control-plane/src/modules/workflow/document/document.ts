@@ -17,12 +17,16 @@ export interface TriggerDocument {
   with?: Record<string, unknown>;
 }
 
+/** `default` is what the runner gives its jobs, `none` is nothing at all. */
+export type JobNetwork = "default" | "none";
+
 export interface JobDocument {
   name?: string;
   needs?: string | string[];
   runner?: string | string[];
   image?: ImageDocument;
   services?: Record<string, ServiceDocument>;
+  network?: JobNetwork;
   env?: EnvDocument;
   checkout?: false;
   execution_timeout?: string;

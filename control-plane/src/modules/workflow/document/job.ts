@@ -1,3 +1,4 @@
+import { shorten } from "../shorten.ts";
 import { entries, isMapping, list, object, oneOrMany, type Place, refuseType } from "./check.ts";
 import { env } from "./env.ts";
 import { image } from "./image.ts";
@@ -16,6 +17,7 @@ const job = object({
     runner,
     image: image("the image of a job"),
     services,
+    network,
     env,
     checkout,
     execution_timeout: duration("the execution timeout of a job"),
@@ -26,6 +28,12 @@ const job = object({
 });
 
 export const jobs = entries("jobs", chosenKey("the key of a job"), job);
+
+function network(value: unknown, place: Place): void {
+  if (value === "none" || value === "default") return;
+  if (typeof value !== "string") return refuseType(value, place, "`none` or `default`");
+  place.refuse("invalid-value", `\`${shorten(value)}\` is not a network of a job; expected \`none\` or \`default\``);
+}
 
 function checkout(value: unknown, place: Place): void {
   if (value === false) return;

@@ -62,6 +62,10 @@ function buildJob(
     return { id: `${stableId(key)}-${stableId(name)}`, title: `the step "${name}"`, path: stepPath, ...pointAt };
   });
   refuseDuplicateIds("duplicate-step-id", stepIds, faults);
+  if (job.network === "none" && job.services !== undefined) {
+    const message = "a job with services needs a network to reach them; leave `network: none` out, or the services";
+    faults.add({ code: "invalid-value", message, path: [...path, "network"] });
+  }
   const image = job.image === undefined ? null : buildImage(job.image);
   return {
     key,
@@ -71,6 +75,7 @@ function buildJob(
     ...(job.services === undefined
       ? {}
       : { services: buildServices(job.services, path, { source, faults, warnings }) }),
+    ...(job.network === "none" ? { network: job.network } : {}),
     checkout: job.checkout !== false,
     executionTimeoutMs:
       readTimeout(job.execution_timeout, [...path, "execution_timeout"], faults) ?? DEFAULT_EXECUTION_TIMEOUT_MS,

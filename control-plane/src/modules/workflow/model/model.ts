@@ -30,6 +30,8 @@ export interface JobModel {
   pull?: PullPolicy;
   /** In file order; absent without any. */
   services?: ServiceModel[];
+  /** Absent: what the runner gives its jobs. */
+  network?: "none";
   checkout: boolean;
   executionTimeoutMs: number;
   steps: StepModel[];
@@ -72,5 +74,10 @@ export interface StepModel {
 
 /** What a runner must be able to do, beyond its labels, to run `job`. */
 export function requiredCapabilities(job: JobModel): string[] {
-  return [...(job.image === null ? [] : ["image"]), ...(job.services === undefined ? [] : ["services"])];
+  const needed = {
+    image: job.image !== null,
+    services: job.services !== undefined,
+    network: job.network !== undefined,
+  };
+  return Object.entries(needed).flatMap(([capability, isNeeded]) => (isNeeded ? [capability] : []));
 }

@@ -1,0 +1,234 @@
+import { createHash } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { execa } from "execa";
+import type { Logger } from "pino";
+import { runnerIsRoot } from "../job-user.ts";
+import { SandboxError } from "../sandbox-error.ts";
+import { type Barriers, planBarriers } from "./barriers.ts";
+import { formatNetwork } from "./networks.ts";
+
+/** An interface name has at most 15 characters: 3 + 5 for the runner, 7 for the place. */
+const BRIDGE_PREFIX = "sfx";
+const RUNNER_DIGITS = 5;
+const PLACE_DIGITS = 7;
+const CHAIN_PREFIX = "SHIPFOX-";
+const COMMENT_PREFIX = "shipfox-runner";
+const CALL_TIMEOUT_MS = 10_000;
+const LOCK_WAIT_SECONDS = "5";
+
+/** What all bridges of one runner begin with, so that a rule can name them all, also those that come later. */
+export function bridgePrefix(runnerId: string): string {
+  return `${BRIDGE_PREFIX}${createHash("sha256").update(runnerId).digest("hex").slice(0, RUNNER_DIGITS)}`;
+}
+
+export function bridgeName(runnerId: string, placeId: string): string {
+  return `${bridgePrefix(runnerId)}${placeId.slice(0, PLACE_DIGITS)}`;
+}
+
+type Program = "iptables" | "ip6tables";
+
+/** One rule that leads from a chain of the host into one of ours. */
+interface Jump {
+  from: string;
+  to: string;
+}
+
+/** Input of `iptables-restore --noflush`: makes or refills our own chains in one transaction, and touches no other. */
+export function planChains(program: Program, prefix: string, barriers: Barriers): string {
+  const family = program === "iptables" ? 4 : 6;
+  const { out, toHost } = chainsOf(prefix);
+  const { denied } = planBarriers(barriers);
+  const ofFamily = (networks: Barriers["denied"]) => networks.filter((network) => network.family === family);
+  const rejection = family === 4 ? "icmp-admin-prohibited" : "icmp6-adm-prohibited";
+  // Narrower first: like routes, of two rules that overlap the narrower one holds.
+  const rules = [
+    ...ofFamily(barriers.allowed).map((network) => ({ network, action: "RETURN" })),
+    ...ofFamily(denied).map((network) => ({ network, action: `REJECT --reject-with ${rejection}` })),
+  ].sort((a, b) => b.network.prefix - a.network.prefix);
+  return [
+    "*filter",
+    `:${out} - [0:0]`,
+    `:${toHost} - [0:0]`,
+    ...rules.map(({ network, action }) => `-A ${out} -d ${formatNetwork(network)} -j ${action}`),
+    `-A ${toHost} -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN`,
+    // Neighbour discovery, without which nothing of IPv6 works.
+    ...(family === 6 ? [`-A ${toHost} -p ipv6-icmp -j RETURN`] : []),
+    ...rules.map(({ network, action }) => `-A ${toHost} -d ${formatNetwork(network)} -j ${action}`),
+    `-A ${toHost} -j REJECT --reject-with ${rejection}`,
+    "COMMIT",
+    "",
+  ].join("\n");
+}
+
+function chainsOf(prefix: string): { out: string; toHost: string } {
+  return { out: `${CHAIN_PREFIX}${prefix}-OUT`, toHost: `${CHAIN_PREFIX}${prefix}-HOST` };
+}
+
+/**
+ * Rules of the host's firewall beside the routes in each place, for a runner that is root: own chains for the bridges of this
+ * runner alone, made again whenever they are found missing, removed at `close`. A rule that is not ours is never touched.
+ */
+export class Firewall {
+  readonly #prefix: string;
+  readonly #logger: Logger;
+  /** One change at a time: looking for a rule and adding it are two calls. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(runnerId: string, logger: Logger) {
+    this.#prefix = bridgePrefix(runnerId);
+    this.#logger = logger;
+  }
+
+  /** Whether this process may set rules on this machine. */
+  static async isUsable(): Promise<boolean> {
+    if (!runnerIsRoot()) return false;
+    const answers = await Promise.all(
+      (["iptables", "ip6tables"] as const).map((program) => call(program, ["-S", "INPUT"])),
+    );
+    return answers.every((answer) => answer !== null);
+  }
+
+  /** Makes all rules as `barriers` say; safe to repeat, as after a reload of the host's firewall. */
+  async assert(barriers: Barriers): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const program of ["iptables", "ip6tables"] as const) {
+        await restore(program, planChains(program, this.#prefix, barriers));
+        for (const jump of await this.#jumps(program)) await this.#ensureJump(program, jump);
+      }
+    });
+  }
+
+  /** Removes what `assert` made. */
+  async close(): Promise<void> {
+    await this.#inTurn(async () => await removeRunner(this.#prefix));
+  }
+
+  /** Removes the rules of runners of this machine that died without doing so. */
+  async sweep(): Promise<void> {
+    await this.#inTurn(async () => {
+      const rules = (await call("iptables", ["-S"])) ?? "";
+      for (const prefix of deadRunners(rules, isAlive)) {
+        if (prefix === this.#prefix) continue;
+        this.#logger.info({ bridges: prefix }, "removing the firewall rules of a runner that has died");
+        await removeRunner(prefix);
+      }
+    });
+  }
+
+  async #jumps(program: Program): Promise<Jump[]> {
+    return jumpsOf(this.#prefix, (await call(program, ["-S", "DOCKER-USER"])) === null ? "FORWARD" : "DOCKER-USER");
+  }
+
+  async #ensureJump(program: Program, { from, to }: Jump): Promise<void> {
+    const comment = ["-m", "comment", "--comment", `${COMMENT_PREFIX} ${ownIdentity()}`];
+    const rule = ["-i", `${this.#prefix}+`, ...comment, "-j", to];
+    if ((await call(program, ["-C", from, ...rule])) !== null) return;
+    // One with the identity of an earlier process of this runner.
+    await removeJumps(program, to);
+    if ((await call(program, ["-I", from, "1", ...rule])) === null)
+      throw new SandboxError("network_unavailable", `Cannot set the firewall rules of jobs (${program} -I ${from}).`);
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return await result;
+  }
+}
+
+function jumpsOf(prefix: string, forward: string): Jump[] {
+  const { out, toHost } = chainsOf(prefix);
+  return [
+    { from: forward, to: out },
+    { from: "INPUT", to: toHost },
+  ];
+}
+
+async function removeRunner(prefix: string): Promise<void> {
+  const { out, toHost } = chainsOf(prefix);
+  for (const program of ["iptables", "ip6tables"] as const) {
+    for (const chain of [out, toHost]) {
+      await removeJumps(program, chain);
+      await call(program, ["-F", chain]);
+      await call(program, ["-X", chain]);
+    }
+  }
+}
+
+async function removeJumps(program: Program, to: string): Promise<void> {
+  for (const rule of rulesInto(to, (await call(program, ["-S"])) ?? "")) await call(program, ["-D", ...rule]);
+}
+
+/** The rules of `listing` (as of `iptables -S`) that jump to `chain`, as arguments of `-D`. */
+export function rulesInto(chain: string, listing: string): string[][] {
+  const words = (line: string) => (line.match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ""));
+  return listing
+    .split("\n")
+    .filter((line) => line.startsWith("-A ") && line.endsWith(` -j ${chain}`))
+    .map((line) => words(line).slice(1));
+}
+
+/** Bridge prefixes of the runners that the rules name and that `isLive` denies. */
+export function deadRunners(listing: string, isLive: (identity: string) => boolean): string[] {
+  const pattern = new RegExp(
+    `--comment "${COMMENT_PREFIX} (\\S+)" -j ${CHAIN_PREFIX}(${BRIDGE_PREFIX}[0-9a-f]{${RUNNER_DIGITS}})-`,
+  );
+  const found = listing.split("\n").flatMap((line) => pattern.exec(line) ?? []);
+  const dead = new Set<string>();
+  for (let at = 0; at < found.length; at += 3) {
+    if (!isLive(found[at + 1] ?? "")) dead.add(found[at + 2] ?? "");
+  }
+  return [...dead];
+}
+
+/** Process id, start time and process namespace: an id alone may belong to another process by now. */
+function ownIdentity(): string {
+  return `${process.pid}@${startTimeOf(process.pid)}@${pidNamespace()}`;
+}
+
+/** A process of another namespace cannot be looked up, so it counts as alive. */
+function isAlive(identity: string): boolean {
+  const [pid = "", startTime, namespace] = identity.split("@");
+  return namespace !== pidNamespace() || startTimeOf(Number(pid)) === startTime;
+}
+
+function startTimeOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid").replace(/\D/g, "");
+  } catch {
+    return "unknown";
+  }
+}
+
+async function restore(program: Program, input: string): Promise<void> {
+  const result = await execa(`${program}-restore`, ["--noflush", "-w", LOCK_WAIT_SECONDS], {
+    input,
+    timeout: CALL_TIMEOUT_MS,
+    reject: false,
+  });
+  if (result.exitCode === 0) return;
+  const detail = result.stderr || result.shortMessage || "no reason given";
+  throw new SandboxError(
+    "network_unavailable",
+    `Cannot set the firewall rules of jobs (${program}-restore): ${detail}`,
+  );
+}
+
+/** What it printed; null when it failed. */
+async function call(program: Program, command: readonly string[]): Promise<string | null> {
+  const result = await execa(program, ["-w", LOCK_WAIT_SECONDS, ...command], {
+    timeout: CALL_TIMEOUT_MS,
+    reject: false,
+    stdin: "ignore",
+  });
+  return result.exitCode === 0 ? result.stdout : null;
+}
