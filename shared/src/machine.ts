@@ -47,6 +47,16 @@ export const registerReplySchema = z.object({
 });
 export type RegisterReply = z.infer<typeof registerReplySchema>;
 
+/** ours: who a registration token or a runner's credential is good for, without using it. */
+export const credentialReplySchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("registration_token"), workspace_id: id, expires_at: timestamp.nullable() }),
+  z.object({ kind: z.literal("runner"), workspace_id: id, runner_id: id, name: z.string() }),
+]);
+export type CredentialReply = z.infer<typeof credentialReplySchema>;
+
+/** ours: changes an open session without ending the leases of its jobs. */
+export const changeSessionBodySchema = z.strictObject({ labels });
+
 export const idempotencyKeySchema = z.string().min(1).max(MAX_IDEMPOTENCY_KEY_CHARS);
 
 export const pullPolicySchema = z.enum(["always", "if-not-present", "never"]);

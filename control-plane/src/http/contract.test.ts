@@ -128,6 +128,11 @@ describe("the API as /openapi.json describes it", () => {
         body: { labels: ["linux"], capabilities: { image: true }, persistent: true, name: "contract" },
       },
     );
+    expect((await succeed("GET /runners/credential", {}, { token: runner.runner_token })).kind).toBe("runner");
+    const known = await succeed("GET /runners/credential", {}, { token: registration.raw_token });
+    expect(known.kind).toBe("registration_token");
+    const relabelled = { token: runner.session_token, body: { labels: ["linux", "big"] } };
+    await succeed("PATCH /runners/session", {}, relabelled);
     const claim = "POST /runners/jobs/request";
     const job = await succeed(claim, {}, { token: runner.session_token });
     expect((await contract.call(claim, {}, { token: runner.session_token })).status).toBe(204);

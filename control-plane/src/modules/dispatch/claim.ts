@@ -62,7 +62,8 @@ export async function claim(dispatch: Dispatch, request: ClaimRequest): Promise<
   }
 }
 
-async function openSession(dispatch: Dispatch, sessionId: string): Promise<Session> {
+/** The open session, in memory from here on. Throws `runner-session-exhausted` when it has ended. */
+export async function openSession(dispatch: Dispatch, sessionId: string): Promise<Session> {
   const now = dispatch.deps.clock.now();
   const known = dispatch.sessions.get(sessionId);
   if (known) {

@@ -1,6 +1,6 @@
 /** What other modules and app.ts may use of dispatch. */
 export { Dispatch } from "./dispatch.ts";
-export { claim, type Claim } from "./claim.ts";
+export { claim, openSession, type Claim } from "./claim.ts";
 export { heartbeat } from "./heartbeat.ts";
 export { endRunnerLeases, releaseLease } from "./give-up.ts";
 export { createWaitingPort } from "./explain.ts";

@@ -9,7 +9,7 @@ export interface Session {
   readonly runnerId: string;
   readonly runnerName: string;
   readonly workspaceId: string;
-  readonly labels: ReadonlySet<string>;
+  labels: ReadonlySet<string>;
   readonly capabilities: ReadonlySet<string>;
   /** Ids of the label sets whose jobs it may take; kept up to date as sets come and go. */
   readonly satisfied: Set<string>;
@@ -77,6 +77,15 @@ export class Sessions {
     this.#byWorkspace.set(session.workspaceId, siblings.add(session));
     this.#seen.add(session);
     return session;
+  }
+
+  /** Gives the session other labels. Answers the ids of the sets it satisfied until now. */
+  relabel(session: Session, labels: readonly string[], sets: Iterable<LabelSet>): string[] {
+    const before = [...session.satisfied];
+    session.labels = new Set(labels);
+    session.satisfied.clear();
+    for (const set of sets) if (satisfies(session, set)) session.satisfied.add(set.id);
+    return before;
   }
 
   touch(session: Session, now: number): void {

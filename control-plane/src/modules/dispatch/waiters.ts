@@ -70,6 +70,17 @@ export class Waiters {
     for (const waiter of this.#waiters) if (waiter.session === session) this.watch(waiter, setId);
   }
 
+  /** The session's labels changed: its waiters want other jobs than those of `before`, and look again at once. */
+  rewatch(session: Session, before: readonly string[]): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.session !== session) continue;
+      for (const setId of before) this.#unwatch(waiter, setId);
+      for (const setId of session.satisfied) this.watch(waiter, setId);
+      if (waiter.pending?.kind === "job") this.wakeOne(waiter.pending.labelSetId);
+    }
+    this.wakeSession(session);
+  }
+
   watch(waiter: Waiter, setId: string): void {
     const watching = this.#bySet.get(setId) ?? new Set();
     this.#bySet.set(setId, watching.add(waiter));
@@ -89,11 +100,7 @@ export class Waiters {
     if (!this.#waiters.delete(waiter)) return;
     waiter.over = true;
     waiter.session.parkedClaims -= 1;
-    for (const setId of waiter.session.satisfied) {
-      const watching = this.#bySet.get(setId);
-      watching?.delete(waiter);
-      if (watching?.size === 0) this.#bySet.delete(setId);
-    }
+    for (const setId of waiter.session.satisfied) this.#unwatch(waiter, setId);
     if (waiter.pending?.kind === "job") this.wakeOne(waiter.pending.labelSetId);
   }
 
@@ -120,6 +127,12 @@ export class Waiters {
     this.#stopped = true;
     if (this.#sweep) clearInterval(this.#sweep);
     for (const waiter of this.#waiters) this.#finish(waiter);
+  }
+
+  #unwatch(waiter: Waiter, setId: string): void {
+    const watching = this.#bySet.get(setId);
+    watching?.delete(waiter);
+    if (watching?.size === 0) this.#bySet.delete(setId);
   }
 
   #tell(waiter: Waiter, wake: Wake): void {

@@ -2,9 +2,11 @@ import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import {
   attemptQuerySchema,
+  changeSessionBodySchema,
   checkoutTokenReplySchema,
   claimQuerySchema,
   claimReplySchema,
+  credentialReplySchema,
   heartbeatBodySchema,
   heartbeatQuerySchema,
   heartbeatReplySchema,
@@ -41,9 +43,10 @@ import {
 } from "../dispatch/public.ts";
 import type { Logs } from "../logs/public.ts";
 import { nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
-import { confirmCredential, endSessions, freshIdentity, register } from "./register.ts";
 import { createAgentRoutes } from "./agent-routes.ts";
+import { relabelSession } from "./change-session.ts";
 import { requireLeasedStep } from "./leased-step.ts";
+import { confirmCredential, describeCredential, endSessions, freshIdentity, register } from "./register.ts";
 import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
 
 /** Where a job's code comes from; implemented above, by the integrations. */
@@ -155,6 +158,40 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
             ...(registered.runnerToken === null ? {} : { runner_token: registered.runnerToken }),
           },
         };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/runners/credential",
+      tag: "Machine: runners",
+      summary: "Who the token is good for; it is not used up",
+      credential: "registration",
+      responses: { 200: credentialReplySchema },
+      errors: [
+        "registration-token-expired",
+        "manual-registration-token-revoked",
+        "registration-token-exhausted",
+        "runner-revoked",
+        "runner-credential-reused",
+      ],
+      handle: async ({ principal }) => {
+        const now = clock.now();
+        const body = await store.read((tx) => describeCredential(tx, principal.token, now));
+        return { status: 200, headers: NO_STORE, body };
+      },
+    }),
+    route({
+      method: "PATCH",
+      path: "/runners/session",
+      tag: "Machine: runners",
+      summary: "Change the labels of the open session; its jobs go on",
+      credential: "runner-session",
+      body: changeSessionBodySchema,
+      responses: { 204: null },
+      errors: ["empty-runner-labels", "runner-session-exhausted"],
+      handle: async ({ principal, body }) => {
+        await relabelSession(dispatch, principal.sessionId, body.labels);
+        return { status: 204 };
       },
     }),
     route({

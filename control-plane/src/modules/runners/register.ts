@@ -1,10 +1,10 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { canonicalLabels } from "@shipfox/shared/labels";
-import type { Capabilities } from "@shipfox/shared/machine";
+import type { Capabilities, CredentialReply } from "@shipfox/shared/machine";
 import { hashToken, newToken, tokenKind } from "@shipfox/shared/tokens";
 import type { RegistrationTokenRow, RunnerRow } from "../../store/schema.ts";
-import type { WriteTx } from "../../store/store.ts";
+import type { Tx, WriteTx } from "../../store/store.ts";
 import { endRunnerLeases, type Dispatch } from "../dispatch/public.ts";
 import { MAX_RETIRED_CREDENTIALS } from "./settings.ts";
 
@@ -140,21 +140,7 @@ async function reopen(
   now: number,
 ): Promise<Registered> {
   const hash = hashToken(request.token);
-  const runner = await tx.get<RunnerRow>(BY_CREDENTIAL, [hash, hash]);
-  if (!runner) {
-    if (await tx.get(RETIRED, [hash])) {
-      throw new ApiError(
-        "runner-credential-reused",
-        "this runner credential was replaced by a newer one: its file was copied. Register this machine with a registration token of its own",
-      );
-    }
-    throw new ApiError(
-      "unauthorized",
-      "the runner credential is not known here; register again with a registration token",
-    );
-  }
-  if (runner.revoked_at !== null)
-    throw new ApiError("runner-revoked", "the runner was revoked; register again with a registration token");
+  const runner = await findRunner(tx, hash);
   await endRunnerLeases(
     tx,
     dispatch,
@@ -192,6 +178,25 @@ async function reopen(
   };
 }
 
+async function findRunner(tx: Tx, hash: string): Promise<RunnerRow> {
+  const runner = await tx.get<RunnerRow>(BY_CREDENTIAL, [hash, hash]);
+  if (!runner) {
+    if (await tx.get(RETIRED, [hash])) {
+      throw new ApiError(
+        "runner-credential-reused",
+        "this runner credential was replaced by a newer one: its file was copied. Register this machine with a registration token of its own",
+      );
+    }
+    throw new ApiError(
+      "unauthorized",
+      "the runner credential is not known here; register again with a registration token",
+    );
+  }
+  if (runner.revoked_at !== null)
+    throw new ApiError("runner-revoked", "the runner was revoked; register again with a registration token");
+  return runner;
+}
+
 async function openSession(
   tx: WriteTx,
   fresh: FreshIdentity,
@@ -216,6 +221,24 @@ function recordRegistered(
   now: number,
 ): void {
   tx.record({ workspaceId, projectId: null, runId: null, type: "runner.registered", payload, createdAt: now });
+}
+
+/** Who a token is good for, without using it. Throws as `register` would. */
+export async function describeCredential(tx: Tx, raw: string, now: number): Promise<CredentialReply> {
+  const hash = hashToken(raw);
+  if (tokenKind(raw) === "rt") {
+    const { id, name, workspace_id } = await findRunner(tx, hash);
+    return { kind: "runner", workspace_id, runner_id: id, name };
+  }
+  const token = await tx.get<RegistrationTokenRow>(TOKEN, [hash]);
+  const isUsable =
+    token !== undefined &&
+    token.revoked_at === null &&
+    (token.expires_at === null || token.expires_at > now) &&
+    (token.max_uses === null || token.uses < token.max_uses);
+  if (!isUsable) throw whyUnusable(token, now);
+  const expiresAt = token.expires_at === null ? null : new Date(token.expires_at).toISOString();
+  return { kind: "registration_token", workspace_id: token.workspace_id, expires_at: expiresAt };
 }
 
 /** Ends the open sessions of a runner; parked claims look once more and learn why. */
