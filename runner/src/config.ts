@@ -14,6 +14,7 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 const MAX_CONCURRENCY = 256;
 const MAX_WARM = 256;
+const MAX_PORT = 65_535;
 const MAX_NAME_CHARS = 128;
 const MIB = 1024 ** 2;
 const MAX_BYTES = 1024 ** 5;
@@ -67,6 +68,11 @@ function parsed<T>(value: string, context: z.RefinementCtx, parse: (value: strin
 
 /** Every setting of the runner: its variable, its default, one line of help. `--help` and the docs are made from it. */
 export const SETTINGS = {
+  configFile: setting(
+    "SHIPFOX_RUNNER_CONFIG_FILE",
+    optionalText,
+    "File of NAME=value lines with any of these settings; SIGHUP reads it again.",
+  ),
   apiUrl: setting("SHIPFOX_API_URL", apiUrl, "Address of the control plane."),
   registrationToken: setting(
     "SHIPFOX_RUNNER_REGISTRATION_TOKEN",
@@ -225,6 +231,21 @@ export const SETTINGS = {
   httpsProxy: setting("HTTPS_PROXY", optionalText, "Proxy for https, for git and the jobs."),
   httpProxy: setting("HTTP_PROXY", optionalText, "Proxy for http, for git and the jobs."),
   noProxy: setting("NO_PROXY", optionalText, "Hosts that are reached without a proxy."),
+  metricsPort: setting(
+    "SHIPFOX_RUNNER_METRICS_PORT",
+    text.integer(0, MAX_PORT, -1).transform((value) => (value < 0 ? null : value)),
+    "Port for /metrics, /healthz and /readyz; 0 takes a free one; default: none is opened.",
+  ),
+  metricsHost: setting(
+    "SHIPFOX_RUNNER_METRICS_HOST",
+    z.string().default("127.0.0.1"),
+    "Address the metrics port listens on.",
+  ),
+  dockerHost: setting(
+    "DOCKER_HOST",
+    optionalText,
+    "Docker Engine to use, such as unix:///run/docker.sock or tcp://127.0.0.1:2375 (docker).",
+  ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent."),
 };
 

@@ -8,6 +8,7 @@ import { ControlPlaneClient } from "./control-plane/client.ts";
 import { StandInJobs } from "./control-plane/stand-in-jobs.fixture.ts";
 import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
 import { Daemon } from "./daemon.ts";
+import { Monitor } from "./operate/monitor.ts";
 import { register } from "./registration.ts";
 import { HostProvider } from "./sandbox/host/host-provider.ts";
 import { SandboxError } from "./sandbox/sandbox-error.ts";
@@ -61,7 +62,9 @@ function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; can
   return new Daemon({
     client,
     logger,
-    concurrency: changes.concurrency ?? 1,
+    monitor: new Monitor({ labels: ["linux"], concurrency: changes.concurrency ?? 1 }),
+    onReady: () => {},
+    onSession: () => {},
     drainTimeoutMs: changes.drainTimeoutMs ?? 60_000,
     register: (signal) => register(registration, signal),
     job: {
@@ -76,7 +79,6 @@ function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; can
       spoolFolder: state.spool,
       spoolMaxBytes: 64 * 1024 * 1024,
       runnerName: "r1",
-      labels: ["linux"],
       capabilities,
       cancelGraceMs: changes.cancelGraceMs ?? 5_000,
       outageLimitMs: 60_000,

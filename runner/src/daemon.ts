@@ -5,8 +5,9 @@ import { type ClaimReply, MAX_CLAIM_WAIT_SECONDS } from "@shipfox/shared/machine
 import PQueue from "p-queue";
 import { Backoff } from "./control-plane/backoff.ts";
 import { isTransient, RefusedError, retryAfterOf } from "./control-plane/call-error.ts";
-import type { ControlPlaneClient, NoWork } from "./control-plane/client.ts";
+import { CALL_MARGIN_MS, type ControlPlaneClient, type NoWork } from "./control-plane/client.ts";
 import { type JobEnd, JobRunner, type JobSettings } from "./job/job-runner.ts";
+import type { Monitor } from "./operate/monitor.ts";
 import { EXIT_FAILED, FatalError, type Session } from "./registration.ts";
 
 /** A plane that answers "no work" sooner than this does not wait for us; we pace ourselves then. */
@@ -15,27 +16,36 @@ const LAST_CLAIM_LIMIT_MS = 5_000;
 const END_SESSION_LIMIT_MS = 3_000;
 /** After so many jobs in a row that this machine could not run, it checks itself before it takes another. */
 const MAX_FAULTS_IN_A_ROW = 3;
+const CLAIM_LIMIT_MS = MAX_CLAIM_WAIT_SECONDS * 1000 + CALL_MARGIN_MS;
 
 export interface DaemonOptions {
   client: ControlPlaneClient;
   logger: Logger;
-  concurrency: number;
   drainTimeoutMs: number;
+  monitor: Monitor;
   /** Opens a session; again after the plane ended one. Rejects with FatalError when trying again would not help. */
   register: (signal: AbortSignal) => Promise<Session>;
-  job: Omit<JobSettings, "onDrain" | "background" | "secrets" | "client" | "logger">;
+  /** Once, when it asks for its first job. */
+  onReady: () => void;
+  /** A session was opened. */
+  onSession: (session: Session) => void;
+  job: Omit<JobSettings, "labels" | "onDrain" | "onCleanUpFailed" | "background" | "secrets" | "client" | "logger">;
 }
 
-/** Claims jobs and runs up to `concurrency` of them at once, until it is drained. */
+/** Claims jobs and runs up to `monitor.concurrency` of them at once, until it is drained. */
 export class Daemon {
   private readonly options: DaemonOptions;
   private readonly logger: Logger;
-  private readonly queue: PQueue;
+  /** Has no bound of its own: a job that was claimed must start, even when the concurrency was lowered meanwhile. */
+  private readonly queue = new PQueue();
   private readonly running = new Set<JobRunner>();
   private readonly cleanups = new Set<Promise<unknown>>();
   private readonly draining = new AbortController();
   private readonly hurry = new AbortController();
+  private readonly wake = new EventTarget();
   private readonly claimBackoff = new Backoff();
+  /** Aborted and replaced when a parked claim would bring a job too many. */
+  private reshaping = new AbortController();
   private session: Session | null = null;
   private faultsInARow = 0;
   private isReadyTold = false;
@@ -43,7 +53,6 @@ export class Daemon {
   constructor(options: DaemonOptions) {
     this.options = options;
     this.logger = options.logger;
-    this.queue = new PQueue({ concurrency: options.concurrency });
   }
 
   /** Resolves with the exit status after the last job ended. Rejects with FatalError before that when it cannot register. */
@@ -61,7 +70,19 @@ export class Daemon {
   drain(why: string): void {
     if (this.draining.signal.aborted) return;
     this.logger.info({ why, running: this.running.size }, "draining: no more jobs are claimed");
+    this.options.monitor.drainingSince = Date.now();
     this.draining.abort();
+  }
+
+  get isDraining(): boolean {
+    return this.draining.signal.aborted;
+  }
+
+  /** From now on this many jobs at once; those that run go on, whatever their number. */
+  resize(concurrency: number): void {
+    this.options.monitor.concurrency = concurrency;
+    if (this.running.size >= concurrency) this.reshaping.abort();
+    this.wake.dispatchEvent(new Event("resized"));
   }
 
   /** Kills the running jobs now and releases them as far as the plane answers quickly. */
@@ -73,8 +94,14 @@ export class Daemon {
 
   private async workOnce(): Promise<void> {
     const signal = this.draining.signal;
+    const { monitor } = this.options;
     try {
-      this.session ??= await this.options.register(signal);
+      if (this.session === null) {
+        monitor.waiting("registration", null);
+        this.session = await this.options.register(signal);
+        monitor.session = { id: this.session.sessionId, runnerId: this.session.runnerId, openedAt: Date.now() };
+        this.options.onSession(this.session);
+      }
       await this.awaitHealthy();
       await this.awaitFreeSlot();
       if (signal.aborted) return;
@@ -91,8 +118,11 @@ export class Daemon {
     if (error instanceof RefusedError && error.status === 401) {
       // A new session would end the old one, and with it the leases of the jobs that still run.
       this.logger.info("the session has ended; registering again when the running jobs are done");
+      this.options.monitor.isAskingForJobs = false;
+      this.options.monitor.waiting("the running jobs", null);
       await this.queue.onIdle();
       this.session = null;
+      this.options.monitor.session = null;
       return;
     }
     if (error instanceof RefusedError && error.code === "runner-session-exhausted") {
@@ -112,13 +142,15 @@ export class Daemon {
   private async claim(session: Session): Promise<ClaimReply | null> {
     const idempotencyKey = randomUUID();
     const startedAt = performance.now();
+    this.options.monitor.isAskingForJobs = true;
     this.tellReady();
     const reply = await this.claimWithKey(session, idempotencyKey);
     if (isJob(reply)) {
+      this.options.monitor.claimAnswered(performance.now() - startedAt);
       this.claimBackoff.reset();
       return reply;
     }
-    if (reply === null || this.draining.signal.aborted) return null;
+    if (reply === null || this.isDraining) return null;
     const wasShort = performance.now() - startedAt < SHORT_POLL_MS;
     if (!wasShort) this.claimBackoff.reset();
     await this.pause(wasShort ? this.claimBackoff.next(reply.retryAfterMs) : reply.retryAfterMs);
@@ -127,10 +159,12 @@ export class Daemon {
 
   /** Repeats the claim with one key until it is answered: a job whose answer was lost is given again. */
   private async claimWithKey(session: Session, idempotencyKey: string): Promise<ClaimReply | NoWork | null> {
-    const { client } = this.options;
-    const { signal } = this.draining;
+    const { client, monitor } = this.options;
+    if (this.reshaping.signal.aborted) this.reshaping = new AbortController();
+    const signal = AbortSignal.any([this.draining.signal, this.reshaping.signal]);
     for (;;) {
       try {
+        monitor.waiting("a claim", CLAIM_LIMIT_MS);
         return await client.claim({
           sessionToken: session.sessionToken,
           idempotencyKey,
@@ -159,7 +193,8 @@ export class Daemon {
       const reply = await client.claim({ sessionToken: session.sessionToken, idempotencyKey, waitSeconds: 0, signal });
       if (!isJob(reply)) return null;
       await client.release(reply.job_id, reply.lease_token, { reason: "draining" }, signal);
-      logger.info({ job_id: reply.job_id }, "a job that arrived while draining was handed back");
+      const ids = { run_id: reply.workflow_run_id, job_id: reply.job_id, execution_id: reply.job_execution_id };
+      logger.info(ids, "a job that arrived too late was handed back");
     } catch (error) {
       logger.debug({ error: (error as Error).message }, "the last claim was not answered");
     }
@@ -167,18 +202,23 @@ export class Daemon {
   }
 
   private startJob(claim: ClaimReply, session: Session): void {
+    const { monitor } = this.options;
     const job = new JobRunner(claim, {
       ...this.options.job,
+      labels: monitor.labels,
       client: this.options.client,
       logger: this.logger,
       secrets: session.secrets,
       onDrain: () => this.drain("the control plane asked for it"),
-      background: (work) => this.addCleanup(work),
+      onCleanUpFailed: () => void (monitor.cleanUpFailures += 1),
+      background: (work) => this.addCleanup(work, claim),
     });
     this.running.add(job);
+    monitor.jobStarted(job);
     void this.queue.add(async () => {
       const end = await job.run();
       this.running.delete(job);
+      monitor.jobEnded(job, end, job.infrastructureFault);
       this.count(end);
     });
   }
@@ -191,16 +231,21 @@ export class Daemon {
   /** A machine that can run nothing must not eat the queue. */
   private async awaitHealthy(): Promise<void> {
     if (this.faultsInARow < MAX_FAULTS_IN_A_ROW) return;
+    const { monitor } = this.options;
+    monitor.waiting("the running jobs", null);
     await this.queue.onIdle();
     await this.settleCleanups();
     const backoff = new Backoff();
     while (!this.draining.signal.aborted) {
       try {
+        monitor.waiting("the sandboxes' check", null);
         await this.options.job.provider.prepare();
         this.faultsInARow = 0;
+        monitor.setFault("sandbox", null);
         this.logger.info("healthy again: jobs are claimed");
         return;
       } catch (error) {
+        monitor.setFault("sandbox", `sandboxes cannot be made: ${(error as Error).message}`);
         this.logger.error(
           { error: (error as Error).message },
           "unhealthy: no jobs are claimed until sandboxes can be made again",
@@ -212,9 +257,12 @@ export class Daemon {
 
   private async awaitFreeSlot(): Promise<void> {
     const { signal } = this.draining;
-    while (this.queue.pending >= this.options.concurrency && !signal.aborted) {
+    const { monitor } = this.options;
+    while (this.running.size >= monitor.concurrency && !signal.aborted) {
       const waiting = new AbortController();
+      monitor.waiting("a free place", null);
       await new Promise<void>((resolve) => {
+        this.wake.addEventListener("resized", () => resolve(), { signal: waiting.signal });
         this.queue.addEventListener("next", () => resolve(), { signal: waiting.signal });
         signal.addEventListener("abort", () => resolve(), { signal: waiting.signal });
       });
@@ -223,7 +271,8 @@ export class Daemon {
   }
 
   private async finishJobs(): Promise<void> {
-    const { drainTimeoutMs } = this.options;
+    const { drainTimeoutMs, monitor } = this.options;
+    monitor.waiting("the running jobs", null);
     const timer = setTimeout(() => {
       for (const job of this.running)
         job.handBack("draining", "The runner is stopping and its drain timeout has passed.");
@@ -233,10 +282,11 @@ export class Daemon {
     await this.settleCleanups();
   }
 
-  private addCleanup(work: Promise<unknown>): void {
+  private addCleanup(work: Promise<unknown>, claim: ClaimReply): void {
+    const ids = { run_id: claim.workflow_run_id, job_id: claim.job_id, execution_id: claim.job_execution_id };
     const settled = work.then(
       () => {},
-      (error: unknown) => this.logger.warn({ error: (error as Error).message }, "a clean-up failed"),
+      (error: unknown) => this.logger.warn({ ...ids, error: (error as Error).message }, "a clean-up failed"),
     );
     this.cleanups.add(settled);
     void settled.then(() => this.cleanups.delete(settled));
@@ -258,10 +308,12 @@ export class Daemon {
   private tellReady(): void {
     if (this.isReadyTold) return;
     this.isReadyTold = true;
-    setImmediate(() => this.logger.info({ concurrency: this.options.concurrency }, "runner ready"));
+    this.options.onReady();
+    setImmediate(() => this.logger.info({ concurrency: this.options.monitor.concurrency }, "runner ready"));
   }
 
   private async pause(milliseconds: number): Promise<void> {
+    this.options.monitor.waiting("a pause", milliseconds);
     await sleep(milliseconds, undefined, { signal: this.draining.signal }).catch(() => {});
   }
 }

@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StandInJobs } from "./control-plane/stand-in-jobs.fixture.ts";
 import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
+import { startRunnerProcess } from "./runner-process.fixture.ts";
 
 const MRT = `sf_mrt_${"b".repeat(43)}`;
 
@@ -25,24 +25,14 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-function startRunner(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      HOME: root,
-      SHIPFOX_API_URL: plane.url,
-      SHIPFOX_RUNNER_STATE_DIR: join(root, "state"),
-      SHIPFOX_RUNNER_SANDBOX: "host",
-      ...env,
-    },
-    stdio: ["ignore", "pipe", "pipe"],
+const startRunner = (args: readonly string[], env: Record<string, string> = {}) =>
+  startRunnerProcess(args, {
+    HOME: root,
+    SHIPFOX_API_URL: plane.url,
+    SHIPFOX_RUNNER_STATE_DIR: join(root, "state"),
+    SHIPFOX_RUNNER_SANDBOX: "host",
+    ...env,
   });
-  const output = { stdout: "", stderr: "" };
-  child.stdout.on("data", (chunk) => void (output.stdout += chunk));
-  child.stderr.on("data", (chunk) => void (output.stderr += chunk));
-  const exit = new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { child, output, exit };
-}
 
 describe("shipfox-runner", () => {
   it("says what it is, works off a job, drains on SIGTERM and never prints or passes on its token", async () => {
@@ -84,14 +74,16 @@ describe("shipfox-runner", () => {
   it("stops at a refused token with a message that says what to do", async () => {
     plane.on(/register$/, () => ({ status: 401, json: { code: "unauthorized", message: "No such token." } }));
     const runner = startRunner([], { SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT });
-    expect(await runner.exit).toBe(1);
+    expect(await runner.exit).toBe(78);
     expect(runner.output.stderr).toContain('Make a new one with "shipfox runners add"');
   });
 
   it.each([
-    ["a wrong setting", ["--concurrency", "many"], 1, "SHIPFOX_RUNNER_CONCURRENCY: expected a whole number"],
+    ["a wrong setting", ["--concurrency", "many"], 78, "SHIPFOX_RUNNER_CONCURRENCY: expected a whole number"],
     ["an unknown flag", ["--colour"], 2, "--help"],
     ["a token as a flag", ["--registration-token", "x"], 2, "--help"],
+    ["a flag of another command", ["start", "--json"], 2, '"start" has no flag --json'],
+    ["a wait that is no number", ["drain", "--wait", "soon"], 2, "--wait: expected seconds"],
     ["an unknown command", ["stat"], 2, 'Unknown command "stat"'],
   ])("refuses %s in words", async (_what, args, status, message) => {
     const runner = startRunner(args);

@@ -1,16 +1,30 @@
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConfigError, loadConfig } from "@shipfox/shared/config";
+import { ConfigError } from "@shipfox/shared/config";
 import { createLogger, type Logger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
-import { readCommandLine } from "./command-line.ts";
+import { type CommandLine, readCommandLine } from "./command-line.ts";
+import { doctorCommand } from "./commands/doctor-command.ts";
+import { drainCommand } from "./commands/drain-command.ts";
+import { processOutput } from "./commands/output.ts";
+import { statusCommand } from "./commands/status-command.ts";
 import { certificateBundle, proxyEnv, type RunnerConfig, SETTINGS } from "./config.ts";
+import { readConfiguration, type Variables } from "./configuration.ts";
 import { Backoff } from "./control-plane/backoff.ts";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
 import { makeProvider } from "./make-provider.ts";
-import { EXIT_FAILED, FatalError, register } from "./registration.ts";
+import { ControlSocket } from "./operate/control-socket.ts";
+import { LabelSync } from "./operate/label-sync.ts";
+import { openMetricsServer } from "./operate/metrics-server.ts";
+import { Monitor } from "./operate/monitor.ts";
+import { Reload } from "./operate/reload.ts";
+import { readStatus, type Status } from "./operate/status.ts";
+import { Systemd } from "./operate/systemd.ts";
+import { EXIT_CONFIGURATION, EXIT_FAILED, FatalError, register } from "./registration.ts";
 import type { SandboxProvider } from "./sandbox/sandbox.ts";
 import { StateFolder, StateFolderError } from "./state-folder.ts";
 import { Mirrors } from "./workspace/mirror.ts";
@@ -19,20 +33,31 @@ const EXIT_USAGE = 2;
 /** After the second signal the process ends, whatever is still to be cleaned up; the next start does it. */
 const KILL_LIMIT_MS = 15_000;
 
-async function start(config: RunnerConfig): Promise<number> {
+async function start(config: RunnerConfig, reread: () => RunnerConfig): Promise<number> {
   const logger = createLogger("shipfox-runner", config.logLevel);
   const state = StateFolder.open(config.stateDir);
   try {
-    return await runInState(config, state, logger);
+    return await runInState(config, reread, state, logger);
   } finally {
     state.close();
   }
 }
 
-async function runInState(config: RunnerConfig, state: StateFolder, logger: Logger): Promise<number> {
+async function runInState(
+  config: RunnerConfig,
+  reread: () => RunnerConfig,
+  state: StateFolder,
+  logger: Logger,
+): Promise<number> {
   greet(config, state);
+  const monitor = new Monitor(config);
+  const systemd = new Systemd(process.env, { monitor, logger, ...config });
   const authorities = certificateBundle(config);
-  const client = new ControlPlaneClient({ baseUrl: config.apiUrl, certificateAuthority: authorities });
+  const client = new ControlPlaneClient({
+    baseUrl: config.apiUrl,
+    certificateAuthority: authorities,
+    observer: monitor,
+  });
   const bundleFile = authorities === null ? null : state.writeCertificateBundle(authorities);
   const provider = await makeProvider(config, state, bundleFile, logger);
   const mirrors = new Mirrors({
@@ -48,43 +73,78 @@ async function runInState(config: RunnerConfig, state: StateFolder, logger: Logg
     state,
     apiUrl: config.apiUrl,
     registrationToken: config.registrationToken,
-    labels: config.labels,
+    get labels() {
+      return monitor.labels;
+    },
     name: config.name,
     capabilities,
     logger,
   };
+  const labels = new LabelSync(client, monitor, logger);
   const daemon = new Daemon({
     client,
     logger,
-    concurrency: config.concurrency,
     drainTimeoutMs: config.drainTimeoutMs,
+    monitor,
     register: (signal) => register(registration, signal),
+    onSession: (session) => labels.opened(session),
+    onReady: () => systemd.ready(),
     job: {
       provider,
       mirrors,
       spoolFolder: state.spool,
       spoolMaxBytes: config.logSpoolMaxBytes,
       runnerName: config.name,
-      labels: config.labels,
       capabilities,
       cancelGraceMs: config.cancelGraceMs,
       outageLimitMs: config.outageLimitMs,
     },
   });
-  const stopping = stopOnSignals(daemon);
+  const drain = stopOnSignals(daemon, systemd);
+  const stopping = drain.signal;
+  const reload = new Reload({ read: reread, current: config, resize: (jobs) => daemon.resize(jobs), labels, logger });
+  process.on("SIGHUP", () => {
+    // Without a file there is nothing to read again: the terminal was closed.
+    if (config.configFile === undefined) return drain.begin("SIGHUP");
+    systemd.reloading();
+    systemd.reloaded(reload.run());
+  });
+  const status = () =>
+    readStatus({
+      monitor,
+      name: config.name,
+      apiUrl: config.apiUrl,
+      sandbox: config.sandbox,
+      spoolFolder: state.spool,
+      warm: () => provider.describePool(),
+      guard: () => null,
+    });
+  const control = await ControlSocket.open(
+    state.path,
+    { status, drain: () => drain.begin("shipfox-runner drain") },
+    logger,
+  );
+  let exitStatus = EXIT_FAILED;
+  let metrics: Server | null = null;
   const leftovers = Spool.leftovers(state.spool);
   const sending = sendLeftovers(leftovers, client, logger, stopping);
   try {
+    metrics = await openMetrics(config, monitor, status, logger);
     await mirrors.removeUnused();
     await prepare(provider, logger, stopping);
     await releaseLeftovers(leftovers, client, logger, stopping);
-    return await daemon.run();
+    exitStatus = await daemon.run();
+    return exitStatus;
   } finally {
+    labels.stop();
     await provider
       .close()
       .catch((error: Error) => logger.warn({ error: error.message }, "the sandboxes were not all removed"));
     await sending;
     client.close();
+    await control.close(exitStatus);
+    metrics?.close();
+    await systemd.close();
   }
 }
 
@@ -115,21 +175,39 @@ async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void
   await Promise.race([work, aborted]);
 }
 
-/** The first signal drains, the second kills. The result is aborted by the first. */
-function stopOnSignals(daemon: Daemon): AbortSignal {
+async function openMetrics(
+  config: RunnerConfig,
+  monitor: Monitor,
+  status: () => Promise<Status>,
+  logger: Logger,
+): Promise<Server | null> {
+  if (config.metricsPort === null) return null;
+  const server = await openMetricsServer({ host: config.metricsHost, port: config.metricsPort }, monitor, status);
+  const { port } = server.address() as AddressInfo;
+  logger.info({ host: config.metricsHost, port }, "serving /metrics, /healthz and /readyz");
+  return server;
+}
+
+/** The first signal, or `begin`, drains; a signal after that kills. `signal` is aborted by the first. */
+function stopOnSignals(daemon: Daemon, systemd: Systemd): { signal: AbortSignal; begin: (why: string) => void } {
   const stopping = new AbortController();
+  const begin = (why: string) => {
+    if (stopping.signal.aborted) return;
+    stopping.abort();
+    daemon.drain(why);
+    systemd.stopping();
+  };
+  let signals = 0;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (!stopping.signal.aborted) {
-      stopping.abort();
-      daemon.drain(signal);
-      return;
-    }
+    begin(signal);
+    signals += 1;
+    if (signals < 2) return;
     daemon.kill();
     setTimeout(() => process.exit(EXIT_FAILED), KILL_LIMIT_MS).unref();
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
-  return stopping.signal;
+  return { signal: stopping.signal, begin };
 }
 
 function greet(config: RunnerConfig, state: StateFolder): void {
@@ -141,10 +219,22 @@ function greet(config: RunnerConfig, state: StateFolder): void {
 }
 
 /** No child, and nothing that a step can look at, may find the token in our environment. */
-function takeConfig(flags: Record<string, string>): RunnerConfig {
-  const config = loadConfig(SETTINGS, { ...process.env, ...flags });
+function takeConfig(flags: Variables): RunnerConfig {
+  const config = readConfiguration(process.env, flags);
   delete process.env[SETTINGS.registrationToken.variable];
   return config;
+}
+
+async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong" }>): Promise<number> {
+  const config = takeConfig(command.env);
+  if (command.kind === "status") return await statusCommand(config.stateDir, command.json, processOutput);
+  if (command.kind === "doctor") return await doctorCommand(config, command.json, processOutput);
+  if (command.kind === "drain") {
+    const interrupted = new AbortController();
+    process.once("SIGINT", () => interrupted.abort());
+    return await drainCommand(config.stateDir, { ...command, interrupted: interrupted.signal }, processOutput);
+  }
+  return await start(config, () => readConfiguration(process.env, command.env));
 }
 
 async function main(): Promise<number> {
@@ -158,11 +248,12 @@ async function main(): Promise<number> {
     return EXIT_USAGE;
   }
   try {
-    return await start(takeConfig(commandLine.env));
+    return await runCommand(commandLine);
   } catch (error) {
     if (error instanceof FatalError || error instanceof ConfigError || error instanceof StateFolderError) {
       process.stderr.write(`shipfox-runner: ${error.message}\n`);
-      return error instanceof FatalError ? error.exitCode : EXIT_FAILED;
+      if (error instanceof FatalError) return error.exitCode;
+      return error instanceof ConfigError ? EXIT_CONFIGURATION : EXIT_FAILED;
     }
     process.stderr.write(`shipfox-runner: ${(error as Error).stack ?? String(error)}\n`);
     return EXIT_FAILED;

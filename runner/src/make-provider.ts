@@ -28,6 +28,7 @@ export async function makeProvider(
     ...common,
     runnerId: state.instanceId(),
     concurrency: config.concurrency,
+    dockerHost: config.dockerHost ?? null,
     exec: config.exec,
     egress: config.egress,
     poolSize: config.warm,

@@ -106,7 +106,7 @@ describe("register", () => {
 
   it.each([
     ["the credential was copied", 409, "runner-credential-reused", 78, /another runner uses a copy/],
-    ["the runner was revoked", 401, "runner-revoked", 1, /was revoked/],
+    ["the runner was revoked", 401, "runner-revoked", 78, /was revoked/],
   ])("stops when %s, also with a registration token at hand", async (_why, status, code, exitCode, message) => {
     answer(accepted("sf_rt_one"), refused(status, code));
     await registerNow();
@@ -121,7 +121,7 @@ describe("register", () => {
     ["a wrong label", 400, "validation-error", /refused the registration/],
   ])("stops at %s and says what to do", async (_what, status, code, message) => {
     answer(refused(status, code));
-    await expect(registerNow()).rejects.toMatchObject({ exitCode: 1, message: expect.stringMatching(message) });
+    await expect(registerNow()).rejects.toMatchObject({ exitCode: 78, message: expect.stringMatching(message) });
     expect(plane.requests).toHaveLength(1);
   });
 

@@ -9,17 +9,12 @@ import type { StateFolder } from "./state-folder.ts";
 
 /** Exit statuses beside 0; 78 is EX_CONFIG, which our systemd unit does not restart. */
 export const EXIT_FAILED = 1;
-export const EXIT_CREDENTIAL_COPIED = 78;
+export const EXIT_CONFIGURATION = 78;
 
 /** The runner cannot go on; `message` says to people what happened and what to do. */
 export class FatalError extends Error {
   override readonly name = "FatalError";
-  readonly exitCode: number;
-
-  constructor(message: string, exitCode: number = EXIT_FAILED) {
-    super(message);
-    this.exitCode = exitCode;
-  }
+  readonly exitCode = EXIT_CONFIGURATION;
 }
 
 export interface RegistrationOptions {
@@ -27,15 +22,19 @@ export interface RegistrationOptions {
   state: StateFolder;
   apiUrl: string;
   registrationToken: string | undefined;
-  labels: readonly string[];
+  /** Read at each try: a reload changes them. */
+  readonly labels: readonly string[];
   name: string;
   capabilities: Capabilities;
   logger: Logger;
 }
 
 export interface Session {
+  sessionId: string;
   sessionToken: string;
   runnerId: string;
+  /** The labels it was opened with. */
+  labels: readonly string[];
   /** Tokens that no log may show. */
   secrets: readonly string[];
 }
@@ -47,11 +46,11 @@ export interface Session {
 export async function register(options: RegistrationOptions, signal: AbortSignal): Promise<Session> {
   const stored = options.state.readCredential(options.apiUrl);
   if (stored !== null) {
-    const reply = await registerWith(stored.runner_token, options, signal).catch((error: unknown) => {
+    const registered = await registerWith(stored.runner_token, options, signal).catch((error: unknown) => {
       if (isUnknownCredential(error) && options.registrationToken !== undefined) return null;
       throw explain(error, options, "runner credential");
     });
-    if (reply !== null) return keep(reply, options);
+    if (registered !== null) return keep(registered, options);
     options.logger.warn("the control plane does not know this runner's credential; registering it as a new runner");
   }
   if (options.registrationToken === undefined) throw new FatalError(missingToken(options));
@@ -62,21 +61,28 @@ export async function register(options: RegistrationOptions, signal: AbortSignal
   }
 }
 
-function keep(reply: RegisterReply, { state, apiUrl, registrationToken }: RegistrationOptions): Session {
+function keep({ reply, labels }: Registered, { state, apiUrl, registrationToken }: RegistrationOptions): Session {
   if (reply.runner_token !== undefined) {
     state.writeCredential({ api_url: apiUrl, runner_id: reply.runner_id, runner_token: reply.runner_token });
   }
   const secrets = [reply.session_token, reply.runner_token, registrationToken].filter((secret) => secret !== undefined);
-  return { sessionToken: reply.session_token, runnerId: reply.runner_id, secrets };
+  return { sessionId: reply.session_id, sessionToken: reply.session_token, runnerId: reply.runner_id, labels, secrets };
 }
 
-async function registerWith(token: string, options: RegistrationOptions, signal: AbortSignal): Promise<RegisterReply> {
-  const { client, labels, capabilities, name, logger, apiUrl } = options;
+interface Registered {
+  reply: RegisterReply;
+  labels: readonly string[];
+}
+
+async function registerWith(token: string, options: RegistrationOptions, signal: AbortSignal): Promise<Registered> {
+  const { client, capabilities, name, logger, apiUrl } = options;
   const idempotencyKey = randomUUID();
   const backoff = new Backoff();
   for (;;) {
     try {
-      return await client.register(token, { labels, capabilities, persistent: true, name }, idempotencyKey);
+      const { labels } = options;
+      const body = { labels, capabilities, persistent: true, name };
+      return { reply: await client.register(token, body, idempotencyKey), labels };
     } catch (error) {
       if (!isTransient(error) || signal.aborted) throw error;
       const delayMs = backoff.next(retryAfterOf(error));
@@ -101,7 +107,6 @@ function explain(error: unknown, { state, apiUrl }: RegistrationOptions, credent
   if (error.code === "runner-credential-reused") {
     return new FatalError(
       `The credential in ${state.path} is out of date: another runner uses a copy of it. Each runner needs its own state folder; remove credential.json here and register this runner with a registration token.`,
-      EXIT_CREDENTIAL_COPIED,
     );
   }
   if (error.code === "runner-revoked") {

@@ -65,6 +65,11 @@ export class StateFolder {
     rmSync(join(this.path, "lock"), { force: true });
   }
 
+  /** The same for who only looks: the folder may be another process's, or missing. */
+  static peekCredential(path: string, apiUrl: string): Credential | null {
+    return new StateFolder(path).readCredential(apiUrl);
+  }
+
   /** The credential for this control plane, null when there is none. Throws when the file is damaged. */
   readCredential(apiUrl: string): Credential | null {
     const file = join(this.path, "credential.json");
@@ -150,7 +155,7 @@ function readIfThere(file: string): string | null {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    if (["ENOENT", "ENOTDIR", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
     throw error;
   }
 }

@@ -41,6 +41,7 @@ it("reads flags named after the settings, and describes them", () => {
     words: ["start"],
     help: false,
     version: false,
+    options: {},
   });
   expect(describeSettings(SETTINGS)).toContain("--port");
   expect(describeSettings(SETTINGS)).not.toContain("--token");

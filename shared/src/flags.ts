@@ -15,10 +15,15 @@ export interface Flags {
   readonly words: string[];
   readonly help: boolean;
   readonly version: boolean;
+  /** The values of the further options that were given. */
+  readonly options: Readonly<Record<string, string | boolean>>;
 }
 
-/** Reads the flags of a table of settings. Throws ConfigError on an unknown flag. */
-export function parseFlags(settings: Settings, argv: readonly string[]): Flags {
+/** Options of a command that are no settings, such as `json: { type: "boolean" }`. */
+export type FurtherOptions = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
+
+/** Reads the flags of a table of settings, and further ones. Throws ConfigError on an unknown flag. */
+export function parseFlags(settings: Settings, argv: readonly string[], further: FurtherOptions = {}): Flags {
   const open = Object.values(settings).filter((setting) => !setting.secret);
   const options = Object.fromEntries(open.map(({ variable }) => [flagOf(variable), { type: "string" as const }]));
   try {
@@ -26,6 +31,7 @@ export function parseFlags(settings: Settings, argv: readonly string[]): Flags {
       args: [...argv],
       options: {
         ...options,
+        ...further,
         help: { type: "boolean", short: "h" },
         version: { type: "boolean", short: "v" },
       },
@@ -36,7 +42,19 @@ export function parseFlags(settings: Settings, argv: readonly string[]): Flags {
       const value = (values as Record<string, unknown>)[flagOf(variable)];
       if (typeof value === "string") variables[variable] = value;
     }
-    return { variables, words: positionals, help: values.help === true, version: values.version === true };
+    return {
+      variables,
+      words: positionals,
+      help: values.help === true,
+      version: values.version === true,
+      options: Object.fromEntries(
+        Object.entries(values as Record<string, unknown>).flatMap(([name, value]) =>
+          Object.hasOwn(further, name) && (typeof value === "string" || typeof value === "boolean")
+            ? [[name, value] as const]
+            : [],
+        ),
+      ),
+    };
   } catch (error) {
     throw new ConfigError(`${(error as Error).message}; --help lists the flags`);
   }

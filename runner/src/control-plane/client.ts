@@ -27,12 +27,22 @@ import { VERSION } from "@shipfox/shared/version";
 import type { z } from "zod";
 import { Backoff } from "./backoff.ts";
 import { isTransient, retryAfterOf, UnreachableError } from "./call-error.ts";
-import { type Answer, HttpCaller, refusal } from "./http-call.ts";
+import { type Answer, type Call, HttpCaller, refusal } from "./http-call.ts";
 
 /** Every call may take this long beyond what it asked the server to wait. */
-const CALL_MARGIN_MS = 15_000;
+export const CALL_MARGIN_MS = 15_000;
 const NO_CONTENT = 204;
+const SERVER_ERROR = 500;
 const MAX_ERROR_MESSAGE_CHARS = 2048;
+
+/** Learns how the calls go; for the runner's own health. */
+export interface CallObserver {
+  /** The plane answered, whatever it said. */
+  answered(): void;
+  notAnswered(why: string): void;
+  heartbeatAnswered(jobId: string): void;
+  logAcknowledged(bytes: number): void;
+}
 
 /** The plane had nothing to do for us; `retryAfterMs` is what it asked us to wait, 0 when it said nothing. */
 export interface NoWork {
@@ -47,8 +57,15 @@ export interface NoWork {
 export class ControlPlaneClient {
   private readonly caller: HttpCaller;
   private readonly marginMs: number;
+  private readonly observer: CallObserver | null;
 
-  constructor(options: { baseUrl: string; certificateAuthority?: string | null; callMarginMs?: number }) {
+  constructor(options: {
+    baseUrl: string;
+    certificateAuthority?: string | null;
+    callMarginMs?: number;
+    observer?: CallObserver;
+  }) {
+    this.observer = options.observer ?? null;
     this.caller = new HttpCaller(options.baseUrl, options.certificateAuthority ?? null);
     this.marginMs = options.callMarginMs ?? CALL_MARGIN_MS;
   }
@@ -84,7 +101,7 @@ export class ControlPlaneClient {
     return answer.status === NO_CONTENT ? { retryAfterMs: answer.retryAfterMs } : parse(claimReplySchema, answer);
   }
 
-  heartbeat(
+  async heartbeat(
     jobId: string,
     leaseToken: string,
     beat: { waitSeconds: number; capabilities: Capabilities; isCancelling: boolean; signal: AbortSignal },
@@ -93,7 +110,7 @@ export class ControlPlaneClient {
       ...(beat.waitSeconds > 0 ? [`wait_seconds=${beat.waitSeconds}`] : []),
       ...(beat.isCancelling ? ["cancelling=true"] : []),
     ];
-    return this.json(
+    const reply = await this.json(
       heartbeatReplySchema.partial({ drain: true }).transform((reply) => ({ drain: false, ...reply })),
       {
         path: `runners/jobs/${jobId}/heartbeat${query.length > 0 ? `?${query.join("&")}` : ""}`,
@@ -103,6 +120,8 @@ export class ControlPlaneClient {
         signal: beat.signal,
       },
     );
+    this.observer?.heartbeatAnswered(jobId);
+    return reply;
   }
 
   /** Repeated: the same step and attempt come back while it is running. */
@@ -137,7 +156,7 @@ export class ControlPlaneClient {
   }
 
   /** `offset` is the position of `records` in the step attempt's log; a gap is refused with 409 `offset-gap`. */
-  appendLog(append: {
+  async appendLog(append: {
     stepId: string;
     attempt: number;
     leaseToken: string;
@@ -145,13 +164,15 @@ export class ControlPlaneClient {
     records: Buffer;
     signal?: AbortSignal;
   }): Promise<LogAppendReply> {
-    return this.json(logAppendReplySchema, {
+    const reply = await this.json(logAppendReplySchema, {
       path: `runs/jobs/current/steps/${append.stepId}/logs?attempt=${append.attempt}&offset=${append.offset}&budget=true`,
       token: append.leaseToken,
       body: append.records,
       headers: { "content-type": "application/x-ndjson" },
       signal: append.signal,
     });
+    this.observer?.logAcknowledged(append.records.length);
+    return reply;
   }
 
   /** All of a step's annotations at once; refused whole when one goes beyond a limit. */
@@ -184,6 +205,12 @@ export class ControlPlaneClient {
     await repeat(signal, () => this.call({ path: `runners/jobs/${jobId}/release`, token: leaseToken, json, signal }));
   }
 
+  /** Repeated. Changes the labels of the session; the jobs that run under it are not touched. */
+  async relabelSession(sessionToken: string, labels: readonly string[], signal: AbortSignal): Promise<void> {
+    const call = { method: "PATCH", path: "runners/session", token: sessionToken, json: { labels }, signal } as const;
+    await repeat(signal, () => this.call(call));
+  }
+
   async endSession(sessionToken: string, signal: AbortSignal): Promise<void> {
     await this.call({ method: "DELETE", path: "runners/session", token: sessionToken, signal });
   }
@@ -198,7 +225,7 @@ export class ControlPlaneClient {
 
   private async call(call: ClientCall): Promise<Answer> {
     const json: Record<string, string> = call.json === undefined ? {} : { "content-type": "application/json" };
-    const answer = await this.caller.send({
+    const answer = await this.observed({
       method: call.method ?? "POST",
       path: call.path,
       headers: {
@@ -215,10 +242,22 @@ export class ControlPlaneClient {
     if (answer.status < 200 || answer.status > 299) throw refusal(answer);
     return answer;
   }
+
+  private async observed(call: Call): Promise<Answer> {
+    try {
+      const answer = await this.caller.send(call);
+      if (answer.status < SERVER_ERROR) this.observer?.answered();
+      else this.observer?.notAnswered(`it answers with HTTP ${answer.status}`);
+      return answer;
+    } catch (error) {
+      if (!call.signal?.aborted) this.observer?.notAnswered((error as Error).message);
+      throw error;
+    }
+  }
 }
 
 interface ClientCall {
-  method?: "POST" | "DELETE";
+  method?: Call["method"];
   path: string;
   token: string;
   json?: unknown;

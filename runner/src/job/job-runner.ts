@@ -17,6 +17,7 @@ import { StepLog } from "../logs/step-log.ts";
 import type { LogOutcome } from "../logs/uploader.ts";
 import type { Sandbox, SandboxProvider } from "../sandbox/sandbox.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
+import type { InfrastructureFault, JobProgress } from "../operate/monitor.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import { AnnotationBudget } from "./annotation-budget.ts";
 import { JobEnvironment } from "./job-environment.ts";
@@ -52,6 +53,8 @@ export interface JobSettings {
   /** Secrets of the runner itself that no log may show. */
   secrets: readonly string[];
   onDrain: () => void;
+  /** The job's sandbox could not be removed at the first try. */
+  onCleanUpFailed: () => void;
   /** Takes clean-ups that the next job need not wait for. */
   background: (work: Promise<unknown>) => void;
 }
@@ -75,13 +78,19 @@ export class JobRunner {
   private opening: Promise<void> | null = null;
   private isOpen = false;
   private closing: Promise<void> | null = null;
+  private readonly startedAt = Date.now();
+  private currentStep: JobProgress["step"] = null;
   private currentLog: StepLog | null = null;
   private readonly unsentLogs: StepLog[] = [];
 
   constructor(claim: ClaimReply, settings: JobSettings) {
     this.claim = claim;
     this.settings = settings;
-    this.logger = settings.logger.child({ job_id: claim.job_id, execution_id: claim.job_execution_id });
+    this.logger = settings.logger.child({
+      run_id: claim.workflow_run_id,
+      job_id: claim.job_id,
+      execution_id: claim.job_execution_id,
+    });
     for (const secret of settings.secrets) this.masker.add(secret);
     this.lease = new Lease({
       client: settings.client,
@@ -110,6 +119,29 @@ export class JobRunner {
     const end = this.stop.stop?.kind ?? "finished";
     this.logger.info({ end }, "job ended");
     return end;
+  }
+
+  /** What it is doing now, for people. */
+  get progress(): JobProgress {
+    const { claim } = this;
+    return {
+      runId: claim.workflow_run_id,
+      jobId: claim.job_id,
+      executionId: claim.job_execution_id,
+      project: claim.job?.project_name ?? null,
+      workflow: claim.job?.workflow_name ?? null,
+      runNumber: claim.job?.run_number ?? null,
+      job: claim.job?.job_key ?? null,
+      startedAt: this.startedAt,
+      step: this.currentStep,
+    };
+  }
+
+  /** What of the machine or the plane ended it, null when that was not it. Known after `run`. */
+  get infrastructureFault(): InfrastructureFault | null {
+    const stop = this.stop.stop;
+    if (stop?.kind === "handed_back") return stop.reason;
+    return stop?.kind === "lost" ? "lost" : null;
   }
 
   /** Stops the job with grace and gives it back to the queue. */
@@ -191,6 +223,7 @@ export class JobRunner {
 
   private async execute({ step, attempt }: StepReply, log: StepLog, annotations: StepAnnotations): Promise<StepResult> {
     this.logger.info({ step_id: step.id, step: step.name, attempt }, "step started");
+    this.currentStep = { name: step.name, startedAt: Date.now() };
     if (step.type !== "setup" && step.type !== "run")
       return refuse(log, { message: `This runner does not support steps of type "${step.type}".` });
     if (step.type === "run" && !this.isOpen)
@@ -280,9 +313,10 @@ export class JobRunner {
     this.closing ??= (async () => {
       await this.opening?.catch(() => {});
       await this.sandbox?.close();
-    })().catch((error: unknown) =>
-      this.logger.error({ error: (error as Error).message }, "the sandbox could not be removed"),
-    );
+    })().catch((error: unknown) => {
+      this.settings.onCleanUpFailed();
+      this.logger.error({ error: (error as Error).message }, "the sandbox could not be removed");
+    });
     return this.closing;
   }
 

@@ -35,6 +35,8 @@ export interface SandboxProvider {
   create(job: SandboxJob): Sandbox;
   /** What is not isolated on this machine, a sentence each, known after `prepare`; empty when all is as documented. */
   describeIsolation(): string[];
+  /** The containers that wait for a job and how many should; null where there are none. At any time. */
+  describePool(): { ready: number; wanted: number } | null;
   /** Removes the warm pool and waits for clean-ups in flight. Idempotent. */
   close(): Promise<void>;
 }

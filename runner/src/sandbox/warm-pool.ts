@@ -22,6 +22,7 @@ const MAX_RETRY_MS = 60_000;
 export class WarmPool<T> {
   readonly #options: WarmPoolOptions<T>;
   #items: Promise<T | null>[] = [];
+  readonly #made = new WeakSet<Promise<T | null>>();
   #failures = 0;
   #retry: NodeJS.Timeout | null = null;
   #refill: NodeJS.Timeout | null = null;
@@ -31,10 +32,19 @@ export class WarmPool<T> {
     this.#options = options;
   }
 
+  /** Items that wait to be taken. */
+  get ready(): number {
+    return this.#items.filter((item) => this.#made.has(item)).length;
+  }
+
   /** Starts to make what is missing. */
   fill(): void {
     if (this.#isClosed || this.#retry !== null) return;
-    while (this.#items.length < this.#options.size) this.#items.push(this.#makeAhead());
+    while (this.#items.length < this.#options.size) {
+      const item = this.#makeAhead();
+      this.#items.push(item);
+      void item.then((made) => made !== null && this.#made.add(item));
+    }
   }
 
   /** An item for the caller alone: the first that is ready or being made, else a new one. */

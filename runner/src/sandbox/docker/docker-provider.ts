@@ -59,6 +59,10 @@ export class DockerProvider implements SandboxProvider {
     return [...root, ...this.#barriers.gaps];
   }
 
+  describePool(): { ready: number; wanted: number } {
+    return this.#rooms.describePool();
+  }
+
   async close(): Promise<void> {
     await this.#rooms.closePool();
     // What could not be removed after its job, because the engine was away at that moment.

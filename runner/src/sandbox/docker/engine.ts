@@ -27,8 +27,20 @@ export class Engine {
 
   /** Names of the runtimes that containers may be started with. */
   async runtimes(): Promise<string[]> {
-    const info = (await this.#call("info", CALL_TIMEOUT_MS, () => this.#docker.info())) as { Runtimes?: object };
-    return Object.keys(info.Runtimes ?? {});
+    return Object.keys((await this.info()).Runtimes ?? {});
+  }
+
+  async version(): Promise<Docker.DockerVersion> {
+    return await this.#call("version", CALL_TIMEOUT_MS, () => this.#docker.version());
+  }
+
+  async info(): Promise<EngineInfo> {
+    return (await this.#call("info", CALL_TIMEOUT_MS, () => this.#docker.info())) as EngineInfo;
+  }
+
+  /** Asks the registry whether it has the image, without fetching it. */
+  async askRegistry(image: string): Promise<void> {
+    await this.#call(`look-up of ${image}`, CALL_TIMEOUT_MS, () => this.#docker.getImage(image).distribution());
   }
 
   /** Null when the image is not on this machine. */
@@ -182,6 +194,14 @@ export class Engine {
       cause: error,
     });
   }
+}
+
+/** The part of the engine's self-description that we judge. */
+export interface EngineInfo {
+  Driver?: string;
+  SecurityOptions?: string[];
+  CgroupVersion?: string;
+  Runtimes?: object;
 }
 
 interface EngineFailure {

@@ -84,6 +84,10 @@ export class JobRooms {
     this.#barePlaces.fill();
   }
 
+  describePool(): { ready: number; wanted: number } {
+    return { ready: this.#rooms.ready, wanted: this.#settings.poolSize };
+  }
+
   /** Resolves when the pool is as full as it gets for now. */
   async poolSettled(): Promise<void> {
     await Promise.all([this.#rooms.settled(), this.#barePlaces.settled()]);

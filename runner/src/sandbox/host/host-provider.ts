@@ -51,6 +51,10 @@ export class HostProvider implements SandboxProvider {
     return new HostSandbox(this.#settings, () => this.#isolate());
   }
 
+  describePool(): null {
+    return null;
+  }
+
   describeIsolation(): string[] {
     return [...this.#gaps];
   }

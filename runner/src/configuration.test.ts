@@ -1,0 +1,84 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { SETTINGS } from "./config.ts";
+import { parseConfigurationFile, readConfiguration } from "./configuration.ts";
+
+let folder: string;
+let file: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "shipfox-configuration-"));
+  file = join(folder, "runner.env");
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("the configuration file", () => {
+  it("counts less than the environment, which counts less than a flag; an empty variable hides nothing", () => {
+    writeFileSync(file, "SHIPFOX_RUNNER_CONCURRENCY=2\nSHIPFOX_RUNNER_NAME=file\nSHIPFOX_RUNNER_LABELS=file\n");
+    const env = {
+      SHIPFOX_RUNNER_CONFIG_FILE: file,
+      SHIPFOX_RUNNER_CONCURRENCY: "3",
+      SHIPFOX_RUNNER_NAME: "",
+      SHIPFOX_RUNNER_LABELS: "env",
+    };
+    const config = readConfiguration(env, { SHIPFOX_RUNNER_LABELS: "flag" });
+    expect(config).toMatchObject({ concurrency: 3, name: "file", labels: ["flag"] });
+  });
+
+  it("is read as systemd reads an EnvironmentFile", () => {
+    const text = "\uFEFF# c\r\n; c\n\n SHIPFOX_RUNNER_NAME = \"a b\" \nSHIPFOX_RUNNER_IMAGE='x=$Y'\nNO_PROXY=a,b\n";
+    expect(parseConfigurationFile(text, file)).toEqual({
+      SHIPFOX_RUNNER_NAME: "a b",
+      SHIPFOX_RUNNER_IMAGE: "x=$Y",
+      NO_PROXY: "a,b",
+    });
+  });
+
+  it("is refused whole, with every wrong line and its number", () => {
+    const text = "nonsense\nSHIPFOX_RUNNER_LABLES=x\nNO_PROXY=a\nNO_PROXY=b\nSHIPFOX_RUNNER_CONFIG_FILE=other\n";
+    expect(() => parseConfigurationFile(text, "f")).toThrow(
+      /f is not valid:\n {2}line 1: expected NAME=value\n {2}line 2: SHIPFOX_RUNNER_LABLES is not .*\n {2}line 4: NO_PROXY is set a second time\n {2}line 5: /,
+    );
+  });
+
+  it("may hold a secret only when nobody else can read it", () => {
+    writeFileSync(file, "SHIPFOX_RUNNER_REGISTRATION_TOKEN=sf_mrt_x\n");
+    chmodSync(file, 0o640);
+    expect(() => readConfiguration({}, { SHIPFOX_RUNNER_CONFIG_FILE: file })).toThrow(/chmod 600/);
+    chmodSync(file, 0o600);
+    expect(readConfiguration({}, { SHIPFOX_RUNNER_CONFIG_FILE: file }).registrationToken).toBe("sf_mrt_x");
+  });
+
+  it("says what keeps it from being read", () => {
+    expect(() => readConfiguration({ SHIPFOX_RUNNER_CONFIG_FILE: join(folder, "none") }, {})).toThrow(
+      /cannot be read: ENOENT/,
+    );
+  });
+
+  it("keeps every value that can stand on a line", () => {
+    const names = Object.values(SETTINGS).map(({ variable }) => variable);
+    const name = fc.constantFrom(...names.filter((variable) => variable !== SETTINGS.configFile.variable));
+    const value = fc.string({ unit: "binary" }).filter((text) => !/[\r\n]/.test(text));
+    fc.assert(
+      fc.property(name, value, (variable, text) => {
+        expect(parseConfigurationFile(`${variable}="${text}"\n`, "f")).toEqual({ [variable]: text });
+      }),
+    );
+  });
+
+  it("never fails otherwise than with a list of its wrong lines", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        try {
+          parseConfigurationFile(text, "f");
+        } catch (error) {
+          expect((error as Error).name).toBe("ConfigError");
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,86 @@
+import { readFileSync, statSync } from "node:fs";
+import { ConfigError, loadConfig } from "@shipfox/shared/config";
+import { type RunnerConfig, SETTINGS } from "./config.ts";
+
+const MAX_FILE_BYTES = 64 * 1024;
+const READABLE_BY_OTHERS = 0o077;
+const LINE = /^([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
+
+const VARIABLES = new Set(Object.values(SETTINGS).map(({ variable }) => variable));
+const SECRETS = Object.values(SETTINGS).flatMap((entry) => (entry.secret ? [entry.variable] : []));
+
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The configuration: flags count most, then the environment, then the file that one of them names. Reads the file anew each
+ * time. Throws ConfigError with everything that is wrong.
+ */
+export function readConfiguration(env: Variables, flags: Variables): RunnerConfig {
+  const direct = { ...env, ...flags };
+  const file = direct[SETTINGS.configFile.variable];
+  if (file === undefined || file === "") return loadConfig(SETTINGS, direct);
+  return loadConfig(SETTINGS, { ...readConfigurationFile(file), ...withoutEmpty(direct) });
+}
+
+/** An empty variable counts as absent, so it does not hide what the file says. */
+function withoutEmpty(variables: Variables): Variables {
+  return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined && value !== ""));
+}
+
+/** The variables of a file. Throws ConfigError; a secret may stand only in a file that nobody else can read. */
+function readConfigurationFile(file: string): Record<string, string> {
+  let text: string;
+  let mode: number;
+  try {
+    const found = statSync(file);
+    if (found.size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
+    mode = found.mode;
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ConfigError(`The configuration file ${file} cannot be read: ${(error as Error).message}.`);
+  }
+  const variables = parseConfigurationFile(text, file);
+  const secret = SECRETS.find((variable) => variables[variable] !== undefined);
+  if (secret !== undefined && (mode & READABLE_BY_OTHERS) !== 0) {
+    throw new ConfigError(
+      `The configuration file ${file} holds ${secret} and others may read it. Run "chmod 600 ${file}", or keep the secret in a file of its own and name it with ${secret}_FILE.`,
+    );
+  }
+  return variables;
+}
+
+/**
+ * `NAME=value` lines as in a systemd EnvironmentFile: blank lines and lines that start with "#" or ";" are skipped, one pair of
+ * quotes around a value is taken off, nothing is expanded. Throws ConfigError that lists each wrong line.
+ */
+export function parseConfigurationFile(text: string, file: string): Record<string, string> {
+  const variables: Record<string, string> = {};
+  const faults: string[] = [];
+  for (const [index, raw] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
+    const match = LINE.exec(line);
+    const name = match?.[1];
+    if (name === undefined) faults.push(`line ${index + 1}: expected NAME=value`);
+    else if (!isSetting(name)) faults.push(`line ${index + 1}: ${name} is not a setting of the runner`);
+    else if (Object.hasOwn(variables, name)) faults.push(`line ${index + 1}: ${name} is set a second time`);
+    else variables[name] = unquote(match?.[2] ?? "");
+  }
+  if (faults.length > 0)
+    throw new ConfigError(`The configuration file ${file} is not valid:\n  ${faults.join("\n  ")}`);
+  return variables;
+}
+
+function isSetting(name: string): boolean {
+  if (name === SETTINGS.configFile.variable) return false;
+  return VARIABLES.has(name) || SECRETS.some((secret) => name === `${secret}_FILE`);
+}
+
+function unquote(value: string): string {
+  const quote = value[0];
+  const isQuoted = value.length >= 2 && (quote === '"' || quote === "'") && value.endsWith(quote);
+  return isQuoted ? value.slice(1, -1) : value;
+}

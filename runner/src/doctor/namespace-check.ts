@@ -1,0 +1,28 @@
+import { chooseJobUser } from "../sandbox/job-user.ts";
+import { findPrograms, Namespaces } from "../sandbox/host/namespaces.ts";
+import type { RunnerConfig } from "../config.ts";
+import { type Check, type Finding, ok, warn } from "./check.ts";
+
+/** Whether jobs of the host sandbox get namespaces of their own; one is made and ended again. */
+export function namespaceCheck(config: RunnerConfig): Check {
+  return { name: "namespaces", run: () => run(config) };
+}
+
+async function run(config: RunnerConfig): Promise<Finding> {
+  const programs = await findPrograms();
+  if (programs === null)
+    return warn(
+      "unshare, nsenter or setpriv is missing: jobs see each other's processes",
+      "Install them, for example with: apt-get install util-linux",
+    );
+  try {
+    const namespaces = await Namespaces.make(programs, chooseJobUser(config.jobUser));
+    await namespaces.end();
+    return ok("each job gets a PID and a mount namespace");
+  } catch (error) {
+    return warn(
+      `the kernel refuses them: jobs see each other's processes (${(error as Error).message})`,
+      "Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces), run the runner as root, or use the docker sandbox.",
+    );
+  }
+}
