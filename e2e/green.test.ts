@@ -5,6 +5,7 @@ import { ControlPlane } from "./src/control-plane.ts";
 import { eventually } from "./src/eventually.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, runSteps, workflow } from "./src/instance.ts";
 import { followLog, outputOf } from "./src/log-stream.ts";
+import { Repository } from "./src/repository.ts";
 import type { Runner } from "./src/runner.ts";
 import { useStage } from "./src/stage.ts";
 
@@ -54,6 +55,10 @@ const IN_SUBFOLDER = workflow(
   "Subfolder",
   "  job:\n    steps:\n      - run: pwd; cat here.txt\n        working_directory: sub/folder\n",
 );
+const CHECKOUT = workflow(
+  "Checkout",
+  "  job:\n    checkout: { fetch-depth: 0, submodules: true }\n    steps:\n      - run: echo commits $(git log --format=%s | wc -l); cat lib/lib.txt; git submodule status\n",
+);
 
 describe.each([
   { sandbox: "docker" as const, tag: "[docker]" },
@@ -68,10 +73,32 @@ describe.each([
     const plane = await ControlPlane.start(stage);
     instance = await Instance.create(stage, plane);
     project = await instance.project(
-      { "green.yml": GREEN, "red.yaml": RED, "image.yml": IMAGE, "subfolder.yml": IN_SUBFOLDER },
+      {
+        "green.yml": GREEN,
+        "red.yaml": RED,
+        "image.yml": IMAGE,
+        "subfolder.yml": IN_SUBFOLDER,
+        "checkout.yml": CHECKOUT,
+      },
       { "sub/folder/here.txt": "I am here\n" },
     );
     runner = await instance.runner({ sandbox });
+  });
+
+  it("brings the history and the submodules that a job asks for", async () => {
+    const library = await Repository.create(stage, { "lib.txt": "from the library\n" });
+    const { repository } = project;
+    const at = await library.git("rev-parse", "HEAD");
+    await repository.commit({ ".gitmodules": `[submodule "lib"]\n\tpath = lib\n\turl = ${library.url}\n` });
+    await repository.git("update-index", "--add", "--cacheinfo", `160000,${at},lib`);
+    await repository.git("commit", "--quiet", "--message=Change");
+    const runId = await instance.fire(project, "Checkout");
+    const run = await instance.waitForRun(runId);
+    expect(run.status).toBe("succeeded");
+    const lines = (await instance.logText(runStep(jobOf(run, "job")).id)).split("\n");
+    expect(lines).toContain("commits 3");
+    expect(lines).toContain("from the library");
+    expect(lines.join("\n")).toContain(`${at} lib`);
   });
 
   it("goes from the repository's workflow file to a green job with its log, outputs and results", async () => {

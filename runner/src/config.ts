@@ -228,6 +228,11 @@ export const SETTINGS = {
     text.boolean(false),
     "Whether repositories may be file:// URLs of this machine.",
   ),
+  submoduleHosts: setting(
+    "SHIPFOX_RUNNER_SUBMODULE_HOSTS",
+    text.list("").transform((hosts) => hosts.map((host) => host.toLowerCase())),
+    "Hosts besides a repository's own from which its submodules may be fetched, separated by commas.",
+  ),
   httpsProxy: setting("HTTPS_PROXY", optionalText, "Proxy for https, for git and the jobs."),
   httpProxy: setting("HTTP_PROXY", optionalText, "Proxy for http, for git and the jobs."),
   noProxy: setting("NO_PROXY", optionalText, "Hosts that are reached without a proxy."),

@@ -73,6 +73,7 @@ function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; can
         mirrorFolder: state.mirrors,
         folder: state.gitAccess,
         allowedProtocols: "file",
+        submoduleHosts: [],
         proxyEnv: {},
         caBundleFile: null,
       }),

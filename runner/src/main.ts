@@ -64,6 +64,7 @@ async function runInState(
     mirrorFolder: state.mirrors,
     folder: state.gitAccess,
     allowedProtocols: config.allowFileRepositories ? "https:http:ssh:file" : "https:http:ssh",
+    submoduleHosts: config.submoduleHosts,
     proxyEnv: proxyEnv(config),
     caBundleFile: bundleFile,
   });

@@ -90,7 +90,16 @@ export type ServiceConfig = z.infer<typeof serviceConfigSchema>;
 /** Configuration of a step, resolved by the server. */
 export const setupConfigSchema = z.object({
   checkout: z
-    .object({ permissions: z.object({ contents: z.enum(["read", "write"]) }), persist_credentials: z.boolean() })
+    .object({
+      permissions: z.object({ contents: z.enum(["read", "write"]) }),
+      persist_credentials: z.boolean(),
+      /** ours: commits of history, 0 is all; for the reader, the runner is told with the credential. */
+      fetch_depth: z.int().min(0).optional(),
+      /** ours: fetch the submodules too, those of submodules as well when recursive. */
+      submodules: z.enum(["direct", "recursive"]).optional(),
+      /** ours: replace pointers of Git LFS by the files. */
+      lfs: z.boolean().optional(),
+    })
     .optional(),
   /** ours: the image the whole job runs in; absent means the runner's default. */
   image: z.string().optional(),

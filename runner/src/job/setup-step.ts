@@ -5,7 +5,8 @@ import { isTransient, RefusedError, UnreachableError } from "../control-plane/ca
 import { repeat } from "../control-plane/client.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
 import { CheckoutError } from "../workspace/checkout-error.ts";
-import { type CheckoutResult, checkOut } from "../workspace/git-checkout.ts";
+import { fillWorkspace } from "../workspace/fill-workspace.ts";
+import type { CheckoutResult } from "../workspace/git-checkout.ts";
 import { GitMissingError } from "../workspace/git-process.ts";
 import { publicUrl, secretsOf } from "../workspace/repository-access.ts";
 import type { StepContext } from "./step-context.ts";
@@ -34,7 +35,7 @@ export async function runSetupStep(context: StepContext): Promise<StepResult> {
       log.line("Checkout skipped: the job asks for none.");
       return { kind: "report", report: { status: "succeeded", exit_code: 0 } };
     }
-    const checkout = await fillWorkspace(context, await source);
+    const checkout = await checkOutRepository(context, await source, config.data.checkout as CheckoutSettings);
     return { kind: "report", report: { status: "succeeded", exit_code: 0, checkout } };
   } catch (error) {
     if (stop.signal.aborted) return { kind: "stopped" };
@@ -97,9 +98,12 @@ async function requestToken({ client, step, lease, attempt, stop }: StepContext)
   });
 }
 
-async function fillWorkspace(
+type CheckoutSettings = NonNullable<SetupConfig["checkout"]>;
+
+async function checkOutRepository(
   { log, sandbox, mirrors, stop }: StepContext,
   token: CheckoutToken,
+  asked: CheckoutSettings,
 ): Promise<CheckoutResult> {
   const repository = publicUrl(token.repository_url);
   log.group("Checkout", [
@@ -108,9 +112,18 @@ async function fillWorkspace(
     `History: ${token.fetch_depth === 0 ? "all" : `${token.fetch_depth} commit(s)`}`,
   ]);
   const startedAt = performance.now();
-  const commit = await mirrors.withCommit(token, stop.signal, (source) =>
-    checkOut({ workspace: sandbox.workspace, source, token, signal: stop.signal }),
-  );
+  const { commit, submodules } = await fillWorkspace({
+    workspace: sandbox.workspace,
+    mirrors,
+    token,
+    asked,
+    signal: stop.signal,
+  });
+  if (submodules.length > 0)
+    log.group(
+      "Submodules",
+      submodules.map(({ path, commit: at }) => `${path}: ${at}`),
+    );
   await sandbox.handOverWorkspace();
   log.line(`Checked out ${commit} after ${Math.round(performance.now() - startedAt)} ms`);
   return { repository, ref: token.ref, commit, path: sandbox.workspaceInside };

@@ -1,37 +1,33 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkOut } from "./git-checkout.ts";
+import { GitServer, runTestGit as git } from "./git-server.fixture.ts";
 import { Mirrors } from "./mirror.ts";
 
 const NEVER = new AbortController().signal;
-const SECRET = "git-s3cret";
+const SECRET = GitServer.SECRET;
 
 let root: string;
-let server: Server;
+let server: GitServer;
 let origin: string;
-let gitRequests: string[];
 let mirrors: Mirrors;
 let workspaces: number;
 
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "shipfox-git-"));
   for (const folder of ["projects", "mirrors", "access"]) mkdirSync(join(root, folder));
-  gitRequests = [];
   workspaces = 0;
   mirrors = newMirrors();
-  server = await serveGit(join(root, "projects"));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  server = await GitServer.start(join(root, "projects"));
+  origin = server.origin;
 });
 
 afterEach(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await server.stop();
   rmSync(root, { recursive: true, force: true });
 });
 
@@ -40,61 +36,10 @@ function newMirrors(allowedProtocols = "https:http:ssh"): Mirrors {
     mirrorFolder: join(root, "mirrors"),
     folder: join(root, "access"),
     allowedProtocols,
+    submoduleHosts: [],
     proxyEnv: {},
     caBundleFile: null,
   });
-}
-
-/** git http-backend behind Basic authentication. */
-function serveGit(projects: string): Promise<Server> {
-  const served = createServer((request, response) => {
-    const url = new URL(request.url ?? "/", "http://git");
-    gitRequests.push(`${request.method} ${url.pathname}`);
-    if (request.headers.authorization !== `Basic ${Buffer.from(`bot:${SECRET}`).toString("base64")}`) {
-      response.writeHead(401, { "www-authenticate": 'Basic realm="git"' }).end();
-      return;
-    }
-    const backend = spawn("git", ["http-backend"], {
-      env: {
-        PATH: process.env["PATH"] ?? "",
-        GIT_PROJECT_ROOT: projects,
-        GIT_HTTP_EXPORT_ALL: "1",
-        PATH_INFO: url.pathname,
-        QUERY_STRING: url.search.slice(1),
-        REQUEST_METHOD: request.method ?? "",
-        CONTENT_TYPE: request.headers["content-type"] ?? "",
-        HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
-        GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
-        GIT_CONFIG_COUNT: "1",
-        GIT_CONFIG_KEY_0: "safe.directory",
-        GIT_CONFIG_VALUE_0: "*",
-      },
-    });
-    request.pipe(backend.stdin);
-    const parts: Buffer[] = [];
-    backend.stdout.on("data", (part: Buffer) => parts.push(part));
-    backend.on("close", () => {
-      const whole = Buffer.concat(parts);
-      const headEnd = whole.indexOf("\r\n\r\n");
-      const headers = whole
-        .toString("latin1", 0, headEnd)
-        .split("\r\n")
-        .map((line) => line.split(": ") as [string, string]);
-      const status = Number.parseInt(headers.find(([name]) => name === "Status")?.[1] ?? "200", 10);
-      response
-        .writeHead(status, Object.fromEntries(headers.filter(([name]) => name !== "Status")))
-        .end(whole.subarray(headEnd + 4));
-    });
-  });
-  return new Promise((resolve) => served.listen(0, "127.0.0.1", () => resolve(served)));
-}
-
-function git(folder: string, ...args: string[]): string {
-  const env = { PATH: process.env["PATH"] ?? "", HOME: root, GIT_CONFIG_NOSYSTEM: "1" };
-  const who = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"];
-  return execFileSync("git", [...who, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] })
-    .toString()
-    .trim();
 }
 
 function newRepository(name = "app.git"): string {
@@ -111,22 +56,8 @@ function commit(folder: string, files: Record<string, string>): string {
   return git(folder, "rev-parse", "HEAD");
 }
 
-function credential() {
-  const host = new URL(origin).host;
-  const expires_at = "2030-01-01T00:00:00.000Z";
-  return {
-    kind: "basic" as const,
-    username: "bot",
-    token: SECRET,
-    expires_at,
-    carry: "header" as const,
-    host,
-    persist: false,
-  };
-}
-
 function tokenFor(ref: string, changes: Partial<CheckoutToken> = {}): CheckoutToken {
-  return { repository_url: `${origin}/app.git/.git`, ref, fetch_depth: 1, auth: credential(), ...changes };
+  return { repository_url: `${origin}/app.git/.git`, ref, fetch_depth: 1, auth: server.credential(), ...changes };
 }
 
 async function checkOutFresh(token: CheckoutToken, source = mirrors) {
@@ -160,10 +91,10 @@ describe("a checkout", () => {
   it("takes what it already has from the mirror, without the network, also after a restart", async () => {
     const head = commit(newRepository(), { "a.txt": "1\n" });
     await checkOutFresh(tokenFor(head));
-    const before = gitRequests.length;
+    const before = server.requests.length;
     const { commitId } = await checkOutFresh(tokenFor(head), newMirrors());
     expect(commitId).toBe(head);
-    expect(gitRequests).toHaveLength(before);
+    expect(server.requests).toHaveLength(before);
   });
 
   it("fetches a newer commit into the same mirror, and serves jobs side by side", async () => {
@@ -222,7 +153,7 @@ describe("a checkout", () => {
 
   it("sends the credential to no other host and refuses addresses that are options, files or commands", async () => {
     const head = commit(newRepository(), { "a.txt": "1\n" });
-    const foreign = { ...credential(), host: "example.com" };
+    const foreign = { ...server.credential(), host: "example.com" };
     await expect(checkOutFresh(tokenFor(head, { auth: foreign }))).rejects.toThrow(/was not sent/);
     for (const repository_url of ["--upload-pack=touch x", `file://${root}/projects/app.git`, "ext::sh -c true"]) {
       await expect(checkOutFresh(tokenFor(head, { repository_url, auth: undefined }))).rejects.toMatchObject({
@@ -230,7 +161,7 @@ describe("a checkout", () => {
       });
     }
     await expect(checkOutFresh(tokenFor("--output=x"))).rejects.toMatchObject({ reason: "checkout_failed" });
-    expect(gitRequests).toEqual([]);
+    expect(server.requests).toEqual([]);
   });
 
   it("reads a repository of this machine when the operator allows it", async () => {
@@ -244,8 +175,7 @@ describe("a checkout", () => {
   it("stops git when the job is given up", async () => {
     commit(newRepository(), { "a.txt": "1\n" });
     const abort = new AbortController();
-    server.removeAllListeners("request");
-    server.on("request", () => abort.abort());
+    server.hang(() => abort.abort());
     await expect(mirrors.withCommit(tokenFor("main"), abort.signal, async () => {})).rejects.toThrow(/failed/);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { classifyGitFailure } from "./checkout-error.ts";
@@ -62,6 +62,16 @@ export async function checkOut(options: {
   return (await readFile(join(gitDir, "HEAD"), "utf8")).trim();
 }
 
+/** What is added to the configuration of a fresh repository; nothing of a step has run in it. */
+export async function appendConfig(workspace: string, lines: readonly string[]): Promise<void> {
+  await appendFile(join(workspace, ".git", "config"), `${lines.join("\n")}\n`);
+}
+
+/** A value as git reads it back. Control characters are refused before. */
+export function configValue(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}
+
 /** What `git init` and `git remote add` would write, without their processes. */
 async function writeRepository(gitDir: string, origin: string): Promise<void> {
   await mkdir(join(gitDir, "objects"), { recursive: true });
@@ -74,7 +84,7 @@ async function writeRepository(gitDir: string, origin: string): Promise<void> {
     "\tbare = false",
     "\tlogallrefupdates = true",
     '[remote "origin"]',
-    `\turl = "${origin.replace(/["\\]/g, "\\$&")}"`,
+    `\turl = ${configValue(origin)}`,
     "\tfetch = +refs/heads/*:refs/remotes/origin/*",
   ];
   await writeFile(join(gitDir, "config"), `${config.join("\n")}\n`);

@@ -4,6 +4,14 @@ const MAX_OUTPUT_BYTES = 64 * 1024;
 const KILL_AFTER_MS = 2_000;
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** A hostile server can announce references without end, or a tree of enormous objects, and git keeps what it reads. */
+const DEFAULT_MEMORY_BYTES = 4 * 1024 ** 3;
+/** The shell sets the limit and becomes git, so that there is one process to kill. */
+const LIMITED = 'ulimit -v $(($1 / 1024)) && shift && exec git "$@"';
+/** What a shell answers for a program that is not there. */
+const NOT_FOUND_EXIT_CODE = 127;
+const MISSING = "git is not installed on the runner's machine; install it, for example with: apt-get install git";
+
 /** Settings that hold for every git that the runner starts: nothing that a repository or a user wrote runs or is asked. */
 const SAFE_CONFIG: Readonly<Record<string, string>> = {
   "core.hooksPath": "/dev/null",
@@ -17,6 +25,10 @@ const SAFE_CONFIG: Readonly<Record<string, string>> = {
   "http.lowSpeedTime": "60",
   "submodule.recurse": "false",
   "advice.detachedHead": "false",
+  // Keep git far below its memory limit: map packs piece by piece, stream large files.
+  "core.packedGitWindowSize": "32m",
+  "core.packedGitLimit": "512m",
+  "core.bigFileThreshold": "64m",
 };
 
 export interface GitRun {
@@ -28,6 +40,8 @@ export interface GitRun {
   config?: Readonly<Record<string, string>>;
   env?: Readonly<Record<string, string>>;
   timeoutMs: number;
+  /** Address space of git and each of its helpers; default 4 GiB. */
+  memoryBytes?: number;
   signal: AbortSignal;
 }
 
@@ -48,12 +62,16 @@ export class GitMissingError extends Error {
 export function runGit(run: GitRun): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     // Its own process group: git's helpers for transports and packs must end with it.
-    const child = spawn("git", run.args, {
-      cwd: run.cwd,
-      env: gitEnv(run),
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
-    });
+    const child = spawn(
+      "/bin/sh",
+      ["-c", LIMITED, "sh", String(run.memoryBytes ?? DEFAULT_MEMORY_BYTES), ...run.args],
+      {
+        cwd: run.cwd,
+        env: gitEnv(run),
+        stdio: ["ignore", "pipe", "pipe"],
+        detached: true,
+      },
+    );
     const stdout = new OutputTail();
     const stderr = new OutputTail();
     let timedOut = false;
@@ -75,18 +93,13 @@ export function runGit(run: GitRun): Promise<GitResult> {
       clearTimeout(killTimer);
       run.signal.removeEventListener("abort", stop);
     };
-    child.on("error", (error: NodeJS.ErrnoException) => {
+    child.on("error", (error) => {
       settle();
-      reject(
-        error.code === "ENOENT"
-          ? new GitMissingError(
-              "git is not installed on the runner's machine; install it, for example with: apt-get install git",
-            )
-          : error,
-      );
+      reject(error);
     });
     child.on("close", (exitCode) => {
       settle();
+      if (exitCode === NOT_FOUND_EXIT_CODE) return reject(new GitMissingError(MISSING));
       resolve({ exitCode, stdout: stdout.text(), stderr: stderr.text(), timedOut });
     });
   });

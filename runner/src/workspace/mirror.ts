@@ -25,6 +25,8 @@ export interface MirrorSettings extends AccessSettings {
   /** Folder of the mirrors, mode 0700. */
   mirrorFolder: string;
   allowedProtocols: string;
+  /** Hosts besides a repository's own from which submodules may come, without a credential. */
+  submoduleHosts: readonly string[];
 }
 
 /**
@@ -32,7 +34,7 @@ export interface MirrorSettings extends AccessSettings {
  * own git writes here and nothing here is shown to a step. Calls for one mirror wait for each other.
  */
 export class Mirrors {
-  private readonly settings: MirrorSettings;
+  readonly settings: MirrorSettings;
   private readonly busy = new Map<string, Promise<unknown>>();
 
   constructor(settings: MirrorSettings) {

@@ -82,7 +82,8 @@ async function allowForeignOwner(folder: string): Promise<string> {
   return file;
 }
 
-function basicHeader(token: CheckoutToken): string | null {
+/** The header that authorises git at the repository's host, or null without a credential for it. */
+export function basicHeader(token: CheckoutToken): string | null {
   if (SCP_PATTERN.test(token.repository_url)) return null;
   const url = parseUrl(token.repository_url);
   if (url.protocol !== "https:" && url.protocol !== "http:") return null;

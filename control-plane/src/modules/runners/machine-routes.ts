@@ -25,6 +25,7 @@ import {
   type CheckoutToken,
   type ClaimReply,
   type NextStepReply,
+  type SetupConfig,
 } from "@shipfox/shared/machine";
 import { z } from "zod";
 import { route, type LeasePrincipal, type RequestFacts, type Route } from "../../http/route.ts";
@@ -352,12 +353,18 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "checkout-unavailable",
       ],
       handle: async ({ principal, params, query }) => {
-        const commit = await store.read(async (tx) => {
-          await requireCheckoutStep(tx, principal, params.stepId, query.attempt);
-          return checkedOutCommit(tx, principal.runAttemptId);
-        });
+        const { asked, commit } = await store.read(async (tx) => ({
+          asked: await requireCheckoutStep(tx, principal, params.stepId, query.attempt),
+          commit: await checkedOutCommit(tx, principal.runAttemptId),
+        }));
         const token = await deps.checkout.checkout(principal.projectId);
-        return { status: 200, headers: NO_STORE, body: commit === null ? token : { ...token, ref: commit } };
+        const body: CheckoutToken = {
+          ...token,
+          fetch_depth: asked.fetch_depth ?? token.fetch_depth,
+          ...(token.auth ? { auth: { ...token.auth, persist: asked.persist_credentials } } : {}),
+          ...(commit === null ? {} : { ref: commit }),
+        };
+        return { status: 200, headers: NO_STORE, body };
       },
     }),
     route({
@@ -412,10 +419,16 @@ function requireJob(principal: LeasePrincipal, jobId: string): void {
   if (principal.jobId !== jobId) throw new ApiError("lease-job-mismatch", "the lease was made for another job");
 }
 
-async function requireCheckoutStep(tx: Tx, principal: LeasePrincipal, stepId: string, attempt: number): Promise<void> {
+async function requireCheckoutStep(
+  tx: Tx,
+  principal: LeasePrincipal,
+  stepId: string,
+  attempt: number,
+): Promise<NonNullable<SetupConfig["checkout"]>> {
   const step = await requireLeasedStep(tx, principal, stepId, attempt);
-  if (step.type !== "setup" || !step.config["checkout"])
-    throw new ApiError("step-not-checkout", "the step checks nothing out");
+  const { checkout } = step.config as SetupConfig;
+  if (step.type !== "setup" || !checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
+  return checkout;
 }
 
 const CHECKED_OUT = `select s.output from jobs j join job_executions e on e.job_id = j.id join steps s on s.job_execution_id = e.id and s.position = 0

@@ -2,7 +2,13 @@ import { newId } from "@shipfox/shared/ids";
 import type { RunConfig, ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
 import { ApiError } from "@shipfox/shared/errors";
 import type { SqlValue, WriteTx } from "../../store/store.ts";
-import { requiredCapabilities, type JobModel, type WorkflowModel } from "../workflow/public.ts";
+import {
+  type CheckoutModel,
+  DEFAULT_FETCH_DEPTH,
+  requiredCapabilities,
+  type JobModel,
+  type WorkflowModel,
+} from "../workflow/public.ts";
 import { decideRun } from "./model.ts";
 import type { DispatchPort } from "./ports.ts";
 import { insertRows } from "./store.ts";
@@ -161,7 +167,7 @@ export const STEP_COLUMNS =
 /** The rows of an execution's steps: the synthetic setup step at position 0, then the authored ones. */
 export function stepsOf(job: JobModel, executionId: string, now: number): SqlValue[][] {
   const setup: SetupConfig = {
-    ...(job.checkout ? { checkout: { permissions: { contents: "read" }, persist_credentials: false } } : {}),
+    ...(job.checkout === null ? {} : { checkout: checkoutConfig(job.checkout) }),
     ...(job.image === null ? {} : { image: job.image }),
     ...(job.pull === undefined ? {} : { pull: job.pull }),
     ...(job.services === undefined ? {} : { services: job.services.map(serviceConfig) }),
@@ -211,5 +217,15 @@ function serviceConfig({ health, ...service }: NonNullable<JobModel["services"]>
       ...(retries === undefined ? {} : { retries }),
       ...(startPeriodMs === undefined ? {} : { start_period_ms: startPeriodMs }),
     },
+  };
+}
+
+function checkoutConfig(checkout: CheckoutModel): SetupConfig["checkout"] {
+  return {
+    permissions: { contents: checkout.contents },
+    persist_credentials: checkout.persistCredentials,
+    ...(checkout.fetchDepth === DEFAULT_FETCH_DEPTH ? {} : { fetch_depth: checkout.fetchDepth }),
+    ...(checkout.submodules === "none" ? {} : { submodules: checkout.submodules }),
+    ...(checkout.lfs ? { lfs: true } : {}),
   };
 }

@@ -29,3 +29,8 @@ const HOUR_MS = 3_600_000;
 export const MIN_TIMEOUT_MS = SECOND_MS;
 export const MAX_TIMEOUT_MS = 24 * HOUR_MS;
 export const DEFAULT_EXECUTION_TIMEOUT_MS = 6 * HOUR_MS;
+
+/** Only the newest commit: what a job needs, unless it asks for more. */
+export const DEFAULT_FETCH_DEPTH = 1;
+/** What git takes as a depth; 0 is the whole history. */
+export const MAX_FETCH_DEPTH = 2_147_483_647;

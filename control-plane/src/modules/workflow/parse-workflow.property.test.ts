@@ -31,7 +31,19 @@ const job = fc.record(
     image: fc.constantFrom("node", "node:24", "registry.example:5000/a/b"),
     network: fc.constantFrom("none", "default"),
     env,
-    checkout: fc.constant(false),
+    checkout: fc.oneof(
+      fc.constant(false),
+      fc.record(
+        {
+          "fetch-depth": fc.nat(),
+          submodules: fc.constantFrom(true, false, "recursive"),
+          lfs: fc.boolean(),
+          "persist-credentials": fc.boolean(),
+          permissions: fc.record({ contents: fc.constantFrom("read", "write") }),
+        },
+        { requiredKeys: [] },
+      ),
+    ),
     execution_timeout: duration,
   },
   { requiredKeys: ["steps"] },

@@ -236,8 +236,46 @@ describe("docs/workflows.md", () => {
   });
 
   it("explains every diagnostic code, and no other", () => {
-    const explained = [...page.matchAll(/^\| `([a-z]+-[a-z-]+)` \|/gm)].map(([, code]) => code);
+    const explained = [...page.slice(page.indexOf("## Diagnostics")).matchAll(/^\| `([a-z]+-[a-z-]+)` \|/gm)].map(
+      ([, code]) => code,
+    );
     expect(new Set(explained)).toEqual(new Set(Object.keys(DIAGNOSTIC_CODES)));
     expect(new Set(explained).size).toBe(explained.length);
+  });
+});
+
+describe("the checkout of a job", () => {
+  const job = (checkout: string) => `name: a\nrunner: x\njobs: { a: { checkout: ${checkout}, steps: [{ run: b }] } }\n`;
+
+  it("fetches the newest commit without a credential left behind, unless the file says otherwise", () => {
+    const plain = { contents: "read", persistCredentials: false, fetchDepth: 1, submodules: "none", lfs: false };
+    expect(onlyJob("steps: [{ run: a }]").checkout).toEqual(plain);
+    expect(onlyJob("checkout: {}\nsteps: [{ run: a }]").checkout).toEqual(plain);
+    expect(onlyJob("checkout: false\nsteps: [{ run: a }]").checkout).toBeNull();
+    const all =
+      "{ permissions: { contents: write }, persist-credentials: true, fetch-depth: 0, submodules: true, lfs: true }";
+    expect(onlyJob(`checkout: ${all}\nsteps: [{ run: a }]`).checkout).toEqual({
+      contents: "write",
+      persistCredentials: true,
+      fetchDepth: 0,
+      submodules: "direct",
+      lfs: true,
+    });
+    expect(onlyJob("checkout: { submodules: recursive }\nsteps: [{ run: a }]").checkout?.submodules).toBe("recursive");
+  });
+
+  it.each([
+    ["true", "# 3:24 invalid-value jobs.a.checkout"],
+    ["yes", "# 3:24 invalid-type jobs.a.checkout"],
+    ["{ ref: main }", "# 3:26 unsupported-key jobs.a.checkout.ref"],
+    ["{ fetch_depth: 1 }", "# 3:26 unknown-key jobs.a.checkout.fetch_depth → fetch-depth"],
+    ["{ fetch-depth: -1 }", "# 3:39 invalid-value jobs.a.checkout.fetch-depth"],
+    ["{ fetch-depth: 1.5 }", "# 3:39 invalid-value jobs.a.checkout.fetch-depth"],
+    ["{ fetch-depth: all }", "# 3:39 invalid-type jobs.a.checkout.fetch-depth"],
+    ["{ submodules: all }", "# 3:38 invalid-value jobs.a.checkout.submodules"],
+    ["{ lfs: 1 }", "# 3:31 invalid-type jobs.a.checkout.lfs"],
+    ["{ permissions: { contents: admin } }", "# 3:51 invalid-value jobs.a.checkout.permissions.contents"],
+  ])("%s is refused where it stands", (checkout, fault) => {
+    expect(faultsOf(job(checkout))).toEqual([fault]);
   });
 });

@@ -28,7 +28,7 @@ export interface JobDocument {
   services?: Record<string, ServiceDocument>;
   network?: JobNetwork;
   env?: EnvDocument;
-  checkout?: false;
+  checkout?: false | CheckoutDocument;
   execution_timeout?: string;
   steps: StepDocument[];
 }
@@ -60,4 +60,12 @@ export interface StepDocument {
   env?: EnvDocument;
   working_directory?: string;
   timeout?: string;
+}
+
+export interface CheckoutDocument {
+  permissions?: { contents?: "read" | "write" };
+  "persist-credentials"?: boolean;
+  "fetch-depth"?: number;
+  submodules?: boolean | "recursive";
+  lfs?: boolean;
 }

@@ -1,11 +1,12 @@
 import { shorten } from "../shorten.ts";
-import { entries, isMapping, list, object, oneOrMany, type Place, refuseType } from "./check.ts";
+import { entries, list, object, oneOrMany, type Place, refuseType } from "./check.ts";
+import { checkout } from "./checkout.ts";
 import { env } from "./env.ts";
 import { image } from "./image.ts";
 import { services } from "./service.ts";
 import { step } from "./step.ts";
 import { chosenKey, duration, literal, short, template } from "./text.ts";
-import { notYet, refusals, UNSUPPORTED_KEYS } from "./unsupported.ts";
+import { refusals, UNSUPPORTED_KEYS } from "./unsupported.ts";
 
 export const runner = oneOrMany("runner labels", template("a runner label"));
 
@@ -33,17 +34,4 @@ function network(value: unknown, place: Place): void {
   if (value === "none" || value === "default") return;
   if (typeof value !== "string") return refuseType(value, place, "`none` or `default`");
   place.refuse("invalid-value", `\`${shorten(value)}\` is not a network of a job; expected \`none\` or \`default\``);
-}
-
-function checkout(value: unknown, place: Place): void {
-  if (value === false) return;
-  if (isMapping(value)) {
-    const message = `${notYet("a job's `checkout` with settings")}; leave it out to get the repository, or write \`false\``;
-    return place.refuse("unsupported-key", message, { at: "key" });
-  }
-  if (value === true) {
-    const message = "a job gets the repository unless it says `checkout: false`; leave the key out";
-    return place.refuse("invalid-value", message);
-  }
-  refuseType(value, place, "`false`, the only value of a job's `checkout`");
 }

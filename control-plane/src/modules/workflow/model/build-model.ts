@@ -1,14 +1,20 @@
 import type { DiagnosticLog } from "../diagnostics.ts";
-import type { JobDocument, TriggerDocument, WorkflowDocument } from "../document/document.ts";
+import type { CheckoutDocument, JobDocument, TriggerDocument, WorkflowDocument } from "../document/document.ts";
 import { unescapeLiteral } from "../expressions.ts";
-import { DEFAULT_EXECUTION_TIMEOUT_MS, MAX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
+import {
+  DEFAULT_EXECUTION_TIMEOUT_MS,
+  DEFAULT_FETCH_DEPTH,
+  MAX_JOBS,
+  MAX_MERGED_ENV_CHARACTERS,
+  MAX_STEPS,
+} from "../limits.ts";
 import type { SourceMap } from "../yaml/source-map.ts";
 import { buildImage, buildServices } from "./build-service.ts";
 import { buildStep } from "./build-step.ts";
 import { envCharacters, envTexts, warnOfRewrittenValues } from "./env.ts";
 import { inFileOrder } from "./file-order.ts";
 import { readJobGraph } from "./job-graph.ts";
-import type { JobModel, ManualTriggerModel, WorkflowModel } from "./model.ts";
+import type { CheckoutModel, JobModel, ManualTriggerModel, WorkflowModel } from "./model.ts";
 import { RunnerLabels } from "./runner-labels.ts";
 import { refuseDuplicateIds, stableId } from "./stable-id.ts";
 import { readTimeout } from "./timeout.ts";
@@ -76,7 +82,7 @@ function buildJob(
       ? {}
       : { services: buildServices(job.services, path, { source, faults, warnings }) }),
     ...(job.network === "none" ? { network: job.network } : {}),
-    checkout: job.checkout !== false,
+    checkout: job.checkout === false ? null : checkoutModel(job.checkout ?? {}),
     executionTimeoutMs:
       readTimeout(job.execution_timeout, [...path, "execution_timeout"], faults) ?? DEFAULT_EXECUTION_TIMEOUT_MS,
     steps: job.steps.map((step, index) => {
@@ -144,4 +150,15 @@ function hasRunnableSize(
 
 function named(key: string, path: string[]) {
   return { id: stableId(key), title: `the key "${key}"`, path };
+}
+
+function checkoutModel(checkout: CheckoutDocument): CheckoutModel {
+  const { submodules = false } = checkout;
+  return {
+    contents: checkout.permissions?.contents ?? "read",
+    persistCredentials: checkout["persist-credentials"] ?? false,
+    fetchDepth: checkout["fetch-depth"] ?? DEFAULT_FETCH_DEPTH,
+    submodules: submodules === false ? "none" : submodules === true ? "direct" : submodules,
+    lfs: checkout.lfs ?? false,
+  };
 }

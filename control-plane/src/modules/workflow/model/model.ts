@@ -32,9 +32,20 @@ export interface JobModel {
   services?: ServiceModel[];
   /** Absent: what the runner gives its jobs. */
   network?: "none";
-  checkout: boolean;
+  /** Null when the job starts with an empty workspace. */
+  checkout: CheckoutModel | null;
   executionTimeoutMs: number;
   steps: StepModel[];
+}
+
+export interface CheckoutModel {
+  contents: "read" | "write";
+  /** Whether later steps may use the credential with git. */
+  persistCredentials: boolean;
+  /** Commits of history; 0 is all of it. */
+  fetchDepth: number;
+  submodules: "none" | "direct" | "recursive";
+  lfs: boolean;
 }
 
 export interface ServiceModel {
