@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { getCACertificates } from "node:tls";
 import { type ConfigOf, setting, text } from "@shipfox/shared/config";
 import { canonicalLabels, isLabel, MAX_LABELS } from "@shipfox/shared/labels";
@@ -25,6 +25,7 @@ const MAX_PIDS = 4_194_304;
 const MAX_OPEN_FILES = 1_048_576;
 
 const optionalText = z.string().optional();
+const hookPath = z.string().refine(isAbsolute, { error: "expected an absolute path" }).optional();
 const apiUrl = z
   .url({ protocol: /^https?$/, error: "expected an http or https URL" })
   .default("http://localhost:16101");
@@ -207,6 +208,21 @@ export const SETTINGS = {
     "SHIPFOX_RUNNER_CANCEL_GRACE_MS",
     text.integer(0, 10 * MINUTE_MS, 10_000),
     "From SIGTERM to SIGKILL of a cancelled step, in milliseconds.",
+  ),
+  preJobHook: setting(
+    "SHIPFOX_RUNNER_PRE_JOB_HOOK",
+    hookPath,
+    "Absolute path of a program that runs on the host before each job; when it fails, the job is handed back.",
+  ),
+  postJobHook: setting(
+    "SHIPFOX_RUNNER_POST_JOB_HOOK",
+    hookPath,
+    "Absolute path of a program that runs on the host after each job.",
+  ),
+  hookTimeoutMs: setting(
+    "SHIPFOX_RUNNER_HOOK_TIMEOUT_MS",
+    text.integer(1_000, 60 * MINUTE_MS, MINUTE_MS),
+    "How long a hook may take, in milliseconds.",
   ),
   drainTimeoutMs: setting(
     "SHIPFOX_RUNNER_DRAIN_TIMEOUT_MS",

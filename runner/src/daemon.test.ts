@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger } from "@shipfox/shared/logger";
@@ -47,7 +47,15 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; cancelGraceMs?: number } = {}): Daemon {
+interface Changes {
+  concurrency?: number;
+  drainTimeoutMs?: number;
+  cancelGraceMs?: number;
+  preJob?: string;
+  postJob?: string;
+}
+
+function newDaemon(changes: Changes = {}): Daemon {
   const capabilities = { ...provider.capabilities };
   const registration = {
     client,
@@ -83,6 +91,7 @@ function newDaemon(changes: { concurrency?: number; drainTimeoutMs?: number; can
       capabilities,
       cancelGraceMs: changes.cancelGraceMs ?? 5_000,
       outageLimitMs: 60_000,
+      hooks: { preJob: changes.preJob ?? null, postJob: changes.postJob ?? null, timeoutMs: 10_000 },
     },
   });
 }
@@ -93,6 +102,92 @@ async function drainAndExit(running: Promise<number>): Promise<number> {
   daemon.drain("test");
   return await running;
 }
+
+describe("the clean-up that steps register for the end of their job", () => {
+  const register = (text: string) => `echo '${text}' >> "$SHIPFOX_POST_JOB"`;
+
+  it("runs after the last step, the newest first, with the step's environment, into the log of the last step", async () => {
+    const job = jobs.enqueue([
+      run(register('echo "first $NAME"; exit 3'), { env: { NAME: "x" } }),
+      run(`echo "TOOL=t" >> "$SHIPFOX_ENV"; ${register("echo second; pwd")}`),
+      run("echo last step; false"),
+    ]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 4);
+    await drainAndExit(running);
+    const output = jobs.output(job);
+    expect(output).toMatch(/last step\n(.*\n)*.*registered by the step "step 2":\nsecond\n\/.*\/workspace\n/);
+    expect(output).toMatch(/registered by the step "step 1":\nfirst x\nWarning: the clean-up exited with code 3\.\n/);
+    expect(output.indexOf("second\n")).toBeLessThan(output.indexOf("first x\n"));
+    expect(jobs.reports[3]).toMatchObject({ status: "failed", exit_code: 1 });
+  });
+
+  it("runs after a cancel, when the step's processes are dead", async () => {
+    daemon = newDaemon({ cancelGraceMs: 200 });
+    const marker = join(root, "cancelled");
+    mkdirSync(marker);
+    chmodSync(marker, 0o777);
+    const job = jobs.enqueue([run(`${register(`echo cleaned; touch ${marker}/ran`)}; echo ready; sleep 300`)]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("ready\n"));
+    job.cancel = true;
+    await jobs.until(() => jobs.releases.length === 1);
+    await drainAndExit(running);
+    expect(readdirSync(marker)).toEqual(["ran"]);
+    expect(jobs.output(job)).toContain("cleaned\n");
+  });
+
+  it("runs also when the control plane does not say which step is the last", async () => {
+    const marker = join(root, "old-plane");
+    mkdirSync(marker);
+    chmodSync(marker, 0o777);
+    jobs.enqueue([run(register(`touch ${marker}/ran`))]).tellsLast = false;
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    expect(readdirSync(marker)).toEqual(["ran"]);
+  });
+});
+
+describe("the operator's hooks", () => {
+  function hook(name: string, script: string): string {
+    const path = join(root, name);
+    writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return path;
+  }
+
+  it("run around a job, in an empty folder, with its identity and without tokens", async () => {
+    const post = join(root, "post.txt");
+    const pre = hook("pre", 'echo "hook for $SHIPFOX_JOB_ID $SHIPFOX_HOOK"; ls -A; env | sort; pwd');
+    daemon = newDaemon({ preJob: pre, postJob: hook("post", `env | sort > ${post}`) });
+    const job = jobs.enqueue([run("echo step")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    const output = jobs.output(job);
+    const jobId = job.id;
+    expect(output).toMatch(new RegExp(`hook for ${jobId} pre-job\\nHOME=`));
+    expect(output).toContain(`SHIPFOX_RUNNER_NAME=r1\n`);
+    expect(output.indexOf("hook for")).toBeLessThan(output.indexOf("step\n"));
+    const after = readFileSync(post, "utf8");
+    expect(after).toContain("SHIPFOX_JOB_RESULT=finished\n");
+    for (const seen of [output, after]) expect(seen).not.toMatch(/sf_|lease-|session-|TOKEN/);
+  });
+
+  it("hand the job back when the first one fails, and nothing of the job runs", async () => {
+    daemon = newDaemon({ preJob: hook("pre", "echo no space; exit 4") });
+    const job = jobs.enqueue([run("echo step")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.releases.length === 1);
+    await drainAndExit(running);
+    expect(jobs.releases[0]).toMatchObject({
+      reason: "sandbox_unavailable",
+      message: "The pre-job hook of this runner's operator exited with code 4.",
+    });
+    expect(jobs.output(job)).toContain("no space\n");
+    expect(jobs.reports).toEqual([]);
+  });
+});
 
 describe("a job", () => {
   it("hands variables, folders and annotations from its steps to later ones and to the control plane", async () => {

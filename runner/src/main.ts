@@ -14,6 +14,8 @@ import { readConfiguration, type Variables } from "./configuration.ts";
 import { Backoff } from "./control-plane/backoff.ts";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
+import { findHookFault } from "./job/host-hooks.ts";
+import type { HookSettings } from "./job/job-hooks.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
 import { makeProvider } from "./make-provider.ts";
@@ -99,6 +101,7 @@ async function runInState(
       capabilities,
       cancelGraceMs: config.cancelGraceMs,
       outageLimitMs: config.outageLimitMs,
+      hooks: await checkedHooks(config),
     },
   });
   const drain = stopOnSignals(daemon, systemd);
@@ -147,6 +150,16 @@ async function runInState(
     metrics?.close();
     await systemd.close();
   }
+}
+
+/** A hook that could not run would hand every job back, so the runner does not start with it. */
+async function checkedHooks(config: RunnerConfig): Promise<HookSettings> {
+  const { preJobHook, postJobHook, hookTimeoutMs } = config;
+  for (const hook of [preJobHook, postJobHook]) {
+    const fault = hook === undefined ? null : await findHookFault(hook);
+    if (fault !== null) throw new FatalError(`the hook cannot be used: ${fault}`);
+  }
+  return { preJob: preJobHook ?? null, postJob: postJobHook ?? null, timeoutMs: hookTimeoutMs };
 }
 
 /** What an earlier process left is removed before the control plane hears of this one. A dead engine is waited for. */

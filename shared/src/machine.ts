@@ -140,7 +140,14 @@ export const leasedStepSchema = z.object({
 export type LeasedStep = z.infer<typeof leasedStepSchema>;
 
 export const nextStepReplySchema = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("step"), step: leasedStepSchema, attempt: z.int().min(1), lease_token: z.string() }),
+  z.object({
+    kind: z.literal("step"),
+    step: leasedStepSchema,
+    attempt: z.int().min(1),
+    lease_token: z.string(),
+    /** ours: whether the job is over when the step ends so; the runner then cleans up as part of the step. */
+    last: z.object({ succeeded: z.boolean(), failed: z.boolean() }).optional(),
+  }),
   z.object({ kind: z.literal("done"), status: z.enum(["succeeded", "failed"]) }),
 ]);
 export type NextStepReply = z.infer<typeof nextStepReplySchema>;

@@ -15,6 +15,8 @@ interface ScriptedJob {
   /** What the heartbeat answers, besides keeping the lease alive. */
   cancel: boolean;
   isGone: boolean;
+  /** Whether steps say that they are the last one, as our own control plane does. */
+  tellsLast: boolean;
 }
 
 const idOf = (kind: number, number: number) => `0000000${kind}-0000-7000-8000-${String(number).padStart(12, "0")}`;
@@ -65,6 +67,7 @@ export class StandInJobs {
       position: 0,
       cancel: false,
       isGone: false,
+      tellsLast: true,
     };
     this.queue.push(job);
     this.jobs.set(job.id, job);
@@ -187,6 +190,7 @@ function nextOf(job: ScriptedJob): unknown {
     kind: "step",
     attempt: 1,
     lease_token: `lease-${job.id}-${job.position}`,
+    ...(job.tellsLast ? { last: { succeeded: job.position === job.steps.length - 1, failed: true } } : {}),
     step: {
       id: stepIdOf(job, job.position),
       job_execution_id: job.id,

@@ -21,7 +21,9 @@ import type { InfrastructureFault, JobProgress } from "../operate/monitor.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import { AnnotationBudget } from "./annotation-budget.ts";
 import { JobEnvironment } from "./job-environment.ts";
+import { type HookSettings, JobHooks } from "./job-hooks.ts";
 import { Lease } from "./lease.ts";
+import { PostJob } from "./post-job.ts";
 import { publishAnnotations } from "./publish-annotations.ts";
 import { runRunStep } from "./run-step.ts";
 import { runSetupStep } from "./setup-step.ts";
@@ -50,6 +52,7 @@ export interface JobSettings {
   capabilities: Capabilities;
   cancelGraceMs: number;
   outageLimitMs: number;
+  hooks: HookSettings;
   /** Secrets of the runner itself that no log may show. */
   secrets: readonly string[];
   onDrain: () => void;
@@ -68,11 +71,15 @@ export class JobRunner {
   private readonly claim: ClaimReply;
   private readonly settings: JobSettings;
   private readonly stop = new StopSwitch();
+  /** Aborted by `kill`. */
+  private readonly hurry = new AbortController();
   private readonly masker = new Masker();
   private readonly logBudget = new LogBudget();
   private readonly lease: Lease;
   private readonly environment = new JobEnvironment();
   private readonly annotationBudget = new AnnotationBudget();
+  private readonly postJob: PostJob;
+  private readonly jobHooks: JobHooks;
   private sandbox: Sandbox | null = null;
   private readonly logger: Logger;
   private opening: Promise<void> | null = null;
@@ -92,6 +99,8 @@ export class JobRunner {
       execution_id: claim.job_execution_id,
     });
     for (const secret of settings.secrets) this.masker.add(secret);
+    this.postJob = new PostJob({ logger: this.logger, masker: this.masker });
+    this.jobHooks = new JobHooks(settings.hooks, claim, settings.runnerName);
     this.lease = new Lease({
       client: settings.client,
       claim,
@@ -117,6 +126,7 @@ export class JobRunner {
     }
     await this.conclude();
     const end = this.stop.stop?.kind ?? "finished";
+    if (end !== "killed") await this.jobHooks.after(end, this.logger, this.hurry.signal);
     this.logger.info({ end }, "job ended");
     return end;
   }
@@ -150,6 +160,7 @@ export class JobRunner {
   }
 
   kill(): void {
+    this.hurry.abort();
     this.stop.request({ kind: "killed" });
   }
 
@@ -171,6 +182,7 @@ export class JobRunner {
     const result = await this.execute(reply, log, annotations);
     if (result.kind === "hand_back") this.handBack(result.reason, result.why);
     if (result.kind !== "report") return null;
+    if (reply.last?.[result.report.status] === true) await this.runPostJob(log);
     const { operations, faults } = annotations.choose();
     for (const fault of faults) log.line(`Warning: ${fault}`, "stderr");
     const outcome = await log.finish(LOG_IDLE_MS, this.stop.signal);
@@ -246,6 +258,8 @@ export class JobRunner {
       log,
       annotations,
       environment: this.environment,
+      postJob: this.postJob,
+      jobHooks: this.jobHooks,
       masker: this.masker,
       stop: this.stop,
     };
@@ -320,9 +334,17 @@ export class JobRunner {
     return this.closing;
   }
 
-  /** Everything after the last step: processes dead, the log's tail sent, the lease given up, in this order. */
+  private async runPostJob(log: StepLog | null): Promise<void> {
+    const { stop, sandbox } = this;
+    if (sandbox === null || !this.isOpen || stop.hardSignal.aborted) return;
+    const isStopped = stop.signal.aborted;
+    await this.postJob.run(sandbox, { log, isStopped, signal: isStopped ? stop.hardSignal : stop.signal });
+  }
+
+  /** Everything after the last step: clean-ups done, processes dead, the log's tail sent, the lease given up, in this order. */
   private async conclude(): Promise<void> {
     const { background } = this.settings;
+    await this.runPostJob(this.currentLog);
     const stop = this.stop.stop;
     const closed = this.closeSandbox();
     // Nothing of the user's runs in a sandbox that is still opening; an image may take minutes to arrive.

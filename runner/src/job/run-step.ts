@@ -29,8 +29,10 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
       return failed({ message: wrongFolder, field: "working_directory" });
     }
     const files = await StepFiles.make(sandbox, context.step.position, context.attempt);
-    const { result, timedOut } = await execute(context, config, files);
+    const env = stepEnv(context, config, files.variables);
+    const { result, timedOut } = await execute(context, config, env);
     log.flush();
+    await registerPostJob(context, files, env);
     if (result.kind === "stopped" && !timedOut) return { kind: "stopped" };
     const handedOver = await takeFiles(context, files);
     if (timedOut) return timeOut(context, config.timeout_ms as number, handedOver.outputs);
@@ -62,7 +64,7 @@ function logCommand({ log, sandbox }: StepContext, config: RunConfig): void {
 async function execute(
   context: StepContext,
   config: RunConfig,
-  files: StepFiles,
+  env: Record<string, string>,
 ): Promise<{ result: ExecResult; timedOut: boolean }> {
   const { sandbox, stop, log, cancelGraceMs } = context;
   const timeout = new AbortController();
@@ -74,7 +76,7 @@ async function execute(
   try {
     const result = await sandbox.exec({
       script: config.run,
-      env: stepEnv(context, config, files.variables),
+      env,
       path: context.environment.path,
       workingDirectory: config.working_directory ?? null,
       onOutput: (stream, chunk) => log.write(stream, chunk),
@@ -85,6 +87,15 @@ async function execute(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Also of a step that failed or was stopped: what it made may be half there. */
+async function registerPostJob(context: StepContext, files: StepFiles, env: Record<string, string>): Promise<void> {
+  const { log, step, postJob, environment } = context;
+  const read = await files.readPostJob();
+  if (read.kind === "invalid") log.line(`Warning: ${read.message}`, "stderr");
+  else if (read.text.trim() !== "")
+    postJob.register({ step: step.name, script: read.text, env, path: environment.path });
 }
 
 interface HandedOver {

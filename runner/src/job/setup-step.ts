@@ -26,6 +26,12 @@ export async function runSetupStep(context: StepContext): Promise<StepResult> {
       reason: "config_unresolvable",
     });
   describeJob(context, config.data);
+  const refusal = await context.jobHooks.before(log, stop.signal);
+  if (stop.signal.aborted) return { kind: "stopped" };
+  if (refusal !== null) {
+    log.line(`Error: ${refusal}`, "stderr");
+    return { kind: "hand_back", reason: "sandbox_unavailable", why: refusal };
+  }
   const source = config.data.checkout === undefined ? null : prepareSource(context);
   // Awaited below; a sandbox that fails first must not leave this rejection unheard.
   source?.catch(() => {});

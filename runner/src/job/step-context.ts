@@ -5,7 +5,9 @@ import type { StepLog } from "../logs/step-log.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import type { JobEnvironment } from "./job-environment.ts";
+import type { JobHooks } from "./job-hooks.ts";
 import type { Lease } from "./lease.ts";
+import type { PostJob } from "./post-job.ts";
 import type { StepAnnotations } from "./step-annotations.ts";
 import type { StopSwitch } from "./stop.ts";
 
@@ -24,6 +26,8 @@ export interface StepContext {
   annotations: StepAnnotations;
   /** What earlier steps set for this one and those after it. */
   environment: JobEnvironment;
+  postJob: PostJob;
+  jobHooks: JobHooks;
   masker: Masker;
   stop: StopSwitch;
   runnerName: string;

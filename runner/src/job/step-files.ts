@@ -6,6 +6,7 @@ import { readStepFile } from "../sandbox/step-file.ts";
 import { parseAnnotationFile, SUMMARY_CONTEXT } from "./annotations.ts";
 import { MAX_ENV_FILE_BYTES, parseEnvFile, type ParsedEnv } from "./env-file.ts";
 import { MAX_OUTPUT_FILE_BYTES, parseOutputs, type ParsedOutputs } from "./outputs.ts";
+import { MAX_POST_JOB_BYTES } from "./post-job.ts";
 import { MAX_PATH_FILE_BYTES, parsePathFile, type ParsedPath } from "./path-file.ts";
 
 const MAX_SUMMARY_BYTES = 1024 * 1024;
@@ -20,10 +21,12 @@ export class StepFiles {
   private readonly env: StepFile;
   private readonly path: StepFile;
   private readonly summary: StepFile;
+  private readonly postJob: StepFile;
   private readonly annotations: StepFile;
 
   private constructor(files: readonly StepFile[]) {
-    [this.output, this.env, this.path, this.summary, this.annotations] = files as [
+    [this.output, this.env, this.path, this.summary, this.postJob, this.annotations] = files as [
+      StepFile,
       StepFile,
       StepFile,
       StepFile,
@@ -35,7 +38,7 @@ export class StepFiles {
   /** Once per attempt of a step. Rejects with SandboxError. */
   static async make(sandbox: Sandbox, position: number, attempt: number): Promise<StepFiles> {
     const suffix = `${position}-${attempt}`;
-    const names = ["output", "env", "path", "summary"];
+    const names = ["output", "env", "path", "summary", "post-job"];
     return new StepFiles(
       await Promise.all([
         ...names.map((name) => sandbox.createStepFile(`${name}-${suffix}`)),
@@ -51,6 +54,7 @@ export class StepFiles {
       SHIPFOX_ENV: this.env.inside,
       SHIPFOX_PATH: this.path.inside,
       SHIPFOX_STEP_SUMMARY: this.summary.inside,
+      SHIPFOX_POST_JOB: this.postJob.inside,
       SHIPFOX_ANNOTATIONS_DIR: this.annotations.inside,
     };
   }
@@ -68,6 +72,11 @@ export class StepFiles {
   async readPath(): Promise<ParsedPath> {
     const read = await readText("SHIPFOX_PATH", this.path, MAX_PATH_FILE_BYTES);
     return read.kind === "invalid" ? read : parsePathFile(read.text);
+  }
+
+  /** Shell text for the end of the job, or what is wrong with it. */
+  readPostJob(): Promise<Text> {
+    return readText("SHIPFOX_POST_JOB", this.postJob, MAX_POST_JOB_BYTES);
   }
 
   /** The summary first, then the files of the folder in the order of their names. `faults` says what is not taken, a sentence each. */

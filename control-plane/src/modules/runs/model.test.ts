@@ -3,6 +3,7 @@ import { infrastructureCauseSchema } from "@shipfox/shared/failure";
 import { describe, expect, it } from "vitest";
 import {
   decideJob,
+  decideLast,
   decideNextStep,
   decideReport,
   decideRun,
@@ -40,6 +41,13 @@ describe("the next step", () => {
       status: "failed",
       skipped: [step(1, "pending"), step(2, "pending")],
     });
+  });
+
+  it("is known to be the last by what comes after each way in which it may end", () => {
+    const middle = [step(0, "succeeded"), step(1, "running"), step(2, "pending")];
+    expect(decideLast(middle, step(1, "running"))).toEqual({ succeeded: false, failed: true });
+    const end = [step(0, "succeeded"), step(1, "succeeded"), step(2, "pending")];
+    expect(decideLast(end, step(2, "pending"))).toEqual({ succeeded: true, failed: true });
   });
 
   it("always brings an execution to an end, with every step settled exactly once", () => {

@@ -44,6 +44,13 @@ export function decideNextStep<S extends StepState>(steps: readonly S[]): NextSt
   return { kind: "done", status: failed ? "failed" : "succeeded", skipped: pending };
 }
 
+/** Whether the execution is over when its running step ends with a status. */
+export function decideLast(steps: readonly StepState[], running: StepState): { succeeded: boolean; failed: boolean } {
+  const isOverAfter = (status: "succeeded" | "failed") =>
+    decideNextStep(steps.map((step) => (step.id === running.id ? { ...step, status } : step))).kind === "done";
+  return { succeeded: isOverAfter("succeeded"), failed: isOverAfter("failed") };
+}
+
 /** What a report does to its step. */
 export type ReportVerdict = "finish" | "already-known" | "not-running" | "ahead";
 

@@ -6,7 +6,7 @@ import type { z } from "zod";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
 import { endExecution, endOpenSteps, record, type RunsDeps } from "./end-execution.ts";
-import { decideNextStep, decideReport, isTerminal } from "./model.ts";
+import { decideLast, decideNextStep, decideReport, isTerminal } from "./model.ts";
 import {
   endUnstartedStep,
   finishStep,
@@ -20,7 +20,12 @@ import {
 
 /** What steps/next answers, without the lease token, which the caller signs. */
 export type NextStepResult =
-  | { readonly kind: "step"; readonly step: LeasedStep; readonly attempt: number }
+  | {
+      readonly kind: "step";
+      readonly step: LeasedStep;
+      readonly attempt: number;
+      readonly last: { readonly succeeded: boolean; readonly failed: boolean };
+    }
   | { readonly kind: "done"; readonly status: "succeeded" | "failed" };
 
 /** A runner has claimed the execution. Answers null when it is not there to be claimed any more. */
@@ -69,7 +74,12 @@ async function advance(
   const next = decideNextStep(steps);
   switch (next.kind) {
     case "repeat":
-      return { kind: "step", step: leased(next.step, next.step.updated_at), attempt: next.step.currentAttempt };
+      return {
+        kind: "step",
+        step: leased(next.step, next.step.updated_at),
+        attempt: next.step.currentAttempt,
+        last: decideLast(steps, next.step),
+      };
     case "start": {
       await startStep(tx, newId(now), next.step, now);
       record(
@@ -83,6 +93,7 @@ async function advance(
         kind: "step",
         step: leased({ ...next.step, status: "running" }, now),
         attempt: next.step.currentAttempt,
+        last: decideLast(steps, next.step),
       };
     }
     case "done": {
