@@ -5,7 +5,7 @@ import { readRecording, replay } from "./src/recording.ts";
 import { useStage } from "./src/stage.ts";
 
 /** What we answer beside upstream's fields; a client that does not know them is not disturbed. */
-const ADDITIONS = new Set(["runner_id", "job", "lease", "last", "drain", "message", "permissions"]);
+const ADDITIONS = new Set(["runner_id", "job", "lease", "last", "drain", "message", "permissions", "version"]);
 /**
  * Texts and places of the recorded machine. `source_location` was null because the recorded workflow had no file. Upstream's
  * `message` is there for validation errors only and is worded by its schema library.

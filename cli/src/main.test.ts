@@ -305,6 +305,19 @@ describe("runners", () => {
     expect((await home.run(["runners", "add", "--ttl", "soon"])).code).toBe(64);
   });
 
+  it("lists what keeps runners from taking jobs, and versions that are too far apart", async () => {
+    const sick = { reason: "Docker does not answer", since: "2026-07-07T10:00:00.000Z" };
+    const runners = [
+      runner({ state: "unhealthy", unhealthy: sick }),
+      runner({ name: "old-1", version_warning: "upgrade the runner" }),
+    ];
+    server.on("GET /workspaces/*/runners", { body: { runners } });
+    const { stdout } = await home.run(["runners", "list"]);
+    expect(stdout).toMatch(/build-1 +unhealthy/);
+    expect(stdout).toContain("build-1: Docker does not answer");
+    expect(stdout).toContain("old-1: upgrade the runner");
+  });
+
   it("lists, drains and revokes", async () => {
     const one = runner();
     server.on("GET /workspaces/*/runners", { body: { runners: [one] } });

@@ -151,7 +151,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       settings: { tailMs: config.logTailMs },
       workspaceOfRun: async (tx, runId) => (await findRun(tx, runId))?.workspace_id ?? null,
     }),
-    ...createUserRunnerRoutes({ store, clock, access, dispatch }),
+    ...createUserRunnerRoutes({ store, clock, access, dispatch, version: VERSION }),
     ...createMachineRoutes({
       store,
       clock,
@@ -163,6 +163,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         outageLimitMs: config.outageLimitMs,
         leaseTermMs: config.leaseTermMs,
         heartbeatIntervalMs: config.heartbeatIntervalMs,
+        version: VERSION,
       },
     }),
     ...createRegistryRoutes({ store, clock, access, envelope, projects }),

@@ -476,6 +476,45 @@ describe("the daemon", () => {
     expect(keys[3]).not.toBe(keys[2]);
   });
 
+  it("claims nothing after three faults in a row, says why, and is well again when its probe passes", async () => {
+    const health: { state: string; reason?: string }[] = [];
+    plane.on(/^PUT \/runners\/session\/health$/, (request) => {
+      health.push(JSON.parse(request.body.toString()));
+      return health.at(-1)?.state === "healthy" ? { status: 204 } : { status: 503 };
+    });
+    const create = provider.create.bind(provider);
+    let faults = 0;
+    provider.create = (options) => {
+      const sandbox = create(options);
+      if (faults < 3) sandbox.open = () => Promise.reject(new SandboxError("docker_unavailable", "No Docker here."));
+      faults += 1;
+      return sandbox;
+    };
+    let probes = 0;
+    provider.prepare = async () => {
+      probes += 1;
+      if (probes === 1) throw new SandboxError("docker_unavailable", "Still no Docker.");
+    };
+    for (let count = 0; count < 4; count += 1) jobs.enqueue([run("true")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    expect(jobs.releases.map(({ reason }) => reason)).toEqual(new Array(3).fill("docker_unavailable"));
+    expect(health).toEqual([
+      { state: "unhealthy", reason: "No Docker here." },
+      { state: "unhealthy", reason: "Still no Docker." },
+      { state: "healthy" },
+    ]);
+  });
+
+  it("stops with the status that is not restarted when the control plane was upgraded past it", async () => {
+    plane.on(/^POST \/runners\/jobs\/request$/, () => ({
+      status: 409,
+      json: { code: "runner-version-unsupported", message: "upgrade the runner" },
+    }));
+    await expect(daemon.run()).rejects.toMatchObject({ exitCode: 78, message: /upgrade the runner/ });
+  });
+
   it("ends with status 0 when the control plane ended its session", async () => {
     plane.on(/^POST \/runners\/jobs\/request$/, () => ({
       status: 409,

@@ -6,9 +6,10 @@ import PQueue from "p-queue";
 import { Backoff } from "./control-plane/backoff.ts";
 import { isTransient, RefusedError, retryAfterOf } from "./control-plane/call-error.ts";
 import { CALL_MARGIN_MS, type ControlPlaneClient, type NoWork } from "./control-plane/client.ts";
+import { HealthReport } from "./health-report.ts";
 import { type JobEnd, JobRunner, type JobSettings } from "./job/job-runner.ts";
 import type { Monitor } from "./operate/monitor.ts";
-import { EXIT_FAILED, FatalError, type Session } from "./registration.ts";
+import { EXIT_FAILED, FatalError, type Session, versionUnsupported } from "./registration.ts";
 
 /** A plane that answers "no work" sooner than this does not wait for us; we pace ourselves then. */
 const SHORT_POLL_MS = 1_000;
@@ -48,6 +49,8 @@ export class Daemon {
   private reshaping = new AbortController();
   private session: Session | null = null;
   private faultsInARow = 0;
+  private lastFault = "";
+  private readonly faultPause = new Backoff();
   private isReadyTold = false;
 
   constructor(options: DaemonOptions) {
@@ -102,8 +105,8 @@ export class Daemon {
         monitor.session = { id: this.session.sessionId, runnerId: this.session.runnerId, openedAt: Date.now() };
         this.options.onSession(this.session);
       }
-      await this.awaitHealthy();
       await this.awaitFreeSlot();
+      await this.awaitHealthy(this.session);
       if (signal.aborted) return;
       const claim = await this.claim(this.session);
       if (claim !== null) this.startJob(claim, this.session);
@@ -130,6 +133,7 @@ export class Daemon {
       this.drain(typeof reason === "string" ? `the control plane ended the session: ${reason}` : error.message);
       return;
     }
+    if (error instanceof RefusedError && error.code === "runner-version-unsupported") throw versionUnsupported(error);
     const delayMs = this.claimBackoff.next(retryAfterOf(error));
     this.logger.warn(
       { error: (error as Error).message, next_try_ms: Math.round(delayMs) },
@@ -219,37 +223,47 @@ export class Daemon {
       const end = await job.run();
       this.running.delete(job);
       monitor.jobEnded(job, end, job.infrastructureFault);
-      this.count(end);
+      this.count(end, job.whyHandedBack);
     });
   }
 
-  private count(end: JobEnd): void {
-    if (end === "finished") this.faultsInARow = 0;
-    if (end === "handed_back" && !this.draining.signal.aborted) this.faultsInARow += 1;
+  private count(end: JobEnd, whyHandedBack: string | null): void {
+    if (end === "finished") {
+      this.faultsInARow = 0;
+      this.faultPause.reset();
+    }
+    if (end !== "handed_back" || this.draining.signal.aborted) return;
+    this.faultsInARow += 1;
+    this.lastFault = whyHandedBack ?? "jobs cannot be run";
   }
 
-  /** A machine that can run nothing must not eat the queue. */
-  private async awaitHealthy(): Promise<void> {
+  /** A machine that can run nothing must not eat the queue. When its probe passes and jobs still fail, the pauses grow. */
+  private async awaitHealthy(session: Session): Promise<void> {
     if (this.faultsInARow < MAX_FAULTS_IN_A_ROW) return;
+    const { signal } = this.draining;
     const { monitor } = this.options;
     monitor.waiting("the running jobs", null);
     await this.queue.onIdle();
     await this.settleCleanups();
+    const report = new HealthReport(this.options.client, session.sessionToken, this.logger);
+    await report.unhealthy(this.lastFault, signal);
+    await this.pause(this.faultPause.next());
     const backoff = new Backoff();
-    while (!this.draining.signal.aborted) {
+    while (!signal.aborted) {
       try {
         monitor.waiting("the sandboxes' check", null);
         await this.options.job.provider.prepare();
         this.faultsInARow = 0;
         monitor.setFault("sandbox", null);
         this.logger.info("healthy again: jobs are claimed");
-        return;
+        return await report.healthy(signal);
       } catch (error) {
         monitor.setFault("sandbox", `sandboxes cannot be made: ${(error as Error).message}`);
         this.logger.error(
           { error: (error as Error).message },
           "unhealthy: no jobs are claimed until sandboxes can be made again",
         );
+        await report.unhealthy((error as Error).message, signal);
         await this.pause(backoff.next());
       }
     }

@@ -97,6 +97,14 @@ describe("register", () => {
     expect(tokens()).toEqual([MRT, MRT]);
   });
 
+  it("works with a control plane of the published protocol, which names no runner", async () => {
+    answer({
+      status: 200,
+      json: { session_token: "session", session_id: RUNNER_ID, mode: "manual", max_claims: null },
+    });
+    expect(await registerNow()).toMatchObject({ sessionToken: "session", runnerId: RUNNER_ID });
+  });
+
   it("registers anew when the control plane does not know the credential any more", async () => {
     answer(accepted("sf_rt_one"), refused(401, "unauthorized"), accepted("sf_rt_two"));
     await registerNow();
@@ -107,6 +115,7 @@ describe("register", () => {
   it.each([
     ["the credential was copied", 409, "runner-credential-reused", 78, /another runner uses a copy/],
     ["the runner was revoked", 401, "runner-revoked", 78, /was revoked/],
+    ["its version is not served", 409, "runner-version-unsupported", 78, /refused this runner/],
   ])("stops when %s, also with a registration token at hand", async (_why, status, code, exitCode, message) => {
     answer(accepted("sf_rt_one"), refused(status, code));
     await registerNow();

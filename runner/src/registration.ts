@@ -61,12 +61,19 @@ export async function register(options: RegistrationOptions, signal: AbortSignal
   }
 }
 
-function keep({ reply, labels }: Registered, { state, apiUrl, registrationToken }: RegistrationOptions): Session {
-  if (reply.runner_token !== undefined) {
+function keep(
+  { reply, labels }: Registered,
+  { state, apiUrl, registrationToken, logger }: RegistrationOptions,
+): Session {
+  if (reply.version?.warning !== undefined)
+    logger.warn({ server_version: reply.version.server }, reply.version.warning);
+  if (reply.runner_token !== undefined && reply.runner_id !== undefined) {
     state.writeCredential({ api_url: apiUrl, runner_id: reply.runner_id, runner_token: reply.runner_token });
   }
   const secrets = [reply.session_token, reply.runner_token, registrationToken].filter((secret) => secret !== undefined);
-  return { sessionId: reply.session_id, sessionToken: reply.session_token, runnerId: reply.runner_id, labels, secrets };
+  // A control plane of the published protocol names the session only.
+  const runnerId = reply.runner_id ?? reply.session_id;
+  return { sessionId: reply.session_id, sessionToken: reply.session_token, runnerId, labels, secrets };
 }
 
 interface Registered {
@@ -109,6 +116,7 @@ function explain(error: unknown, { state, apiUrl }: RegistrationOptions, credent
       `The credential in ${state.path} is out of date: another runner uses a copy of it. Each runner needs its own state folder; remove credential.json here and register this runner with a registration token.`,
     );
   }
+  if (error.code === "runner-version-unsupported") return versionUnsupported(error);
   if (error.code === "runner-revoked") {
     return new FatalError(
       `This runner was revoked. To register it anew, remove ${state.path}/credential.json and start it with a registration token.`,
@@ -122,6 +130,11 @@ function explain(error: unknown, { state, apiUrl }: RegistrationOptions, credent
   if (error.status === 404)
     return new FatalError(`There is no Shipfox control plane at ${apiUrl}; correct SHIPFOX_API_URL.`);
   return new FatalError(`The control plane at ${apiUrl} refused the registration: ${error.message}`);
+}
+
+/** Nothing changes until somebody upgrades one of the two: a restart would only repeat it. */
+export function versionUnsupported(error: RefusedError): FatalError {
+  return new FatalError(`The control plane refused this runner: ${error.message}`);
 }
 
 function missingToken({ apiUrl, state }: RegistrationOptions): string {

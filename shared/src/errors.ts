@@ -46,6 +46,10 @@ export const ERROR_CODES = {
   "step-not-checkout": [409, "The step checks nothing out."],
   "claim-key-used": [409, "The Idempotency-Key belongs to a claim whose job already started."],
   "runner-session-exhausted": [409, "The session was ended, revoked or has no claims left."],
+  "runner-version-unsupported": [
+    409,
+    "The runner's version is more than two minor versions away from the control plane's; details has both and the window.",
+  ],
   "registration-token-exhausted": [409, "The registration token was used as often as it allows."],
   "runner-credential-reused": [409, "An older runner credential was presented: the credential file was copied."],
   "annotation-body-too-large": [413, "An annotation's body is over its limit."],

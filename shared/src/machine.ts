@@ -16,6 +16,7 @@ const MAX_RUNNER_NAME_CHARS = 128;
 const MAX_IDEMPOTENCY_KEY_CHARS = 256;
 const MAX_ATTEMPT = 2_147_483_647;
 const MAX_RESPONSE_CHARS = 8192;
+export const MAX_HEALTH_REASON_CHARS = 2048;
 export const MAX_ANNOTATIONS_BODY_BYTES = 1024 * 1024;
 const MAX_ANNOTATION_OPERATIONS = 512;
 
@@ -42,8 +43,13 @@ export const registerReplySchema = z.object({
   session_id: id,
   mode: z.enum(["manual", "ephemeral", "activation"]),
   max_claims: z.int().min(1).nullable(),
-  runner_id: id,
+  /** ours, as all that follows. */
+  runner_id: id.optional(),
   runner_token: z.string().optional(),
+  /** Versions (`major.minor`) of runners that this server serves, and what is wrong with this one's. */
+  version: z
+    .object({ server: z.string(), oldest: z.string(), newest: z.string(), warning: z.string().optional() })
+    .optional(),
 });
 export type RegisterReply = z.infer<typeof registerReplySchema>;
 
@@ -304,6 +310,13 @@ export const releaseBodySchema = z.strictObject({
   reason: releaseReasonSchema,
   message: z.string().max(2048).optional(),
 });
+
+/** ours: whether the runner can run jobs; while it cannot, it claims none and says so again at least once a minute. */
+export const healthBodySchema = z.strictObject({
+  state: z.enum(["healthy", "unhealthy"]),
+  reason: z.string().trim().min(1).max(MAX_HEALTH_REASON_CHARS).optional(),
+});
+export type HealthBody = z.infer<typeof healthBodySchema>;
 
 /** Why a lease is not the live one any more: `details.reason` of the 404 answers. */
 export type LeaseEndReason = "superseded" | "cancelled" | "expired" | "revoked" | "finished" | "released";

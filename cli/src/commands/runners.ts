@@ -105,7 +105,7 @@ async function listRunners(context: CommandContext, options: WorkspaceOption): P
     text: () =>
       runners.length === 0
         ? `${plainText(workspace.workspace_name)} has no runner yet.\n${nextLine(context, "shipfox runners add")}`
-        : runnerTable(context, runners),
+        : [runnerTable(context, runners), ...runnerNotes(context, runners)].join("\n"),
   });
 }
 
@@ -123,6 +123,15 @@ function runnerTable(context: CommandContext, runners: readonly Runner[]): strin
       { head: "ID", text: (runner) => runner.id, style: (text) => terminal.colors.dim(text) },
     ],
     runners,
+  );
+}
+
+/** What is wrong with a runner, one line each. */
+function runnerNotes({ terminal }: CommandContext, runners: readonly Runner[]): string[] {
+  return runners.flatMap((runner) =>
+    [runner.unhealthy?.reason ?? null, runner.state === "revoked" ? null : runner.version_warning]
+      .filter((note) => note !== null)
+      .map((note) => terminal.colors.yellow(`${plainText(runner.name)}: ${plainText(note)}`)),
   );
 }
 

@@ -18,6 +18,7 @@ export function inStatusColor(status: string, text: string, colors: Colors): str
       return colors.green(text);
     case "failed":
     case "revoked":
+    case "unhealthy":
       return colors.red(text);
     case "running":
     case "busy":

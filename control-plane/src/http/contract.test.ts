@@ -188,6 +188,8 @@ describe("the API as /openapi.json describes it", () => {
 
     const runnerId = runner.runner_id;
     await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/drain", { workspaceId, runnerId }, { token });
+    const health = { state: "unhealthy", reason: "the disk is full" };
+    await succeed("PUT /runners/session/health", {}, { token: runner.session_token, body: health });
     await succeed("DELETE /runners/session", {}, { token: runner.session_token });
     await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/revoke", { workspaceId, runnerId }, { token });
     await succeed(`${tokens}/{tokenId}/revoke`, { workspaceId, tokenId: registration.id }, { token });

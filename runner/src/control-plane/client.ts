@@ -8,12 +8,14 @@ import {
   type ClaimReply,
   checkoutTokenReplySchema,
   claimReplySchema,
+  type HealthBody,
   type HeartbeatReply,
   heartbeatReplySchema,
   IDEMPOTENCY_KEY_HEADER,
   type LogAppendReply,
   logAppendReplySchema,
   MAX_CLAIM_WAIT_SECONDS,
+  MAX_HEALTH_REASON_CHARS,
   type NextStepReply,
   nextStepReplySchema,
   type RegisterReply,
@@ -209,6 +211,12 @@ export class ControlPlaneClient {
   async relabelSession(sessionToken: string, labels: readonly string[], signal: AbortSignal): Promise<void> {
     const call = { method: "PATCH", path: "runners/session", token: sessionToken, json: { labels }, signal } as const;
     await repeat(signal, () => this.call(call));
+  }
+
+  async reportHealth(sessionToken: string, health: HealthBody, signal: AbortSignal): Promise<void> {
+    const json =
+      health.reason === undefined ? health : { ...health, reason: health.reason.slice(0, MAX_HEALTH_REASON_CHARS) };
+    await this.call({ method: "PUT", path: "runners/session/health", token: sessionToken, json, signal });
   }
 
   async endSession(sessionToken: string, signal: AbortSignal): Promise<void> {

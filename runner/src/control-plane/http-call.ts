@@ -8,7 +8,7 @@ const KEEP_ALIVE_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 300_000;
 
 export interface Call {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Relative to the base URL, without a leading slash. */
   path: string;
   headers: Record<string, string>;

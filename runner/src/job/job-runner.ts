@@ -159,6 +159,12 @@ export class JobRunner {
     this.stop.request({ kind: "handed_back", reason, why });
   }
 
+  /** Null unless the job goes back to the queue. */
+  get whyHandedBack(): string | null {
+    const { stop } = this.stop;
+    return stop?.kind === "handed_back" ? stop.why : null;
+  }
+
   kill(): void {
     this.hurry.abort();
     this.stop.request({ kind: "killed" });

@@ -54,6 +54,8 @@ export const activeRunnerSchema = z
     project_id: id.nullable(),
     reported_at: nullableTimestamp,
     last_heartbeat_at: nullableTimestamp,
+    /** ours: why the runner takes no jobs; null while it is healthy. */
+    unhealthy_reason: z.string().nullable(),
   })
   .meta({ id: "ActiveRunner" });
 export const activeRunnersReplySchema = z.object({ runners: z.array(activeRunnerSchema) });
@@ -65,8 +67,12 @@ export const runnerSchema = z
     name: z.string(),
     labels: z.array(z.string()),
     capabilities: z.record(z.string(), z.json()),
-    state: z.enum(["online", "busy", "draining", "offline", "revoked"]),
+    state: z.enum(["online", "busy", "draining", "unhealthy", "offline", "revoked"]),
+    /** Why it takes no jobs, as the runner says; null while it is healthy. */
+    unhealthy: z.object({ reason: z.string(), since: timestamp }).nullable(),
     version: z.string().nullable(),
+    /** What is wrong with the version, beside the control plane's; null when they are equal or it names none. */
+    version_warning: z.string().nullable(),
     jobs: z.array(
       z.object({ job_id: id, job_execution_id: id, workflow_run_id: id, project_id: id, claimed_at: timestamp }),
     ),

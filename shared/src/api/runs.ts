@@ -60,6 +60,7 @@ export const waitingReasonSchema = z.enum([
   "no_runner_online",
   "labels_unmatched",
   "capability_missing",
+  "runners_unhealthy",
   "all_runners_busy",
   "workspace_limit",
   "concurrency_group",

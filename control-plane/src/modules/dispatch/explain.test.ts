@@ -3,7 +3,10 @@ import { explainQueued } from "./explain.ts";
 import type { Session } from "./sessions.ts";
 
 const entry = { workspaceId: "w", projectId: "p", labels: ["gpu", "linux"], capabilities: [] as string[], since: 0 };
-const session = (labels: string[], facts: { capabilities?: string[]; parked?: number } = {}): Session => ({
+const session = (
+  labels: string[],
+  facts: { capabilities?: string[]; parked?: number; fault?: string } = {},
+): Session => ({
   id: "s",
   runnerId: "r",
   runnerName: "runner",
@@ -14,6 +17,7 @@ const session = (labels: string[], facts: { capabilities?: string[]; parked?: nu
   lastSeenAt: 0,
   parkedClaims: facts.parked ?? 0,
   liveLeases: 0,
+  fault: facts.fault === undefined ? null : { since: 0, reason: facts.fault },
 });
 
 describe("why a queued job waits", () => {
@@ -42,6 +46,15 @@ describe("why a queued job waits", () => {
     expect(explainQueued(entry, [session(["linux", "gpu"])], 1)).toMatchObject({
       reason: "all_runners_busy",
       runners: { matching: 1, busy: 1 },
+    });
+  });
+
+  it("all matching runners are unhealthy, each fault named once", () => {
+    const sick = (fault: string) => session(["linux", "gpu"], { fault });
+    expect(explainQueued(entry, [sick("no Docker"), sick("no Docker"), sick("no disk")], 3)).toMatchObject({
+      reason: "runners_unhealthy",
+      message: "all runners that match are unhealthy: no Docker; no disk",
+      runners: { matching: 3, busy: 0 },
     });
   });
 

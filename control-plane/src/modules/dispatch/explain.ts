@@ -7,6 +7,8 @@ import type { Session } from "./sessions.ts";
 
 type Entry = Parameters<WaitingPort["explain"]>[1];
 
+/** Different faults that one message names. */
+const MAX_REASONS = 3;
 const REGISTERED = "select count(*) as count from runners where workspace_id = ? and revoked_at is null";
 
 /** Answers "why is it waiting" from the sessions in memory; the queue is never scanned. */
@@ -29,7 +31,8 @@ export function explainQueued(entry: Entry, online: readonly Session[], register
   const able = labelled.filter((session) =>
     entry.capabilities.every((capability) => session.capabilities.has(capability)),
   );
-  const busy = able.filter((session) => session.parkedClaims === 0);
+  const healthy = able.filter((session) => session.fault === null);
+  const busy = healthy.filter((session) => session.parkedClaims === 0);
   const base = {
     since: new Date(entry.since).toISOString(),
     labels: [...entry.labels],
@@ -64,8 +67,16 @@ export function explainQueued(entry: Entry, online: readonly Session[], register
       message: `the runners with the labels ${wanted} cannot do what the job needs: ${entry.capabilities.join(", ")}`,
     };
   }
-  if (busy.length === able.length)
-    return { ...base, reason: "all_runners_busy", message: `all ${able.length} matching runners are busy` };
+  if (healthy.length === 0) {
+    const reasons = new Set(able.map((session) => session.fault?.reason));
+    return {
+      ...base,
+      reason: "runners_unhealthy",
+      message: `all runners that match are unhealthy: ${[...reasons].slice(0, MAX_REASONS).join("; ")}`,
+    };
+  }
+  if (busy.length === healthy.length)
+    return { ...base, reason: "all_runners_busy", message: `all ${healthy.length} matching runners are busy` };
   return { ...base, reason: "fair_share", message: "a matching runner is free; the job's turn comes next" };
 }
 

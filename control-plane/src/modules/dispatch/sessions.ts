@@ -17,6 +17,8 @@ export interface Session {
   lastSeenAt: number;
   parkedClaims: number;
   liveLeases: number;
+  /** What keeps the runner from running jobs, as it says; null while it is healthy. */
+  fault: { readonly since: number; readonly reason: string } | null;
 }
 
 export interface LabelSet {
@@ -31,7 +33,8 @@ export function capabilityNames(capabilities: Capabilities): string[] {
   return (["image", "services", "network"] as const).filter((name) => capabilities[name] === true);
 }
 
-const LOAD = `select s.id, s.runner_id as "runnerId", r.name as "runnerName", s.workspace_id as "workspaceId", s.labels, s.capabilities
+const LOAD = `select s.id, s.runner_id as "runnerId", r.name as "runnerName", s.workspace_id as "workspaceId", s.labels, s.capabilities,
+    s.unhealthy_since as "unhealthySince", s.unhealthy_reason as "unhealthyReason"
   from runner_sessions s join runners r on r.id = s.runner_id where s.id = ? and s.ended_at is null`;
 const SEEN_SESSION = "update runner_sessions set last_seen_at = ? where id = ? and last_seen_at < ?";
 const SEEN_RUNNER = "update runners set last_seen_at = ? where id = ? and (last_seen_at is null or last_seen_at < ?)";
@@ -55,6 +58,8 @@ export class Sessions {
       workspaceId: string;
       labels: string;
       capabilities: string;
+      unhealthySince: number | null;
+      unhealthyReason: string | null;
     }>(LOAD, [sessionId]);
     if (!row) return undefined;
     const known = this.#byId.get(sessionId);
@@ -70,6 +75,10 @@ export class Sessions {
       lastSeenAt: now,
       parkedClaims: 0,
       liveLeases: 0,
+      fault:
+        row.unhealthySince === null || row.unhealthyReason === null
+          ? null
+          : { since: row.unhealthySince, reason: row.unhealthyReason },
     };
     for (const set of sets) if (satisfies(session, set)) session.satisfied.add(set.id);
     this.#byId.set(session.id, session);

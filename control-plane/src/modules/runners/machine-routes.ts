@@ -10,6 +10,7 @@ import {
   heartbeatBodySchema,
   heartbeatQuerySchema,
   heartbeatReplySchema,
+  healthBodySchema,
   IDEMPOTENCY_KEY_HEADER,
   idempotencyKeySchema,
   logAppendQuerySchema,
@@ -37,6 +38,7 @@ import {
   endRunnerLeases,
   heartbeat,
   leaseGone,
+  openSession,
   releaseLease,
   requireStanding,
   type Claim,
@@ -44,11 +46,13 @@ import {
 } from "../dispatch/public.ts";
 import type { Logs } from "../logs/public.ts";
 import { nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
+import { reportHealth } from "./health.ts";
 import { createAgentRoutes } from "./agent-routes.ts";
 import { relabelSession } from "./change-session.ts";
 import { requireLeasedStep } from "./leased-step.ts";
 import { confirmCredential, describeCredential, endSessions, freshIdentity, register } from "./register.ts";
 import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
+import { judgeVersion, versionWindow } from "./version-window.ts";
 
 /** Where a job's code comes from; implemented above, by the integrations. */
 export interface CheckoutPort {
@@ -121,9 +125,11 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "runner-revoked",
         "empty-runner-labels",
         "runner-credential-reused",
+        "runner-version-unsupported",
       ],
       handle: async ({ principal, body, request }) => {
         const now = clock.now();
+        const warning = requireSupportedVersion(settings.version, request);
         const fresh = freshIdentity(now);
         const registered = await store.write((tx) =>
           register(
@@ -135,7 +141,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
               capabilities: body.capabilities ?? {},
               persistent: body.persistent,
               name: body.name ?? null,
-              version: request.header(RUNNER_VERSION_HEADER)?.slice(0, VERSION_CHARS) ?? null,
+              version: versionOf(request),
             },
             fresh,
             now,
@@ -157,6 +163,11 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
             max_claims: null,
             runner_id: registered.runnerId,
             ...(registered.runnerToken === null ? {} : { runner_token: registered.runnerToken }),
+            version: {
+              server: settings.version,
+              ...versionWindow(settings.version),
+              ...(warning === null ? {} : { warning }),
+            },
           },
         };
       },
@@ -223,6 +234,22 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
       },
     }),
     route({
+      method: "PUT",
+      path: "/runners/session/health",
+      tag: "Machine: runners",
+      summary: "Say whether the runner can run jobs, and what keeps it from it",
+      credential: "runner-session",
+      body: healthBodySchema,
+      responses: { 204: null },
+      errors: ["runner-session-exhausted"],
+      handle: async ({ principal, body }) => {
+        const now = clock.now();
+        await openSession(dispatch, principal.sessionId);
+        await store.write((tx) => reportHealth(tx, dispatch, principal.sessionId, body, now));
+        return { status: 204 };
+      },
+    }),
+    route({
       method: "POST",
       path: "/runners/jobs/request",
       tag: "Machine: runners",
@@ -230,9 +257,10 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
       credential: "runner-session",
       query: claimQuerySchema,
       responses: { 200: claimReplySchema, 204: null },
-      errors: ["runner-session-exhausted", "claim-key-used"],
+      errors: ["runner-session-exhausted", "claim-key-used", "runner-version-unsupported"],
       hot: true,
       handle: async ({ principal, query, request }) => {
+        requireSupportedVersion(settings.version, request);
         await confirm(principal.sessionId);
         const claimed = await claim(dispatch, {
           sessionId: principal.sessionId,
@@ -405,6 +433,20 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
     }),
     ...createAgentRoutes({ store }),
   ];
+}
+
+function versionOf(request: RequestFacts): string | null {
+  return request.header(RUNNER_VERSION_HEADER)?.slice(0, VERSION_CHARS) ?? null;
+}
+
+/** What the runner should know about its version, or null; throws when it is out of the window. */
+function requireSupportedVersion(server: string, request: RequestFacts): string | null {
+  const runner = versionOf(request);
+  const verdict = judgeVersion(server, runner);
+  if (verdict.kind === "accepted") return verdict.warning;
+  throw new ApiError("runner-version-unsupported", verdict.message, {
+    details: { runner, server, ...versionWindow(server) },
+  });
 }
 
 function idempotencyKey(request: RequestFacts): string | null {

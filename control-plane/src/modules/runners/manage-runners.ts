@@ -4,6 +4,7 @@ import type { RunnerRow, RunnerSessionRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import { endRunnerLeases, isOnline, type Dispatch } from "../dispatch/public.ts";
 import { endSessions } from "./register.ts";
+import { judgeVersion } from "./version-window.ts";
 
 /** A runner without a credential of its own exists only while it is heard from; a persistent one stays in the list. */
 const LIST = `select * from runners where workspace_id = ? and (persistent = 1 or last_seen_at > ?) order by created_at, id`;
@@ -28,25 +29,37 @@ interface LeaseView {
   readonly claimed_at: number;
 }
 
-export async function listRunners(tx: Tx, dispatch: Dispatch, workspaceId: string, now: number): Promise<Runner[]> {
+/** `version` is the control plane's own, beside which the runners' are judged. */
+export async function listRunners(
+  tx: Tx,
+  dispatch: Dispatch,
+  workspaceId: string,
+  { version, now }: { version: string; now: number },
+): Promise<Runner[]> {
   const leases = Map.groupBy(await tx.all<LeaseView>(LIVE_LEASES, [workspaceId]), (lease) => lease.runner_id);
   const seen = new Map(dispatch.sessions.online(workspaceId, now).map((session) => [session.runnerId, session]));
   const rows = await tx.all<RunnerRow>(LIST, [workspaceId, now - FORGET_UNNAMED_MS]);
-  return rows.map((runner) =>
-    presentRunner(runner, leases.get(runner.id) ?? [], seen.get(runner.id)?.lastSeenAt ?? null),
-  );
+  return rows.map((runner) => presentRunner(runner, leases.get(runner.id) ?? [], seen.get(runner.id) ?? null, version));
 }
 
-function presentRunner(runner: RunnerRow, leases: readonly LeaseView[], onlineSeenAt: number | null): Runner {
-  const seenAt = Math.max(onlineSeenAt ?? 0, runner.last_seen_at ?? 0);
+function presentRunner(
+  runner: RunnerRow,
+  leases: readonly LeaseView[],
+  online: OnlineSession | null,
+  serverVersion: string,
+): Runner {
+  const seenAt = Math.max(online?.lastSeenAt ?? 0, runner.last_seen_at ?? 0);
+  const fault = online?.fault ?? null;
   return {
     id: runner.id,
     workspace_id: runner.workspace_id,
     name: runner.name,
     labels: JSON.parse(runner.labels),
     capabilities: JSON.parse(runner.capabilities),
-    state: stateOf(runner, leases.length, onlineSeenAt !== null),
+    state: stateOf(runner, leases.length, online),
+    unhealthy: fault && { reason: fault.reason, since: iso(fault.since) },
     version: runner.version,
+    version_warning: versionWarning(serverVersion, runner.version),
     jobs: leases.map((lease) => ({
       job_id: lease.job_id,
       job_execution_id: lease.job_execution_id,
@@ -61,10 +74,18 @@ function presentRunner(runner: RunnerRow, leases: readonly LeaseView[], onlineSe
   };
 }
 
-function stateOf(runner: RunnerRow, jobs: number, online: boolean): Runner["state"] {
+type OnlineSession = ReturnType<Dispatch["sessions"]["online"]>[number];
+
+function versionWarning(server: string, runner: string | null): string | null {
+  const verdict = judgeVersion(server, runner);
+  return verdict.kind === "refused" ? verdict.message : verdict.warning;
+}
+
+function stateOf(runner: RunnerRow, jobs: number, online: OnlineSession | null): Runner["state"] {
   if (runner.revoked_at !== null) return "revoked";
   if (!online) return "offline";
   if (runner.drain_requested_at !== null) return "draining";
+  if (online.fault) return "unhealthy";
   return jobs > 0 ? "busy" : "online";
 }
 
@@ -107,6 +128,7 @@ export async function listActiveRunners(
         project_id: job?.project_id ?? null,
         reported_at: iso(session.lastSeenAt),
         last_heartbeat_at: iso(session.lastSeenAt),
+        unhealthy_reason: session.fault?.reason ?? null,
       });
     }
   }

@@ -3,6 +3,8 @@ export interface RunnerSettings {
   readonly outageLimitMs: number;
   readonly leaseTermMs: number;
   readonly heartbeatIntervalMs: number;
+  /** Our own version, the middle of the window of runner versions that are served. */
+  readonly version: string;
 }
 
 /** Longest `execution_timeout` a workflow may name; a lease token outlives it by the outage limit. */

@@ -29,6 +29,8 @@ export interface UserRunnerRoutesDeps {
   readonly clock: Clock;
   readonly access: Access;
   readonly dispatch: Dispatch;
+  /** Our own version. */
+  readonly version: string;
 }
 
 const inWorkspace = z.object({ workspaceId: id });
@@ -37,7 +39,7 @@ const revokeQuery = z.object({ cascade: z.enum(["true", "false"]).default("false
 const oneRunner = z.object({ workspaceId: id, runnerId: id });
 
 export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
-  const { store, clock, access, dispatch } = deps;
+  const { store, clock, access, dispatch, version } = deps;
 
   const change = async (userId: string, workspaceId: string, runnerId: string, act: typeof drainRunner) => {
     const now = clock.now();
@@ -45,7 +47,7 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       await requireRight(access, tx, userId, workspaceId, "admin");
       await act(tx, dispatch, workspaceId, runnerId, now);
     });
-    const runners = await store.read((tx) => listRunners(tx, dispatch, workspaceId, now));
+    const runners = await store.read((tx) => listRunners(tx, dispatch, workspaceId, { version, now }));
     const changed = runners.find((runner) => runner.id === runnerId);
     if (!changed) throw new ApiError("not-found", "the runner was removed meanwhile");
     return { status: 200, body: changed };
@@ -146,7 +148,7 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
         status: 200,
         body: {
           runners: await read(principal.userId, workspaceId, "read", (tx, now) =>
-            listRunners(tx, dispatch, workspaceId, now),
+            listRunners(tx, dispatch, workspaceId, { version, now }),
           ),
         },
       }),

@@ -1,0 +1,161 @@
+import { RUNNER_VERSION_HEADER } from "@shipfox/shared/machine";
+import { VERSION } from "@shipfox/shared/version";
+import { onTestFinished } from "vitest";
+import { bearerOf, serveApi, testTokens, type ApiReply } from "../../testing/api.ts";
+import { systemClock } from "../../store/clock.ts";
+import type { Store } from "../../store/store.ts";
+import { createWaitingPort, type DispatchSettings } from "../dispatch/public.ts";
+import { createRunRoutes } from "../runs/public.ts";
+import { createMachineRoutes } from "./machine-routes.ts";
+import { TestPlane } from "./test-plane.ts";
+import { createUserRunnerRoutes } from "./user-routes.ts";
+
+const ADMIN = "00000000-0000-7000-8000-000000000001";
+const LEASE_TERM_MS = 40_000;
+const HOUR_MS = 3_600_000;
+
+export interface WireCall {
+  readonly token?: string;
+  /** Sent as JSON; a Buffer as log records. */
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+/** What a claim answers, as the tests use it. */
+export interface WireClaim {
+  readonly job_id: string;
+  readonly job_execution_id: string;
+  readonly workflow_run_id: string;
+  readonly lease_token: string;
+  readonly lease: { readonly fence: number };
+}
+
+export interface WireStep {
+  readonly id: string;
+  readonly attempt: number;
+  readonly lease_token: string;
+}
+
+/** The machine protocol on a real port, behind both adapters: a TestPlane to act behind it and calls as clients make them. */
+export class ServedPlane {
+  readonly inside: TestPlane;
+  readonly #url: string;
+
+  private constructor(inside: TestPlane, url: string) {
+    this.inside = inside;
+    this.#url = url;
+  }
+
+  static async start(
+    store: Store,
+    options: { settings?: Partial<DispatchSettings>; version?: string } = {},
+  ): Promise<ServedPlane> {
+    const inside = await TestPlane.start(store, { leaseTermMs: LEASE_TERM_MS, ...options.settings });
+    const version = options.version ?? VERSION;
+    const { dispatch } = inside;
+    const access = { role: async () => "owner" as const };
+    const base = { store, clock: systemClock, dispatch };
+    const api = await serveApi([
+      ...createMachineRoutes({
+        ...base,
+        tokens: testTokens,
+        logs: dispatch.deps.logs,
+        checkout: {
+          checkout: async () => ({ repository_url: "https://git.example/app", ref: "main", fetch_depth: 1 }),
+        },
+        settings: { outageLimitMs: HOUR_MS, leaseTermMs: LEASE_TERM_MS, heartbeatIntervalMs: 10_000, version },
+      }),
+      ...createRunRoutes({ ...base, access, waiting: createWaitingPort(dispatch), runs: dispatch.runs }),
+      ...createUserRunnerRoutes({ ...base, access, version }),
+    ]);
+    onTestFinished(() => api.close());
+    return new ServedPlane(inside, api.url);
+  }
+
+  async call(method: string, path: string, { token, body, headers, signal }: WireCall = {}): Promise<ApiReply> {
+    const isRaw = Buffer.isBuffer(body);
+    const response = await fetch(this.#url + path, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { "content-type": isRaw ? "application/x-ndjson" : "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: isRaw ? new Uint8Array(body) : JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === "" ? null : JSON.parse(text) };
+  }
+
+  /** A call of an administrator of the workspace. */
+  asUser(method: string, path: string, body?: unknown): Promise<ApiReply> {
+    const headers = { authorization: bearerOf(ADMIN) };
+    return this.call(method, path, body === undefined ? { headers } : { headers, body });
+  }
+
+  async register(options: { labels?: string[]; version?: string; token?: string; persistent?: boolean } = {}) {
+    return this.call("POST", "/runners/register", {
+      token: options.token ?? (await this.inside.registrationToken()),
+      body: { labels: options.labels ?? ["linux"], ...(options.persistent ? { persistent: true } : {}) },
+      headers: options.version === undefined ? {} : { [RUNNER_VERSION_HEADER]: options.version },
+    });
+  }
+
+  /** The session token of a new runner. */
+  async session(labels: string[] = ["linux"]): Promise<string> {
+    return (await this.register({ labels })).body.session_token;
+  }
+
+  claim(session: string, options: { query?: string; key?: string; version?: string } = {}): Promise<ApiReply> {
+    return this.call("POST", `/runners/jobs/request${options.query ?? ""}`, {
+      token: session,
+      headers: {
+        ...(options.key === undefined ? {} : { "idempotency-key": options.key }),
+        ...(options.version === undefined ? {} : { [RUNNER_VERSION_HEADER]: options.version }),
+      },
+    });
+  }
+
+  heartbeat(job: Pick<WireClaim, "job_id" | "lease_token">, query = ""): Promise<ApiReply> {
+    return this.call("POST", `/runners/jobs/${job.job_id}/heartbeat${query}`, { token: job.lease_token });
+  }
+
+  next(leaseToken: string): Promise<ApiReply> {
+    return this.call("POST", "/runs/jobs/current/steps/next", { token: leaseToken });
+  }
+
+  report(stepId: string, leaseToken: string, body: unknown): Promise<ApiReply> {
+    return this.call("POST", `/runs/jobs/current/steps/${stepId}/report`, { token: leaseToken, body });
+  }
+
+  append(step: WireStep, offset: number, records: string, leaseToken = step.lease_token): Promise<ApiReply> {
+    return this.call("POST", `/runs/jobs/current/steps/${step.id}/logs?attempt=${step.attempt}&offset=${offset}`, {
+      token: leaseToken,
+      body: Buffer.from(records),
+    });
+  }
+
+  release(job: Pick<WireClaim, "job_id" | "lease_token">, reason: string): Promise<ApiReply> {
+    return this.call("POST", `/runners/jobs/${job.job_id}/release`, { token: job.lease_token, body: { reason } });
+  }
+
+  /** Fires a run and claims its job with a new runner. */
+  async runningJob(yaml?: string): Promise<{ session: string; runId: string; job: WireClaim }> {
+    const runId = await this.inside.fire(yaml ?? workflowOfOneStep());
+    const session = await this.session();
+    const { body } = await this.claim(session);
+    return { session, runId, job: body };
+  }
+
+  /** The step that runs now, started when none does. */
+  async startedStep(leaseToken: string): Promise<WireStep> {
+    const { body } = await this.next(leaseToken);
+    return { id: body.step.id, attempt: body.attempt, lease_token: body.lease_token };
+  }
+}
+
+function workflowOfOneStep(): string {
+  return "name: test\njobs:\n  build:\n    runner: linux\n    steps: [{ run: 'true' }]\n";
+}
