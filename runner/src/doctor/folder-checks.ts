@@ -28,6 +28,8 @@ export function folderChecks(config: RunnerConfig): Check[] {
 
 async function checkStateFolder(folder: string): Promise<Finding> {
   const found = await stat(folder).catch(() => null);
+  if (found !== null && !found.isDirectory())
+    return fail(`${folder} is not a folder`, "Remove it, or set SHIPFOX_RUNNER_STATE_DIR to another path.");
   const existing = await nearestExisting(folder);
   try {
     await access(existing, constants.W_OK | constants.X_OK);
@@ -38,8 +40,6 @@ async function checkStateFolder(folder: string): Promise<Finding> {
     );
   }
   if (found === null) return ok(`${folder} will be made at the first start`);
-  if (!found.isDirectory())
-    return fail(`${folder} is not a folder`, "Remove it, or set SHIPFOX_RUNNER_STATE_DIR to another path.");
   if ((found.mode & OTHERS_MAY_WRITE) !== 0)
     return fail(`others may write to ${folder}`, `Run "chmod go-w ${folder}".`);
   const file = join(folder, "credential.json");
