@@ -138,7 +138,10 @@ describe("doctor", () => {
     const [key, certificate] = [join(root, "key.pem"), join(root, "certificate.pem")];
     execFileSync("openssl", [
       ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -subj /CN=localhost".split(" "),
-      ...["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+      ..."-addext subjectAltName=DNS:localhost -keyout".split(" "),
+      key,
+      "-out",
+      certificate,
     ]);
     const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (_request, response) =>
       response.end("{}"),
