@@ -103,6 +103,18 @@ async function drainAndExit(running: Promise<number>): Promise<number> {
   return await running;
 }
 
+describe("annotations that the control plane does not take", () => {
+  it("cost the step nothing", async () => {
+    plane.on(/^POST \/runs\/jobs\/current\/annotations$/, () => ({ status: 500, json: { code: "server-error" } }));
+    jobs.enqueue([run('echo hello > "$SHIPFOX_STEP_SUMMARY"')]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length === 2);
+    await drainAndExit(running);
+    expect(jobs.reports[1]).toMatchObject({ status: "succeeded" });
+    expect(plane.requests.filter(({ path }) => path.endsWith("/annotations"))).toHaveLength(1);
+  });
+});
+
 describe("the clean-up that steps register for the end of their job", () => {
   const register = (text: string) => `echo '${text}' >> "$SHIPFOX_POST_JOB"`;
 
@@ -181,7 +193,7 @@ describe("the operator's hooks", () => {
     await jobs.until(() => jobs.releases.length === 1);
     await drainAndExit(running);
     expect(jobs.releases[0]).toMatchObject({
-      reason: "sandbox_unavailable",
+      reason: "hook_failed",
       message: "The pre-job hook of this runner's operator exited with code 4.",
     });
     expect(jobs.output(job)).toContain("no space\n");

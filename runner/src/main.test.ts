@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -89,6 +89,18 @@ describe("shipfox-runner", () => {
     const runner = startRunner(args);
     expect(await runner.exit).toBe(status);
     expect(runner.output.stderr).toContain(message);
+  });
+
+  it("does not start with a hook that others could change", async () => {
+    const hook = join(root, "hook");
+    writeFileSync(hook, "#!/bin/sh\n");
+    chmodSync(hook, 0o777);
+    const runner = startRunner([], { SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT, SHIPFOX_RUNNER_PRE_JOB_HOOK: hook });
+    expect(await runner.exit).toBe(78);
+    expect(runner.output.stderr).toContain(`the hook cannot be used: ${hook} can be written by others`);
+    const wrong = startRunner([], { SHIPFOX_RUNNER_POST_JOB_HOOK: "hook" });
+    expect(await wrong.exit).toBe(78);
+    expect(wrong.output.stderr).toContain("SHIPFOX_RUNNER_POST_JOB_HOOK: expected an absolute path");
   });
 
   it("prints every setting with its default", async () => {

@@ -30,7 +30,7 @@ export async function runSetupStep(context: StepContext): Promise<StepResult> {
   if (stop.signal.aborted) return { kind: "stopped" };
   if (refusal !== null) {
     log.line(`Error: ${refusal}`, "stderr");
-    return { kind: "hand_back", reason: "sandbox_unavailable", why: refusal };
+    return { kind: "hand_back", reason: "hook_failed", why: refusal };
   }
   const source = config.data.checkout === undefined ? null : prepareSource(context);
   // Awaited below; a sandbox that fails first must not leave this rejection unheard.

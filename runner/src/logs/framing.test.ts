@@ -6,7 +6,7 @@ import {
 } from "@shipfox/shared/log-records";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { LogCommands } from "./commands.ts";
+import { LogCommands, type LogRemark } from "./commands.ts";
 import { LogFramer } from "./framing.ts";
 import { Masker } from "./masking.ts";
 
@@ -16,13 +16,14 @@ function newFramer(secrets: readonly string[] = []) {
   const masker = new Masker();
   for (const secret of secrets) masker.add(secret);
   const encoded: string[] = [];
+  const remarks: LogRemark[] = [];
   const framer = new LogFramer({
     masker,
-    commands: new LogCommands(() => {}),
+    commands: new LogCommands((remark) => remarks.push(remark)),
     emit: (record) => void encoded.push(record.encoded),
     now: () => NOW,
   });
-  return { framer, ndjson: () => encoded.join(""), records: () => decodeLogRecords(encoded.join("")) };
+  return { framer, remarks, ndjson: () => encoded.join(""), records: () => decodeLogRecords(encoded.join("")) };
 }
 
 function frame(chunks: readonly Uint8Array[], secrets: readonly string[] = []) {
@@ -59,6 +60,9 @@ describe("LogFramer", () => {
         "\n",
         "::group::build\n",
         "::endgroup::\n",
+        "::error file=a::b\n",
+        "::stop-commands::token-1\n",
+        "::token-1::\n",
         "\r\n",
         "secret-value",
         "é",
@@ -80,7 +84,9 @@ describe("LogFramer", () => {
         ];
         const chunks = positions.slice(1).map((end, index) => whole.subarray(positions[index], end));
         const cut = frame(chunks, ["secret-value"]);
-        expect(cut.ndjson()).toBe(frame([whole], ["secret-value"]).ndjson());
+        const uncut = frame([whole], ["secret-value"]);
+        expect(cut.ndjson()).toBe(uncut.ndjson());
+        expect(cut.remarks).toEqual(uncut.remarks);
         expect(findMalformedRecord(Buffer.from(cut.ndjson()))).toBeNull();
         expect(cut.ndjson()).not.toContain("secret-value");
       }),
@@ -111,6 +117,14 @@ describe("LogFramer", () => {
       "end",
     ]);
     expect(records()[1]).toMatchObject({ group_id: "g2", parent_group_id: "g1" });
+  });
+
+  it("keeps the lines of remarks, and reads neither them nor markers while commands are stopped", () => {
+    const text = "::error::one\n::stop-commands::token-1\n::group::a\n::error::two\n::token-1::\n::group::b\n";
+    const { records, remarks } = frame([bytes(text)]);
+    expect(remarks.map(({ message }) => message)).toEqual(["one"]);
+    expect(textOf(records())).toBe(text.replace("::group::b\n", ""));
+    expect(records().filter((record) => record.type === "group_start")).toMatchObject([{ name: "b" }]);
   });
 
   it("flattens groups deeper than 32", () => {

@@ -147,6 +147,13 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       expect((await run(sandbox, `${filler}\necho end`)).stdout).toBe("end\n");
     });
 
+    it("starts a script with as many variables as the steps of a job may set", async () => {
+      const names = ["A", "B", "C", "D"];
+      const env = Object.fromEntries(names.map((name) => [name, name.repeat(60_000)]));
+      const { stdout } = await run(sandbox, 'printf %s "$A$B$C$D" | wc -c', { env });
+      expect(stdout.trim()).toBe("240000");
+    });
+
     it("builds the environment from nothing", async () => {
       const names = ["MINE", "with.dot"];
       const { stdout } = await run(sandbox, "env -0 | tr '\\0' '\\n'", { env: { MINE: "1", "with.dot": "2" } });
