@@ -165,6 +165,21 @@ export const SETTINGS = {
     optionalInteger(64, MAX_OPEN_FILES),
     "Open files of each process of a job; default: the engine's (docker).",
   ),
+  diskLimitBytes: setting(
+    "SHIPFOX_RUNNER_DISK_LIMIT_BYTES",
+    optionalInteger(MIB, MAX_BYTES),
+    "What a job may write to its workspace and its containers before it is ended; default: no limit.",
+  ),
+  diskFloorBytes: setting(
+    "SHIPFOX_RUNNER_DISK_FLOOR_BYTES",
+    text.integer(0, MAX_BYTES, 1024 * MIB),
+    "Free bytes below which no job is claimed and the largest running one is handed back.",
+  ),
+  diskFloorInodes: setting(
+    "SHIPFOX_RUNNER_DISK_FLOOR_INODES",
+    text.integer(0, MAX_BYTES, 10_000),
+    "The same for the number of files that the disk has room for.",
+  ),
   readOnlyRoot: setting(
     "SHIPFOX_RUNNER_READ_ONLY_ROOT",
     text.boolean(false),

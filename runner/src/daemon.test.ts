@@ -8,6 +8,7 @@ import { ControlPlaneClient } from "./control-plane/client.ts";
 import { StandInJobs } from "./control-plane/stand-in-jobs.fixture.ts";
 import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
 import { Daemon } from "./daemon.ts";
+import { DiskWatch } from "./disk/disk-watch.ts";
 import { Monitor } from "./operate/monitor.ts";
 import { register } from "./registration.ts";
 import { HostProvider } from "./sandbox/host/host-provider.ts";
@@ -25,6 +26,8 @@ let client: ControlPlaneClient;
 let provider: HostProvider;
 let state: StateFolder;
 let daemon: Daemon;
+/** The disks of this machine are what they are; a test moves what is asked of them. */
+let diskFloor: { bytes: number; inodes: number };
 
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "shipfox-daemon-"));
@@ -36,6 +39,7 @@ beforeEach(async () => {
   state = StateFolder.open(join(root, "state"));
   provider = new HostProvider({ workRoot: join(root, "work"), logger });
   await provider.prepare();
+  diskFloor = { bytes: 0, inodes: 0 };
   daemon = newDaemon();
 });
 
@@ -53,6 +57,7 @@ interface Changes {
   cancelGraceMs?: number;
   preJob?: string;
   postJob?: string;
+  diskLimitBytes?: number;
 }
 
 function newDaemon(changes: Changes = {}): Daemon {
@@ -92,6 +97,13 @@ function newDaemon(changes: Changes = {}): Daemon {
       cancelGraceMs: changes.cancelGraceMs ?? 5_000,
       outageLimitMs: 60_000,
       hooks: { preJob: changes.preJob ?? null, postJob: changes.postJob ?? null, timeoutMs: 10_000 },
+      disk: new DiskWatch({
+        floor: diskFloor,
+        limitBytes: changes.diskLimitBytes ?? null,
+        paths: () => provider.diskPaths(),
+        intervalMs: 50,
+        logger,
+      }),
     },
   });
 }
@@ -545,5 +557,42 @@ describe("the daemon", () => {
     });
     await daemon.run();
     expect(jobs.registrations.map(({ token }) => token)).toEqual([MRT, "sf_rt_number1"]);
+  });
+});
+
+describe("the disk", () => {
+  it("ends a job that wrote more than it may, as the workflow's fault", async () => {
+    daemon = newDaemon({ diskLimitBytes: 4 * 1024 * 1024, cancelGraceMs: 200 });
+    const job = jobs.enqueue([run("head -c 8000000 /dev/zero > big; echo written; sleep 300"), run("echo never")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.reports.length >= 2);
+    await drainAndExit(running);
+    expect(jobs.reports[1]).toMatchObject({
+      status: "failed",
+      error: { reason: "disk_limit", message: expect.stringContaining("may write 4194304") },
+    });
+    expect(jobs.output(job)).toContain("written\n");
+    expect(jobs.releases).toEqual([]);
+  });
+
+  it("takes no job while there is too little room, hands a running one back, and goes on when there is room", async () => {
+    daemon = newDaemon({ cancelGraceMs: 200 });
+    const job = jobs.enqueue([run("echo started; sleep 300")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started"));
+
+    diskFloor.bytes = Number.MAX_SAFE_INTEGER;
+
+    await jobs.until(() => jobs.releases.length === 1);
+    expect(jobs.releases[0]).toMatchObject({
+      reason: "disk_full",
+      message: expect.stringContaining("SHIPFOX_RUNNER_DISK_FLOOR_BYTES"),
+    });
+    const next = jobs.enqueue([run("echo next")]);
+    expect(jobs.parkedClaims).toBe(0);
+    diskFloor.bytes = 0;
+    await jobs.until(() => jobs.output(next).includes("next\n"));
+    await drainAndExit(running);
+    expect(jobs.releases).toHaveLength(1);
   });
 });

@@ -107,6 +107,7 @@ export class Daemon {
       }
       await this.awaitFreeSlot();
       await this.awaitHealthy(this.session);
+      await this.awaitRoom();
       if (signal.aborted) return;
       const claim = await this.claim(this.session);
       if (claim !== null) this.startJob(claim, this.session);
@@ -266,6 +267,22 @@ export class Daemon {
         await report.unhealthy((error as Error).message, signal);
         await this.pause(backoff.next());
       }
+    }
+  }
+
+  /** A job that fills the disk of this machine harms the jobs beside it: none is claimed while there is too little room. */
+  private async awaitRoom(): Promise<void> {
+    const { monitor } = this.options;
+    const backoff = new Backoff();
+    for (let shortage = await this.options.job.disk.shortage(); shortage !== null; ) {
+      if (this.draining.signal.aborted) return;
+      monitor.setFault("disk_full", shortage);
+      this.logger.error({ reason: "disk_full" }, `unhealthy: no jobs are claimed. ${shortage}`);
+      await this.pause(backoff.next());
+      shortage = await this.options.job.disk.shortage();
+      if (shortage !== null) continue;
+      monitor.setFault("disk_full", null);
+      this.logger.info("healthy again: there is room on the disk, jobs are claimed");
     }
   }
 

@@ -14,6 +14,7 @@ import { readConfiguration, type Variables } from "./configuration.ts";
 import { Backoff } from "./control-plane/backoff.ts";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
+import { DiskWatch } from "./disk/disk-watch.ts";
 import { findHookFault } from "./job/host-hooks.ts";
 import type { HookSettings } from "./job/job-hooks.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
@@ -101,6 +102,12 @@ async function runInState(
       capabilities,
       cancelGraceMs: config.cancelGraceMs,
       outageLimitMs: config.outageLimitMs,
+      disk: new DiskWatch({
+        floor: { bytes: config.diskFloorBytes, inodes: config.diskFloorInodes },
+        limitBytes: config.diskLimitBytes ?? null,
+        paths: () => [state.path, ...provider.diskPaths()],
+        logger,
+      }),
       hooks: await checkedHooks(config),
     },
   });

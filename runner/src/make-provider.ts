@@ -37,6 +37,7 @@ export async function makeProvider(
     dns: config.dns,
     firewall: config.firewall,
     limits: limitsOf(config),
+    diskLimitBytes: config.diskLimitBytes ?? null,
     readOnlyRoot: config.readOnlyRoot,
     runtime: config.runtime ?? null,
     rootImages: config.rootImages,

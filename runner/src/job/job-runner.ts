@@ -9,6 +9,7 @@ import type {
   ReportBody,
   ReportReply,
 } from "@shipfox/shared/machine";
+import type { DiskWatch } from "../disk/disk-watch.ts";
 import { RefusedError } from "../control-plane/call-error.ts";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
 import { LogBudget } from "../logs/log-budget.ts";
@@ -53,6 +54,7 @@ export interface JobSettings {
   cancelGraceMs: number;
   outageLimitMs: number;
   hooks: HookSettings;
+  disk: DiskWatch;
   /** Secrets of the runner itself that no log may show. */
   secrets: readonly string[];
   onDrain: () => void;
@@ -87,6 +89,9 @@ export class JobRunner {
   private closing: Promise<void> | null = null;
   private readonly startedAt = Date.now();
   private currentStep: JobProgress["step"] = null;
+  /** Aborted, with the reason as its message, when the job wrote more than it may. */
+  private readonly overLimit = new AbortController();
+  private leaveDiskWatch = () => {};
   private currentLog: StepLog | null = null;
   private readonly unsentLogs: StepLog[] = [];
 
@@ -268,6 +273,7 @@ export class JobRunner {
       jobHooks: this.jobHooks,
       masker: this.masker,
       stop: this.stop,
+      overLimit: this.overLimit.signal,
     };
     return step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
   }
@@ -320,7 +326,10 @@ export class JobRunner {
 
   private async openSandbox(sandbox: Sandbox): Promise<void> {
     const { signal } = this.stop;
-    this.opening = sandbox.open().then(() => void (this.isOpen = true));
+    this.opening = sandbox.open().then(() => {
+      this.isOpen = true;
+      this.watchDisk(sandbox);
+    });
     let onAbort = () => {};
     const stopped = new Promise<never>((_, reject) => {
       onAbort = () => reject(new Error("The job was stopped."));
@@ -329,10 +338,18 @@ export class JobRunner {
     await Promise.race([this.opening, stopped]).finally(() => signal.removeEventListener("abort", onAbort));
   }
 
+  private watchDisk(sandbox: Sandbox): void {
+    this.leaveDiskWatch = this.settings.disk.watch({
+      measure: () => sandbox.measureDisk(),
+      onLimit: (message) => this.overLimit.abort(new Error(message)),
+      onShortage: (message) => this.handBack("disk_full", message),
+    });
+  }
+
   private closeSandbox(): Promise<void> {
     this.closing ??= (async () => {
       await this.opening?.catch(() => {});
-      await this.sandbox?.close();
+      await this.sandbox?.close().finally(this.leaveDiskWatch);
     })().catch((error: unknown) => {
       this.settings.onCleanUpFailed();
       this.logger.error({ error: (error as Error).message }, "the sandbox could not be removed");

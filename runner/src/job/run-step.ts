@@ -33,8 +33,10 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
     const { result, timedOut } = await execute(context, config, env);
     log.flush();
     await registerPostJob(context, files, env);
-    if (result.kind === "stopped" && !timedOut) return { kind: "stopped" };
+    const overLimit = context.overLimit.aborted && !stop.signal.aborted;
+    if (result.kind === "stopped" && !timedOut && !overLimit) return { kind: "stopped" };
     const handedOver = await takeFiles(context, files);
+    if (result.kind === "stopped" && overLimit) return overDiskLimit(context, handedOver.outputs);
     if (timedOut) return timeOut(context, config.timeout_ms as number, handedOver.outputs);
     return conclude(context, result, handedOver);
   } catch (error) {
@@ -80,7 +82,7 @@ async function execute(
       path: context.environment.path,
       workingDirectory: config.working_directory ?? null,
       onOutput: (stream, chunk) => log.write(stream, chunk),
-      signal: AbortSignal.any([stop.signal, timeout.signal]),
+      signal: AbortSignal.any([stop.signal, timeout.signal, context.overLimit]),
       graceMs: stop.hardSignal.aborted ? 0 : cancelGraceMs,
     });
     return { result, timedOut: result.kind === "stopped" && timeout.signal.aborted && !stop.signal.aborted };
@@ -144,4 +146,11 @@ function timeOut({ log }: StepContext, timeoutMs: number, outputs: Record<string
   const message = `timed out after ${formatDuration(timeoutMs)}`;
   log.line(`Error: ${message}`, "stderr");
   return failed({ message, reason: "timed_out", exit_code: null }, { output: outputs });
+}
+
+/** The user's failure: the workflow writes too much, wherever it runs. */
+function overDiskLimit({ log, overLimit }: StepContext, outputs: Record<string, string>): StepResult {
+  const message = (overLimit.reason as Error).message;
+  log.line(`Error: ${message}`, "stderr");
+  return failed({ message, reason: "disk_limit", exit_code: null }, { output: outputs });
 }

@@ -30,6 +30,8 @@ export interface StepContext {
   jobHooks: JobHooks;
   masker: Masker;
   stop: StopSwitch;
+  /** Aborted, with a sentence for people as its reason's message, when the job wrote more to disk than it may. */
+  overLimit: AbortSignal;
   runnerName: string;
   labels: readonly string[];
   cancelGraceMs: number;

@@ -242,6 +242,18 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       expect((await run(sandbox, "uname")).stdout).toBe("Linux\n");
     });
 
+    it("tells what the job takes on disk", async () => {
+      const before = await sandbox.measureDisk();
+      await run(
+        sandbox,
+        'head -c 4000000 /dev/zero > big; head -c 4000000 /dev/zero > "$HOME/big"; ln -s / everything',
+      );
+      expect((await sandbox.measureDisk()) - before).toBeGreaterThan(7_900_000);
+      expect((await sandbox.measureDisk()) - before).toBeLessThan(9_000_000);
+      await run(sandbox, 'rm big everything "$HOME/big"');
+      expect((await sandbox.measureDisk()) - before).toBeLessThan(1_000_000);
+    });
+
     it.runIf(runnerIsRoot())("lets a step neither replace nor remove the runner's files", async () => {
       const file = await sandbox.createStepFile("kept");
       const { stdout } = await run(

@@ -31,6 +31,8 @@ export interface SandboxProvider {
    * another runner is touched), then starts to fill the warm pool without waiting for it. Safe to repeat after a failure.
    */
   prepare(): Promise<void>;
+  /** Folders on this machine whose file systems jobs fill, as far as they are known by now. */
+  diskPaths(): string[];
   /** Makes nothing yet; `Sandbox.open` does. */
   create(job: SandboxJob): Sandbox;
   /** What is not isolated on this machine, a sentence each, known after `prepare`; empty when all is as documented. */
@@ -79,6 +81,8 @@ export interface Sandbox {
   /** As `createStepFile`, for an empty folder in which steps may make files; the runner reads it with `readStepFolder`. */
   createStepFolder(name: string): Promise<StepFile>;
   exec(step: StepExec): Promise<ExecResult>;
+  /** Bytes that the job takes on the disks of this machine, as far as that can be told. Between `open` and `close`. */
+  measureDisk(): Promise<number>;
   /** Ends every process of the job and removes its containers, network and files. Idempotent, has its own deadline. */
   close(): Promise<void>;
 }

@@ -32,6 +32,7 @@ export const stepErrorReasonSchema = z.enum([
   "timed_out",
   "sandbox_unavailable",
   "image_unavailable",
+  "disk_limit",
 ]);
 
 export const MAX_ERROR_MESSAGE_CHARS = 2048;

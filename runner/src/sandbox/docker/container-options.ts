@@ -8,7 +8,7 @@ export const WORKSPACE_INSIDE = "/workspace";
 export const FILES_INSIDE = "/shipfox";
 
 export const LABEL_RUNNER = "shipfox.runner";
-const LABEL_PLACE = "shipfox.place";
+export const LABEL_PLACE = "shipfox.place";
 const LABEL_ROLE = "shipfox.role";
 const LABEL_EXECUTION = "shipfox.execution";
 
@@ -65,6 +65,8 @@ export interface JobContainerPlan {
   home: string;
   /** Files of the runner that lie over those of the image, by their path inside; for a root that cannot be written. */
   overlays: Readonly<Record<string, string>>;
+  /** Where the engine can bound the container's own layer. */
+  layerBytes: number | null;
 }
 
 export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCreateOptions {
@@ -108,6 +110,7 @@ export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCre
       CapAdd: uid === 0 ? [...addedCapabilities] : [],
       SecurityOpt: uid === 0 && addedCapabilities.length > 0 ? [] : NO_NEW_PRIVILEGES,
       ...(runtime === null ? {} : { Runtime: runtime }),
+      ...(plan.layerBytes === null ? {} : layerLimit(plan.layerBytes)),
       ShmSize: Math.floor(limits.shmBytes),
       PidsLimit: limits.pids,
       Memory: Math.floor(limits.memoryBytes),
@@ -158,14 +161,18 @@ export function holderOptions(plan: HolderPlan): Docker.ContainerCreateOptions {
   };
 }
 
-/** Never started: only there to look into an image. */
-export function probeOptions(owner: Owner, imageId: string): Docker.ContainerCreateOptions {
+function layerLimit(bytes: number): { StorageOpt: Record<string, string> } {
+  return { StorageOpt: { size: String(Math.floor(bytes)) } };
+}
+
+/** Never started: only there to look into an image, or to see whether the engine takes `layerBytes`. */
+export function probeOptions(owner: Owner, imageId: string, layerBytes?: number): Docker.ContainerCreateOptions {
   return {
     Image: imageId,
     Entrypoint: KEEPER_COMMAND,
     Cmd: [],
     Labels: labelsOf(owner, "probe"),
-    HostConfig: { NetworkMode: "none" },
+    HostConfig: { NetworkMode: "none", ...(layerBytes === undefined ? {} : layerLimit(layerBytes)) },
   };
 }
 

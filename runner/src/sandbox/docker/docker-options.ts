@@ -25,6 +25,8 @@ export interface DockerOptions {
   subnet: string;
   egress: "default" | "none";
   limits: ContainerLimits;
+  /** What a job may write to disk; null for no limit. The caller enforces it, with the engine's help where that can. */
+  diskLimitBytes: number | null;
   /** Whether jobs can write only to the workspace, their home, /tmp and /dev/shm. */
   readOnlyRoot: boolean;
   /** Name of a runtime of the engine for jobs' containers; null is the engine's default. */
@@ -112,6 +114,7 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     network: parseSubnet(subnet),
     egress: input.egress ?? "default",
     limits: { ...defaultLimits(concurrency, input.limits?.memoryBytes), ...input.limits },
+    diskLimitBytes: input.diskLimitBytes ?? null,
     readOnlyRoot: input.readOnlyRoot ?? false,
     runtime: input.runtime ?? null,
     rootImages: input.rootImages ?? [],

@@ -2,7 +2,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
-import { LABEL_RUNNER } from "./container-options.ts";
+import { LABEL_RUNNER, probeOptions } from "./container-options.ts";
 import { type DockerOptionsInput, type DockerSettings, dockerSettings } from "./docker-options.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
 import { Engine } from "./engine.ts";
@@ -20,6 +20,8 @@ export class DockerProvider implements SandboxProvider {
   readonly #barriers: NetworkBarriers;
   readonly #places: Places;
   readonly #rooms: JobRooms;
+  /** Where the engine keeps images and layers; of an engine elsewhere, no folder of this machine. */
+  #dataFolder: string | null = null;
   #isPrepared = false;
 
   /** Throws a sentence for people on an option that cannot be used. */
@@ -34,12 +36,15 @@ export class DockerProvider implements SandboxProvider {
 
   async prepare(): Promise<void> {
     await this.#engine.ping();
-    await this.#checkRuntime();
+    const { Runtimes, DockerRootDir } = await this.#engine.info();
+    this.#dataFolder = DockerRootDir || null;
+    this.#checkRuntime(Object.keys(Runtimes ?? {}));
     await this.#makeWorkRoot();
     await this.#removeContainersAndNetworks();
     await this.#barriers.prepare();
     const image = await this.#images.ensure(this.#settings.defaultImage);
     await this.#removeFolders(image.id);
+    this.#rooms.limitsLayers = await this.#canLimitLayers(image.id);
     this.#isPrepared = true;
     this.#rooms.fillPool();
   }
@@ -51,6 +56,11 @@ export class DockerProvider implements SandboxProvider {
 
   create(job: SandboxJob): Sandbox {
     return new DockerSandbox(this.#rooms, job);
+  }
+
+  diskPaths(): string[] {
+    const { workRoot } = this.#settings;
+    return this.#dataFolder === null ? [workRoot] : [workRoot, this.#dataFolder];
   }
 
   describeIsolation(): string[] {
@@ -70,13 +80,26 @@ export class DockerProvider implements SandboxProvider {
     await this.#barriers.close();
   }
 
-  async #checkRuntime(): Promise<void> {
+  #checkRuntime(known: readonly string[]): void {
     const { runtime } = this.#settings;
-    if (runtime === null) return;
-    const known = await this.#engine.runtimes();
-    if (known.includes(runtime)) return;
+    if (runtime === null || known.includes(runtime)) return;
     const message = `The engine has no runtime "${runtime}" (SHIPFOX_RUNNER_RUNTIME); it has ${known.join(", ")}. Install it and name it in the engine's configuration.`;
     throw new SandboxError("not_supported", message);
+  }
+
+  /** Few file systems can; only trying tells. */
+  async #canLimitLayers(imageId: string): Promise<boolean> {
+    const { diskLimitBytes, runnerId } = this.#settings;
+    if (diskLimitBytes === null) return false;
+    const owner = { runnerId, placeId: "probe", executionId: null };
+    try {
+      await this.#engine.removeContainer(
+        await this.#engine.createContainer(probeOptions(owner, imageId, diskLimitBytes)),
+      );
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async #makeWorkRoot(): Promise<void> {

@@ -1,5 +1,6 @@
 import { changeOwner } from "../remove-tree.ts";
 import { runnerIsRoot } from "../job-user.ts";
+import { measureFolder } from "../measure-folder.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { ExecResult, JobUser, Sandbox, SandboxJob, StepExec, StepFile } from "../sandbox.ts";
 import { signalOf } from "../exit-code.ts";
@@ -10,6 +11,7 @@ import type { JobRoom, JobRooms } from "./job-rooms.ts";
 
 const CLOSE_DEADLINE_MS = 120_000;
 const CHANGE_OWNER_MS = 120_000;
+const MEASURE_MS = 60_000;
 
 /** One job's room in the Docker Engine: see `Sandbox` for when what is called. */
 export class DockerSandbox implements Sandbox {
@@ -70,6 +72,15 @@ export class DockerSandbox implements Sandbox {
     } finally {
       await room.place.stepFolder.removeFile(script);
     }
+  }
+
+  async measureDisk(): Promise<number> {
+    const { place } = this.#opened();
+    const [folder, layers] = await Promise.all([
+      measureFolder(place.folder, MEASURE_MS),
+      this.#rooms.layerBytes(place),
+    ]);
+    return folder + layers;
   }
 
   close(): Promise<void> {

@@ -25,11 +25,6 @@ export class Engine {
     await this.#call("ping", CALL_TIMEOUT_MS, () => this.#docker.ping());
   }
 
-  /** Names of the runtimes that containers may be started with. */
-  async runtimes(): Promise<string[]> {
-    return Object.keys((await this.info()).Runtimes ?? {});
-  }
-
   async version(): Promise<Docker.DockerVersion> {
     return await this.#call("version", CALL_TIMEOUT_MS, () => this.#docker.version());
   }
@@ -172,6 +167,14 @@ export class Engine {
     );
   }
 
+  /** Bytes written to the own layers of all containers with the label. */
+  async layerBytes(label: string): Promise<number> {
+    const containers = (await this.#call("container sizes", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.listContainers({ size: true, filters: { label: [label] }, abortSignal }),
+    )) as { SizeRw?: number }[];
+    return containers.reduce((sum, container) => sum + (container.SizeRw ?? 0), 0);
+  }
+
   async #call<T>(what: string, timeoutMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const signal = AbortSignal.timeout(timeoutMs);
     try {
@@ -202,6 +205,8 @@ export interface EngineInfo {
   SecurityOptions?: string[];
   CgroupVersion?: string;
   Runtimes?: object;
+  /** The folder of images and layers on the engine's machine. */
+  DockerRootDir?: string;
 }
 
 interface EngineFailure {

@@ -45,6 +45,7 @@ describe("options of a job's container", () => {
           workspace: "/places/a/workspace",
           files: "/places/a/files",
           overlays: {},
+          layerBytes: null,
           ...rest,
         });
         expect(Object.keys(HostConfig ?? {}).sort()).toEqual(ALLOWED_HOST_OPTIONS);

@@ -2,7 +2,7 @@ import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser, SandboxJob } from "../sandbox.ts";
 import { WarmPool } from "../warm-pool.ts";
 import { type Account, accountArchive, accountEnv, accountOverlays, firstFileText, planAccount } from "./account.ts";
-import { jobContainerOptions, probeOptions } from "./container-options.ts";
+import { LABEL_PLACE, jobContainerOptions, probeOptions } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
 import type { Images, JobImage } from "./images.ts";
@@ -53,6 +53,8 @@ export class JobRooms {
   /** Bare places, when no container is kept warm: making one takes longer than starting the job's container in it. */
   readonly #barePlaces: WarmPool<Place>;
   readonly #accounts = new Map<string, Account>();
+  /** Known after `prepare`: whether the engine itself can bound what a container writes to its layer. */
+  limitsLayers = false;
   readonly #cleanUps = new Set<NodeJS.Timeout>();
   #isClosed = false;
 
@@ -139,6 +141,11 @@ export class JobRooms {
     const wish = await this.#wishOf(job);
     await room.container.remove();
     room.container = await this.#startContainer(room.place, wish);
+  }
+
+  /** What the containers of a place, services included, have written to their own layers. */
+  async layerBytes(place: Place): Promise<number> {
+    return await this.#engine.layerBytes(`${LABEL_PLACE}=${place.id}`);
   }
 
   /** Who the steps of a job are. */
@@ -235,6 +242,7 @@ export class JobRooms {
         env: { ...accountEnv(account, caFile !== null), ...settings.passedEnv },
         home: account.home,
         overlays,
+        layerBytes: this.limitsLayers ? settings.diskLimitBytes : null,
       }),
     );
     try {

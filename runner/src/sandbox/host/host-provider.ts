@@ -51,6 +51,10 @@ export class HostProvider implements SandboxProvider {
     return new HostSandbox(this.#settings, () => this.#isolate());
   }
 
+  diskPaths(): string[] {
+    return [this.#settings.workRoot];
+  }
+
   describePool(): null {
     return null;
   }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { exitCodeOf, signalOf } from "../exit-code.ts";
 import { runnerIsRoot } from "../job-user.ts";
 import { caEnv } from "../operator-env.ts";
+import { measureFolder } from "../measure-folder.ts";
 import { pumpOutput } from "../pump-output.ts";
 import { changeOwner, removeTree } from "../remove-tree.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
@@ -18,6 +19,7 @@ import { OutputPipes } from "./output-pipes.ts";
 
 const REMOVE_MS = 60_000;
 const CHANGE_OWNER_MS = 120_000;
+const MEASURE_MS = 60_000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const USER_NAME = "shipfox";
 
@@ -69,6 +71,10 @@ export class HostSandbox implements Sandbox {
     } catch (error) {
       throw hostFault("cannot give the workspace to the steps' user", error);
     }
+  }
+
+  async measureDisk(): Promise<number> {
+    return await measureFolder(this.#folder, MEASURE_MS);
   }
 
   async createStepFile(name: string): Promise<StepFile> {
