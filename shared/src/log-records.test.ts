@@ -69,6 +69,14 @@ const nearlyRecord = fc
 
 const output = encodeLogRecord({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hi\n" });
 
+function isRecord(line: string): boolean {
+  try {
+    return writableLogRecordSchema.safeParse(JSON.parse(line)).success;
+  } catch {
+    return false;
+  }
+}
+
 describe("the check of a log chunk", () => {
   it("agrees with the schema on every value", () => {
     fc.assert(
@@ -85,6 +93,55 @@ describe("the check of a log chunk", () => {
         },
       ),
       { numRuns: 2_000 },
+    );
+  });
+
+  it("agrees with the schema on output records, also when a few of their characters are others", () => {
+    const piece = fc.constantFrom(
+      '"',
+      "\\",
+      "\\u12",
+      "\\ud800",
+      "\\n",
+      "\\x",
+      "{",
+      "}",
+      ",",
+      "0",
+      "01",
+      "-",
+      " ",
+      "\t",
+      "é",
+      "\u2028",
+    );
+    const edit = fc.record({ at: fc.nat(200), removed: fc.nat(2), inserted: fc.oneof(fc.constant(""), piece) });
+    const data = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.array(piece).map((pieces) => pieces.join("")),
+      fc.constant("x".repeat(17_000)),
+    );
+    fc.assert(
+      fc.property(data, fc.nat(), fc.array(edit, { maxLength: 2 }), (text, ts, edits) => {
+        const encoded = encodeLogRecord({ v: 1, ts, type: "output", stream: "stderr", data: text });
+        const line = edits.reduce(
+          (whole, { at, removed, inserted }) => whole.slice(0, at) + inserted + whole.slice(at + removed),
+          encoded.trimEnd(),
+        );
+        const chunk = Buffer.from(`${line}\n`);
+        if (chunk.includes(0x0d) || chunk.indexOf(0x0a) !== chunk.length - 1) return;
+        expect(findMalformedRecord(chunk) === null).toBe(isRecord(chunk.toString()));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it("writes output records as JSON does", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (data) => {
+        const record = { v: 1, ts: 1, type: "output", stream: "stdout", data } as const;
+        expect(encodeLogRecord(record)).toBe(`${JSON.stringify(record)}\n`);
+      }),
     );
   });
 

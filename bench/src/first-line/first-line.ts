@@ -77,7 +77,7 @@ async function prepare(resources: AsyncDisposableStack) {
   const client = resources.adopt(new JsonClient(plane.url, 1), (open) => open.close());
   const reader = resources.adopt(new FireAndFollow(client, plane), (open) => open.close());
   const open = async (label: string, warm: 0 | 1) => {
-    const runner = await startRunner(client, plane, join(folder, label), { label, image, warm }, resources);
+    const runner = await startRunner(client, plane, join(folder, label), { label, docker: { image, warm } }, resources);
     const definitionId = await createDefinition(client, plane, workflow(label, COMMAND));
     const rooms = new RunnerRooms(docker, events, runner);
     return { rooms, fire: () => reader.run(definitionId, LINE) };

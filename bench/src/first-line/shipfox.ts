@@ -3,7 +3,7 @@ import { Agent, get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { RunDetail } from "@shipfox/shared/api/runs";
-import { decodeLogRecords } from "@shipfox/shared/log-records";
+import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
 import { createParser } from "eventsource-parser";
 import { createRegistrationToken, type ControlPlane } from "../control-plane.ts";
 import type { JsonClient } from "../json-client.ts";
@@ -19,12 +19,11 @@ export interface Runner {
 
 export interface RunnerPlan {
   readonly label: string;
-  readonly image: string;
-  /** Containers started ahead. */
-  readonly warm: 0 | 1;
+  /** Docker's image and how many containers are started ahead; null is the host sandbox. */
+  readonly docker: { readonly image: string; readonly warm: 0 | 1 } | null;
 }
 
-/** The real runner with the Docker sandbox, one job at a time. */
+/** The real runner, one job at a time. */
 export async function startRunner(
   client: JsonClient,
   plane: ControlPlane,
@@ -44,8 +43,9 @@ export async function startRunner(
         SHIPFOX_RUNNER_STATE_DIR: stateFolder,
         SHIPFOX_RUNNER_LABELS: plan.label,
         SHIPFOX_RUNNER_NAME: plan.label,
-        SHIPFOX_RUNNER_IMAGE: plan.image,
-        SHIPFOX_RUNNER_WARM: String(plan.warm),
+        ...(plan.docker === null
+          ? { SHIPFOX_RUNNER_SANDBOX: "host" }
+          : { SHIPFOX_RUNNER_IMAGE: plan.docker.image, SHIPFOX_RUNNER_WARM: String(plan.docker.warm) }),
         SHIPFOX_LOG_LEVEL: "warn",
       },
       logFile: join(folder, "runner.log"),
@@ -86,8 +86,18 @@ export class FireAndFollow {
    * the log.
    */
   async run(definitionId: string, expected: string): Promise<number> {
-    const { token } = this.#plane;
     const startedAt = performance.now();
+    let seenAt: number | null = null;
+    await this.follow(definitionId, (record) => {
+      if (seenAt === null && record.type === "output" && record.data.trimEnd() === expected) seenAt = performance.now();
+    });
+    if (seenAt === null) throw new Error(`the log ended without the line "${expected}"`);
+    return seenAt - startedAt;
+  }
+
+  /** Fires the workflow and hands over each record of its run step as it comes. Resolves after the end of the log. */
+  async follow(definitionId: string, onRecord: (record: LogRecord) => void): Promise<void> {
+    const { token } = this.#plane;
     const fired = await this.#client.call<{ workflow_run_id: string }>(
       "POST",
       `/workflow-definitions/${definitionId}/fire-manual`,
@@ -97,32 +107,25 @@ export class FireAndFollow {
     const steps = detail.jobs.flatMap((job) => job.job_executions.flatMap((execution) => execution.steps));
     const step = steps.find(({ type }) => type === "run");
     if (!step) throw new Error("the run that was just fired shows no run step");
-    const seenAt = await this.#firstOutput(step.id, expected);
-    return seenAt - startedAt;
+    await this.#readLog(step.id, onRecord);
   }
 
   close(): void {
     this.#agent.destroy();
   }
 
-  async #firstOutput(stepId: string, expected: string): Promise<number> {
+  async #readLog(stepId: string, onRecord: (record: LogRecord) => void): Promise<void> {
     const response = await this.#open(`/steps/${stepId}/attempts/1/logs/stream`);
-    let seenAt: number | null = null;
     let isOver = false;
     const parser = createParser({
       onEvent: ({ event, data }) => {
         if (event === "end") isOver = true;
-        if (event !== "log" || seenAt !== null) return;
-        const records = decodeLogRecords(data);
-        if (records.some((record) => record.type === "output" && record.data.trimEnd() === expected)) {
-          seenAt = performance.now();
-        }
+        if (event === "log") for (const record of decodeLogRecords(data)) onRecord(record);
       },
     });
     response.setEncoding("utf8");
     for await (const chunk of response) parser.feed(chunk as string);
-    if (seenAt === null || !isOver) throw new Error(`the log ended without the line "${expected}"`);
-    return seenAt;
+    if (!isOver) throw new Error("the event stream of a log broke off");
   }
 
   #open(path: string): Promise<IncomingMessage> {

@@ -1,0 +1,113 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  type ClaimReply,
+  IDEMPOTENCY_KEY_HEADER,
+  logAppendReplySchema,
+  type RegisterReply,
+  type ReportBody,
+  type ReportReply,
+} from "@shipfox/shared/machine";
+import { createDefinition, createRegistrationToken, startControlPlane } from "../control-plane.ts";
+import { JsonClient } from "../json-client.ts";
+import { awaitReady, freePort, startProcess } from "../server-process.ts";
+import { RawClient } from "./raw-client.ts";
+
+const LABEL = "bench";
+const WORKFLOW = `name: Log
+runner: ${LABEL}
+triggers:
+  by_hand: { source: manual, event: fire }
+jobs:
+  only:
+    checkout: false
+    steps:
+      - run: "true"
+`;
+/** The largest there is: the budget is not what is measured. */
+const BUDGET_BYTES = String(64 * 1024 ** 3);
+const CLAIM = "/runners/jobs/request?wait_seconds=10&next=true";
+const SETUP_DONE: ReportBody = { status: "succeeded", log_outcome: "drained", exit_code: 0, next: true };
+
+const PEERS = {
+  sink: "bare node:http sink",
+  files: "bare node:http, durable files",
+  blobs: "SQLite blobs, group commit",
+};
+
+/** One log that grows at its end. Settles when the server acknowledged the chunk. */
+export type Append = (chunk: Buffer) => Promise<void>;
+
+export interface Contender {
+  readonly name: string;
+  readonly pid: number;
+  readonly logs: readonly Append[];
+}
+
+/** Real credentials: each log is that of a step that runs under a lease of its own. */
+export async function startShipfox(folder: string, logs: number, resources: AsyncDisposableStack): Promise<Contender> {
+  const plane = await startControlPlane(folder, resources, { SHIPFOX_LOG_BUDGET_BYTES: BUDGET_BYTES });
+  const client = resources.adopt(new JsonClient(plane.url, logs), (open) => open.close());
+  const definitionId = await createDefinition(client, plane, WORKFLOW);
+  const registrationToken = await createRegistrationToken(client, plane);
+  const openOne = async (): Promise<Append> => {
+    await client.call("POST", `/workflow-definitions/${definitionId}/fire-manual`, { token: plane.token, body: {} });
+    const session = await client.call<RegisterReply>("POST", "/runners/register", {
+      token: registrationToken,
+      body: { labels: [LABEL] },
+    });
+    const headers = { [IDEMPOTENCY_KEY_HEADER]: randomUUID() };
+    const claim = await client.call<ClaimReply | undefined>("POST", CLAIM, { token: session.session_token, headers });
+    const setup = claim?.next;
+    if (setup?.kind !== "step") throw new Error("a claim came without its first step");
+    const reply = await client.call<ReportReply>("POST", `/runs/jobs/current/steps/${setup.step.id}/report`, {
+      token: setup.lease_token,
+      body: { ...SETUP_DONE, attempt: setup.attempt },
+    });
+    const { next } = reply;
+    if (next?.kind !== "step") throw new Error("the job has no run step");
+    const connection = resources.adopt(await RawClient.open(plane.url), (open) => open.close());
+    const path = `/runs/jobs/current/steps/${next.step.id}/logs?attempt=${next.attempt}&offset=`;
+    let offset = 0;
+    return async (chunk) => {
+      const answer = await connection.post(`${path}${offset}`, next.lease_token, chunk);
+      offset += chunk.length;
+      const { committed_length, capped } = logAppendReplySchema.parse(JSON.parse(answer));
+      if (capped || committed_length !== offset) throw new Error(`an append was not kept: ${answer}`);
+    };
+  };
+  const opened: Append[] = [];
+  while (opened.length < logs) opened.push(await openOne());
+  return { name: "Shipfox", pid: plane.process.pid, logs: opened };
+}
+
+export async function startPeer(
+  mode: keyof typeof PEERS,
+  folder: string,
+  logs: number,
+  resources: AsyncDisposableStack,
+): Promise<Contender> {
+  const port = await freePort();
+  const program = fileURLToPath(import.meta.resolve("./ingest-peer-server.ts"));
+  const server = startProcess(
+    {
+      name: `the ${mode} server`,
+      command: process.execPath,
+      args: [program, mode, String(port), join(folder, `${mode}.data`)],
+      logFile: join(folder, `${mode}.log`),
+    },
+    resources,
+  );
+  const url = `http://127.0.0.1:${port}`;
+  await awaitReady(url, server);
+  const openOne = async (index: number): Promise<Append> => {
+    const connection = resources.adopt(await RawClient.open(url), (open) => open.close());
+    return async (chunk) => void (await connection.post(`/logs/${index}?offset=0`, "a-bearer-token", chunk));
+  };
+  return {
+    name: PEERS[mode],
+    pid: server.pid,
+    logs: await Promise.all(Array.from({ length: logs }, (_, index) => openOne(index))),
+  };
+}
