@@ -22,7 +22,6 @@ const OUT_OF_SCOPE = {
     6: "POST /runner-enrollment/exchange: the provisioner's protocol comes with its own issue and is another one than upstream's",
     7: "POST /runner-control/heartbeat: as 6",
     10: "GET /provisioners/me: as 6",
-    28: "GET …/secrets: secrets come with the next issue",
     29: "409 checkout-config-invalid: upstream asks whether the stored configuration can be read; ours says step-not-checkout",
   },
 };

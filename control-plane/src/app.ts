@@ -24,7 +24,8 @@ import { createProjectRoutes, createWorkflowSource, projects } from "./modules/p
 import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
 import { createRunRoutes, findRun, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
-import { Envelope } from "./modules/secrets/public.ts";
+import { createSecretRoutes, Envelope, StepSecrets } from "./modules/secrets/public.ts";
+import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
 import { systemClock } from "./store/clock.ts";
 import { openStore } from "./store/open.ts";
@@ -121,6 +122,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
   });
   const waiting = createWaitingPort(dispatch);
+  const scopedValues = { store, clock, access, projects, maxPerWorkspace: config.maxSecretsPerWorkspace };
   const routes: Route[] = [
     ...createAccountRoutes({
       store,
@@ -133,6 +135,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
     ...createWorkspaceRoutes({ store, clock }),
     ...createIntegrationRoutes({ store, clock, access, envelope, urls }),
+    ...createSecretRoutes({ ...scopedValues, envelope }),
+    ...createVariableRoutes(scopedValues),
     ...createProjectRoutes({ store, clock, access, sources, git, syncs }),
     ...createDefinitionRoutes({
       store,
@@ -140,7 +144,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       access,
       projects,
       reader,
-      startRun: (tx, request) => startRun(tx, dispatch, request),
+      startRun: async (tx, request) =>
+        startRun(tx, dispatch, { ...request, model: await resolveModel(tx, request, request.model) }),
     }),
     ...createRunRoutes({ store, clock, access, waiting, runs: dispatch.runs }),
     ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
@@ -158,6 +163,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       tokens,
       dispatch,
       logs,
+      secrets: new StepSecrets(envelope, log),
       checkout: new Checkouts({ store, clock, sources }),
       settings: {
         outageLimitMs: config.outageLimitMs,

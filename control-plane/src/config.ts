@@ -90,6 +90,11 @@ export const SETTINGS = {
     text.integer(1, 36_500, 90),
     "days after which logs are deleted; counts for logs that end after it was set",
   ),
+  maxSecretsPerWorkspace: setting(
+    "SECRETS_MAX_PER_WORKSPACE",
+    text.integer(1, 1_000_000, 10_000),
+    "secrets and variables that a workspace may have together, its projects' included",
+  ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent"),
 } as const;
 

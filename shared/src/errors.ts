@@ -12,6 +12,11 @@ export const ERROR_CODES = {
   "malformed-log-chunk": [400, "A log chunk is not whole, valid records."],
   "empty-runner-labels": [400, "A runner needs at least one label."],
   "invalid-repository-url": [400, "The repository URL is not allowed or not understood."],
+  "invalid-key": [
+    400,
+    "A key is upper-case letters, digits and `_`, not starting with a digit, at most 128 characters.",
+  ],
+  "duplicate-key": [400, "A batch names a key twice."],
   unauthorized: [401, "No credential, or one that is unknown, expired or of another kind."],
   "invalid-credentials": [401, "The e-mail address or the password is wrong."],
   "registration-token-expired": [401, "The registration token has expired."],
@@ -23,6 +28,8 @@ export const ERROR_CODES = {
   "lease-stream-mismatch": [403, "The log belongs to another step than the lease names."],
   "not-found": [404, "It does not exist, or you may not see it."],
   "project-not-found": [404, "The project does not exist."],
+  "secret-not-found": [404, "The scope has no such secret."],
+  "variable-not-found": [404, "The scope has no such variable."],
   "manual-trigger-not-found": [404, "The definition does not exist or has no manual trigger."],
   "source-connection-not-found": [404, "The connection does not exist."],
   "job-not-found": [404, "The job does not exist."],
@@ -43,6 +50,10 @@ export const ERROR_CODES = {
   "step-not-agent": [409, "The step is not an agent step."],
   "leased-step-not-agent": [409, "Only agent steps may use integration tools."],
   "lease-missing-step": [409, "The lease token was not made for a step; use the one that came with the step."],
+  "step-not-run": [409, "The step runs no command."],
+  "secret-bindings-invalid": [409, "The step's secret bindings cannot be read."],
+  "secret-value-invalid": [409, "A secret's stored value cannot be opened; set it again."],
+  "workspace-secret-cap-exceeded": [409, "The workspace would have more secrets and variables than the limit."],
   "step-not-checkout": [409, "The step checks nothing out."],
   "claim-key-used": [409, "The Idempotency-Key belongs to a claim whose job already started."],
   "runner-session-exhausted": [409, "The session was ended, revoked or has no claims left."],
@@ -55,6 +66,7 @@ export const ERROR_CODES = {
   "annotation-body-too-large": [413, "An annotation's body is over its limit."],
   "annotation-count-limit-exceeded": [413, "The job execution would have more annotations than the limit."],
   "annotation-total-bytes-limit-exceeded": [413, "The annotations of the job execution would be over their limit."],
+  "value-too-large": [413, "The value is over its limit."],
   "body-too-large": [413, "The body is over its limit."],
   "invalid-media-type": [415, "The content type is not supported here."],
   "source-connection-inactive": [422, "The connection is disabled."],
@@ -63,6 +75,10 @@ export const ERROR_CODES = {
   "access-denied": [422, "The repository refused the connection's credential."],
   "content-too-large": [422, "A file or the repository is over its limit."],
   "too-many-files": [422, "There are more workflow files than the limit."],
+  "workflow-interpolation-unresolvable": [
+    422,
+    "An expression of the workflow has no value, so the run was not created; details name it.",
+  ],
   "workspace-label-sets-exhausted": [422, "The workspace has more distinct label sets than the limit."],
   "registry-credentials-exhausted": [422, "The workspace has more registry credentials than the limit."],
   "rate-limited": [429, "Too many requests; Retry-After says when to try again."],
@@ -78,7 +94,10 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** An error a client is meant to see. Anything else becomes `server-error` without details. */
+/**
+ * An error a client is meant to see. Anything else becomes `server-error` without details. `status` is for the few codes
+ * that one protocol answers with another status than the table's.
+ */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: ErrorCode;
@@ -89,11 +108,11 @@ export class ApiError extends Error {
   constructor(
     code: ErrorCode,
     message?: string,
-    options: { details?: unknown; headers?: Record<string, string>; cause?: unknown } = {},
+    options: { details?: unknown; headers?: Record<string, string>; cause?: unknown; status?: number } = {},
   ) {
     super(message ?? ERROR_CODES[code][1], options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.status = ERROR_CODES[code][0];
+    this.status = options.status ?? ERROR_CODES[code][0];
     this.details = options.details;
     this.headers = options.headers ?? {};
   }

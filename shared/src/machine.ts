@@ -116,9 +116,22 @@ export const setupConfigSchema = z.object({
   /** ours: the job wants no network; absent means what the runner gives its jobs. */
   network: z.literal("none").optional(),
 });
+/** A variable whose value holds secrets: its pieces in order. The values come from the step's own `secrets` route. */
+export const secretBindingSchema = z.object({
+  target: z.string(),
+  segments: z.array(
+    z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("literal"), value: z.string() }),
+      z.object({ kind: z.literal("secret"), store: z.literal("local"), key: z.string() }),
+    ]),
+  ),
+});
+export const secretBindingsSchema = z.array(secretBindingSchema);
+export type SecretBinding = z.infer<typeof secretBindingSchema>;
 export const runConfigSchema = z.object({
   run: z.string(),
   env: z.record(z.string(), z.string()).optional(),
+  secret_bindings: secretBindingsSchema.optional(),
   working_directory: z.string().optional(),
   /** ours: how long the step may run, in milliseconds. */
   timeout_ms: z.int().min(1).optional(),
@@ -263,6 +276,10 @@ export const registryCredentialReplySchema = z.object({
   credential: z.object({ username: z.string(), password: z.string() }).nullable(),
 });
 export type RegistryCredential = NonNullable<z.infer<typeof registryCredentialReplySchema>["credential"]>;
+
+export const stepSecretsReplySchema = z.object({
+  secrets: z.array(z.object({ store: z.literal("local"), key: z.string(), value: z.string() })),
+});
 
 export const logAppendQuerySchema = z.object({
   attempt: z.coerce.number().int().min(1).max(MAX_ATTEMPT),

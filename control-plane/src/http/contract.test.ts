@@ -16,6 +16,7 @@ const NOTHING = {
   definitionId: ID,
   runnerId: ID,
   tokenId: ID,
+  key: "KEY",
   credentialId: ID,
 };
 const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
@@ -29,6 +30,7 @@ jobs:
     image: ${IMAGE}
     steps:
       - run: "true"
+        env: { TOKEN: "\${{ secrets.TOKEN }}", REGION: "\${{ vars.REGION }}" }
 `;
 const HOT_FIRE = "POST /workflow-definitions/{definitionId}/fire-manual";
 /** The routes of the handler in front of Express, which must answer like Express. */
@@ -108,6 +110,17 @@ describe("the API as /openapi.json describes it", () => {
     const { id: credentialId } = await succeed(registries, { workspaceId }, { token, body: registry });
     await succeed(registries.replace("POST", "GET"), { workspaceId }, { token });
 
+    for (const kind of ["secrets", "variables"]) {
+      const all = `/workspaces/{workspaceId}/${kind}`;
+      const value = "of the workspace";
+      await succeed(`PUT ${all}/{key}`, { workspaceId, key: "KEY" }, { token, body: { value } });
+      const key = kind === "secrets" ? "TOKEN" : "REGION";
+      await succeed(`POST ${all}:batch`, { workspaceId }, { token, body: { entries: [{ key, value }] } });
+      await succeed(`GET ${all}`, { workspaceId }, { token });
+      if (kind === "variables") await succeed(`GET ${all}/{key}`, { workspaceId, key: "KEY" }, { token });
+      await succeed(`DELETE ${all}/{key}`, { workspaceId, key: "KEY" }, { token });
+    }
+
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: YAML } });
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: "name: 1" } });
     const saved = await succeed("POST /definitions", {}, { token, body: { project_id: projectId, yaml: YAML } });
@@ -176,10 +189,22 @@ describe("the API as /openapi.json describes it", () => {
     expect([noTools.status, noTools.body]).toMatchObject([409, { code: "leased-step-not-agent" }]);
     const unscoped = await contract.call(tools, {}, { token: lease, body: {} });
     expect([unscoped.status, unscoped.body]).toMatchObject([409, { code: "lease-missing-step" }]);
+    const secretsOfStep = "GET /runs/jobs/current/steps/{stepId}/secrets";
+    const noSecrets = await contract.call(secretsOfStep, { stepId }, { ...own, suffix: "?attempt=1" });
+    expect([noSecrets.status, noSecrets.body]).toMatchObject([409, { code: "step-not-run" }]);
     const report = { status: "succeeded", attempt: 1, exit_code: 0, log_outcome: "drained" };
     await succeed("POST /runs/jobs/current/steps/{stepId}/report", { stepId }, { ...own, body: report });
     const ended = await contract.call(config, {}, { ...own, suffix: `?step_id=${stepId}&attempt=1` });
     expect(ended.body).toMatchObject({ code: "step-not-running" });
+    const run = await succeed("POST /runs/jobs/current/steps/next", {}, { token: lease });
+    expect(run.step.config).toMatchObject({
+      env: { REGION: "of the workspace" },
+      secret_bindings: [{ target: "TOKEN" }],
+    });
+    const fetched = { token: run.lease_token, suffix: "?attempt=1" };
+    expect(await succeed(secretsOfStep, { stepId: run.step.id }, fetched)).toEqual({
+      secrets: [{ store: "local", key: "TOKEN", value: "of the workspace" }],
+    });
     // The log is closed now, so that the stream ends by itself.
     await succeed(`${logs}/stream`, { stepId, attempt: "1" }, { token });
     await succeed("GET /workflows/runs/{id}", { id }, { token });

@@ -27,6 +27,8 @@ export interface Schema {
   runner_sessions: RunnerSessionRow;
   log_streams: LogStreamRow;
   annotations: AnnotationRow;
+  secrets: ScopedValueRow;
+  variables: ScopedValueRow;
   run_events: RunEventRow;
 }
 
@@ -383,6 +385,18 @@ export interface AnnotationRow {
   sequence: number;
   body: string;
   body_bytes: number;
+}
+
+/** Of a workspace, or of one project of it: `scope_id` is the project's id, else the workspace's. `value` of a secret is sealed. */
+export interface ScopedValueRow {
+  workspace_id: string;
+  scope_id: string;
+  key: string;
+  project_id: string | null;
+  value: string;
+  last_edited_by: string | null;
+  created_at: number;
+  updated_at: number;
 }
 
 export interface RunEventRow {

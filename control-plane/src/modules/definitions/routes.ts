@@ -118,7 +118,12 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       body: fireManualBodySchema,
       hot: true,
       responses: { 201: fireManualReplySchema },
-      errors: ["manual-trigger-not-found", "forbidden", "workspace-label-sets-exhausted"],
+      errors: [
+        "manual-trigger-not-found",
+        "forbidden",
+        "workspace-label-sets-exhausted",
+        "workflow-interpolation-unresolvable",
+      ],
       handle: async ({ principal, params, body }) => {
         const { runId } = await fireManual({
           userId: principal.userId,

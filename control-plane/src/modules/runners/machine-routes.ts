@@ -52,6 +52,7 @@ import { relabelSession } from "./change-session.ts";
 import { requireLeasedStep } from "./leased-step.ts";
 import { confirmCredential, describeCredential, endSessions, freshIdentity, register } from "./register.ts";
 import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
+import { createStepSecretsRoute, type SecretsPort } from "./step-secrets-route.ts";
 import { judgeVersion, versionWindow } from "./version-window.ts";
 
 /** Where a job's code comes from; implemented above, by the integrations. */
@@ -67,6 +68,7 @@ export interface MachineRoutesDeps {
   readonly dispatch: Dispatch;
   readonly logs: Logs;
   readonly checkout: CheckoutPort;
+  readonly secrets: SecretsPort;
   readonly settings: RunnerSettings;
 }
 
@@ -431,6 +433,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         return { status: 200, body: { committed_length: committedLength, capped, ...budget } };
       },
     }),
+    createStepSecretsRoute({ store, secrets: deps.secrets }),
     ...createAgentRoutes({ store }),
   ];
 }

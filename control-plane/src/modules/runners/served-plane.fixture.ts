@@ -64,6 +64,7 @@ export class ServedPlane {
         checkout: {
           checkout: async () => ({ repository_url: "https://git.example/app", ref: "main", fetch_depth: 1 }),
         },
+        secrets: { open: async (_tx, _place, keys) => new Map([...keys].map((key) => [key, `value of ${key}`])) },
         settings: { outageLimitMs: HOUR_MS, leaseTermMs: LEASE_TERM_MS, heartbeatIntervalMs: 10_000, version },
       }),
       ...createRunRoutes({ ...base, access, waiting: createWaitingPort(dispatch), runs: dispatch.runs }),

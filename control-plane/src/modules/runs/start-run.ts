@@ -1,5 +1,5 @@
 import { newId } from "@shipfox/shared/ids";
-import type { RunConfig, ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
+import type { RunConfig, SecretBinding, ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
 import { ApiError } from "@shipfox/shared/errors";
 import type { SqlValue, WriteTx } from "../../store/store.ts";
 import {
@@ -7,6 +7,7 @@ import {
   DEFAULT_FETCH_DEPTH,
   requiredCapabilities,
   type JobModel,
+  type Template,
   type WorkflowModel,
 } from "../workflow/public.ts";
 import { decideRun } from "./model.ts";
@@ -17,6 +18,7 @@ export interface StartRun {
   readonly workspaceId: string;
   readonly projectId: string;
   readonly definitionId: string;
+  /** With its variables resolved. */
   readonly model: WorkflowModel;
   readonly workflowYaml: string;
   readonly trigger: {
@@ -177,6 +179,7 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     const config: RunConfig = {
       run: step.run,
       ...(Object.keys(step.env).length > 0 ? { env: step.env } : {}),
+      ...(step.bindings === undefined ? {} : { secret_bindings: secretBindings(step.bindings) }),
       ...(step.workingDirectory === null ? {} : { working_directory: step.workingDirectory }),
       ...(step.timeoutMs === null ? {} : { timeout_ms: step.timeoutMs }),
     };
@@ -203,6 +206,16 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     [newId(now), executionId, null, "Set up job", 0, "setup", "pending", JSON.stringify(setup), null, 1, now, now],
     ...authored,
   ];
+}
+
+function secretBindings(bindings: Record<string, Template>): SecretBinding[] {
+  return Object.entries(bindings).map(([target, template]) => ({
+    target,
+    segments: template.map((segment) => {
+      if (segment.kind === "variable") throw new Error(`the variable ${segment.key} was not resolved before the run`);
+      return segment;
+    }),
+  }));
 }
 
 function serviceConfig({ health, ...service }: NonNullable<JobModel["services"]>[number]): ServiceConfig {

@@ -1,3 +1,8 @@
 /** What other modules and main.ts may use of secrets. */
 export { Envelope } from "./envelope.ts";
 export { loadRootKey, RootKeyError } from "./root-key.ts";
+export { createSecretRoutes } from "./routes.ts";
+/** For variables, which are kept like secrets, but readable. */
+export { ScopedValues } from "./scoped-values.ts";
+export { checkEntries, requireScope, type ScopedValuesDeps, setValues } from "./write-values.ts";
+export { StepSecrets } from "./step-secrets.ts";

@@ -8,6 +8,12 @@ export const DIAGNOSTIC_CODES = {
   "unsupported-key": "a key of the language that this version does not run yet",
   "unsupported-trigger": "a trigger source that this version does not listen to yet",
   "unsupported-expression": "a `${{ }}` expression, which this version does not evaluate yet",
+  "invalid-interpolation-template": "a `${{` without end, or nothing between `${{` and `}}`",
+  "unknown-interpolation-context": "an expression starts with a name that the language does not have",
+  "computed-context-key": "`vars` or `secrets` without a literal key",
+  "unknown-secret-store": "a secret store other than `local`",
+  "runner-context-in-field": "a secret where none can be: only `run` and `env` of run steps may hold one",
+  "runner-context-not-bare": "a secret inside of a larger expression",
   "missing-key": "a required key is absent",
   "invalid-type": "the value has the wrong type",
   "invalid-value": "the value has the right type and breaks a rule",
@@ -23,6 +29,7 @@ export const DIAGNOSTIC_CODES = {
   "multiple-manual-triggers": "more than one trigger is manual",
   "invalid-duration": "a duration is malformed or out of range",
   "workflow-too-large": "jobs, steps or merged environments exceed the size limits",
+  "re-evaluating-command": "warning: a value would become code of the shell; runs cannot be created",
   "rewritten-env-value": "warning: YAML reads the value as another text than the one written",
 } as const;
 

@@ -380,6 +380,29 @@ export const initial = {
     )`,
     `create index annotations_run on annotations(run_id, run_attempt, sequence, id)`,
 
+    `create table secrets (
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      scope_id ${text} not null,
+      key ${text} not null,
+      project_id ${text} references projects(id) on delete cascade,
+      value ${text} not null,
+      last_edited_by ${text},
+      created_at ${bigint} not null,
+      updated_at ${bigint} not null,
+      primary key (workspace_id, scope_id, key)
+    )${withoutRowid}`,
+    `create table variables (
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      scope_id ${text} not null,
+      key ${text} not null,
+      project_id ${text} references projects(id) on delete cascade,
+      value ${text} not null,
+      last_edited_by ${text},
+      created_at ${bigint} not null,
+      updated_at ${bigint} not null,
+      primary key (workspace_id, scope_id, key)
+    )${withoutRowid}`,
+
     `create table run_events (
       workspace_id ${text} not null references workspaces(id) on delete cascade,
       id ${bigint} not null,

@@ -1,12 +1,17 @@
 import { MAX_ENV_BYTES, MAX_ENV_ENTRIES } from "../limits.ts";
 import { shorten } from "../shorten.ts";
 import { type Check, isMapping, type Place, refuseType } from "./check.ts";
-import { isStorable, refuseExpression, UNSTORABLE } from "./text.ts";
+import { checkExpressions, isStorable, refuseExpression, UNSTORABLE } from "./text.ts";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Variables for run steps: names to text, numbers or booleans; may be empty. */
-export const env: Check = (value, place) => {
+/** Variables for run steps: names to text, numbers or booleans; may be empty. Text may hold expressions. */
+export const env: Check = (value, place) => checkEnv(value, place, checkExpressions);
+
+/** As `env`, for what is no run step: nothing is evaluated. */
+export const literalEnv: Check = (value, place) => checkEnv(value, place, refuseExpression);
+
+function checkEnv(value: unknown, place: Place, checkText: (text: string, place: Place) => void): void {
   if (!isMapping(value)) return refuseType(value, place, "a mapping of variable names to values");
   const pairs = Object.entries(value);
   if (pairs.length > MAX_ENV_ENTRIES) {
@@ -18,7 +23,7 @@ export const env: Check = (value, place) => {
   }
   for (const [name, entry] of pairs) {
     checkName(name, place.child(name));
-    checkEntry(entry, place.child(name));
+    checkEntry(entry, place.child(name), checkText);
   }
   const bytes = Buffer.byteLength(JSON.stringify(value));
   if (bytes > MAX_ENV_BYTES) {
@@ -27,7 +32,7 @@ export const env: Check = (value, place) => {
       `the variables take ${bytes} bytes as JSON; at most ${MAX_ENV_BYTES} are allowed here`,
     );
   }
-};
+}
 
 function checkName(name: string, place: Place): void {
   if (ENV_NAME.test(name)) return;
@@ -35,10 +40,10 @@ function checkName(name: string, place: Place): void {
   place.refuse("invalid-value", `\`${shorten(name)}\` is not a variable name: use ${rule}`, { at: "key" });
 }
 
-function checkEntry(entry: unknown, place: Place): void {
+function checkEntry(entry: unknown, place: Place, checkText: (text: string, place: Place) => void): void {
   if (typeof entry === "string") {
     if (!isStorable(entry)) place.refuse("invalid-value", `the value ${UNSTORABLE}`);
-    else refuseExpression(entry, place);
+    else checkText(entry, place);
     return;
   }
   if (typeof entry === "boolean" || (typeof entry === "number" && Number.isFinite(entry))) return;

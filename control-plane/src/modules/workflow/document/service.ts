@@ -1,7 +1,7 @@
 import { MAX_COMMAND_CHARACTERS, MAX_HEALTH_RETRIES, MAX_SERVICE_PORTS, MAX_SERVICES } from "../limits.ts";
 import { shorten } from "../shorten.ts";
 import { type Check, entries, isMapping, list, object, type Place, refuseType } from "./check.ts";
-import { env } from "./env.ts";
+import { literalEnv } from "./env.ts";
 import { image } from "./image.ts";
 import { duration, template } from "./text.ts";
 
@@ -26,7 +26,7 @@ const health = object({
 
 const mapping = object({
   what: "a service",
-  keys: { image: checkImage, env, command: words("the command of a service", "program"), ports, health },
+  keys: { image: checkImage, env: literalEnv, command: words("the command of a service", "program"), ports, health },
   required: ["image"],
 });
 

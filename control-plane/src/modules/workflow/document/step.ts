@@ -1,7 +1,7 @@
 import { shorten } from "../shorten.ts";
 import { type Check, isMapping, object, type Place } from "./check.ts";
 import { env } from "./env.ts";
-import { duration, literal, short, template } from "./text.ts";
+import { duration, evaluated, literal, short, template } from "./text.ts";
 import { notYet, refusals, UNSUPPORTED_KEYS, UNSUPPORTED_STEP_KINDS } from "./unsupported.ts";
 
 const runStepRule = {
@@ -9,7 +9,7 @@ const runStepRule = {
   keys: {
     key: short(literal("the key of a step")),
     name: short(template("the name of a step")),
-    run: template("the command of a step"),
+    run: evaluated("the command of a step"),
     env,
     working_directory: relativeFolder,
     timeout: duration("the timeout of a step"),

@@ -1,4 +1,4 @@
-import { hasExpression } from "../expressions.ts";
+import { hasExpression, parseTemplate, readsSecret } from "../expressions.ts";
 import { MAX_NAME_CHARACTERS } from "../limits.ts";
 import { type Check, type Place, refuseType } from "./check.ts";
 import { notYet } from "./unsupported.ts";
@@ -17,6 +17,13 @@ export function literal(what: string): Check {
 export function template(what: string): Check {
   return (value, place) => {
     if (isUsableText(value, place, what)) refuseExpression(value, place);
+  };
+}
+
+/** Text in which this version evaluates `${{ vars.KEY }}` and `${{ secrets.KEY }}`. */
+export function evaluated(what: string): Check {
+  return (value, place) => {
+    if (isUsableText(value, place, what)) checkExpressions(value, place);
   };
 }
 
@@ -53,8 +60,19 @@ export function chosenKey(what: string): Check {
   };
 }
 
+export function checkExpressions(text: string, place: Place): void {
+  for (const { code, message } of parseTemplate(text).faults) place.refuse(code, message);
+}
+
 export function refuseExpression(text: string, place: Place): void {
   if (!hasExpression(text)) return;
+  if (readsSecret(text)) {
+    const advice = "bind it to a variable in the `env` of a run step and use that";
+    return place.refuse(
+      "runner-context-in-field",
+      `a secret cannot be used here, only in \`run\` and \`env\`; ${advice}`,
+    );
+  }
   const advice = "write `$${{` for a literal `${{`";
   place.refuse("unsupported-expression", `${notYet("an expression `${{ … }}`")}; ${advice}`);
 }

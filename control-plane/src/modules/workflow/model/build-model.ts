@@ -1,6 +1,6 @@
 import type { DiagnosticLog } from "../diagnostics.ts";
 import type { CheckoutDocument, JobDocument, TriggerDocument, WorkflowDocument } from "../document/document.ts";
-import { unescapeLiteral } from "../expressions.ts";
+import { type Template, unescapeLiteral } from "../expressions.ts";
 import {
   DEFAULT_EXECUTION_TIMEOUT_MS,
   DEFAULT_FETCH_DEPTH,
@@ -11,7 +11,7 @@ import {
 import type { SourceMap } from "../yaml/source-map.ts";
 import { buildImage, buildServices } from "./build-service.ts";
 import { buildStep } from "./build-step.ts";
-import { envCharacters, envTexts, warnOfRewrittenValues } from "./env.ts";
+import { envCharacters, envTemplates, envTexts, warnOfRewrittenValues } from "./env.ts";
 import { inFileOrder } from "./file-order.ts";
 import { readJobGraph } from "./job-graph.ts";
 import type { CheckoutModel, JobModel, ManualTriggerModel, WorkflowModel } from "./model.ts";
@@ -37,7 +37,7 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
   refuseDuplicateIds("duplicate-job-id", jobIds, faults);
   const graph = readJobGraph(jobs, faults);
   const labels = new RunnerLabels({ workflow, defaults: surroundings.defaultRunnerLabels, log: faults });
-  const workflowEnv = envTexts(workflow.env);
+  const workflowEnv = envTemplates(workflow.env);
   warnOfRewrittenValues(workflow.env, ["env"], source, surroundings.warnings);
 
   const model: WorkflowModel = {
@@ -56,10 +56,10 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
 function buildJob(
   key: string,
   job: JobDocument,
-  { workflowEnv, source, faults, warnings }: ModelSurroundings & { workflowEnv: Record<string, string> },
+  { workflowEnv, source, faults, warnings }: ModelSurroundings & { workflowEnv: Record<string, Template> },
 ): Omit<JobModel, "needs" | "runner"> {
   const path = ["jobs", key];
-  const inheritedEnv = { ...workflowEnv, ...envTexts(job.env) };
+  const inheritedEnv = { ...workflowEnv, ...envTemplates(job.env) };
   warnOfRewrittenValues(job.env, [...path, "env"], source, warnings);
   const stepIds = job.steps.map((step, index) => {
     const stepPath = [...path, "steps", index];
@@ -88,7 +88,7 @@ function buildJob(
     steps: job.steps.map((step, index) => {
       const stepPath = [...path, "steps", index];
       warnOfRewrittenValues(step.env, [...stepPath, "env"], source, warnings);
-      return buildStep(step, { path: stepPath, inheritedEnv, source, log: faults });
+      return buildStep(step, { path: stepPath, inheritedEnv, source, log: faults, warnings });
     }),
   };
 }

@@ -1,12 +1,18 @@
 import type { DiagnosticLog } from "../diagnostics.ts";
 import type { EnvDocument } from "../document/document.ts";
-import { unescapeLiteral } from "../expressions.ts";
+import { parseTemplate, type Template, unescapeLiteral } from "../expressions.ts";
 import type { Path, SourceMap } from "../yaml/source-map.ts";
 
 /** The variables as the step will see them: always text. */
 export function envTexts(env: EnvDocument | undefined): Record<string, string> {
   const pairs = Object.entries(env ?? {});
   return Object.fromEntries(pairs.map(([name, value]) => [name, unescapeLiteral(String(value))]));
+}
+
+/** As `envTexts`, with the expressions read. */
+export function envTemplates(env: EnvDocument | undefined): Record<string, Template> {
+  const pairs = Object.entries(env ?? {});
+  return Object.fromEntries(pairs.map(([name, value]) => [name, parseTemplate(String(value)).segments]));
 }
 
 /** Characters of the names and values together. */

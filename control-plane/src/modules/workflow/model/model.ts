@@ -1,4 +1,5 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
+import type { Template } from "../expressions.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
 /** A workflow ready to run: defaults filled in, inheritance resolved, texts unescaped. Plain JSON. */
@@ -74,9 +75,14 @@ export interface StepModel {
   key: string | null;
   name: string;
   type: "run";
+  /** Expressions are replaced by references to variables of `bindings`. */
   run: string;
   /** Workflow, job and step variables merged; the innermost wins. */
   env: Record<string, string>;
+  /** Variables whose value has expressions; none is also in `env`. Absent without any. */
+  bindings?: Record<string, Template>;
+  /** The first expression of `run` that would become code of the shell: no run can be created. */
+  unsafeExpression?: string;
   workingDirectory: string | null;
   timeoutMs: number | null;
   /** First and last line of the step in the file, from 1. */
