@@ -280,6 +280,7 @@ export type RegistryCredential = NonNullable<z.infer<typeof registryCredentialRe
 export const stepSecretsReplySchema = z.object({
   secrets: z.array(z.object({ store: z.literal("local"), key: z.string(), value: z.string() })),
 });
+export type StepSecrets = z.infer<typeof stepSecretsReplySchema>;
 
 export const logAppendQuerySchema = z.object({
   attempt: z.coerce.number().int().min(1).max(MAX_ATTEMPT),

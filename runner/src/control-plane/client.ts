@@ -24,6 +24,8 @@ import {
   RUNNER_VERSION_HEADER,
   registerReplySchema,
   reportReplySchema,
+  type StepSecrets,
+  stepSecretsReplySchema,
 } from "@shipfox/shared/machine";
 import { VERSION } from "@shipfox/shared/version";
 import type { z } from "zod";
@@ -152,6 +154,16 @@ export class ControlPlaneClient {
   checkoutToken(stepId: string, leaseToken: string, attempt: number, signal: AbortSignal): Promise<CheckoutToken> {
     return this.json(checkoutTokenReplySchema, {
       path: `runs/jobs/current/steps/${stepId}/checkout-token?attempt=${attempt}`,
+      token: leaseToken,
+      signal,
+    });
+  }
+
+  /** The values of the secrets that the step's bindings name, as they are now. */
+  stepSecrets(stepId: string, leaseToken: string, attempt: number, signal: AbortSignal): Promise<StepSecrets> {
+    return this.json(stepSecretsReplySchema, {
+      method: "GET",
+      path: `runs/jobs/current/steps/${stepId}/secrets?attempt=${attempt}`,
       token: leaseToken,
       signal,
     });

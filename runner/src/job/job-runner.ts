@@ -278,8 +278,11 @@ export class JobRunner {
     return step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
   }
 
-  private async report(reply: StepReply, body: ReportBody): Promise<ReportReply | null> {
+  private async report(reply: StepReply, result: ReportBody): Promise<ReportReply | null> {
     const { client } = this.settings;
+    const body = result.error
+      ? { ...result, error: { ...result.error, message: this.masker.mask(result.error.message) } }
+      : result;
     const send = (content: ReportBody) => client.report(reply.step.id, this.lease.token, content, this.stop.signal);
     try {
       return await send(body).catch((error: unknown) => {

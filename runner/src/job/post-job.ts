@@ -61,7 +61,11 @@ export class PostJob {
     signal: AbortSignal,
   ): Promise<void> {
     log?.line(`Clean-up registered by the step "${commands.step}":`);
+    // Masked before it is cut: half a secret is no longer found.
+    const masked = this.masker.stream();
+    const decoder = new TextDecoder();
     let tail = "";
+    const keep = (text: string) => (tail = (tail + text).slice(-MAX_LOGGED_CHARS));
     try {
       const result = await sandbox.exec({
         script: commands.script,
@@ -70,12 +74,13 @@ export class PostJob {
         workingDirectory: null,
         onOutput: (stream, chunk) => {
           log?.write(stream, chunk);
-          if (log === null) tail = (tail + chunk.toString("utf8")).slice(-MAX_LOGGED_CHARS);
+          if (log === null) keep(masked.push(decoder.decode(chunk, { stream: true })));
         },
         signal,
         graceMs: GRACE_MS,
       });
       log?.flush();
+      keep(masked.push(decoder.decode()) + masked.flush());
       this.tell(log, commands.step, describe(result), tail);
     } catch (error) {
       this.tell(log, commands.step, `could not run: ${(error as Error).message}`, tail);
@@ -84,7 +89,7 @@ export class PostJob {
 
   private tell(log: StepLog | null, step: string, what: string | null, tail: string): void {
     if (what !== null) log?.line(`Warning: the clean-up ${what}.`, "stderr");
-    const output = log === null ? { output: this.masker.mask(tail) } : {};
+    const output = log === null ? { output: tail } : {};
     this.logger.info({ step, fault: what, ...output }, "a step's clean-up ran");
   }
 }

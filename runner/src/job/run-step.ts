@@ -6,6 +6,7 @@ import { SandboxError } from "../sandbox/sandbox-error.ts";
 import type { StepContext } from "./step-context.ts";
 import { stepEnv } from "./step-env.ts";
 import { StepFiles } from "./step-files.ts";
+import { fetchStepSecrets } from "./step-secrets.ts";
 import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
 import { findFolderFault } from "./working-directory.ts";
 
@@ -28,8 +29,10 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
       log.line(`Error: ${wrongFolder}`, "stderr");
       return failed({ message: wrongFolder, field: "working_directory" });
     }
+    const secrets = await fetchStepSecrets(context, config.secret_bindings ?? []);
+    if (secrets.kind === "result") return secrets.result;
     const files = await StepFiles.make(sandbox, context.step.position, context.attempt);
-    const env = stepEnv(context, config, files.variables);
+    const env = stepEnv(context, { ...config.env, ...secrets.env }, files.variables);
     const { result, timedOut } = await execute(context, config, env);
     log.flush();
     await registerPostJob(context, files, env);

@@ -1,14 +1,13 @@
-import type { RunConfig } from "@shipfox/shared/machine";
 import { jobIdentity, known } from "./job-identity.ts";
 import type { StepContext } from "./step-context.ts";
 
 /**
  * What a step's commands find in their environment, beside what the sandbox and the image set: the variables of earlier
- * steps, under those of the workflow, under ours. What says who the job is cannot be changed by either.
+ * steps, under those that the workflow configured, under ours. What says who the job is cannot be changed by either.
  */
 export function stepEnv(
   context: StepContext,
-  config: RunConfig,
+  configured: Readonly<Record<string, string>>,
   files: Record<string, string>,
 ): Record<string, string> {
   const { claim, step, attempt, sandbox, runnerName, environment } = context;
@@ -20,5 +19,5 @@ export function stepEnv(
     SHIPFOX_STEP_ATTEMPT: attempt.toString(),
     ...files,
   });
-  return { CI: "true", ...environment.variables, ...config.env, ...jobIdentity(claim, runnerName), ...ours };
+  return { CI: "true", ...environment.variables, ...configured, ...jobIdentity(claim, runnerName), ...ours };
 }

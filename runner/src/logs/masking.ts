@@ -1,28 +1,36 @@
+import { formsOf } from "./secret-forms.ts";
+import { TextMatcher } from "./text-matcher.ts";
+
 const REPLACEMENT = "***";
-/** A derived form shorter than this would hide ordinary words. The literal secret is hidden whatever its length. */
-const MIN_DERIVED_CHARS = 8;
 const MAX_ROTATING = 4;
-const SPECIAL_CHARS = /[\\^$.*+?()[\]{}|/-]/g;
-/** First base64 characters that also carry bits of the unknown bytes before the secret, by the number of those bytes. */
-const SKIPPED_BASE64_CHARS = [0, 2, 3] as const;
+/** All secrets of a job together: their forms take about 1 KB of memory for each of these characters. */
+export const MAX_SECRET_CHARS = 128 * 1024;
 
 /**
- * Hides secrets in streams of text. One masker serves all streams of a job, `stream` makes the state of one of them.
- * A secret is found as it is, as base64 or base64url in any alignment, percent-encoded and as hex.
+ * Hides secrets in text: in streams, which may be cut anywhere, and in texts that stand alone. One masker serves all of a
+ * job: logs, outputs, annotations, error messages. In which forms a secret is found: see `formsOf`. Every character
+ * that belongs to a form becomes part of a `***`, also where forms overlap. Time is linear in the text.
  */
 export class Masker {
-  private readonly lasting = new Set<string>();
+  private readonly secrets = new Set<string>();
   private readonly rotating: string[] = [];
-  private matcher: RegExp | null = null;
-  private formsByFirstChar = new Map<number, string[]>();
-  private longestForm = 0;
-  private formsSpanLines = false;
+  private chars = 0;
+  private readonly lastingLayer = new Layer(() => this.secrets);
+  /** Apart, because it changes with every heartbeat while the other may be large. */
+  private readonly rotatingLayer = new Layer(() => this.rotating);
 
   /** Takes effect for text that was not yet given out. Each line of a secret of several lines is a secret too. */
   add(secret: string): void {
-    if (this.lasting.has(secret)) return;
-    this.lasting.add(secret);
-    this.rebuild();
+    if (this.secrets.has(secret)) return;
+    this.secrets.add(secret);
+    this.chars += secret.length;
+    this.lastingLayer.change();
+  }
+
+  /** Whether these can be hidden beside those that are already, within `MAX_SECRET_CHARS`. */
+  hasRoomFor(secrets: Iterable<string>): boolean {
+    const added = [...new Set(secrets)].filter((secret) => !this.secrets.has(secret));
+    return added.reduce((sum, secret) => sum + secret.length, this.chars) <= MAX_SECRET_CHARS;
   }
 
   /** As `add`, for one of a series that replace each other: only the last few stay hidden, else there would be thousands. */
@@ -30,75 +38,24 @@ export class Masker {
     if (this.rotating.includes(secret)) return;
     this.rotating.push(secret);
     if (this.rotating.length > MAX_ROTATING) this.rotating.shift();
-    this.rebuild();
+    this.rotatingLayer.change();
   }
 
   /** Hides the secrets of a text that stands alone. */
   mask(text: string): string {
-    return this.matcher === null ? text : text.replace(this.matcher, REPLACEMENT);
+    const stream = this.stream();
+    return stream.push(text) + stream.flush();
   }
 
   /** A stream whose secrets may be cut anywhere: `push` keeps back what could be the beginning of one, `flush` gives it out. */
   stream(): MaskedStream {
-    let held = "";
+    const first = new LayerStream(this.rotatingLayer);
+    const second = new LayerStream(this.lastingLayer);
     return {
-      push: (text) => {
-        const { output, rest } = this.split(held + text);
-        held = rest;
-        return output;
-      },
-      flush: () => {
-        const output = this.mask(held);
-        held = "";
-        return output;
-      },
-      isHolding: () => held !== "",
+      push: (text) => second.push(first.push(text)),
+      flush: () => second.push(first.flush()) + second.flush(),
+      isHolding: () => first.isHolding() || second.isHolding(),
     };
-  }
-
-  /**
-   * Masks as far as later text cannot change the result. Leftmost match first, the longest of those: so the result
-   * does not depend on where the text was cut.
-   */
-  private split(text: string): { output: string; rest: string } {
-    const matcher = this.matcher;
-    if (matcher === null) return { output: text, rest: "" };
-    let output = "";
-    let position = 0;
-    for (;;) {
-      const open = this.findOpenForm(text, position);
-      matcher.lastIndex = position;
-      const match = matcher.exec(text);
-      if (match === null || match.index >= open)
-        return { output: output + text.slice(position, open), rest: text.slice(open) };
-      output += text.slice(position, match.index) + REPLACEMENT;
-      position = match.index + match[0].length;
-    }
-  }
-
-  /** The first index from which the text up to its end is the beginning of a form, and not yet all of it. */
-  private findOpenForm(text: string, from: number): number {
-    let index = Math.max(from, text.length - this.longestForm + 1);
-    if (!this.formsSpanLines) index = Math.max(index, text.lastIndexOf("\n") + 1);
-    for (; index < text.length; index += 1) {
-      const candidates = this.formsByFirstChar.get(text.charCodeAt(index));
-      if (candidates === undefined) continue;
-      const tail = text.slice(index);
-      if (candidates.some((form) => form.length > tail.length && form.startsWith(tail))) return index;
-    }
-    return text.length;
-  }
-
-  private rebuild(): void {
-    const forms = new Set([...this.lasting, ...this.rotating].flatMap(formsOf));
-    const longestFirst = [...forms].sort((left, right) => right.length - left.length);
-    this.matcher =
-      longestFirst.length === 0
-        ? null
-        : new RegExp(longestFirst.map((form) => form.replace(SPECIAL_CHARS, "\\$&")).join("|"), "g");
-    this.longestForm = longestFirst[0]?.length ?? 0;
-    this.formsSpanLines = longestFirst.some((form) => form.includes("\n"));
-    this.formsByFirstChar = Map.groupBy(longestFirst, (form) => form.charCodeAt(0));
   }
 }
 
@@ -108,20 +65,118 @@ export interface MaskedStream {
   isHolding(): boolean;
 }
 
-function formsOf(secret: string): string[] {
-  if (secret.trim() === "") return [];
-  const lines = secret.includes("\n") ? secret.split(/\r?\n/).filter((line) => line.length >= MIN_DERIVED_CHARS) : [];
-  const bytes = Buffer.from(secret);
-  const derived = [
-    encodeURIComponent(secret.toWellFormed()),
-    bytes.toString("hex"),
-    bytes.toString("hex").toUpperCase(),
-  ];
-  for (const [unknownBytes, skipped] of SKIPPED_BASE64_CHARS.entries()) {
-    const shifted = Buffer.concat([Buffer.alloc(unknownBytes), bytes]);
-    const wholeChars = Math.floor((shifted.length * 8) / 6);
-    derived.push(shifted.toString("base64").slice(skipped, wholeChars));
-    derived.push(shifted.toString("base64url").slice(skipped, wholeChars));
+/** A set of secrets that are looked for together. What finds them is made when it is first needed after a change. */
+class Layer {
+  version = 0;
+  private readonly secrets: () => Iterable<string>;
+  private made: { version: number; matcher: TextMatcher | null } = { version: 0, matcher: null };
+
+  constructor(secrets: () => Iterable<string>) {
+    this.secrets = secrets;
   }
-  return [secret, ...lines, ...derived.filter((form) => form.length >= MIN_DERIVED_CHARS)];
+
+  change(): void {
+    this.version += 1;
+  }
+
+  /** Null when nothing is to be hidden. */
+  matcher(): TextMatcher | null {
+    if (this.made.version !== this.version) {
+      const forms = new Set([...this.secrets()].flatMap((secret) => [...formsOf(secret)]));
+      this.made = { version: this.version, matcher: forms.size === 0 ? null : new TextMatcher(forms) };
+    }
+    return this.made.matcher;
+  }
+}
+
+/** One text that passes through a layer. */
+class LayerStream {
+  private readonly layer: Layer;
+  private version = 0;
+  private state = TextMatcher.START;
+  /** Read, and not given out: later text may make it part of a secret. */
+  private held = "";
+  /** The parts of `held` that belong to secrets: apart from each other and in order. */
+  private hidden: { start: number; end: number }[] = [];
+  /** The last thing given out was a `***`; what follows it directly joins it. */
+  private endsHidden = false;
+
+  constructor(layer: Layer) {
+    this.layer = layer;
+  }
+
+  push(text: string): string {
+    const matcher = this.layer.matcher();
+    let fresh = text;
+    if (this.version !== this.layer.version) {
+      // The kept text is read again: it may be part of a secret that was not known before.
+      fresh = this.held + text;
+      this.version = this.layer.version;
+      this.state = TextMatcher.START;
+      this.held = "";
+      this.hidden = [];
+    }
+    if (matcher === null) return fresh;
+    this.read(matcher, fresh);
+    return this.giveOut(this.held.length - matcher.depthOf(this.state));
+  }
+
+  flush(): string {
+    const output = this.giveOut(this.held.length);
+    this.state = TextMatcher.START;
+    this.endsHidden = false;
+    return output;
+  }
+
+  isHolding(): boolean {
+    return this.held !== "";
+  }
+
+  private read(matcher: TextMatcher, text: string): void {
+    const offset = this.held.length + 1;
+    let state = this.state;
+    for (let at = 0; at < text.length; at += 1) {
+      if (state === TextMatcher.START) at = matcher.skip(text, at);
+      state = matcher.next(state, text.charCodeAt(at));
+      if (state === TextMatcher.START) continue;
+      const length = matcher.matchOf(state);
+      if (length > 0) this.hide(offset + at - length, offset + at);
+    }
+    this.state = state;
+    this.held += text;
+  }
+
+  private hide(start: number, end: number): void {
+    let from = start;
+    for (let last = this.hidden.at(-1); last !== undefined && last.end >= from; last = this.hidden.at(-1)) {
+      from = Math.min(from, last.start);
+      this.hidden.pop();
+    }
+    this.hidden.push({ start: from, end });
+  }
+
+  /** Gives out the first `count` kept characters. */
+  private giveOut(count: number): string {
+    if (count === 0) return "";
+    let output = "";
+    let position = 0;
+    const showUpTo = (end: number) => {
+      if (end <= position) return;
+      output += this.held.slice(position, end);
+      this.endsHidden = false;
+    };
+    for (const { start, end } of this.hidden) {
+      if (start >= count) break;
+      showUpTo(start);
+      if (!this.endsHidden) output += REPLACEMENT;
+      this.endsHidden = true;
+      position = Math.min(end, count);
+    }
+    showUpTo(count);
+    this.held = this.held.slice(count);
+    this.hidden = this.hidden
+      .filter(({ end }) => end > count)
+      .map(({ start, end }) => ({ start: Math.max(0, start - count), end: end - count }));
+    return output;
+  }
 }
