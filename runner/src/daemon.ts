@@ -243,6 +243,7 @@ export class Daemon {
     if (this.faultsInARow < MAX_FAULTS_IN_A_ROW) return;
     const { signal } = this.draining;
     const { monitor } = this.options;
+    monitor.setFault("sandbox", `${this.faultsInARow} jobs in a row could not be run: ${this.lastFault}`);
     monitor.waiting("the running jobs", null);
     await this.queue.onIdle();
     await this.settleCleanups();

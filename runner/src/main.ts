@@ -142,7 +142,7 @@ async function runInState(
   try {
     metrics = await openMetrics(config, monitor, status, logger);
     await mirrors.removeUnused();
-    await prepare(provider, logger, stopping);
+    await prepare(provider, monitor, logger, stopping);
     await releaseLeftovers(leftovers, client, logger, stopping);
     exitStatus = await daemon.run();
     return exitStatus;
@@ -170,16 +170,23 @@ async function checkedHooks(config: RunnerConfig): Promise<HookSettings> {
 }
 
 /** What an earlier process left is removed before the control plane hears of this one. A dead engine is waited for. */
-async function prepare(provider: SandboxProvider, logger: Logger, stopping: AbortSignal): Promise<void> {
+async function prepare(
+  provider: SandboxProvider,
+  monitor: Monitor,
+  logger: Logger,
+  stopping: AbortSignal,
+): Promise<void> {
   const backoff = new Backoff();
   while (!stopping.aborted) {
     try {
       await orAborted(provider.prepare(), stopping);
       if (stopping.aborted) return;
+      monitor.setFault("sandbox", null);
       for (const gap of provider.describeIsolation()) logger.warn(gap);
       return;
     } catch (error) {
       const delayMs = backoff.next();
+      monitor.setFault("sandbox", `sandboxes cannot be made: ${(error as Error).message}`);
       logger.error(
         { error: (error as Error).message, next_try_ms: Math.round(delayMs) },
         "sandboxes cannot be made yet; trying again",

@@ -197,6 +197,19 @@ describe("doctor", () => {
     expect((await examine()).of("state folder")?.message).toMatch(/is not a folder/);
   });
 
+  it("tells a hook that others can change, and one that cannot be run", async () => {
+    const hook = join(root, "pre-job");
+    writeFileSync(hook, "#!/bin/sh\n", { mode: 0o755 });
+    expect((await examine({ SHIPFOX_RUNNER_PRE_JOB_HOOK: hook })).of("pre-job hook")?.state).toBe("ok");
+    chmodSync(hook, 0o777);
+    expect((await examine({ SHIPFOX_RUNNER_PRE_JOB_HOOK: hook })).of("pre-job hook")).toMatchObject({
+      state: "fail",
+      message: `${hook} can be written by others`,
+    });
+    const gone = await examine({ SHIPFOX_RUNNER_POST_JOB_HOOK: join(root, "none") });
+    expect([gone.status, gone.of("post-job hook")?.state]).toEqual([1, "fail"]);
+  });
+
   it("tells a git that is missing and one that is too old", async () => {
     const programs = join(root, "bin");
     mkdirSync(programs);

@@ -4,6 +4,7 @@ import { type Check, type Result, runChecks } from "./check.ts";
 import { credentialCheck } from "./credential-check.ts";
 import { dockerChecks } from "./docker-checks.ts";
 import { folderChecks } from "./folder-checks.ts";
+import { hookChecks } from "./hook-checks.ts";
 import { jobUserCheck } from "./job-user-check.ts";
 import { namespaceCheck } from "./namespace-check.ts";
 import { planeChecks } from "./plane-checks.ts";
@@ -19,6 +20,7 @@ export function examine(config: RunnerConfig): Promise<Result[]> {
     credentialCheck(config, probe),
     ...folderChecks(config),
     jobUserCheck(config),
+    ...hookChecks(config),
     ...sandboxChecks,
     cgroupCheck,
     ...gitChecks,

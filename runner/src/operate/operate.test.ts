@@ -243,6 +243,21 @@ describe("metrics and health", () => {
     expect(await runner.exit).toBe(0);
   });
 
+  it("says that it is unhealthy while it cannot make sandboxes, and why", async () => {
+    writeFileSync(file, `SHIPFOX_API_URL=${plane.url}\nDOCKER_HOST=unix://${root}/no.sock\n`);
+    const env = { SHIPFOX_RUNNER_METRICS_PORT: "0", SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT };
+    const runner = run(["--config-file", file], env);
+    const port = (await runner.printed(/"host":"127\.0\.0\.1","port":(\d+)/))[1] ?? "";
+    await runner.printed(/sandboxes cannot be made yet/);
+    const health = await get(port, "/healthz");
+    expect(health).toEqual({ status: 503, text: expect.stringMatching(/^unhealthy: .*Docker does not answer/) });
+    expect((await get(port, "/metrics")).text).toMatch(/^shipfox_runner_healthy 0$/m);
+    const status = await command("status");
+    expect(status.status).toBe(3);
+    expect(status.stdout).toMatch(/health +unhealthy: sandboxes cannot be made: Docker does not answer/);
+    expect(await command("drain")).toMatchObject({ status: 0 });
+  });
+
   it("does not start on a port that is taken, with the setting to change", async () => {
     const port = plane.url.split(":").at(-1) ?? "";
     configure("");
