@@ -29,6 +29,7 @@ import { publishAnnotations } from "./publish-annotations.ts";
 import { runRunStep } from "./run-step.ts";
 import { runSetupStep } from "./setup-step.ts";
 import { StepAnnotations } from "./step-annotations.ts";
+import { StepFileStock } from "./step-file-stock.ts";
 import type { StepContext } from "./step-context.ts";
 import { failed, type StepResult, stepReasonOf } from "./step-result.ts";
 import { type JobStop, StopSwitch } from "./stop.ts";
@@ -83,6 +84,7 @@ export class JobRunner {
   private readonly postJob: PostJob;
   private readonly jobHooks: JobHooks;
   private sandbox: Sandbox | null = null;
+  private stepFiles: StepFileStock | null = null;
   private readonly logger: Logger;
   private opening: Promise<void> | null = null;
   private isOpen = false;
@@ -269,6 +271,7 @@ export class JobRunner {
       log,
       annotations,
       environment: this.environment,
+      stepFiles: (this.stepFiles ??= new StepFileStock(sandbox)),
       postJob: this.postJob,
       jobHooks: this.jobHooks,
       masker: this.masker,
@@ -332,6 +335,7 @@ export class JobRunner {
     this.opening = sandbox.open().then(() => {
       this.isOpen = true;
       this.watchDisk(sandbox);
+      this.stepFiles?.prepare();
     });
     let onAbort = () => {};
     const stopped = new Promise<never>((_, reject) => {
@@ -352,6 +356,7 @@ export class JobRunner {
   private closeSandbox(): Promise<void> {
     this.closing ??= (async () => {
       await this.opening?.catch(() => {});
+      await this.stepFiles?.idle();
       await this.sandbox?.close().finally(this.leaveDiskWatch);
     })().catch((error: unknown) => {
       this.settings.onCleanUpFailed();

@@ -5,7 +5,7 @@ import type { ExecResult } from "../sandbox/sandbox.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
 import type { StepContext } from "./step-context.ts";
 import { stepEnv } from "./step-env.ts";
-import { StepFiles } from "./step-files.ts";
+import type { StepFiles } from "./step-files.ts";
 import { fetchStepSecrets } from "./step-secrets.ts";
 import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
 import { findFolderFault } from "./working-directory.ts";
@@ -31,7 +31,7 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
     }
     const secrets = await fetchStepSecrets(context, config.secret_bindings ?? []);
     if (secrets.kind === "result") return secrets.result;
-    const files = await StepFiles.make(sandbox, context.step.position, context.attempt);
+    const files = await context.stepFiles.take();
     const env = stepEnv(context, { ...config.env, ...secrets.env }, files.variables);
     const { result, timedOut } = await execute(context, config, env);
     log.flush();
@@ -79,7 +79,7 @@ async function execute(
       ? setTimeout(() => timeout.abort(), config.timeout_ms)
       : undefined;
   try {
-    const result = await sandbox.exec({
+    const running = sandbox.exec({
       script: config.run,
       env,
       path: context.environment.path,
@@ -88,6 +88,8 @@ async function execute(
       signal: AbortSignal.any([stop.signal, timeout.signal, context.overLimit]),
       graceMs: stop.hardSignal.aborted ? 0 : cancelGraceMs,
     });
+    context.stepFiles.prepare();
+    const result = await running;
     return { result, timedOut: result.kind === "stopped" && timeout.signal.aborted && !stop.signal.aborted };
   } finally {
     clearTimeout(timer);

@@ -9,6 +9,7 @@ import type { JobHooks } from "./job-hooks.ts";
 import type { Lease } from "./lease.ts";
 import type { PostJob } from "./post-job.ts";
 import type { StepAnnotations } from "./step-annotations.ts";
+import type { StepFileStock } from "./step-file-stock.ts";
 import type { StopSwitch } from "./stop.ts";
 
 /** What a step of a job works with. */
@@ -26,6 +27,7 @@ export interface StepContext {
   annotations: StepAnnotations;
   /** What earlier steps set for this one and those after it. */
   environment: JobEnvironment;
+  stepFiles: StepFileStock;
   postJob: PostJob;
   jobHooks: JobHooks;
   masker: Masker;

@@ -35,14 +35,13 @@ export class StepFiles {
     ];
   }
 
-  /** Once per attempt of a step. Rejects with SandboxError. */
-  static async make(sandbox: Sandbox, position: number, attempt: number): Promise<StepFiles> {
-    const suffix = `${position}-${attempt}`;
+  /** `number` is another one for each attempt of a step in the sandbox. Rejects with SandboxError. */
+  static async make(sandbox: Sandbox, number: number): Promise<StepFiles> {
     const names = ["output", "env", "path", "summary", "post-job"];
     return new StepFiles(
       await Promise.all([
-        ...names.map((name) => sandbox.createStepFile(`${name}-${suffix}`)),
-        sandbox.createStepFolder(`annotations-${suffix}`),
+        ...names.map((name) => sandbox.createStepFile(`${name}-${number}`)),
+        sandbox.createStepFolder(`annotations-${number}`),
       ]),
     );
   }
