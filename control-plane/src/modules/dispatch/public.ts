@@ -3,6 +3,7 @@ export { Dispatch } from "./dispatch.ts";
 export { claim, openSession, type Claim } from "./claim.ts";
 export { heartbeat } from "./heartbeat.ts";
 export { endRunnerLeases, releaseLease } from "./give-up.ts";
+export { recordLateCalls } from "./late-calls.ts";
 export { createWaitingPort } from "./explain.ts";
 export { leaseEndedAt, leaseGone, presentedLeaseEndedAt, requireStanding } from "./leases.ts";
 export { Reaper, runDueLeases } from "./reaper.ts";

@@ -39,6 +39,7 @@ import {
   heartbeat,
   leaseGone,
   openSession,
+  recordLateCalls,
   releaseLease,
   requireStanding,
   type Claim,
@@ -111,7 +112,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
     confirmed.add(sessionId);
   };
 
-  return [
+  return recordLateCalls(dispatch, [
     route({
       method: "POST",
       path: "/runners/register",
@@ -435,7 +436,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
     }),
     createStepSecretsRoute({ store, secrets: deps.secrets }),
     ...createAgentRoutes({ store }),
-  ];
+  ]);
 }
 
 function versionOf(request: RequestFacts): string | null {

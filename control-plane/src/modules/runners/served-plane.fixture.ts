@@ -160,3 +160,19 @@ export class ServedPlane {
 function workflowOfOneStep(): string {
   return "name: test\njobs:\n  build:\n    runner: linux\n    steps: [{ run: 'true' }]\n";
 }
+/** Log records as a runner writes them: one line of output each. */
+export function logLines(...lines: string[]): string {
+  return lines
+    .map(
+      (line, index) => `${JSON.stringify({ v: 1, ts: index, type: "output", stream: "stdout", data: `${line}\n` })}\n`,
+    )
+    .join("");
+}
+
+export const SUCCEEDED = { status: "succeeded", log_outcome: "drained", attempt: 1, exit_code: 0 } as const;
+export const FAILED = {
+  status: "failed",
+  log_outcome: "drained",
+  attempt: 1,
+  error: { message: "exited with code 1", exit_code: 1 },
+} as const;
