@@ -186,10 +186,11 @@ describe("SIGHUP", () => {
     runner.child.kill("SIGHUP");
     // The parked claim is given up, and asked about once more: it may just have been answered with a job.
     await jobs.until(() => plane.requests.some(({ query }) => query.get("wait_seconds") === "0"));
-    const next = jobs.enqueue([{ config: { run: "echo next" } }]);
     letGo("a");
     await jobs.until(() => jobs.reports.length === 3);
     expect(await readStatus()).toMatchObject({ concurrency: 1, jobs: [{ job_id: running[1]?.id }] });
+    const next = jobs.enqueue([{ config: { run: "echo next" } }]);
+    expect((await readStatus()).jobs).toHaveLength(1);
     expect(jobs.output(next)).toBe("");
     letGo("b");
     await jobs.until(() => jobs.output(next).includes("next\n"));
