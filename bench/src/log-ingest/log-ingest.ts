@@ -12,8 +12,8 @@ const LINE_CHARS = 100;
 const KIBIBYTE = 1024;
 const MEGABYTE = 1e6;
 const SIZES = [
-  { chunkBytes: 64 * KIBIBYTE, aimOfSink: 0.35, bytesOfRound: 128 * MEGABYTE },
-  { chunkBytes: 4 * KIBIBYTE, aimOfSink: 0.3, bytesOfRound: 32 * MEGABYTE },
+  { chunkBytes: 64 * KIBIBYTE, aimOfSink: 0.35, bytesOfRound: 32 * MEGABYTE },
+  { chunkBytes: 4 * KIBIBYTE, aimOfSink: 0.3, bytesOfRound: 6 * MEGABYTE },
 ] as const;
 const AIM_OF_BLOBS = 2;
 const FULL = { rounds: 7, warmUpRounds: 2, share: 1 };
