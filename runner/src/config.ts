@@ -4,6 +4,7 @@ import { isAbsolute, join } from "node:path";
 import { getCACertificates } from "node:tls";
 import { type ConfigOf, setting, text } from "@shipfox/shared/config";
 import { canonicalLabels, isLabel, MAX_LABELS } from "@shipfox/shared/labels";
+import { pullPolicySchema } from "@shipfox/shared/machine";
 import { z } from "zod";
 import { type Network, parseNetwork } from "./sandbox/docker/networks.ts";
 import { ADDABLE_CAPABILITIES, checkRootImage } from "./sandbox/docker/root-images.ts";
@@ -104,6 +105,18 @@ export const SETTINGS = {
     "Where steps run: docker, or host on machines that are themselves disposable.",
   ),
   image: setting("SHIPFOX_RUNNER_IMAGE", optionalText, "Image of jobs that name none (docker)."),
+  pullPolicy: setting(
+    "SHIPFOX_RUNNER_PULL_POLICY",
+    z
+      .enum(pullPolicySchema.options, { error: 'expected "if-not-present", "always" or "never"' })
+      .default("if-not-present"),
+    "When images that are here already are pulled again: if-not-present, always, or never pull anything (docker).",
+  ),
+  localImages: setting(
+    "SHIPFOX_RUNNER_LOCAL_IMAGES",
+    text.list(""),
+    "Images of this machine that every job may use without asking a registry, such as team/tools:1 or team/* (docker).",
+  ),
   jobUser: setting("SHIPFOX_RUNNER_JOB_USER", jobUser, "uid:gid under which steps run when the runner is root."),
   subnet: setting(
     "SHIPFOX_RUNNER_SUBNET",

@@ -42,6 +42,8 @@ export async function makeProvider(
     runtime: config.runtime ?? null,
     rootImages: config.rootImages,
     addedCapabilities: config.addCapabilities,
+    pullPolicy: config.pullPolicy,
+    localImages: config.localImages,
     ...(config.image === undefined ? {} : { defaultImage: config.image }),
     ...(config.subnet === undefined ? {} : { subnet: config.subnet }),
   });

@@ -19,10 +19,12 @@ import {
   type NextStepReply,
   nextStepReplySchema,
   type RegisterReply,
+  type RegistryCredential,
   type ReportBody,
   type ReportReply,
   RUNNER_VERSION_HEADER,
   registerReplySchema,
+  registryCredentialReplySchema,
   reportReplySchema,
   type StepSecrets,
   stepSecretsReplySchema,
@@ -30,7 +32,7 @@ import {
 import { VERSION } from "@shipfox/shared/version";
 import type { z } from "zod";
 import { Backoff } from "./backoff.ts";
-import { isTransient, retryAfterOf, UnreachableError } from "./call-error.ts";
+import { isTransient, RefusedError, retryAfterOf, UnreachableError } from "./call-error.ts";
 import { type Answer, type Call, HttpCaller, refusal } from "./http-call.ts";
 
 /** Every call may take this long beyond what it asked the server to wait. */
@@ -167,6 +169,19 @@ export class ControlPlaneClient {
       token: leaseToken,
       signal,
     });
+  }
+
+  /** Repeated. For an image that the leased job names; null when the workspace has nothing for its registry. */
+  async registryCredential(image: string, leaseToken: string, signal: AbortSignal): Promise<RegistryCredential | null> {
+    const path = `runs/jobs/current/registry-credentials?image=${encodeURIComponent(image)}`;
+    const ask = () => this.json(registryCredentialReplySchema, { method: "GET", path, token: leaseToken, signal });
+    try {
+      return (await repeat(signal, ask)).credential;
+    } catch (error) {
+      // A plane of the published protocol keeps no credentials and has no such route.
+      if (error instanceof RefusedError && error.code === "not-found") return null;
+      throw error;
+    }
   }
 
   /** `offset` is the position of `records` in the step attempt's log; a gap is refused with 409 `offset-gap`. */

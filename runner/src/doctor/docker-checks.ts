@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
+import { parseImageReference } from "@shipfox/shared/image-reference";
 import type { RunnerConfig } from "../config.ts";
 import { DEFAULT_IMAGE, DEFAULT_SUBNET } from "../sandbox/docker/docker-options.ts";
 import { LABEL_RUNNER } from "../sandbox/docker/container-options.ts";
 import { Engine, type EngineInfo } from "../sandbox/docker/engine.ts";
-import { withTag } from "../sandbox/docker/images.ts";
 import { formatSubnet, freeBlocks, overlaps, parseSubnet, type Subnet } from "../sandbox/docker/subnets.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
@@ -86,7 +86,7 @@ export function judgeStorage(info: EngineInfo): Finding {
 async function checkImage(engine: Engine, image: string): Promise<Finding> {
   if ((await engine.inspectImage(image)) !== null) return ok(`${image} is on this machine`);
   try {
-    await engine.askRegistry(withTag(image));
+    await engine.registryDigest(parseImageReference(image), null);
     return ok(`${image} is not on this machine yet; its registry has it`);
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error;

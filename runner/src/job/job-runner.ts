@@ -1,13 +1,15 @@
 import type { StepError } from "@shipfox/shared/api/runs";
 import type { ReleaseReason } from "@shipfox/shared/failure";
 import type { Logger } from "@shipfox/shared/logger";
-import type {
-  Capabilities,
-  ClaimReply,
-  LeasedStep,
-  NextStepReply,
-  ReportBody,
-  ReportReply,
+import {
+  type Capabilities,
+  type ClaimReply,
+  type LeasedStep,
+  type NextStepReply,
+  type RegistryCredential,
+  type ReportBody,
+  type ReportReply,
+  pullPolicySchema,
 } from "@shipfox/shared/machine";
 import type { DiskWatch } from "../disk/disk-watch.ts";
 import { RefusedError } from "../control-plane/call-error.ts";
@@ -255,7 +257,7 @@ export class JobRunner {
       return refuse(log, { message: "The job was not set up.", reason: "setup_aborted" });
     let sandbox: Sandbox;
     try {
-      sandbox = this.sandbox ??= this.createSandbox(step);
+      sandbox = this.sandbox ??= this.createSandbox(step, log);
     } catch (error) {
       if (!(error instanceof SandboxError)) throw error;
       return refuse(log, { message: error.message, reason: stepReasonOf(error.reason) });
@@ -320,14 +322,25 @@ export class JobRunner {
   }
 
   /** The first step is the setup step, which knows the image; without an image of its own the job gets the runner's. */
-  private createSandbox(step: LeasedStep): Sandbox {
+  private createSandbox(step: LeasedStep, log: StepLog): Sandbox {
     const config = step.type === "setup" ? step.config : {};
+    const pull = pullPolicySchema.safeParse(config["pull"]).data;
     return this.settings.provider.create({
       jobId: this.claim.job_id,
       executionId: this.claim.job_execution_id,
       image: typeof config["image"] === "string" ? config["image"] : null,
       network: config["network"] === "none" ? "none" : "default",
+      ...(pull === undefined ? {} : { pull }),
+      registryCredential: (image) => this.registryCredential(image),
+      report: (line) => log.line(line),
+      signal: this.stop.signal,
     });
+  }
+
+  private async registryCredential(image: string): Promise<RegistryCredential | null> {
+    const credential = await this.settings.client.registryCredential(image, this.lease.token, this.stop.signal);
+    if (credential !== null) this.masker.add(credential.password);
+    return credential;
   }
 
   private async openSandbox(sandbox: Sandbox): Promise<void> {

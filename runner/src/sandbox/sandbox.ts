@@ -1,3 +1,5 @@
+import type { PullPolicy, RegistryCredential } from "@shipfox/shared/machine";
+
 /**
  * The contract between the runner, which knows jobs and steps, and the places in which they run.
  * Implementations: `docker/` (default) and `host/` (for machines that are themselves disposable).
@@ -10,6 +12,14 @@ export interface SandboxJob {
   image: string | null;
   /** `none` for a job that wants no network; where the operator gives jobs none, nothing else is to be had. */
   network?: "default" | "none";
+  /** When `image` is pulled; absent: the operator's policy. */
+  pull?: PullPolicy;
+  /** What the registry of one of the job's images asks for; null when nothing is stored. Asked anew for every job. */
+  registryCredential?: (image: string) => Promise<RegistryCredential | null>;
+  /** Takes lines on the progress of `open`. */
+  report?: (line: string) => void;
+  /** Aborted when the job is stopped: `open` gives up waiting for others. */
+  signal?: AbortSignal;
 }
 
 /** Numeric ids under which steps run. Not the runner's own, when the runner is root. */

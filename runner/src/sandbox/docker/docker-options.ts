@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from "node:os";
+import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Logger } from "pino";
 import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
 import type { JobUser } from "../sandbox.ts";
@@ -47,7 +48,12 @@ export interface DockerOptions {
   /** Files on the host, read anew for every container, so that a change needs no restart. */
   npmrcFile: string | null;
   caFile: string | null;
+  pullPolicy: PullPolicy;
+  /** References, or their beginnings followed by `*`, of images that any job may use without asking a registry. */
+  localImages: readonly string[];
   pullTimeoutMs: number;
+  /** Pause before the second try at a registry that was busy or broken; it doubles. */
+  registryRetryMs: number;
 }
 
 export interface ContainerLimits {
@@ -72,6 +78,7 @@ const GIB = 1024 ** 3;
 const SHARE_OF_MEMORY_FOR_JOBS = 0.8;
 const MIN_MEMORY_BYTES = GIB / 2;
 const DEFAULT_PULL_TIMEOUT_MS = 10 * 60 * 1000;
+const DEFAULT_REGISTRY_RETRY_MS = 1000;
 
 export type DockerOptionsInput = Pick<DockerOptions, "runnerId" | "workRoot" | "logger"> &
   Partial<Omit<DockerOptions, "limits">> & { limits?: Partial<ContainerLimits> };
@@ -86,6 +93,7 @@ export interface DockerSettings extends DockerOptions {
 /** Throws a sentence for people on a subnet or a user that cannot be used. */
 export function dockerSettings(input: DockerOptionsInput): DockerSettings {
   const concurrency = input.concurrency ?? 1;
+  const defaultImage = input.defaultImage ?? DEFAULT_IMAGE;
   const subnet = input.subnet ?? DEFAULT_SUBNET;
   const jobUser = input.jobUser ?? null;
   const user = chooseJobUser(jobUser);
@@ -105,7 +113,7 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     logger: input.logger,
     concurrency,
     dockerHost: input.dockerHost ?? null,
-    defaultImage: input.defaultImage ?? DEFAULT_IMAGE,
+    defaultImage,
     exec: input.exec ?? "fast",
     jobUser,
     user,
@@ -126,6 +134,9 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     passedEnv: input.passedEnv ?? {},
     npmrcFile: input.npmrcFile ?? null,
     caFile: input.caFile ?? null,
+    pullPolicy: input.pullPolicy ?? "if-not-present",
+    localImages: [defaultImage, ...(input.localImages ?? [])],
+    registryRetryMs: input.registryRetryMs ?? DEFAULT_REGISTRY_RETRY_MS,
     pullTimeoutMs: input.pullTimeoutMs ?? DEFAULT_PULL_TIMEOUT_MS,
   };
 }

@@ -28,7 +28,7 @@ export class DockerProvider implements SandboxProvider {
   constructor(options: DockerOptionsInput) {
     this.#settings = dockerSettings(options);
     this.#engine = new Engine(this.#settings.dockerHost);
-    this.#images = new Images(this.#engine, this.#settings.logger, this.#settings.pullTimeoutMs);
+    this.#images = new Images(this.#engine, this.#settings);
     this.#barriers = new NetworkBarriers(this.#engine, this.#settings);
     this.#places = new Places(this.#engine, this.#settings, this.#barriers);
     this.#rooms = new JobRooms(this.#engine, this.#settings, this.#images, this.#places);

@@ -103,7 +103,7 @@ export class DockerSandbox implements Sandbox {
 
   /** A container that had to be killed with a step's tree is replaced: same place and workspace, nothing else kept. */
   async #livingContainer(room: JobRoom): Promise<JobContainer> {
-    if (room.container.isKilled) await this.#rooms.replaceContainer(room, this.#job);
+    if (room.container.isKilled) await this.#rooms.replaceContainer(room);
     return room.container;
   }
 

@@ -80,7 +80,11 @@ for (const exec of ["fast", "plain"] as const) {
 }
 
 describe("[docker] docker sandbox", { timeout: TEST_TIMEOUT_MS }, () => {
-  const input = options({ poolSize: 1, passedEnv: { HTTPS_PROXY: "http://proxy:3128" } });
+  const input = options({
+    poolSize: 1,
+    localImages: ["shipfox-test/*"],
+    passedEnv: { HTTPS_PROXY: "http://proxy:3128" },
+  });
   let provider: DockerProvider;
   let sandbox: Sandbox;
 

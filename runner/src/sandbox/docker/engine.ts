@@ -1,11 +1,15 @@
 import type { Duplex } from "node:stream";
+import { DEFAULT_REGISTRY, type ImageReference } from "@shipfox/shared/image-reference";
+import type { RegistryCredential } from "@shipfox/shared/machine";
 import Docker from "dockerode";
 import { SandboxError, type SandboxFault } from "../sandbox-error.ts";
+import type { PullEvent } from "./pull-progress.ts";
 
 /** How long one call may take; a busy engine answers a start in seconds, the rest in milliseconds. */
 export const CALL_TIMEOUT_MS = 30_000;
 export const START_TIMEOUT_MS = 120_000;
 export const REMOVE_TIMEOUT_MS = 60_000;
+const PULL_IDLE_MS = 60_000;
 
 /**
  * The part of the Engine API that sandboxes need, through dockerode. Every call has a deadline and rejects with
@@ -33,11 +37,6 @@ export class Engine {
     return (await this.#call("info", CALL_TIMEOUT_MS, () => this.#docker.info())) as EngineInfo;
   }
 
-  /** Asks the registry whether it has the image, without fetching it. */
-  async askRegistry(image: string): Promise<void> {
-    await this.#call(`look-up of ${image}`, CALL_TIMEOUT_MS, () => this.#docker.getImage(image).distribution());
-  }
-
   /** Null when the image is not on this machine. */
   async inspectImage(image: string): Promise<Docker.ImageInspectInfo | null> {
     return await this.#call("image inspect", CALL_TIMEOUT_MS, () =>
@@ -45,13 +44,52 @@ export class Engine {
     );
   }
 
-  async pullImage(image: string, timeoutMs: number): Promise<void> {
-    await this.#call(`pull of ${image}`, timeoutMs, async (abortSignal) => {
-      const progress = await this.#docker.pull(image, { abortSignal });
-      await new Promise<void>((resolve, reject) => {
-        this.#docker.modem.followProgress(progress, (error) => (error ? reject(error) : resolve()));
-      });
+  /**
+   * The digest under which the registry would deliver the image to whoever has the credential. Rejects when it would not;
+   * null when this engine cannot ask without pulling.
+   */
+  async registryDigest(image: ImageReference, credential: RegistryCredential | null): Promise<string | null> {
+    if (!(await this.#asksRegistries())) return null;
+    const options = { authconfig: authOf(image, credential) };
+    const answer = await this.#call(`look-up of ${image.full}`, CALL_TIMEOUT_MS, async () =>
+      this.#docker.getImage(image.full).distribution(options),
+    );
+    return (answer as { Descriptor: { digest: string } }).Descriptor.digest;
+  }
+
+  /** Gives up after `timeoutMs`, and when nothing has arrived for a minute. */
+  async pullImage(
+    image: ImageReference,
+    pull: { credential: RegistryCredential | null; timeoutMs: number; onProgress: (event: PullEvent) => void },
+  ): Promise<void> {
+    await this.#call(`pull of ${image.full}`, pull.timeoutMs, async (signal) => {
+      const idle = new AbortController();
+      let timer = setTimeout(() => idle.abort(), PULL_IDLE_MS);
+      const onProgress = (event: PullEvent) => {
+        clearTimeout(timer);
+        timer = setTimeout(() => idle.abort(), PULL_IDLE_MS);
+        pull.onProgress(event);
+      };
+      const abortSignal = AbortSignal.any([signal, idle.signal]);
+      try {
+        const authconfig = authOf(image, pull.credential);
+        const progress = await this.#docker.pull(image.full, { abortSignal, ...(authconfig ? { authconfig } : {}) });
+        await new Promise<void>((resolve, reject) => {
+          idle.signal.addEventListener("abort", () => reject(stalled(image)));
+          this.#docker.modem.followProgress(progress, (error) => (error ? reject(error) : resolve()), onProgress);
+        });
+      } catch (error) {
+        throw idle.signal.aborted ? stalled(image, error) : error;
+      } finally {
+        clearTimeout(timer);
+      }
     });
+  }
+
+  /** Podman has no such route in its compatible API. */
+  async #asksRegistries(): Promise<boolean> {
+    const components = (await this.version()).Components ?? [];
+    return !components.some(({ Name }) => Name.startsWith("Podman"));
   }
 
   async createContainer(options: Docker.ContainerCreateOptions): Promise<string> {
@@ -257,6 +295,17 @@ export function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
   });
+}
+
+function authOf(image: ImageReference, credential: RegistryCredential | null): Docker.AuthConfig | undefined {
+  if (credential === null) return undefined;
+  const serveraddress = image.registry === DEFAULT_REGISTRY ? "https://index.docker.io/v1/" : image.registry;
+  return { ...credential, serveraddress };
+}
+
+function stalled(image: ImageReference, cause?: unknown): SandboxError {
+  const message = `Nothing of ${image.full} arrived for ${PULL_IDLE_MS / 1000} s.`;
+  return new SandboxError("timed_out", message, { cause });
 }
 
 function connectionOptions(host: string): Docker.DockerOptions {

@@ -5,7 +5,7 @@ import { type Account, accountArchive, accountEnv, accountOverlays, firstFileTex
 import { LABEL_PLACE, jobContainerOptions, probeOptions } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
-import type { Images, JobImage } from "./images.ts";
+import type { ImageAsker, Images, JobImage } from "./images.ts";
 import { JobContainer } from "./job-container.ts";
 import { type Place, type Places, cleanUpFault } from "./place.ts";
 import { ROOT, mayBeRoot } from "./root-images.ts";
@@ -13,14 +13,11 @@ import { ROOT, mayBeRoot } from "./root-images.ts";
 /** A place and the container in which its job's steps run. */
 export interface JobRoom {
   readonly place: Place;
+  /** What its container is started with. */
+  readonly wish: Wish;
   container: JobContainer;
   /** The warm container that the job could not use, until the room is closed: removing it earlier would slow the job's start. */
   readonly spare: JobContainer | null;
-}
-
-/** A place made ahead, with a started container of the default image in it. */
-interface WarmRoom extends JobRoom {
-  readonly wish: Wish;
 }
 
 /** What a job's container is started with; a warm one serves only a job that wants the same. */
@@ -32,7 +29,7 @@ interface Wish {
   readonly executionId: string | null;
 }
 
-function isServedBy(wish: Wish, { wish: made }: WarmRoom): boolean {
+function isServedBy(wish: Wish, { wish: made }: JobRoom): boolean {
   return made.image.id === wish.image.id && made.user.uid === wish.user.uid && made.hasNetwork === wish.hasNetwork;
 }
 
@@ -49,7 +46,7 @@ export class JobRooms {
   readonly #images: Images;
   readonly #places: Places;
   /** Places with a started container of the default image. */
-  readonly #rooms: WarmPool<WarmRoom>;
+  readonly #rooms: WarmPool<JobRoom>;
   /** Bare places, when no container is kept warm: making one takes longer than starting the job's container in it. */
   readonly #barePlaces: WarmPool<Place>;
   readonly #accounts = new Map<string, Account>();
@@ -111,7 +108,7 @@ export class JobRooms {
     const place = await this.#barePlaces.take();
     try {
       await this.#places.renewBarriers(place);
-      return { place, container: await this.#startContainer(place, wish), spare: null };
+      return { place, wish, container: await this.#startContainer(place, wish), spare: null };
     } catch (error) {
       await this.#destroyPlace(place).catch(() => {});
       throw error;
@@ -124,7 +121,7 @@ export class JobRooms {
       await this.#places.renewBarriers(room.place);
       if (isServedBy(wish, room)) return room;
       const container = await this.#startContainer(room.place, wish);
-      return { place: room.place, container, spare: room.container };
+      return { place: room.place, wish, container, spare: room.container };
     } catch (error) {
       return await this.#giveUp(room, error);
     }
@@ -137,10 +134,9 @@ export class JobRooms {
     throw error;
   }
 
-  async replaceContainer(room: JobRoom, job: SandboxJob): Promise<void> {
-    const wish = await this.#wishOf(job);
+  async replaceContainer(room: JobRoom): Promise<void> {
     await room.container.remove();
-    room.container = await this.#startContainer(room.place, wish);
+    room.container = await this.#startContainer(room.place, room.wish);
   }
 
   /** What the containers of a place, services included, have written to their own layers. */
@@ -155,7 +151,8 @@ export class JobRooms {
   }
 
   async #wishOf(job: SandboxJob): Promise<Wish> {
-    const image = await this.#images.ensure(job.image ?? this.#settings.defaultImage);
+    const image =
+      job.image === null ? await this.#defaultImage() : await this.#images.obtain(job.image, job.pull, askerOf(job));
     const hasNetwork = job.network !== "none" && this.#settings.egress !== "none";
     return { image, user: this.userOf(job), hasNetwork, executionId: job.executionId };
   }
@@ -203,7 +200,7 @@ export class JobRooms {
     if (faults.length > 0) throw cleanUpFault(faults);
   }
 
-  async #makeRoom(): Promise<WarmRoom> {
+  async #makeRoom(): Promise<JobRoom> {
     const wish = { ...(await this.#wishOf({ jobId: "", executionId: "", image: null })), executionId: null };
     const place = await this.#places.make(wish.image.id);
     try {
@@ -283,4 +280,12 @@ export class JobRooms {
   async #defaultImage(): Promise<JobImage> {
     return await this.#images.ensure(this.#settings.defaultImage);
   }
+}
+
+function askerOf(job: SandboxJob): ImageAsker {
+  return {
+    credential: job.registryCredential ?? (async () => null),
+    report: job.report ?? (() => {}),
+    signal: job.signal ?? new AbortController().signal,
+  };
 }
