@@ -105,6 +105,11 @@ export const SETTINGS = {
     "Where steps run: docker, or host on machines that are themselves disposable.",
   ),
   image: setting("SHIPFOX_RUNNER_IMAGE", optionalText, "Image of jobs that name none (docker)."),
+  serviceStartMs: setting(
+    "SHIPFOX_RUNNER_SERVICE_START_MS",
+    text.integer(1_000, 60 * MINUTE_MS, 5 * MINUTE_MS),
+    "How long the services of a job may take until all are ready, in milliseconds (docker).",
+  ),
   pullPolicy: setting(
     "SHIPFOX_RUNNER_PULL_POLICY",
     z

@@ -42,6 +42,7 @@ export async function makeProvider(
     runtime: config.runtime ?? null,
     rootImages: config.rootImages,
     addedCapabilities: config.addCapabilities,
+    serviceStartMs: config.serviceStartMs,
     pullPolicy: config.pullPolicy,
     localImages: config.localImages,
     ...(config.image === undefined ? {} : { defaultImage: config.image }),

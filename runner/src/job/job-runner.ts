@@ -9,7 +9,7 @@ import {
   type RegistryCredential,
   type ReportBody,
   type ReportReply,
-  pullPolicySchema,
+  setupConfigSchema,
 } from "@shipfox/shared/machine";
 import type { DiskWatch } from "../disk/disk-watch.ts";
 import { RefusedError } from "../control-plane/call-error.ts";
@@ -280,7 +280,11 @@ export class JobRunner {
       stop: this.stop,
       overLimit: this.overLimit.signal,
     };
-    return step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
+    const result = step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
+    for (const service of sandbox.takeServiceLogs()) {
+      if (service.lines.length > 0) log.group(`Service ${service.name}`, service.lines);
+    }
+    return result;
   }
 
   private async report(reply: StepReply, result: ReportBody): Promise<ReportReply | null> {
@@ -324,13 +328,14 @@ export class JobRunner {
   /** The first step is the setup step, which knows the image; without an image of its own the job gets the runner's. */
   private createSandbox(step: LeasedStep, log: StepLog): Sandbox {
     const config = step.type === "setup" ? step.config : {};
-    const pull = pullPolicySchema.safeParse(config["pull"]).data;
+    const { pull, services } = setupConfigSchema.safeParse(config).data ?? {};
     return this.settings.provider.create({
       jobId: this.claim.job_id,
       executionId: this.claim.job_execution_id,
       image: typeof config["image"] === "string" ? config["image"] : null,
       network: config["network"] === "none" ? "none" : "default",
       ...(pull === undefined ? {} : { pull }),
+      ...(services === undefined ? {} : { services }),
       registryCredential: (image) => this.registryCredential(image),
       report: (line) => log.line(line),
       signal: this.stop.signal,

@@ -32,6 +32,7 @@ function releaseReasonOf(fault: SandboxFault): ReleaseReason | null {
     case "image_unavailable":
     case "image_unusable":
     case "not_supported":
+    case "service_failed":
       return null;
     case "docker_unavailable":
     case "timed_out":
@@ -48,6 +49,7 @@ function releaseReasonOf(fault: SandboxFault): ReleaseReason | null {
   }
 }
 
-export function stepReasonOf(fault: SandboxFault): "image_unavailable" | "sandbox_unavailable" {
+export function stepReasonOf(fault: SandboxFault): "image_unavailable" | "service_failed" | "sandbox_unavailable" {
+  if (fault === "service_failed") return "service_failed";
   return fault === "image_unavailable" || fault === "image_unusable" ? "image_unavailable" : "sandbox_unavailable";
 }

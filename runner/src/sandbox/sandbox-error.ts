@@ -21,6 +21,8 @@ export type SandboxFault =
   | "registry_unavailable"
   /** The image is there but cannot run steps, for example without `sh`. */
   | "image_unusable"
+  /** A service beside the steps did not start, ended or is unhealthy. */
+  | "service_failed"
   | "disk_full"
   /** No free subnet, bridge or address. */
   | "network_unavailable"

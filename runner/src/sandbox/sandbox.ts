@@ -1,4 +1,4 @@
-import type { PullPolicy, RegistryCredential } from "@shipfox/shared/machine";
+import type { PullPolicy, RegistryCredential, ServiceConfig } from "@shipfox/shared/machine";
 
 /**
  * The contract between the runner, which knows jobs and steps, and the places in which they run.
@@ -14,6 +14,8 @@ export interface SandboxJob {
   network?: "default" | "none";
   /** When `image` is pulled; absent: the operator's policy. */
   pull?: PullPolicy;
+  /** Containers beside the steps; `open` resolves when they are ready. The host sandbox refuses any. */
+  services?: readonly ServiceConfig[];
   /** What the registry of one of the job's images asks for; null when nothing is stored. Asked anew for every job. */
   registryCredential?: (image: string) => Promise<RegistryCredential | null>;
   /** Takes lines on the progress of `open`. */
@@ -93,8 +95,16 @@ export interface Sandbox {
   exec(step: StepExec): Promise<ExecResult>;
   /** Bytes that the job takes on the disks of this machine, as far as that can be told. Between `open` and `close`. */
   measureDisk(): Promise<number>;
+  /** What each service printed since the last call, at most 64 KiB of each; also after a failed `open`. */
+  takeServiceLogs(): ServiceLog[];
   /** Ends every process of the job and removes its containers, network and files. Idempotent, has its own deadline. */
   close(): Promise<void>;
+}
+
+export interface ServiceLog {
+  readonly name: string;
+  /** Empty when it printed nothing. */
+  readonly lines: readonly string[];
 }
 
 export interface StepFile {

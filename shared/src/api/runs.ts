@@ -33,6 +33,7 @@ export const stepErrorReasonSchema = z.enum([
   "sandbox_unavailable",
   "image_unavailable",
   "disk_limit",
+  "service_failed",
 ]);
 
 export const MAX_ERROR_MESSAGE_CHARS = 2048;

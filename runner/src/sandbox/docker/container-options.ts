@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 import type { JobUser } from "../sandbox.ts";
-import { type DockerSettings, KEEPER_USER } from "./docker-options.ts";
+import { type ContainerLimits, type DockerSettings, KEEPER_USER } from "./docker-options.ts";
 
 /** What is asked of the engine: pure, so that a test can say what every container has and has not. */
 
@@ -12,7 +12,7 @@ export const LABEL_PLACE = "shipfox.place";
 const LABEL_ROLE = "shipfox.role";
 const LABEL_EXECUTION = "shipfox.execution";
 
-export type Role = "holder" | "job" | "probe" | "cleaner" | "network";
+export type Role = "holder" | "job" | "service-holder" | "service" | "probe" | "cleaner" | "network";
 
 export interface Owner {
   runnerId: string;
@@ -32,7 +32,7 @@ const KEEPER_COMMAND = ["/bin/sh", "-c", "while read -r _; do :; done"];
 /** Keeps the capabilities of the container even from a root process beside a main process that is not root. */
 const NO_NEW_PRIVILEGES = ["no-new-privileges"];
 
-const HARDENING = {
+export const HARDENING = {
   Init: true,
   AutoRemove: true,
   CapDrop: ["ALL"],
@@ -74,7 +74,6 @@ export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCre
   const { uid, gid } = plan.user;
   const tmpBytes = Math.floor(limits.tmpBytes);
   const overlays = Object.entries(plan.overlays);
-  const nofile = limits.openFiles === null ? [] : [{ Name: "nofile", Soft: limits.openFiles, Hard: limits.openFiles }];
   return {
     name: `shipfox-${plan.owner.placeId}-job-${randomSuffix()}`,
     Image: plan.imageId,
@@ -111,14 +110,22 @@ export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCre
       SecurityOpt: uid === 0 && addedCapabilities.length > 0 ? [] : NO_NEW_PRIVILEGES,
       ...(runtime === null ? {} : { Runtime: runtime }),
       ...(plan.layerBytes === null ? {} : layerLimit(plan.layerBytes)),
-      ShmSize: Math.floor(limits.shmBytes),
-      PidsLimit: limits.pids,
-      Memory: Math.floor(limits.memoryBytes),
-      // Equal to Memory: no swap.
-      MemorySwap: Math.floor(limits.memoryBytes),
-      NanoCpus: Math.floor(limits.cpus * 1e9),
-      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }, ...nofile],
+      ...limitOptions(limits),
     },
+  };
+}
+
+/** What a job's container may use at most, and each of its services. */
+export function limitOptions(limits: ContainerLimits): Docker.HostConfig {
+  const nofile = limits.openFiles === null ? [] : [{ Name: "nofile", Soft: limits.openFiles, Hard: limits.openFiles }];
+  return {
+    ShmSize: Math.floor(limits.shmBytes),
+    PidsLimit: limits.pids,
+    Memory: Math.floor(limits.memoryBytes),
+    // Equal to Memory: no swap.
+    MemorySwap: Math.floor(limits.memoryBytes),
+    NanoCpus: Math.floor(limits.cpus * 1e9),
+    Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }, ...nofile],
   };
 }
 
@@ -200,6 +207,6 @@ export function userText(user: JobUser): string {
   return `${user.uid}:${user.gid}`;
 }
 
-function randomSuffix(): string {
+export function randomSuffix(): string {
   return Math.random().toString(16).slice(2, 8).padEnd(6, "0");
 }

@@ -48,6 +48,8 @@ export interface DockerOptions {
   /** Files on the host, read anew for every container, so that a change needs no restart. */
   npmrcFile: string | null;
   caFile: string | null;
+  /** From the start of a job's services to the last one that must be ready, in milliseconds. */
+  serviceStartMs: number;
   pullPolicy: PullPolicy;
   /** References, or their beginnings followed by `*`, of images that any job may use without asking a registry. */
   localImages: readonly string[];
@@ -77,6 +79,7 @@ const GIB = 1024 ** 3;
 /** Left for the runner, the engine and the host. */
 const SHARE_OF_MEMORY_FOR_JOBS = 0.8;
 const MIN_MEMORY_BYTES = GIB / 2;
+const DEFAULT_SERVICE_START_MS = 5 * 60 * 1000;
 const DEFAULT_PULL_TIMEOUT_MS = 10 * 60 * 1000;
 const DEFAULT_REGISTRY_RETRY_MS = 1000;
 
@@ -134,6 +137,7 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     passedEnv: input.passedEnv ?? {},
     npmrcFile: input.npmrcFile ?? null,
     caFile: input.caFile ?? null,
+    serviceStartMs: input.serviceStartMs ?? DEFAULT_SERVICE_START_MS,
     pullPolicy: input.pullPolicy ?? "if-not-present",
     localImages: [defaultImage, ...(input.localImages ?? [])],
     registryRetryMs: input.registryRetryMs ?? DEFAULT_REGISTRY_RETRY_MS,

@@ -13,7 +13,7 @@ import { Places, cleanUpFault } from "./place.ts";
 
 /** Runs jobs in containers of a Docker Engine (or what speaks its API) on this machine. */
 export class DockerProvider implements SandboxProvider {
-  readonly capabilities: SandboxCapabilities = { sandbox: "docker", image: true, services: false, network: true };
+  readonly capabilities: SandboxCapabilities;
   readonly #settings: DockerSettings;
   readonly #engine: Engine;
   readonly #images: Images;
@@ -27,6 +27,7 @@ export class DockerProvider implements SandboxProvider {
   /** Throws a sentence for people on an option that cannot be used. */
   constructor(options: DockerOptionsInput) {
     this.#settings = dockerSettings(options);
+    this.capabilities = { sandbox: "docker", image: true, services: this.#settings.egress !== "none", network: true };
     this.#engine = new Engine(this.#settings.dockerHost);
     this.#images = new Images(this.#engine, this.#settings);
     this.#barriers = new NetworkBarriers(this.#engine, this.#settings);

@@ -2,7 +2,7 @@ import { changeOwner } from "../remove-tree.ts";
 import { runnerIsRoot } from "../job-user.ts";
 import { measureFolder } from "../measure-folder.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
-import type { ExecResult, JobUser, Sandbox, SandboxJob, StepExec, StepFile } from "../sandbox.ts";
+import type { ExecResult, JobUser, Sandbox, SandboxJob, ServiceLog, StepExec, StepFile } from "../sandbox.ts";
 import { signalOf } from "../exit-code.ts";
 import { WORKSPACE_INSIDE } from "./container-options.ts";
 import { rejectOnAbort } from "./engine.ts";
@@ -34,6 +34,7 @@ export class DockerSandbox implements Sandbox {
 
   async open(): Promise<void> {
     this.#room = await this.#rooms.open(this.#job);
+    await this.#rooms.startServices(this.#room, this.#job);
   }
 
   async handOverWorkspace(): Promise<void> {
@@ -81,6 +82,10 @@ export class DockerSandbox implements Sandbox {
       this.#rooms.layerBytes(place),
     ]);
     return folder + layers;
+  }
+
+  takeServiceLogs(): ServiceLog[] {
+    return this.#room?.services?.takeLogs() ?? [];
   }
 
   close(): Promise<void> {

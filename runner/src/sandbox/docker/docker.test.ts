@@ -214,7 +214,9 @@ describe("[docker] docker provider", { timeout: TEST_TIMEOUT_MS }, () => {
     await once(runner.stdout, "data");
     const label = [`shipfox.runner=${input.runnerId}`];
     const running = await docker.listContainers({ filters: { label } });
-    expect(new Set(running.map(({ Labels }) => Labels["shipfox.role"]))).toEqual(new Set(["holder", "job"]));
+    expect(new Set(running.map(({ Labels }) => Labels["shipfox.role"]))).toEqual(
+      new Set(["holder", "job", "service", "service-holder"]),
+    );
     const gone = Promise.all(running.map(({ Id }) => docker.getContainer(Id).wait({ condition: "removed" })));
 
     runner.kill("SIGKILL");
@@ -330,7 +332,8 @@ async function runnerScript(input: DockerOptionsInput): Promise<string> {
      import { pino } from ${JSON.stringify(pinoUrl)};
      const provider = new DockerProvider({ ...${JSON.stringify(plain)}, logger: pino({ level: "silent" }) });
      await provider.prepare();
-     const sandbox = provider.create({ jobId: "j", executionId: "e", image: null });
+     const services = [{ name: "db", image: ${JSON.stringify(DEFAULT_IMAGE)}, command: ["sleep", "300"] }];
+     const sandbox = provider.create({ jobId: "j", executionId: "e", image: null, services });
      await sandbox.open();
      await sandbox.exec({
        script: "trap '' TERM HUP PIPE; setsid sleep 300 & echo ready; sleep 300", env: {}, workingDirectory: null, graceMs: 0,

@@ -113,6 +113,20 @@ export class Engine {
     return stream as Duplex;
   }
 
+  /** What the container prints from now on, in the engine's frames; ends with the container. */
+  async attachOutput(id: string): Promise<Duplex> {
+    const stream = await this.#call("container attach", CALL_TIMEOUT_MS, () =>
+      this.#docker.getContainer(id).attach({ stream: true, stdout: true, stderr: true, hijack: true }),
+    );
+    return stream as Duplex;
+  }
+
+  /** Resolves with the exit code when the container ends the next time; it may be called before the start. */
+  async nextExit(id: string): Promise<number> {
+    const answer = (await this.#docker.getContainer(id).wait({ condition: "next-exit" })) as { StatusCode: number };
+    return answer.StatusCode;
+  }
+
   /** Null when the container is gone. */
   async inspectContainer(id: string): Promise<Docker.ContainerInspectInfo | null> {
     return await this.#call("container inspect", CALL_TIMEOUT_MS, (abortSignal) =>

@@ -7,8 +7,10 @@ import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
 import type { ImageAsker, Images, JobImage } from "./images.ts";
 import { JobContainer } from "./job-container.ts";
+import { JobServices } from "./job-services.ts";
 import { type Place, type Places, cleanUpFault } from "./place.ts";
 import { ROOT, mayBeRoot } from "./root-images.ts";
+import { Service } from "./service.ts";
 
 /** A place and the container in which its job's steps run. */
 export interface JobRoom {
@@ -18,6 +20,8 @@ export interface JobRoom {
   container: JobContainer;
   /** The warm container that the job could not use, until the room is closed: removing it earlier would slow the job's start. */
   readonly spare: JobContainer | null;
+  /** Set when the room is given to a job that has some; not started yet. */
+  services: JobServices | null;
 }
 
 /** What a job's container is started with; a warm one serves only a job that wants the same. */
@@ -94,10 +98,11 @@ export class JobRooms {
 
   async open(job: SandboxJob): Promise<JobRoom> {
     // First, so that a job with an image that is not to be had costs no place.
-    const wish = await this.#wishOf(job);
+    const [wish, services] = await Promise.all([this.#wishOf(job), this.#servicesOf(job)]);
     const room = this.#settings.poolSize === 0 ? await this.#openCold(wish) : await this.#openWarm(wish);
     try {
       await this.#places.giveTo(room.place, wish.user);
+      room.services = services;
       return room;
     } catch (error) {
       return await this.#giveUp(room, error);
@@ -108,7 +113,7 @@ export class JobRooms {
     const place = await this.#barePlaces.take();
     try {
       await this.#places.renewBarriers(place);
-      return { place, wish, container: await this.#startContainer(place, wish), spare: null };
+      return { place, wish, container: await this.#startContainer(place, wish), spare: null, services: null };
     } catch (error) {
       await this.#destroyPlace(place).catch(() => {});
       throw error;
@@ -121,7 +126,7 @@ export class JobRooms {
       await this.#places.renewBarriers(room.place);
       if (isServedBy(wish, room)) return room;
       const container = await this.#startContainer(room.place, wish);
-      return { place: room.place, wish, container, spare: room.container };
+      return { place: room.place, wish, container, spare: room.container, services: null };
     } catch (error) {
       return await this.#giveUp(room, error);
     }
@@ -142,6 +147,29 @@ export class JobRooms {
   /** What the containers of a place, services included, have written to their own layers. */
   async layerBytes(place: Place): Promise<number> {
     return await this.#engine.layerBytes(`${LABEL_PLACE}=${place.id}`);
+  }
+
+  /** Rejects when one of them is not ready in time; what was started goes with the room. */
+  async startServices(room: JobRoom, job: SandboxJob): Promise<void> {
+    const { report, signal } = askerOf(job);
+    const { executionId } = job;
+    await room.services?.start({ places: this.#places, place: room.place, executionId, report, signal });
+  }
+
+  async #servicesOf(job: SandboxJob): Promise<JobServices | null> {
+    const configs = job.services ?? [];
+    if (configs.length === 0) return null;
+    if (job.network === "none" || this.#settings.egress === "none") {
+      throw new SandboxError(
+        "not_supported",
+        "The job has services, but no network in which its steps could reach them.",
+      );
+    }
+    const services = configs.map(async (config) => {
+      const image = await this.#images.obtain(config.image, config.pull, askerOf(job));
+      return new Service(this.#engine, this.#settings, config, image);
+    });
+    return new JobServices(this.#engine, this.#settings, await Promise.all(services));
   }
 
   /** Who the steps of a job are. */
@@ -187,7 +215,8 @@ export class JobRooms {
     const faults: unknown[] = [];
     const remove = async (container: JobContainer | null) =>
       await container?.remove().catch((error: unknown) => void faults.push(error));
-    await Promise.all([remove(room.container), remove(room.spare)]);
+    const services = room.services?.remove().catch((error: unknown) => void faults.push(error));
+    await Promise.all([remove(room.container), remove(room.spare), services]);
     if (faults.length === 0) await this.#destroyPlace(room.place).catch((error: unknown) => void faults.push(error));
     if (faults.length > 0) throw cleanUpFault(faults);
   }
@@ -206,7 +235,7 @@ export class JobRooms {
     try {
       const container = await this.#startContainer(place, wish);
       await container.warmUp();
-      return { place, container, wish, spare: null };
+      return { place, container, wish, spare: null, services: null };
     } catch (error) {
       await this.#destroyPlace(place).catch(() => {});
       throw error;

@@ -12,6 +12,7 @@ import { type Engine, pause } from "./engine.ts";
 import { Lifeline } from "./lifeline.ts";
 import { bridgeName } from "./firewall.ts";
 import type { NetworkBarriers } from "./network-barriers.ts";
+import { serviceHolderOptions } from "./service-options.ts";
 import { type Subnet, formatAddress, formatSubnet, freeBlocks, parseSubnet } from "./subnets.ts";
 
 /** A subnet, a network namespace with its forbidden routes, and empty folders: what one job needs, whatever its image. */
@@ -29,6 +30,8 @@ export interface Place {
 interface PlaceNetwork {
   readonly networkId: string;
   readonly holderId: string;
+  /** What its holders run. */
+  readonly holderImageId: string;
   readonly lifeline: Lifeline;
   /** Next hop of everything outside the place, an address of the host. */
   readonly gateway: string;
@@ -157,7 +160,8 @@ export class Places {
       lifeline = await Lifeline.hold(this.#engine, holderId);
       await this.#engine.startContainer(holderId);
       const barriers = await this.#barriers.version();
-      if (await this.#barriers.raise(holderId, gateway)) return { networkId, holderId, lifeline, gateway, barriers };
+      if (await this.#barriers.raise(holderId, gateway))
+        return { networkId, holderId, holderImageId: imageId, lifeline, gateway, barriers };
     } catch (error) {
       lifeline?.release();
       if (holderId !== null) await this.#engine.removeContainer(holderId).catch(() => {});
@@ -172,6 +176,34 @@ export class Places {
     return await this.#makeNetwork(placeId, imageId);
   }
 
+  /** A container with a network namespace of its own in the place, which answers to `name` and has the place's barriers. */
+  async addHolder(place: Place, name: string): Promise<{ id: string; lifeline: Lifeline }> {
+    if (place.network === null) throw new SandboxError("not_supported", "A job without a network has no services.");
+    const { networkId, holderImageId, gateway } = place.network;
+    const plan = {
+      settings: this.#settings,
+      owner: this.#owner(place.id),
+      imageId: holderImageId,
+      networkId,
+      mayAdministerNetwork: !this.#barriers.entersNamespaces,
+    };
+    const id = await this.#engine.createContainer(serviceHolderOptions(plan, networkName(place.id), name));
+    let lifeline: Lifeline | null = null;
+    try {
+      lifeline = await Lifeline.hold(this.#engine, id);
+      await this.#engine.startContainer(id);
+      if (await this.#barriers.raise(id, gateway)) return { id, lifeline };
+      throw new SandboxError(
+        "network_unavailable",
+        "The network of a service cannot be closed to forbidden addresses.",
+      );
+    } catch (error) {
+      lifeline?.release();
+      await this.#engine.removeContainer(id).catch(() => {});
+      throw error;
+    }
+  }
+
   async #createNetwork(placeId: string): Promise<{ networkId: string; gateway: string }> {
     const taken = (await this.#engine.listNetworks()).flatMap(subnetsOf);
     const start = randomBytes(4).readUInt32BE();
@@ -184,7 +216,7 @@ export class Places {
       try {
         const gateway = formatAddress(subnet.address + 1);
         const networkId = await this.#engine.createNetwork({
-          Name: `shipfox-${placeId}`,
+          Name: networkName(placeId),
           Driver: "bridge",
           IPAM: { Driver: "default", Config: [{ Subnet: formatSubnet(subnet), Gateway: gateway }] },
           Options: { "com.docker.network.bridge.name": bridgeName(this.#settings.runnerId, placeId) },
@@ -216,6 +248,10 @@ export class Places {
   #owner(placeId: string) {
     return { runnerId: this.#settings.runnerId, placeId, executionId: null };
   }
+}
+
+function networkName(placeId: string): string {
+  return `shipfox-${placeId}`;
 }
 
 function subnetsOf(network: { IPAM?: { Config?: { Subnet?: string }[] | null } }): Subnet[] {

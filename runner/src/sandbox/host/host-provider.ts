@@ -40,6 +40,9 @@ export class HostProvider implements SandboxProvider {
   }
 
   create(job: SandboxJob): Sandbox {
+    if ((job.services ?? []).length > 0) {
+      throw new SandboxError("not_supported", "The job has services, but this runner works without containers.");
+    }
     if (job.image !== null) {
       throw new SandboxError(
         "not_supported",

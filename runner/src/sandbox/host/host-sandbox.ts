@@ -103,6 +103,10 @@ export class HostSandbox implements Sandbox {
     }
   }
 
+  takeServiceLogs(): [] {
+    return [];
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
