@@ -11,6 +11,13 @@ import { projectSchema, projectsReplySchema } from "@shipfox/shared/api/projects
 import { registryCredentialSchema, registryCredentialsReplySchema } from "@shipfox/shared/api/registries";
 import { createRegistrationTokenReplySchema, runnerSchema, runnersReplySchema } from "@shipfox/shared/api/runners";
 import { runDetailSchema, runSchema, runsReplySchema } from "@shipfox/shared/api/runs";
+import {
+  secretsReplySchema,
+  setSecretReplySchema,
+  setVariableReplySchema,
+  variableReplySchema,
+  variablesReplySchema,
+} from "@shipfox/shared/api/scoped-values";
 import { membershipsReplySchema, workspaceSchema } from "@shipfox/shared/api/workspaces";
 import { z } from "zod";
 import type { ApiReply, ApiRequest, HttpTransport } from "./http-transport.ts";
@@ -42,6 +49,12 @@ interface Page {
 
 type WorkspaceScope = Page & { workspace_id: string };
 type RunFilter = Page & { project_id: string; status?: string; definition_id?: string };
+
+/** Whose secrets or variables: those of the workspace, or of one project of it. */
+export interface ValueScope {
+  workspaceId: string;
+  projectId: string | null;
+}
 
 interface GitConnectionBody {
   workspace_id: string;
@@ -221,9 +234,53 @@ export class ApiClient {
     await this.#call({ method: "DELETE", path }, nothing);
   }
 
+  async secrets(scope: ValueScope) {
+    return (await this.#call({ method: "GET", ...listOf("secrets", scope) }, secretsReplySchema)).secrets;
+  }
+
+  async setSecret(scope: ValueScope, key: string, value: string) {
+    return await this.#call({ method: "PUT", ...entryOf("secrets", scope, key, value) }, setSecretReplySchema);
+  }
+
+  async deleteSecret(scope: ValueScope, key: string): Promise<void> {
+    await this.#call({ method: "DELETE", ...entryOf("secrets", scope, key) }, nothing);
+  }
+
+  async variables(scope: ValueScope) {
+    return (await this.#call({ method: "GET", ...listOf("variables", scope) }, variablesReplySchema)).variables;
+  }
+
+  async variable(scope: ValueScope, key: string) {
+    return (await this.#call({ method: "GET", ...entryOf("variables", scope, key) }, variableReplySchema)).variable;
+  }
+
+  async setVariable(scope: ValueScope, key: string, value: string) {
+    return await this.#call({ method: "PUT", ...entryOf("variables", scope, key, value) }, setVariableReplySchema);
+  }
+
+  async deleteVariable(scope: ValueScope, key: string): Promise<void> {
+    await this.#call({ method: "DELETE", ...entryOf("variables", scope, key) }, nothing);
+  }
+
   async #call<Schema extends z.ZodType>(request: ApiRequest, schema: Schema): Promise<z.output<Schema>> {
     return (await this.#http.exchange(request, schema)).body;
   }
+}
+
+/** One page holds all that a workspace may have. */
+function listOf(kind: "secrets" | "variables", { workspaceId, projectId }: ValueScope) {
+  return { path: `/workspaces/${workspaceId}/${kind}`, query: { limit: 10_000, project_id: projectId ?? undefined } };
+}
+
+function entryOf(
+  kind: "secrets" | "variables",
+  { workspaceId, projectId }: ValueScope,
+  key: string,
+  value?: string,
+): Pick<ApiRequest, "path" | "query" | "body"> {
+  const path = `/workspaces/${workspaceId}/${kind}/${encodeURIComponent(key)}`;
+  if (value === undefined) return { path, query: { project_id: projectId ?? undefined } };
+  return { path, body: { value, ...(projectId === null ? {} : { project_id: projectId }) } };
 }
 
 function signedIn(reply: ApiReply<{ token: string; user: User; membership: unknown }>): SignedIn {

@@ -9,7 +9,9 @@ import { registerRegistries } from "./commands/registries.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerRunners } from "./commands/runners.ts";
 import { registerRuns } from "./commands/runs.ts";
+import { registerSecrets } from "./commands/secrets.ts";
 import { registerValidate } from "./commands/validate.ts";
+import { registerVariables } from "./commands/variables.ts";
 import { registerWhoami } from "./commands/whoami.ts";
 import { registerWorkspaces } from "./commands/workspaces.ts";
 
@@ -44,6 +46,8 @@ export function buildProgram(context: CommandContext): Command {
   registerRuns(program, context);
   registerLogs(program, context);
   registerRunners(program, context);
+  registerSecrets(program, context);
+  registerVariables(program, context);
   registerValidate(program, context);
   registerWorkspaces(program, context);
   registerProjects(program, context);

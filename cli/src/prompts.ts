@@ -12,9 +12,10 @@ export async function askText(terminal: Terminal, message: string, initialValue?
   return answer.trim();
 }
 
-export async function askPassword(terminal: Terminal, message: string): Promise<string> {
+/** Without echo. */
+export async function askSecret(terminal: Terminal, message: string): Promise<string> {
   const clack = await import("@clack/prompts");
-  const validate = (value: string | undefined) => (value ? undefined : "Please type the password.");
+  const validate = (value: string | undefined) => (value ? undefined : "Please type something.");
   const answer = await clack.password({ message, validate, ...streams(terminal) });
   if (clack.isCancel(answer)) throw interrupted("Nothing was changed.");
   return answer;

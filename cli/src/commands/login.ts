@@ -6,7 +6,7 @@ import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
 import { CredentialsStore, configDirectory } from "../credentials.ts";
 import { ApiFailure, HttpTransport } from "../http-transport.ts";
-import { askPassword, askText, askYes, readSecretFromStdin } from "../prompts.ts";
+import { askSecret, askText, askYes, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { DEFAULT_URL, normalizeUrl, saveSession } from "../session.ts";
 
@@ -98,7 +98,7 @@ async function createAccount(
   } catch (error) {
     const wanted = error instanceof ApiFailure && error.code === "setup-token-required";
     if (!wanted || !context.terminal.interactive) throw error;
-    const setup_token = await askPassword(context.terminal, "Setup token (in the control plane's first log lines)");
+    const setup_token = await askSecret(context.terminal, "Setup token (in the control plane's first log lines)");
     return await api.signup({ ...account, setup_token });
   }
 }
@@ -107,7 +107,7 @@ async function readPassword(context: CommandContext, options: LoginOptions, sign
   const question = signup ? `Choose a password (at least ${MIN_PASSWORD_CHARS} characters)` : "Password";
   const password = options.passwordStdin
     ? await readSecretFromStdin(context.terminal)
-    : await ask(context, "the password", () => askPassword(context.terminal, question), "--password-stdin < file");
+    : await ask(context, "the password", () => askSecret(context.terminal, question), "--password-stdin < file");
   if (password === "")
     throw usageError("The password on stdin is empty.", "shipfox login --password-stdin < password.txt");
   if (signup && password.length < MIN_PASSWORD_CHARS) {

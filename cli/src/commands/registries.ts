@@ -10,7 +10,7 @@ import {
   printResult,
   withExamples,
 } from "../command-context.ts";
-import { askPassword, readSecretFromStdin } from "../prompts.ts";
+import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
@@ -90,7 +90,7 @@ async function readPassword({ terminal }: CommandContext, host: string, options:
   if (!options.passwordStdin && !terminal.interactive) throw usageError("The password is missing.", again);
   const password = options.passwordStdin
     ? await readSecretFromStdin(terminal)
-    : await askPassword(terminal, `Password or access token of ${plainText(options.username)} at ${plainText(host)}`);
+    : await askSecret(terminal, `Password or access token of ${plainText(options.username)} at ${plainText(host)}`);
   if (password === "") throw usageError("The password on stdin is empty.", again);
   return password;
 }
