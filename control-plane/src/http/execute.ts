@@ -90,11 +90,16 @@ function jsonBody(route: Route, request: RawRequest): unknown {
   try {
     parsed = JSON.parse(request.body.toString("utf8"));
   } catch (error) {
-    throw new ApiError("invalid-json-body", `the body is not JSON: ${(error as Error).message}`);
+    throw new ApiError("invalid-json-body", `the body is not JSON: ${withoutExcerpt((error as Error).message)}`);
   }
   if (request.body.includes("\\u0000") && hasNul(parsed))
     throw new ApiError("validation-error", "[body] text must not hold NUL characters");
   return validate(route.body, parsed, "body");
+}
+
+/** The parser quotes from the body, which may hold a secret. */
+function withoutExcerpt(message: string): string {
+  return message.replace(/, (?:\.\.\.)?".*$/s, "");
 }
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];

@@ -10,6 +10,13 @@ const MAX_REFUSALS = 8;
 /** The job is not ours any more. */
 const LOST_CODES: ReadonlySet<string> = new Set(["lease-not-active", "step-not-found", "job-not-found"]);
 
+/** What of a step's context is needed here. */
+export interface SecretsContext extends Pick<StepContext, "client" | "attempt" | "masker" | "stop"> {
+  readonly step: { readonly id: string };
+  readonly lease: { readonly token: string };
+  readonly log: Pick<StepContext["log"], "line">;
+}
+
 export type StepSecrets =
   | { readonly kind: "env"; readonly env: Readonly<Record<string, string>> }
   | { readonly kind: "result"; readonly result: StepResult };
@@ -18,7 +25,10 @@ export type StepSecrets =
  * Fetches what the bindings name, once for each attempt of a step, hides it from everything the job shows from here on, and
  * puts the variables together. Without all of the values the command must not start: then the answer is the step's result.
  */
-export async function fetchStepSecrets(context: StepContext, bindings: readonly SecretBinding[]): Promise<StepSecrets> {
+export async function fetchStepSecrets(
+  context: SecretsContext,
+  bindings: readonly SecretBinding[],
+): Promise<StepSecrets> {
   if (bindings.length === 0) return { kind: "env", env: {} };
   const { masker, stop, log } = context;
   const refuse = (message: string, key: string | null = null): StepSecrets => {
@@ -50,7 +60,7 @@ export async function fetchStepSecrets(context: StepContext, bindings: readonly 
 
 const stopped: StepSecrets = { kind: "result", result: { kind: "stopped" } };
 
-async function fetchValues({ client, lease, step, attempt, stop }: StepContext): Promise<Map<string, string>> {
+async function fetchValues({ client, lease, step, attempt, stop }: SecretsContext): Promise<Map<string, string>> {
   let refusals = 0;
   const { secrets } = await repeat(stop.signal, async () => {
     try {
