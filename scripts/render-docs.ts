@@ -1,4 +1,4 @@
-// Writes the pages of docs/ that are made from the sources: configuration and errors.
+// Writes what is made from the sources in docs/: configuration, errors and the table of faults.
 import { writeFile } from "node:fs/promises";
 import { relative } from "node:path";
 import { renderDocs } from "./lib/docs/render.ts";

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { Reporter, SerializedError, TestModule, TestRunEndReason } from "vitest/node";
+import { faultTable } from "./fault-table.ts";
 import { judgeTests, type TestOutcome } from "./test-summary.ts";
 
 /** Tags, separated by blanks, of which tests must have run; set by scripts/test for a run of the whole suite. */
@@ -31,6 +32,7 @@ export class SummaryReporter implements Reporter {
     const errors = modules.reduce((total, module) => total + errorsOutsideTests(module), unhandled.length);
     const tags = (process.env[DEMANDED_TAGS_VARIABLE] ?? "").split(" ").filter((tag) => tag !== "");
     this.#verdict = judgeTests({ tests, errors, finished: reason !== "interrupted" }, tags);
+    for (const line of faultTable(tests)) console.log(line);
     for (const problem of this.#verdict.problems) console.error(`test run: ${problem}`);
   }
 }

@@ -196,10 +196,11 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
     });
 
     it("is not held up by a background process that keeps the pipes", async () => {
-      const { result, stdout } = await run(sandbox, "sleep 300 & echo done; exit 4");
+      const { result, stdout } = await run(sandbox, "sleep 300 & echo $! > pid.txt; echo done; exit 4");
       expect(result).toMatchObject({ kind: "exited", exitCode: 4 });
       expect(stdout).toBe("done\n");
-      await run(sandbox, "pkill sleep || true");
+      // By its number: without namespaces a name would reach the processes of every job on the machine.
+      await run(sandbox, 'kill "$(cat pid.txt)"');
     });
 
     it("shares the workspace with the host, owned by the steps' user", async () => {

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -23,8 +24,14 @@ interface Setting {
   readonly secret?: boolean;
   readonly schema: { safeParse(value: undefined): { success: boolean; data?: unknown } };
 }
+interface Scenario {
+  readonly number: number;
+  readonly fault: string;
+  readonly promise: string;
+}
 type ErrorCodes = Record<string, readonly [status: number, meaning: string]>;
 
+const FAULTS_PLACE = /(<!-- faults:begin[^>]*-->\n)[^]*(\n<!-- faults:end -->)/;
 const MARK = "<!-- Made by `node scripts/render-docs.ts`; edit its sources. -->";
 
 export interface RenderedDoc {
@@ -33,11 +40,12 @@ export interface RenderedDoc {
   readonly text: string;
 }
 
-/** The pages of docs/ that are made from the sources. */
+/** The pages of docs/ that are made from the sources, wholly or in part. */
 export async function renderDocs(): Promise<RenderedDoc[]> {
   return [
     { file: join(ROOT, "docs/configuration.md"), text: await renderConfiguration() },
     { file: join(ROOT, "docs/errors.md"), text: await renderErrors() },
+    { file: join(ROOT, "docs/reliability.md"), text: await renderReliability() },
   ];
 }
 
@@ -61,6 +69,14 @@ ${sections.join("\n")}
 
 See [cli.md](cli.md#environment).
 `;
+}
+
+async function renderReliability(): Promise<string> {
+  const { SCENARIOS } = await readTables<{ SCENARIOS: readonly Scenario[] }>("e2e/faults/scenarios.ts");
+  const page = await readFile(join(ROOT, "docs/reliability.md"), "utf8");
+  const rows = SCENARIOS.map(({ number, fault, promise }) => `| ${number} | ${fault} | ${promise} |`);
+  const table = ["| # | Fault | What holds |", "|---|---|---|", ...rows].join("\n");
+  return page.replace(FAULTS_PLACE, (_, begin: string, end: string) => `${begin}\n${table}\n${end}`);
 }
 
 async function readTables<Tables>(file: string): Promise<Tables> {

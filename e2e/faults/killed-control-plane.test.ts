@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeAll, describe, expect, it } from "vitest";
+import { ControlPlane } from "../src/control-plane.ts";
+import { fault } from "../src/fault.ts";
+import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, workflow } from "../src/instance.ts";
+import { useStage } from "../src/stage.ts";
+
+const JOBS = 50;
+const LINES = 40;
+/** As `SHORT_TIMES` of the control plane, and then some. */
+const LONGER_THAN_A_LEASE_MS = 6_000;
+const EXPECTED = Array.from({ length: LINES }, (_, index) => `line ${index + 1}`);
+
+const counting = (name: string, jobs: number) =>
+  workflow(
+    name,
+    Array.from(
+      { length: jobs },
+      (_, index) => `  job_${index}:
+    checkout: false
+    steps:
+      - run: for i in $(seq 1 ${LINES}); do echo "line $i"; sleep 0.25; done
+`,
+    ).join(""),
+  );
+
+describe("the control plane is killed", () => {
+  const stage = useStage();
+  let plane: ControlPlane;
+  let instance: Instance;
+  let project: ProjectHandle;
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start(stage);
+    instance = await Instance.create(stage, plane);
+    project = await instance.project({ "many.yml": counting("Many", JOBS), "one.yml": counting("One", 1) });
+    await instance.runner({ env: { SHIPFOX_RUNNER_CONCURRENCY: String(JOBS) } });
+  });
+
+  /** Every job once, by one execution, with each line of its log once and in order. */
+  async function expectWhole(runId: string, jobs: number): Promise<void> {
+    const run = await instance.waitForRun(runId);
+    expect(run.jobs.filter((job) => job.status !== "succeeded")).toEqual([]);
+    expect(run.jobs).toHaveLength(jobs);
+    for (const job of run.jobs) {
+      expect(job.job_executions).toHaveLength(1);
+      expect(newestExecution(job)).toMatchObject({ status: "succeeded", status_reason: null });
+      const lines = (await instance.logText(runStep(job).id)).split("\n").filter((line) => /^line \d+$/.test(line));
+      expect(lines).toEqual(EXPECTED);
+    }
+  }
+
+  it(`${fault(1, "kill -9 while all of them print")}`, async () => {
+    const runId = await instance.fire(project, "Many");
+    await instance.waitForRun(runId, ({ jobs }) => jobs.every((job) => job.status === "running"), {
+      what: "runs all its jobs",
+    });
+    await plane.kill9();
+    await plane.restart();
+    await expectWhole(runId, JOBS);
+  });
+
+  it(`${fault(2, "kill -9, and started again after more than a lease")}`, async () => {
+    const runId = await instance.fire(project, "One");
+    await instance.stepPrinted(runId, "job_0", "line 2\n");
+    await plane.kill9();
+    await sleep(LONGER_THAN_A_LEASE_MS);
+    await plane.restart();
+    await expectWhole(runId, 1);
+    expect((await instance.runners()).flatMap((runner) => runner.jobs)).toEqual([]);
+    expect(jobOf(await instance.run(runId), "job_0").job_executions[0]).toMatchObject({ sequence: 1 });
+  });
+});
