@@ -262,6 +262,11 @@ export const SETTINGS = {
     text.integer(0, 7 * DAY_MS, MINUTE_MS),
     "How long running jobs may go on after SIGTERM before they are handed back, in milliseconds.",
   ),
+  machineNotice: setting(
+    "SHIPFOX_RUNNER_MACHINE_NOTICE",
+    optionalText,
+    "File that appears when this machine is about to be taken away: running jobs are handed back at once.",
+  ),
   outageLimitMs: setting(
     "SHIPFOX_RUNNER_OUTAGE_LIMIT_MS",
     text.integer(1_000, DAY_MS, 60 * MINUTE_MS),

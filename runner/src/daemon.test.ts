@@ -449,6 +449,17 @@ describe("the daemon", () => {
     expect(jobs.reports).toHaveLength(1);
   });
 
+  it("hands its jobs back at once when the machine is about to go", async () => {
+    const job = jobs.enqueue([run("echo started; sleep 60")]);
+    const running = daemon.run();
+    await jobs.until(() => jobs.output(job).includes("started\n"));
+    daemon.leave("the spot notice came");
+    daemon.leave("and again");
+    expect(await running).toBe(0);
+    expect(jobs.releases).toMatchObject([{ jobId: job.id, reason: "machine_going", message: "the spot notice came" }]);
+    expect(jobs.endedSessions).toBe(1);
+  });
+
   it("kills and releases at once when it is told twice, with status 1", async () => {
     const job = jobs.enqueue([run("trap '' TERM; echo started; while :; do sleep 0.1; done")]);
     const running = daemon.run();

@@ -48,6 +48,7 @@ export class Daemon {
   /** Aborted and replaced when a parked claim would bring a job too many. */
   private reshaping = new AbortController();
   private session: Session | null = null;
+  private leaving: string | null = null;
   private faultsInARow = 0;
   private lastFault = "";
   private readonly faultPause = new Backoff();
@@ -75,6 +76,13 @@ export class Daemon {
     this.logger.info({ why, running: this.running.size }, "draining: no more jobs are claimed");
     this.options.monitor.drainingSince = Date.now();
     this.draining.abort();
+  }
+
+  /** The machine is about to be taken away: claims nothing more and hands the running jobs back now. Safe to repeat. */
+  leave(why: string): void {
+    this.drain(why);
+    this.leaving = why;
+    for (const job of this.running) job.handBack("machine_going", why);
   }
 
   get isDraining(): boolean {
@@ -219,6 +227,7 @@ export class Daemon {
       background: (work) => this.addCleanup(work, claim),
     });
     this.running.add(job);
+    if (this.leaving !== null) job.handBack("machine_going", this.leaving);
     monitor.jobStarted(job);
     void this.queue.add(async () => {
       const end = await job.run();

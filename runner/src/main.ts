@@ -19,6 +19,7 @@ import { findHookFault } from "./job/host-hooks.ts";
 import type { HookSettings } from "./job/job-hooks.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
+import { watchForNotice } from "./machine-notice.ts";
 import { makeProvider } from "./make-provider.ts";
 import { ControlSocket } from "./operate/control-socket.ts";
 import { LabelSync } from "./operate/label-sync.ts";
@@ -113,6 +114,10 @@ async function runInState(
   });
   const drain = stopOnSignals(daemon, systemd);
   const stopping = drain.signal;
+  const unwatch = leaveOnNotice(config, (why) => {
+    drain.begin(why);
+    daemon.leave(why);
+  });
   const reload = new Reload({ read: reread, current: config, resize: (jobs) => daemon.resize(jobs), labels, logger });
   process.on("SIGHUP", () => {
     // Without a file there is nothing to read again: the terminal was closed.
@@ -147,6 +152,7 @@ async function runInState(
     exitStatus = await daemon.run();
     return exitStatus;
   } finally {
+    unwatch();
     labels.stop();
     await provider
       .close()
@@ -214,6 +220,14 @@ async function openMetrics(
   const { port } = server.address() as AddressInfo;
   logger.info({ host: config.metricsHost, port }, "serving /metrics, /healthz and /readyz");
   return server;
+}
+
+/** A machine that goes soon says so by a file or by SIGPWR. The result stops the watching. */
+function leaveOnNotice(config: RunnerConfig, leave: (why: string) => void): () => void {
+  process.on("SIGPWR", () => leave("SIGPWR: the machine is about to lose its power"));
+  const { machineNotice } = config;
+  if (machineNotice === undefined) return () => {};
+  return watchForNotice(machineNotice, () => leave(`${machineNotice} appeared: the machine is about to be taken away`));
 }
 
 /** The first signal, or `begin`, drains; a signal after that kills. `signal` is aborted by the first. */
