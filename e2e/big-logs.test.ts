@@ -133,7 +133,9 @@ describe("logs that are far too long", () => {
       const plane = await ControlPlane.start(stage);
       const instance = await Instance.create(stage, plane);
       const workDir = await stage.folder("work");
-      await instance.runner({ stateDir, env: { SHIPFOX_RUNNER_WORK_DIR: workDir } });
+      // Without the floor, which would keep the runner from claiming at all.
+      const noFloor = { SHIPFOX_RUNNER_DISK_FLOOR_BYTES: "0", SHIPFOX_RUNNER_DISK_FLOOR_INODES: "0" };
+      await instance.runner({ stateDir, env: { SHIPFOX_RUNNER_WORK_DIR: workDir, ...noFloor } });
       const project = await instance.project({
         "full.yml": workflow(
           "Full",
