@@ -226,6 +226,21 @@ export const SETTINGS = {
     text.integer(0, MAX_WARM, -1).transform((value) => (value < 0 ? null : value)),
     "Containers started ahead; default: as many as jobs at once (docker).",
   ),
+  warmMaxAgeMs: setting(
+    "SHIPFOX_RUNNER_WARM_MAX_AGE_MS",
+    text.integer(MINUTE_MS, 30 * DAY_MS, 6 * 60 * MINUTE_MS),
+    "How long a container started ahead may wait before it is replaced, in milliseconds (docker).",
+  ),
+  imageGcMaxAgeMs: setting(
+    "SHIPFOX_RUNNER_IMAGE_GC_MAX_AGE_MS",
+    text.integer(0, 365 * DAY_MS, 14 * DAY_MS),
+    "Images that this runner pulled and no job used for so long are removed, in milliseconds; 0 keeps them (docker).",
+  ),
+  imageGcMaxBytes: setting(
+    "SHIPFOX_RUNNER_IMAGE_GC_MAX_BYTES",
+    text.integer(0, MAX_BYTES, 0),
+    "Above this size of all images that this runner pulled the longest unused go; 0 is no bound (docker).",
+  ),
   exec: setting(
     "SHIPFOX_RUNNER_EXEC",
     z.enum(["fast", "plain"], { error: 'expected "fast" or "plain"' }).default("fast"),

@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Logger } from "@shipfox/shared/logger";
 import { proxyEnv, type RunnerConfig } from "./config.ts";
 import type { SandboxProvider } from "./sandbox/sandbox.ts";
@@ -32,6 +32,9 @@ export async function makeProvider(
     exec: config.exec,
     egress: config.egress,
     poolSize: config.warm,
+    warmMaxAgeMs: config.warmMaxAgeMs,
+    imageRecordFile: join(state.path, "pulled-images.json"),
+    imageGarbage: { maxAgeMs: config.imageGcMaxAgeMs || null, maxBytes: config.imageGcMaxBytes || null },
     deniedNetworks: config.denyAddresses,
     allowedNetworks: config.allowAddresses,
     dns: config.dns,

@@ -1,4 +1,4 @@
-import { access, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runnerIsRoot } from "./job-user.ts";
@@ -12,6 +12,7 @@ const OPEN_TIMEOUT_MS = 120_000;
 const TEST_TIMEOUT_MS = 60_000;
 const GRACE_MS = 500;
 const MAX_FILE_BYTES = 1024;
+const ATTACK_ROUNDS = 5;
 
 /** Values that a runner has in its environment and a step must never see. */
 const SECRETS = { SHIPFOX_RUNNER_REGISTRATION_TOKEN: "sf_mrt_conformance", GITHUB_TOKEN: "conformance-secret" };
@@ -203,6 +204,11 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       await run(sandbox, 'kill "$(cat pid.txt)"');
     });
 
+    it("still reads for a moment what background processes print when the step has ended", async () => {
+      const { stdout } = await run(sandbox, "(sleep 0.3; echo late) & echo done");
+      expect(stdout).toBe("done\nlate\n");
+    });
+
     it("shares the workspace with the host, owned by the steps' user", async () => {
       await writeFile(join(sandbox.workspace, "from-host.txt"), "host");
       await sandbox.handOverWorkspace();
@@ -369,7 +375,7 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       const mess = [
         "(setsid sleep 300 >/dev/null 2>&1 &)",
         "mkdir -p locked/inner && touch locked/inner/x -- -rf '--help' \"$(printf 'bad\\377name')\" \"new\nline\" && chmod 000 locked",
-        "ln -s / root-link; ln -s ../.. up-link",
+        "ln -s / root-link; ln -s ../.. up-link; mkfifo fifo; touch ..dots ...; mkdir many; cd many; seq 1 100000 | xargs touch; cd ..",
         'd=$(printf "d%.0s" $(seq 1 200)); i=0; while [ $i -lt 30 ]; do mkdir "$d" && cd "$d"; i=$((i+1)); done',
       ];
       expect((await run(doomed, mess.join("\n"))).result).toMatchObject({ exitCode: 0 });
@@ -378,6 +384,48 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       await expect(access(workspace)).rejects.toThrow("ENOENT");
       expect(await readFile(join(sandbox.workspace, "kept.txt"), "utf8")).toBe("kept\n");
       expect(await readdir("/")).toContain("etc");
+    });
+
+    it("shows the next job nothing of the one before: no file, no process, no shared memory", async () => {
+      const traces =
+        'for d in "${TMPDIR:-/tmp}" "$HOME" /workspace /dev/shm /var/tmp; do touch "$d/trace-$0" 2>/dev/null; done';
+      const first = provider.create({ jobId: "first", executionId: "first", image: null });
+      await first.open();
+      await run(first, `${traces}; setsid sleep 54321 >/dev/null 2>&1 & true`);
+      await first.close();
+      const second = provider.create({ jobId: "second", executionId: "second", image: null });
+      try {
+        await second.open();
+        const look = [
+          'ls -A "${TMPDIR:-/tmp}" "$HOME" . 2>/dev/null | grep trace',
+          "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -o 'sleep 5432[1]'",
+          "echo end",
+        ];
+        expect((await run(second, `set +e; ${look.join("; ")}`)).stdout).toBe("end\n");
+      } finally {
+        await second.close();
+      }
+    });
+
+    it("removes no file outside, however a job swaps folders for links while it is closed", async () => {
+      const canary = join(sandbox.workspace, "canary");
+      await mkdir(canary);
+      await writeFile(join(canary, "file"), "alive");
+      for (let round = 0; round < ATTACK_ROUNDS; round++) {
+        const attacker = provider.create({ jobId: "attacker", executionId: "attacker", image: null });
+        await attacker.open();
+        const target = join(attacker.workspace, "target");
+        await symlink(canary, target);
+        const swap = [
+          `ln -sfn '${canary}' link; mkdir -p a/b/c; touch a/b/c/file`,
+          "swap() { trap '' TERM; while :; do mv -T a a2; mv -T link a; mv -T a link; mv -T a2 a; mkdir -p a/b/c/d; done; }",
+          "for i in 1 2 3; do (swap >/dev/null 2>&1 &); done; echo swapping",
+        ];
+        expect((await run(attacker, swap.join("\n"))).stdout).toBe("swapping\n");
+        await attacker.close();
+        await expect(access(attacker.workspace)).rejects.toThrow("ENOENT");
+      }
+      expect(await readFile(join(canary, "file"), "utf8")).toBe("alive");
     });
 
     it("may be closed without having been opened", async () => {

@@ -54,6 +54,29 @@ describe("warm pool", () => {
     await pool.close();
   });
 
+  it("replaces an item that waited for too long, also when nobody takes one", async () => {
+    vi.useFakeTimers();
+    const made: number[] = [];
+    const destroyed: number[] = [];
+    const pool = new WarmPool<number>({
+      size: 1,
+      logger,
+      refillDelayMs: 0,
+      maxAgeMs: 80,
+      make: async () => made.push(made.length),
+      isUsable: async () => true,
+      destroy: async (item) => void destroyed.push(item),
+    });
+    pool.fill();
+    await pool.settled();
+    await vi.advanceTimersByTimeAsync(70);
+    expect(destroyed).toEqual([]);
+    await vi.advanceTimersByTimeAsync(30);
+    expect(destroyed).toEqual([1]);
+    expect(await pool.take()).toBe(2);
+    await pool.close();
+  });
+
   it("destroys on close what nobody took, and makes nothing more", async () => {
     const { pool, made, destroyed } = numbers(2);
     pool.fill();

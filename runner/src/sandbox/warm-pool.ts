@@ -7,6 +7,8 @@ export interface WarmPoolOptions<T> {
   /** Whether an item that waited can still be used. */
   isUsable: (item: T) => Promise<boolean>;
   destroy: (item: T) => Promise<void>;
+  /** An item that waited for longer is replaced by a new one; null keeps items for ever. */
+  maxAgeMs?: number | null;
   /** From `take` to the making of a successor: the work must not compete with the start of what was taken. */
   refillDelayMs: number;
   logger: Logger;
@@ -14,6 +16,8 @@ export interface WarmPoolOptions<T> {
 
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
+/** How often, in the time that an item may wait, old ones are looked for. */
+const LOOKS_PER_AGE = 8;
 
 /**
  * Keeps items made ahead. Each is handed out once, the one that waited longest first; its successor is made in the
@@ -22,10 +26,12 @@ const MAX_RETRY_MS = 60_000;
 export class WarmPool<T> {
   readonly #options: WarmPoolOptions<T>;
   #items: Promise<T | null>[] = [];
-  readonly #made = new WeakSet<Promise<T | null>>();
+  /** When each was ready, on the monotonic clock. */
+  readonly #made = new WeakMap<Promise<T | null>, number>();
   #failures = 0;
   #retry: NodeJS.Timeout | null = null;
   #refill: NodeJS.Timeout | null = null;
+  #ageing: NodeJS.Timeout | null = null;
   #isClosed = false;
 
   constructor(options: WarmPoolOptions<T>) {
@@ -40,10 +46,11 @@ export class WarmPool<T> {
   /** Starts to make what is missing. */
   fill(): void {
     if (this.#isClosed || this.#retry !== null) return;
+    this.#watchAge();
     while (this.#items.length < this.#options.size) {
       const item = this.#makeAhead();
       this.#items.push(item);
-      void item.then((made) => made !== null && this.#made.add(item));
+      void item.then((made) => made !== null && this.#made.set(item, performance.now()));
     }
   }
 
@@ -53,7 +60,7 @@ export class WarmPool<T> {
       this.#fillSoon();
       const item = await next;
       if (item === null) continue;
-      if (await this.#options.isUsable(item)) return item;
+      if (!this.#isOld(next) && (await this.#options.isUsable(item))) return item;
       this.#discard(item);
     }
     return await this.#options.make();
@@ -62,6 +69,7 @@ export class WarmPool<T> {
   /** Destroys what waits, also what is still being made. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    if (this.#ageing !== null) clearInterval(this.#ageing);
     for (const timer of [this.#retry, this.#refill]) if (timer !== null) clearTimeout(timer);
     const items = this.#items;
     this.#items = [];
@@ -74,6 +82,28 @@ export class WarmPool<T> {
   /** Resolves when everything that is being made now is ready or has failed. */
   async settled(): Promise<void> {
     await Promise.all(this.#items);
+  }
+
+  #isOld(item: Promise<T | null>): boolean {
+    const { maxAgeMs } = this.#options;
+    const madeAt = this.#made.get(item);
+    return maxAgeMs != null && madeAt !== undefined && performance.now() - madeAt > maxAgeMs;
+  }
+
+  #watchAge(): void {
+    const { maxAgeMs } = this.#options;
+    if (maxAgeMs == null || this.#ageing !== null) return;
+    this.#ageing = setInterval(() => this.#replaceOldest(), Math.ceil(maxAgeMs / LOOKS_PER_AGE));
+    this.#ageing.unref();
+  }
+
+  /** One at a time: the pool is never empty because of age, and the machine has little to do. */
+  #replaceOldest(): void {
+    const oldest = this.#items.find((item) => this.#isOld(item));
+    if (oldest === undefined || this.#isClosed) return;
+    this.#items = this.#items.filter((item) => item !== oldest);
+    this.fill();
+    void oldest.then((item) => item !== null && this.#discard(item));
   }
 
   #fillSoon(): void {

@@ -183,11 +183,14 @@ export function probeOptions(owner: Owner, imageId: string, layerBytes?: number)
   };
 }
 
+/** Neither of the two follows a link below the names it is given, and a pattern that matches nothing does no harm. */
+const CLEAN_UP = "chmod -R u+rwX /place/* /place/.[!.]* /place/..?*; rm -rf /place/* /place/.[!.]* /place/..?*";
+
 /** Removes what the runner's user may not: root inside, over one place's folder, and nothing else. */
 export function cleanerOptions(owner: Owner, imageId: string, folder: string): Docker.ContainerCreateOptions {
   return {
     Image: imageId,
-    Entrypoint: ["/bin/sh", "-c", "chmod -R u+rwX /place/*; rm -rf /place/* /place/.[!.]*"],
+    Entrypoint: ["/bin/sh", "-c", CLEAN_UP],
     Cmd: [],
     User: "0:0",
     Labels: labelsOf(owner, "cleaner"),

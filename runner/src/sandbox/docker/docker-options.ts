@@ -3,6 +3,7 @@ import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Logger } from "pino";
 import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
 import type { JobUser } from "../sandbox.ts";
+import type { GarbageRules } from "./image-records.ts";
 import type { Network } from "./networks.ts";
 import type { AddableCapability } from "./root-images.ts";
 import { type Subnet, parseSubnet } from "./subnets.ts";
@@ -23,6 +24,11 @@ export interface DockerOptions {
   jobUser: JobUser | null;
   /** Warm containers kept ready; null is `concurrency`, 0 starts every container when its job comes, in a place made ahead. */
   poolSize: number | null;
+  /** How long a warm container or a place made ahead may wait before it is replaced, in milliseconds; null for ever. */
+  warmMaxAgeMs: number | null;
+  /** Where the images that were pulled are noted; null never removes one. */
+  imageRecordFile: string | null;
+  imageGarbage: GarbageRules;
   subnet: string;
   egress: "default" | "none";
   limits: ContainerLimits;
@@ -121,6 +127,9 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     jobUser,
     user,
     poolSize: input.poolSize ?? concurrency,
+    warmMaxAgeMs: input.warmMaxAgeMs ?? null,
+    imageRecordFile: input.imageRecordFile ?? null,
+    imageGarbage: input.imageGarbage ?? { maxAgeMs: null, maxBytes: null },
     subnet,
     network: parseSubnet(subnet),
     egress: input.egress ?? "default",

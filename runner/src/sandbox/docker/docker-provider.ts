@@ -1,11 +1,13 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { parseImageReference } from "@shipfox/shared/image-reference";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
 import { LABEL_RUNNER, probeOptions } from "./container-options.ts";
 import { type DockerOptionsInput, type DockerSettings, dockerSettings } from "./docker-options.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
 import { Engine } from "./engine.ts";
+import { ImageGarbage } from "./image-garbage.ts";
 import { Images } from "./images.ts";
 import { JobRooms } from "./job-rooms.ts";
 import { NetworkBarriers } from "./network-barriers.ts";
@@ -20,6 +22,7 @@ export class DockerProvider implements SandboxProvider {
   readonly #barriers: NetworkBarriers;
   readonly #places: Places;
   readonly #rooms: JobRooms;
+  readonly #garbage: ImageGarbage | null;
   /** Where the engine keeps images and layers; of an engine elsewhere, no folder of this machine. */
   #dataFolder: string | null = null;
   #isPrepared = false;
@@ -30,6 +33,7 @@ export class DockerProvider implements SandboxProvider {
     this.capabilities = { sandbox: "docker", image: true, services: this.#settings.egress !== "none", network: true };
     this.#engine = new Engine(this.#settings.dockerHost);
     this.#images = new Images(this.#engine, this.#settings);
+    this.#garbage = this.#makeGarbage();
     this.#barriers = new NetworkBarriers(this.#engine, this.#settings);
     this.#places = new Places(this.#engine, this.#settings, this.#barriers);
     this.#rooms = new JobRooms(this.#engine, this.#settings, this.#images, this.#places);
@@ -48,6 +52,7 @@ export class DockerProvider implements SandboxProvider {
     this.#rooms.limitsLayers = await this.#canLimitLayers(image.id);
     this.#isPrepared = true;
     this.#rooms.fillPool();
+    this.#garbage?.start();
   }
 
   /** Resolves when the warm pool has what it could get: for benchmarks and for a runner that wants to be quick at once. */
@@ -75,6 +80,7 @@ export class DockerProvider implements SandboxProvider {
   }
 
   async close(): Promise<void> {
+    this.#garbage?.stop();
     await this.#rooms.closePool();
     // What could not be removed after its job, because the engine was away at that moment.
     if (this.#isPrepared) await this.#removeContainersAndNetworks();
@@ -101,6 +107,20 @@ export class DockerProvider implements SandboxProvider {
     } catch {
       return false;
     }
+  }
+
+  #makeGarbage(): ImageGarbage | null {
+    const { imageRecordFile, imageGarbage, defaultImage, logger } = this.#settings;
+    if (imageRecordFile === null) return null;
+    const garbage = new ImageGarbage({
+      engine: this.#engine,
+      recordFile: imageRecordFile,
+      rules: imageGarbage,
+      defaultImage: parseImageReference(defaultImage).full,
+      logger,
+    });
+    this.#images.onUse = (reference) => garbage.touch(reference);
+    return garbage;
   }
 
   async #makeWorkRoot(): Promise<void> {

@@ -18,6 +18,8 @@ const PULL_IDLE_MS = 60_000;
 export class Engine {
   readonly #docker: Docker;
   readonly #address: string;
+  /** Hears of every image that this runner brought to this machine. */
+  onPulled: (image: string) => Promise<void> = async () => {};
 
   constructor(dockerHost: string | null) {
     const host = dockerHost ?? process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock";
@@ -35,6 +37,20 @@ export class Engine {
 
   async info(): Promise<EngineInfo> {
     return (await this.#call("info", CALL_TIMEOUT_MS, () => this.#docker.info())) as EngineInfo;
+  }
+
+  /** False when a container uses it. */
+  async removeImage(image: string): Promise<boolean> {
+    return await this.#call(`removal of ${image}`, REMOVE_TIMEOUT_MS, async (abortSignal) => {
+      const isInUse = (error: unknown) => (error as EngineFailure).statusCode === CONFLICT;
+      try {
+        await nullWhenMissing(this.#docker.getImage(image).remove({ abortSignal }));
+        return true;
+      } catch (error) {
+        if (isInUse(error)) return false;
+        throw error;
+      }
+    });
   }
 
   /** Null when the image is not on this machine. */
@@ -84,6 +100,7 @@ export class Engine {
         clearTimeout(timer);
       }
     });
+    await this.onPulled(image.full);
   }
 
   /** Podman has no such route in its compatible API. */

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
@@ -7,6 +8,7 @@ import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { run } from "../conformance.ts";
 import { runnerIsRoot } from "../job-user.ts";
+import { killByCgroup } from "./cgroup-kill.ts";
 import { jobContainerOptions } from "./container-options.ts";
 import { DEFAULT_IMAGE, dockerSettings } from "./docker-options.ts";
 import { DockerProvider } from "./docker-provider.ts";
@@ -171,6 +173,24 @@ describe("[docker] hardening", { timeout: TEST_TIMEOUT_MS }, () => {
         const { stdout } = await run(await open(), "id -u; grep CapBnd /proc/self/status");
         expect(stdout).toMatch(/^[1-9]\d*\nCapBnd:\s0+\n$/);
       });
+    },
+  );
+
+  it.runIf(runnerIsRoot() && existsSync("/sys/fs/cgroup/unified/docker"))(
+    "kills a whole container by its group, without the engine",
+    async () => {
+      const input = testbed.options();
+      await testbed.withProvider(input, async (_provider, open) => {
+        const sandbox = await open();
+        await run(sandbox, "env -i setsid sh -c 'trap : TERM; while :; do sleep 1; done' >/dev/null 2>&1 &");
+        const [container] = await testbed.jobContainers(input);
+        const gone = testbed.docker.getContainer(container?.Id ?? "").wait({ condition: "removed" });
+        expect(await killByCgroup(container?.Id ?? "")).toBe(true);
+        await gone;
+        await expect(run(sandbox, "echo alive")).rejects.toMatchObject({ name: "SandboxError" });
+      });
+      expect(await killByCgroup("0".repeat(64))).toBe(false);
+      expect(await killByCgroup("../../user.slice")).toBe(false);
     },
   );
 

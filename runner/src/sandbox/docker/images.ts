@@ -64,6 +64,8 @@ export class Images {
   readonly #pulls = new Map<string, Promise<void>>();
   /** By a hash of reference and credential. */
   readonly #rights = new Map<string, Right>();
+  /** Hears of every image that is wanted, by its full name. */
+  onUse: (reference: string) => void = () => {};
 
   constructor(engine: Engine, settings: ImageSettings) {
     this.#engine = engine;
@@ -75,9 +77,10 @@ export class Images {
    * neither here nor to be had.
    */
   async ensure(reference: string): Promise<JobImage> {
+    const image = parseImageReference(reference);
+    this.onUse(image.full);
     const found = await this.#find(reference);
     if (found) return found;
-    const image = parseImageReference(reference);
     await this.#retried(image, null, NOBODY, () => this.#pullOnce(image, null, NOBODY));
     return await this.#pulled(image);
   }
@@ -85,6 +88,7 @@ export class Images {
   /** An image that a workflow names. Rejects as `ensure` does. */
   async obtain(reference: string, pull: PullPolicy | undefined, asker: ImageAsker): Promise<JobImage> {
     const image = parseImageReference(reference);
+    this.onUse(image.full);
     const policy = stricterPolicy(this.#settings.pullPolicy, pull);
     const local = await this.#find(image.full);
     if (local !== null && isLocalImage(image, this.#settings.localImages)) return local;

@@ -4,6 +4,7 @@ import { SandboxError } from "../sandbox-error.ts";
 import type { OutputStream } from "../sandbox.ts";
 import { type Launch, isShellName, killTreeText, launchText } from "../shell-text.ts";
 import { StopOnce } from "../stop-once.ts";
+import { killByCgroup } from "./cgroup-kill.ts";
 import { userText } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
@@ -101,6 +102,7 @@ export class JobContainer {
   async kill(): Promise<void> {
     this.#isKilled = true;
     this.#lifeline.release();
+    await killByCgroup(this.id);
     await this.#engine.killContainer(this.id);
   }
 

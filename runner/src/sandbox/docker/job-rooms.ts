@@ -70,6 +70,7 @@ export class JobRooms {
       isUsable: async (room) => await room.container.isRunning(),
       destroy: async (room) => await this.close(room),
       refillDelayMs: REFILL_DELAY_MS,
+      maxAgeMs: settings.warmMaxAgeMs,
       logger: settings.logger,
     });
     this.#barePlaces = new WarmPool({
@@ -78,6 +79,7 @@ export class JobRooms {
       isUsable: async (place) => await places.isUsable(place),
       destroy: async (place) => await this.#destroyPlace(place),
       refillDelayMs: REFILL_DELAY_MS,
+      maxAgeMs: settings.warmMaxAgeMs,
       logger: settings.logger,
     });
   }
