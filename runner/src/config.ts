@@ -292,6 +292,11 @@ export const SETTINGS = {
     text.integer(MEBIBYTE, 64 * 1024 * MEBIBYTE, 64 * MEBIBYTE),
     "How much of one step's log may wait on the disk while the control plane is away, in bytes.",
   ),
+  standstillLimitMs: setting(
+    "SHIPFOX_RUNNER_STANDSTILL_LIMIT_MS",
+    text.integer(1_000, 10 * MINUTE_MS, 20_000),
+    "How long the runner may hang, alive but not answering its guard, before its jobs are killed, in milliseconds.",
+  ),
   allowFileRepositories: setting(
     "SHIPFOX_GIT_ALLOW_FILE",
     text.boolean(false),

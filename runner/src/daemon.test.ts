@@ -10,6 +10,8 @@ import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
 import { Daemon } from "./daemon.ts";
 import { DiskWatch } from "./disk/disk-watch.ts";
 import { Monitor } from "./operate/monitor.ts";
+import type { Guard } from "./guard/guard-process.ts";
+import { startTestGuard } from "./guard/test-guard.fixture.ts";
 import { register } from "./registration.ts";
 import { HostProvider } from "./sandbox/host/host-provider.ts";
 import { SandboxError } from "./sandbox/sandbox-error.ts";
@@ -23,6 +25,7 @@ let root: string;
 let plane: StandInPlane;
 let jobs: StandInJobs;
 let client: ControlPlaneClient;
+let guard: Guard;
 let provider: HostProvider;
 let state: StateFolder;
 let daemon: Daemon;
@@ -37,7 +40,8 @@ beforeEach(async () => {
   jobs = new StandInJobs(plane);
   client = new ControlPlaneClient({ baseUrl: plane.url });
   state = StateFolder.open(join(root, "state"));
-  provider = new HostProvider({ workRoot: join(root, "work"), logger });
+  guard = await startTestGuard({ baseUrl: plane.url });
+  provider = new HostProvider({ workRoot: join(root, "work"), logger, lifelines: guard });
   await provider.prepare();
   diskFloor = { bytes: 0, inodes: 0 };
   daemon = newDaemon();
@@ -48,6 +52,7 @@ afterEach(async () => {
   client.close();
   await plane.stop();
   await provider.close();
+  await guard.close();
   rmSync(root, { recursive: true, force: true });
 });
 
@@ -81,6 +86,7 @@ function newDaemon(changes: Changes = {}): Daemon {
     drainTimeoutMs: changes.drainTimeoutMs ?? 60_000,
     register: (signal) => register(registration, signal),
     job: {
+      keeper: guard,
       provider,
       mirrors: new Mirrors({
         mirrorFolder: state.mirrors,

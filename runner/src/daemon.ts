@@ -53,6 +53,7 @@ export class Daemon {
   private lastFault = "";
   private readonly faultPause = new Backoff();
   private isReadyTold = false;
+  private hasFailed = false;
 
   constructor(options: DaemonOptions) {
     this.options = options;
@@ -67,7 +68,7 @@ export class Daemon {
       await this.finishJobs();
     }
     await this.endSession();
-    return this.hurry.signal.aborted ? EXIT_FAILED : 0;
+    return this.hurry.signal.aborted || this.hasFailed ? EXIT_FAILED : 0;
   }
 
   /** Claims nothing more; running jobs may go on until the drain timeout, then they are handed back. Safe to repeat. */
@@ -94,6 +95,14 @@ export class Daemon {
     this.options.monitor.concurrency = concurrency;
     if (this.running.size >= concurrency) this.reshaping.abort();
     this.wake.dispatchEvent(new Event("resized"));
+  }
+
+  /** This process cannot go on: gives all jobs back and ends as failed, so that the service manager starts a new one. */
+  fail(why: string): void {
+    this.logger.error({ why, running: this.running.size }, "the runner gives its jobs back and stops");
+    this.hasFailed = true;
+    this.drain(why);
+    for (const job of this.running) job.handBack("sandbox_unavailable", why);
   }
 
   /** Kills the running jobs now and releases them as far as the plane answers quickly. */

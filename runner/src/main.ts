@@ -17,6 +17,7 @@ import { Daemon } from "./daemon.ts";
 import { DiskWatch } from "./disk/disk-watch.ts";
 import { findHookFault } from "./job/host-hooks.ts";
 import type { HookSettings } from "./job/job-hooks.ts";
+import { Guard } from "./guard/guard-process.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
 import { watchForNotice } from "./machine-notice.ts";
@@ -63,7 +64,14 @@ async function runInState(
     observer: monitor,
   });
   const bundleFile = authorities === null ? null : state.writeCertificateBundle(authorities);
-  const provider = await makeProvider(config, state, bundleFile, logger);
+  const guard = await Guard.start({
+    baseUrl: config.apiUrl,
+    certificateAuthority: authorities,
+    standstillLimitMs: config.standstillLimitMs,
+    observer: monitor,
+    logger,
+  });
+  const provider = await makeProvider({ config, state, certificateBundleFile: bundleFile, lifelines: guard, logger });
   const mirrors = new Mirrors({
     mirrorFolder: state.mirrors,
     folder: state.gitAccess,
@@ -95,6 +103,7 @@ async function runInState(
     onSession: (session) => labels.opened(session),
     onReady: () => systemd.ready(),
     job: {
+      keeper: guard,
       provider,
       mirrors,
       spoolFolder: state.spool,
@@ -113,11 +122,12 @@ async function runInState(
     },
   });
   const drain = stopOnSignals(daemon, systemd);
-  const stopping = drain.signal;
   const unwatch = leaveOnNotice(config, (why) => {
     drain.begin(why);
     daemon.leave(why);
   });
+  guard.lost.addEventListener("abort", () => daemon.fail("The runner's guard process is gone."));
+  const stopping = AbortSignal.any([drain.signal, guard.lost]);
   const reload = new Reload({ read: reread, current: config, resize: (jobs) => daemon.resize(jobs), labels, logger });
   process.on("SIGHUP", () => {
     // Without a file there is nothing to read again: the terminal was closed.
@@ -133,7 +143,7 @@ async function runInState(
       sandbox: config.sandbox,
       spoolFolder: state.spool,
       warm: () => provider.describePool(),
-      guard: () => null,
+      guard: () => ({ state: guard.status().isAlive ? "running" : "gone", pid: guard.pid }),
     });
   const control = await ControlSocket.open(
     state.path,
@@ -158,6 +168,7 @@ async function runInState(
       .close()
       .catch((error: Error) => logger.warn({ error: error.message }, "the sandboxes were not all removed"));
     await sending;
+    await guard.close();
     client.close();
     await control.close(exitStatus);
     metrics?.close();

@@ -1,19 +1,23 @@
 import { join, resolve } from "node:path";
 import type { Logger } from "@shipfox/shared/logger";
 import { proxyEnv, type RunnerConfig } from "./config.ts";
+import type { Lifelines } from "./sandbox/lifelines.ts";
 import type { SandboxProvider } from "./sandbox/sandbox.ts";
 import type { StateFolder } from "./state-folder.ts";
 
 /** The sandboxes the operator chose. Only the chosen implementation is loaded. Rejects with a sentence for people. */
-export async function makeProvider(
-  config: RunnerConfig,
-  state: StateFolder,
-  certificateBundleFile: string | null,
-  logger: Logger,
-): Promise<SandboxProvider> {
+export async function makeProvider(options: {
+  config: RunnerConfig;
+  state: StateFolder;
+  certificateBundleFile: string | null;
+  lifelines: Lifelines;
+  logger: Logger;
+}): Promise<SandboxProvider> {
+  const { config, state, certificateBundleFile, lifelines, logger } = options;
   const common = {
     workRoot: resolve(config.workDir ?? state.work),
     logger,
+    lifelines,
     jobUser: config.jobUser,
     passedEnv: proxyEnv(config),
     npmrcFile: config.npmrcFile ?? null,

@@ -216,7 +216,6 @@ export const heartbeatReplySchema = z.object({
   drain: z.boolean(),
   force: z.literal(true).optional(),
 });
-export type HeartbeatReply = z.infer<typeof heartbeatReplySchema>;
 
 const checkoutResultSchema = z.object({
   repository: z.string().min(1),

@@ -9,8 +9,6 @@ import {
   checkoutTokenReplySchema,
   claimReplySchema,
   type HealthBody,
-  type HeartbeatReply,
-  heartbeatReplySchema,
   IDEMPOTENCY_KEY_HEADER,
   type LogAppendReply,
   logAppendReplySchema,
@@ -56,7 +54,7 @@ export interface NoWork {
 }
 
 /**
- * The machine protocol, one method a route. Methods try once unless they say "repeated": those go on after transient
+ * The machine protocol but the heartbeats, which are the guard's, one method a route. Methods try once unless they say "repeated": those go on after transient
  * failures (no answer, 408, 429, 5xx) until they are answered or `signal` is aborted. All reject with RefusedError when
  * the plane said no and with UnreachableError when it said nothing that is understood.
  */
@@ -105,29 +103,6 @@ export class ControlPlaneClient {
       signal: claim.signal,
     });
     return answer.status === NO_CONTENT ? { retryAfterMs: answer.retryAfterMs } : parse(claimReplySchema, answer);
-  }
-
-  async heartbeat(
-    jobId: string,
-    leaseToken: string,
-    beat: { waitSeconds: number; capabilities: Capabilities; isCancelling: boolean; signal: AbortSignal },
-  ): Promise<HeartbeatReply> {
-    const query = [
-      ...(beat.waitSeconds > 0 ? [`wait_seconds=${beat.waitSeconds}`] : []),
-      ...(beat.isCancelling ? ["cancelling=true"] : []),
-    ];
-    const reply = await this.json(
-      heartbeatReplySchema.partial({ drain: true }).transform((reply) => ({ drain: false, ...reply })),
-      {
-        path: `runners/jobs/${jobId}/heartbeat${query.length > 0 ? `?${query.join("&")}` : ""}`,
-        token: leaseToken,
-        json: { capabilities: beat.capabilities },
-        waitSeconds: beat.waitSeconds,
-        signal: beat.signal,
-      },
-    );
-    this.observer?.heartbeatAnswered(jobId);
-    return reply;
   }
 
   /** Repeated: the same step and attempt come back while it is running. */

@@ -1,5 +1,10 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createLogger } from "@shipfox/shared/logger";
+import { Guard } from "../guard/guard-process.ts";
 import { chooseJobUser } from "../sandbox/job-user.ts";
-import { findPrograms, Namespaces } from "../sandbox/host/namespaces.ts";
+import { findPrograms, type NamespacePrograms, Namespaces } from "../sandbox/host/namespaces.ts";
 import type { RunnerConfig } from "../config.ts";
 import { type Check, type Finding, ok, warn } from "./check.ts";
 
@@ -16,13 +21,32 @@ async function run(config: RunnerConfig): Promise<Finding> {
       "Install them, for example with: apt-get install util-linux",
     );
   try {
-    const namespaces = await Namespaces.make(programs, chooseJobUser(config.jobUser));
-    await namespaces.end();
+    await tryNamespaces(programs, config);
     return ok("each job gets a PID and a mount namespace");
   } catch (error) {
     return warn(
       `the kernel refuses them: jobs see each other's processes (${(error as Error).message})`,
       "Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces), run the runner as root, or use the docker sandbox.",
     );
+  }
+}
+
+async function tryNamespaces(programs: NamespacePrograms, config: RunnerConfig): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "shipfox-doctor-"));
+  try {
+    const guard = await Guard.start({
+      baseUrl: config.apiUrl,
+      certificateAuthority: null,
+      standstillLimitMs: config.standstillLimitMs,
+      logger: createLogger("shipfox-runner", "silent"),
+    });
+    try {
+      const namespaces = await Namespaces.make(programs, chooseJobUser(config.jobUser), guard, folder);
+      await namespaces.end();
+    } finally {
+      await guard.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }

@@ -14,6 +14,7 @@ import {
 import type { DiskWatch } from "../disk/disk-watch.ts";
 import { RefusedError } from "../control-plane/call-error.ts";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
+import type { LeaseKeeper } from "../guard/guard-process.ts";
 import { LogBudget } from "../logs/log-budget.ts";
 import { Masker } from "../logs/masking.ts";
 import { StepLog } from "../logs/step-log.ts";
@@ -25,6 +26,7 @@ import type { Mirrors } from "../workspace/mirror.ts";
 import { AnnotationBudget } from "./annotation-budget.ts";
 import { JobEnvironment } from "./job-environment.ts";
 import { type HookSettings, JobHooks } from "./job-hooks.ts";
+import { JobClock } from "./job-clock.ts";
 import { Lease } from "./lease.ts";
 import { PostJob } from "./post-job.ts";
 import { publishAnnotations } from "./publish-annotations.ts";
@@ -45,6 +47,7 @@ const BAD_REQUEST = 400;
 
 export interface JobSettings {
   client: ControlPlaneClient;
+  keeper: LeaseKeeper;
   provider: SandboxProvider;
   mirrors: Mirrors;
   logger: Logger;
@@ -85,6 +88,8 @@ export class JobRunner {
   private readonly annotationBudget = new AnnotationBudget();
   private readonly postJob: PostJob;
   private readonly jobHooks: JobHooks;
+  private readonly clock = new JobClock();
+  private isPaused = false;
   private sandbox: Sandbox | null = null;
   private stepFiles: StepFileStock | null = null;
   private readonly logger: Logger;
@@ -111,7 +116,7 @@ export class JobRunner {
     this.postJob = new PostJob({ logger: this.logger, masker: this.masker });
     this.jobHooks = new JobHooks(settings.hooks, claim, settings.runnerName);
     this.lease = new Lease({
-      client: settings.client,
+      keeper: settings.keeper,
       claim,
       capabilities: settings.capabilities,
       stop: this.stop,
@@ -119,6 +124,8 @@ export class JobRunner {
       logger: this.logger,
       onDrain: settings.onDrain,
       onToken: (token) => this.masker.addRotating(token),
+      onPause: () => this.pause(),
+      onResume: () => this.resume(),
     });
   }
 
@@ -177,6 +184,19 @@ export class JobRunner {
   kill(): void {
     this.hurry.abort();
     this.stop.request({ kind: "killed" });
+  }
+
+  /** Nothing of the user's runs before the sandbox is open or after it was closed. */
+  private async pause(): Promise<void> {
+    this.isPaused = true;
+    this.clock.stop();
+    if (this.isOpen && this.closing === null) await this.sandbox?.pause();
+  }
+
+  private async resume(): Promise<void> {
+    this.isPaused = false;
+    if (this.isOpen && this.closing === null) await this.sandbox?.resume();
+    this.clock.start();
   }
 
   private async runSteps(): Promise<void> {
@@ -279,6 +299,7 @@ export class JobRunner {
       masker: this.masker,
       stop: this.stop,
       overLimit: this.overLimit.signal,
+      clock: this.clock,
     };
     const result = step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
     for (const service of sandbox.takeServiceLogs()) {
@@ -350,10 +371,11 @@ export class JobRunner {
 
   private async openSandbox(sandbox: Sandbox): Promise<void> {
     const { signal } = this.stop;
-    this.opening = sandbox.open().then(() => {
+    this.opening = sandbox.open().then(async () => {
       this.isOpen = true;
       this.watchDisk(sandbox);
       this.stepFiles?.prepare();
+      if (this.isPaused) await sandbox.pause();
     });
     let onAbort = () => {};
     const stopped = new Promise<never>((_, reject) => {

@@ -1,45 +1,53 @@
 import { createLogger } from "@shipfox/shared/logger";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ControlPlaneClient } from "../control-plane/client.ts";
 import { type PlaneHandler, StandInPlane } from "../control-plane/stand-in-plane.fixture.ts";
+import type { Guard } from "../guard/guard-process.ts";
+import { startTestGuard } from "../guard/test-guard.fixture.ts";
 import { Lease } from "./lease.ts";
 import { StopSwitch } from "./stop.ts";
 
 const ID = "11111111-1111-7111-8111-111111111111";
 
 let plane: StandInPlane;
-let client: ControlPlaneClient;
+let guard: Guard;
+let calls: string[];
 let stop: StopSwitch;
 let lease: Lease;
 let drained: PromiseWithResolvers<void>;
+let resumed: PromiseWithResolvers<void>;
 let tokens: string[];
 
 beforeEach(async () => {
   plane = new StandInPlane();
   await plane.start();
-  client = new ControlPlaneClient({ baseUrl: plane.url, callMarginMs: 200 });
+  guard = await startTestGuard({ baseUrl: plane.url });
+  calls = [];
   stop = new StopSwitch();
   drained = Promise.withResolvers();
+  resumed = Promise.withResolvers();
   tokens = [];
 });
 
 afterEach(async () => {
   lease.end();
-  client.close();
+  await guard.close();
   await plane.stop();
 });
 
-function startLease(handler: PlaneHandler, options: { intervalMs?: number; outageLimitMs?: number } = {}): Lease {
+function startLease(
+  handler: PlaneHandler,
+  options: { intervalMs?: number; outageLimitMs?: number; termMs?: number; onPause?: () => Promise<void> } = {},
+): Lease {
   plane.on(/heartbeat$/, handler);
   lease = new Lease({
-    client,
+    keeper: guard,
     claim: {
       workflow_run_id: ID,
       workflow_run_attempt_id: ID,
       job_id: ID,
       job_execution_id: ID,
       lease_token: "lease-0",
-      lease: { fence: 1, term_ms: 400, heartbeat_interval_ms: options.intervalMs ?? 20 },
+      lease: { fence: 1, term_ms: options.termMs ?? 40_000, heartbeat_interval_ms: options.intervalMs ?? 20 },
     },
     capabilities: { sandbox: "host" },
     stop,
@@ -47,6 +55,14 @@ function startLease(handler: PlaneHandler, options: { intervalMs?: number; outag
     logger: createLogger("test", "silent"),
     onDrain: () => drained.resolve(),
     onToken: (token) => tokens.push(token),
+    onPause: async () => {
+      calls.push("pause");
+      await options.onPause?.();
+    },
+    onResume: async () => {
+      calls.push("resume");
+      resumed.resolve();
+    },
   });
   lease.start();
   return lease;
@@ -140,5 +156,60 @@ describe("a lease", () => {
     startLease(() => "drop", { outageLimitMs: 30 });
     await stopped();
     expect(stop.stop).toMatchObject({ kind: "lost", why: expect.stringContaining("did not answer") });
+  });
+
+  it("goes on while the plane hangs up on us, for longer than its term", async () => {
+    let count = 0;
+    startLease(() => (++count < 8 ? "drop" : beat(1, { cancel: true })), { termMs: 100 });
+    await stopped();
+    expect(stop.stop).toEqual({ kind: "cancelled" });
+    expect(calls).toEqual([]);
+  });
+
+  it("makes the job stand still while nothing is heard, and go on with the first answer", async () => {
+    const silence = Promise.withResolvers<void>();
+    startLease(
+      async () => {
+        await silence.promise;
+        return beat(1);
+      },
+      { termMs: 600, onPause: async () => silence.resolve() },
+    );
+    await resumed.promise;
+    expect(calls).toEqual(["pause", "resume"]);
+    expect(stop.signal.aborted).toBe(false);
+    expect(guard.status().leases).toMatchObject([{ jobId: ID, contact: "held" }]);
+  });
+
+  it("is lost when the first answer after the silence is that somebody else has the job", async () => {
+    const silence = Promise.withResolvers<void>();
+    startLease(
+      async () => {
+        await silence.promise;
+        return { status: 404, json: { code: "running-job-execution-not-found", details: { reason: "superseded" } } };
+      },
+      { termMs: 600, onPause: async () => silence.resolve() },
+    );
+    await stopped();
+    expect(calls).toEqual(["pause"]);
+    expect(stop.stop).toMatchObject({ kind: "lost", why: expect.stringContaining("(superseded)") });
+  });
+
+  it("is lost when the job cannot be made to stand still", async () => {
+    startLease(() => new Promise(() => {}), {
+      termMs: 600,
+      onPause: async () => {
+        throw new Error("Docker does not answer");
+      },
+    });
+    await stopped();
+    expect(stop.stop).toMatchObject({ kind: "lost", why: expect.stringContaining("Docker does not answer") });
+  });
+
+  it("is not lost by the 404 of a proxy that has no plane behind it", async () => {
+    let count = 0;
+    startLease(() => (++count === 1 ? { status: 404, json: {} } : beat(1, { cancel: true })));
+    await stopped();
+    expect(stop.stop).toEqual({ kind: "cancelled" });
   });
 });

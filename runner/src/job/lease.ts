@@ -1,20 +1,15 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Capabilities, ClaimReply } from "@shipfox/shared/machine";
-import { MAX_HEARTBEAT_WAIT_SECONDS } from "@shipfox/shared/machine";
 import type { Logger } from "@shipfox/shared/logger";
-import { Backoff } from "../control-plane/backoff.ts";
-import { isTransient, RefusedError, retryAfterOf } from "../control-plane/call-error.ts";
-import type { ControlPlaneClient } from "../control-plane/client.ts";
+import type { GuardedLease, LeaseKeeper } from "../guard/guard-process.ts";
+import type { LeaseNews } from "../guard/messages.ts";
 import type { StopSwitch } from "./stop.ts";
 
+/** For a plane that does not say its terms. */
+const DEFAULT_TERM_MS = 40_000;
 const DEFAULT_HEARTBEAT_INTERVAL_MS = 10_000;
-/** The part of the interval that a heartbeat may wait on the server, so that its answer is back within the interval. */
-const WAITING_SHARE = 0.8;
-/** Failed heartbeats are repeated often: the lease outlives only a few. */
-const MAX_RETRY_MS = 2_000;
 
 export interface LeaseOptions {
-  client: ControlPlaneClient;
+  keeper: LeaseKeeper;
   claim: ClaimReply;
   capabilities: Capabilities;
   stop: StopSwitch;
@@ -24,120 +19,121 @@ export interface LeaseOptions {
   onDrain: () => void;
   /** A token that must not appear in a log. */
   onToken: (token: string) => void;
+  /** The job must stand still; resolves when it does. When it rejects the job counts as lost. */
+  onPause: () => Promise<void>;
+  /** The job may go on. */
+  onResume: () => Promise<void>;
 }
 
 /**
- * Our right to work on a job: the current lease token, and the heartbeats that keep the lease alive and bring the news
- * that the job is cancelled or lost. One heartbeat in flight; `end` stops them.
+ * Our right to work on a job: the current lease token, and what the guard's heartbeats bring: the news that the job is
+ * cancelled or lost, must stand still or may go on. `end` stops the heartbeats.
  */
 export class Lease {
   readonly jobId: string;
-  private readonly options: LeaseOptions;
-  private readonly intervalMs: number;
-  private readonly ending = new AbortController();
-  private currentToken: string;
+  readonly #options: LeaseOptions;
+  #guarded: GuardedLease | null = null;
+  #currentToken: string;
   /** Grows when a step brought its own token: a heartbeat that was sent before must not replace it. */
-  private stepCount = 0;
+  #stepCount = 0;
+  /** Pausing and going on, one after another. */
+  #moves: Promise<void> = Promise.resolve();
 
   constructor(options: LeaseOptions) {
-    this.options = options;
+    this.#options = options;
     this.jobId = options.claim.job_id;
-    this.currentToken = options.claim.lease_token;
-    this.intervalMs = options.claim.lease?.heartbeat_interval_ms ?? DEFAULT_HEARTBEAT_INTERVAL_MS;
-    options.onToken(this.currentToken);
+    this.#currentToken = options.claim.lease_token;
+    options.onToken(this.#currentToken);
   }
 
   get token(): string {
-    return this.currentToken;
+    return this.#currentToken;
   }
 
   start(): void {
-    void this.beat();
+    const { claim, keeper, outageLimitMs, capabilities } = this.#options;
+    const order = {
+      jobId: this.jobId,
+      token: this.#currentToken,
+      termMs: claim.lease?.term_ms ?? DEFAULT_TERM_MS,
+      heartbeatIntervalMs: claim.lease?.heartbeat_interval_ms ?? DEFAULT_HEARTBEAT_INTERVAL_MS,
+      outageLimitMs,
+      capabilities,
+    };
+    this.#guarded = keeper.keepLease(order, (news) => this.#hear(news));
   }
 
   end(): void {
-    this.ending.abort();
+    this.#guarded?.end();
   }
 
   /** Takes the token that came with a step. The result tells the newest token of that step, the one for its log. */
   adoptStepToken(token: string): () => string {
-    this.stepCount += 1;
-    const step = this.stepCount;
+    this.#stepCount += 1;
+    const step = this.#stepCount;
     let stepToken = token;
-    this.adopt(token);
+    this.#adopt(token);
+    this.#guarded?.useToken(token, step);
     return () => {
-      if (step === this.stepCount) stepToken = this.currentToken;
+      if (step === this.#stepCount) stepToken = this.#currentToken;
       return stepToken;
     };
   }
 
-  private adopt(token: string): void {
-    if (token === this.currentToken) return;
-    this.currentToken = token;
-    this.options.onToken(token);
+  #adopt(token: string): void {
+    if (token === this.#currentToken) return;
+    this.#currentToken = token;
+    this.#options.onToken(token);
   }
 
-  private async beat(): Promise<void> {
-    const { stop, logger, outageLimitMs } = this.options;
-    const signal = this.ending.signal;
-    const backoff = new Backoff();
-    let lastAnsweredAt = performance.now();
-    while (!signal.aborted) {
-      const sentAt = performance.now();
-      try {
-        const wantsMore = await this.beatOnce();
-        if (!wantsMore) return;
-        lastAnsweredAt = sentAt;
-        backoff.reset();
-        await this.pace(sentAt);
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!isTransient(error)) return stop.request({ kind: "lost", why: describeLoss(error) });
-        if (performance.now() - lastAnsweredAt > outageLimitMs) {
-          return stop.request({
-            kind: "lost",
-            why: `the control plane did not answer for ${Math.round(outageLimitMs / 1000)} s`,
-          });
-        }
-        logger.warn({ job_id: this.jobId, error: (error as Error).message }, "heartbeat not answered; the job goes on");
-        await this.pause(Math.max(retryAfterOf(error), Math.min(MAX_RETRY_MS, this.intervalMs, backoff.next())));
-      }
+  #hear(news: LeaseNews): void {
+    const { stop, logger, onDrain } = this.#options;
+    switch (news.kind) {
+      case "answered":
+        if (news.step === this.#stepCount) this.#adopt(news.token);
+        if (news.drain) onDrain();
+        if (news.force) stop.request({ kind: "cancelled", force: true });
+        else if (news.cancel) stop.request({ kind: "cancelled" });
+        return;
+      case "unanswered":
+        return logger.warn({ job_id: this.jobId, error: news.error }, "heartbeat not answered");
+      case "plane_down":
+        return logger.warn({ job_id: this.jobId }, "the control plane is down; the job goes on");
+      case "pause":
+        return this.#pause(news.unansweredMs);
+      case "resume":
+        return this.#resume();
+      case "lost":
+        return stop.request({ kind: "lost", why: news.why });
     }
   }
 
-  /** False when there is nothing more to learn. */
-  private async beatOnce(): Promise<boolean> {
-    const { client, capabilities, stop, onDrain } = this.options;
-    const stepCount = this.stepCount;
-    const waitSeconds = Math.min(MAX_HEARTBEAT_WAIT_SECONDS, Math.floor((this.intervalMs / 1000) * WAITING_SHARE));
-    const reply = await client.heartbeat(this.jobId, this.currentToken, {
-      waitSeconds,
-      capabilities,
-      isCancelling: stop.stop?.kind === "cancelled",
-      signal: this.ending.signal,
+  #pause(unansweredMs: number): void {
+    const { logger, onPause } = this.#options;
+    logger.warn(
+      { job_id: this.jobId, unanswered_ms: unansweredMs },
+      "nothing is heard of the control plane, which may have given the job away: the job stands still until it answers",
+    );
+    this.#move(async () => {
+      await onPause();
+      this.#guarded?.confirmPause();
+      logger.info({ job_id: this.jobId }, "job paused");
     });
-    if (this.ending.signal.aborted) return false;
-    if (stepCount === this.stepCount) this.adopt(reply.lease_token);
-    if (reply.drain) onDrain();
-    if (reply.force) stop.request({ kind: "cancelled", force: true });
-    else if (reply.cancel) stop.request({ kind: "cancelled" });
-    return !reply.force;
   }
 
-  /** A long poll that used its wait is followed at once; one that came back early waits, else it would spin. */
-  private async pace(sentAt: number): Promise<void> {
-    const dueMs = this.intervalMs * WAITING_SHARE - (performance.now() - sentAt);
-    const usedItsWait = dueMs < this.intervalMs / 10;
-    if (!usedItsWait) await this.pause(dueMs);
+  #resume(): void {
+    const { logger, onResume } = this.#options;
+    this.#move(async () => {
+      await onResume();
+      logger.info({ job_id: this.jobId }, "the control plane answers again: job resumed");
+    });
   }
 
-  private async pause(milliseconds: number): Promise<void> {
-    await sleep(milliseconds, undefined, { signal: this.ending.signal }).catch(() => {});
+  /** A job that does not do as it is told is killed. */
+  #move(work: () => Promise<void>): void {
+    this.#moves = this.#moves.then(work).catch((error: unknown) => {
+      const why = `the job could not be paused or resumed: ${(error as Error).message}`;
+      this.#options.stop.request({ kind: "lost", why });
+    });
   }
-}
-
-function describeLoss(error: unknown): string {
-  const reason = error instanceof RefusedError ? Object(error.details)["reason"] : undefined;
-  const detail = typeof reason === "string" ? ` (${reason})` : "";
-  return `the control plane ended the lease${detail}: ${(error as Error).message}`;
 }

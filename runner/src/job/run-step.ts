@@ -71,13 +71,9 @@ async function execute(
   config: RunConfig,
   env: Record<string, string>,
 ): Promise<{ result: ExecResult; timedOut: boolean }> {
-  const { sandbox, stop, log, cancelGraceMs } = context;
+  const { sandbox, stop, log, cancelGraceMs, clock } = context;
   const timeout = new AbortController();
-  // Longer than a timer can hold means longer than any job may run.
-  const timer =
-    config.timeout_ms !== undefined && config.timeout_ms < 2 ** 31
-      ? setTimeout(() => timeout.abort(), config.timeout_ms)
-      : undefined;
+  const forget = clock.after(config.timeout_ms ?? Number.POSITIVE_INFINITY, () => timeout.abort());
   try {
     const running = sandbox.exec({
       script: config.run,
@@ -92,7 +88,7 @@ async function execute(
     const result = await running;
     return { result, timedOut: result.kind === "stopped" && timeout.signal.aborted && !stop.signal.aborted };
   } finally {
-    clearTimeout(timer);
+    forget();
   }
 }
 

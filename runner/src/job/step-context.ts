@@ -6,6 +6,7 @@ import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import type { JobEnvironment } from "./job-environment.ts";
 import type { JobHooks } from "./job-hooks.ts";
+import type { JobClock } from "./job-clock.ts";
 import type { Lease } from "./lease.ts";
 import type { PostJob } from "./post-job.ts";
 import type { StepAnnotations } from "./step-annotations.ts";
@@ -34,6 +35,7 @@ export interface StepContext {
   stop: StopSwitch;
   /** Aborted, with a sentence for people as its reason's message, when the job wrote more to disk than it may. */
   overLimit: AbortSignal;
+  clock: JobClock;
   runnerName: string;
   labels: readonly string[];
   cancelGraceMs: number;

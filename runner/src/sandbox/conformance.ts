@@ -1,5 +1,6 @@
 import { access, mkdir, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runnerIsRoot } from "./job-user.ts";
 import type { ExecResult, OutputStream, Sandbox, SandboxProvider, StepExec } from "./sandbox.ts";
@@ -13,6 +14,8 @@ const TEST_TIMEOUT_MS = 60_000;
 const GRACE_MS = 500;
 const MAX_FILE_BYTES = 1024;
 const ATTACK_ROUNDS = 5;
+/** Many times the pace of what must not go on. */
+const QUIET_MS = 300;
 
 /** Values that a runner has in its environment and a step must never see. */
 const SECRETS = { SHIPFOX_RUNNER_REGISTRATION_TOKEN: "sf_mrt_conformance", GITHUB_TOKEN: "conformance-secret" };
@@ -336,6 +339,69 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
         expect(stdout).toBe("still\n");
       });
     }
+
+    it("makes everything stand still until it is resumed, and holds the next step back", async () => {
+      const beats = join(sandbox.workspace, "beats");
+      await run(sandbox, "(while :; do echo beat; sleep 0.02; done >>beats) & exit 0");
+      const size = async () => (await stat(beats)).size;
+      let isPaused = false;
+      const outputWhilePaused: string[] = [];
+      const started = Promise.withResolvers<void>();
+      const step = run(sandbox, "echo ready; for i in $(seq 40); do echo line $i; sleep 0.02; done", {
+        onOutput: (_stream, chunk) => {
+          if (isPaused) outputWhilePaused.push(chunk.toString("utf8"));
+          started.resolve();
+        },
+      });
+      await started.promise;
+      await sandbox.pause();
+      await sandbox.pause();
+      // What was written before may still be on its way.
+      await delay(QUIET_MS);
+      isPaused = true;
+      const sizeAtFirst = await size();
+      await delay(QUIET_MS);
+      expect(await size()).toBe(sizeAtFirst);
+      expect(outputWhilePaused).toEqual([]);
+      isPaused = false;
+      await sandbox.resume();
+      await sandbox.resume();
+      expect((await step).result).toEqual({ kind: "exited", exitCode: 0, signal: null });
+      await expect.poll(size).toBeGreaterThan(sizeAtFirst);
+
+      await sandbox.pause();
+      const order: string[] = [];
+      const next = run(sandbox, "rm beats; echo next").then(() => order.push("next"));
+      await delay(QUIET_MS);
+      order.push("resumed");
+      await sandbox.resume();
+      await next;
+      expect(order).toEqual(["resumed", "next"]);
+    });
+
+    it("kills a step that stands still at once", async () => {
+      const abort = new AbortController();
+      const paused = Promise.withResolvers<void>();
+      const step = run(sandbox, "trap '' TERM; echo ready; sleep 300", {
+        signal: abort.signal,
+        graceMs: TEST_TIMEOUT_MS,
+        onOutput: () => void sandbox.pause().then(paused.resolve, paused.reject),
+      });
+      await paused.promise;
+      abort.abort();
+      expect((await step).result.kind).toBe("stopped");
+      await sandbox.resume();
+      expect((await run(sandbox, "echo alive")).stdout).toBe("alive\n");
+    });
+
+    it("closes while it stands still", async () => {
+      const other = provider.create({ jobId: "still", executionId: "execution", image: null });
+      await other.open();
+      await run(other, "(trap '' TERM; sleep 300) & exit 0");
+      await other.pause();
+      await other.close();
+      await expect(access(other.workspace)).rejects.toMatchObject({ code: "ENOENT" });
+    });
 
     it("goes on with the next step after a cancelled one", async () => {
       expect((await run(sandbox, "echo next; cat kept.txt")).stdout).toBe("next\nkept\n");

@@ -97,6 +97,13 @@ export interface Sandbox {
   measureDisk(): Promise<number>;
   /** What each service printed since the last call, at most 64 KiB of each; also after a failed `open`. */
   takeServiceLogs(): ServiceLog[];
+  /**
+   * Makes every process of the job stand still until `resume`, beside a running `exec`; a step that is about to start waits.
+   * Between `open` and `close`. Rejects when that cannot be done: then only `close` keeps the job from going on. Stopping a step
+   * that stands still, and `close`, kill at once, without grace. Both idempotent.
+   */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   /** Ends every process of the job and removes its containers, network and files. Idempotent, has its own deadline. */
   close(): Promise<void>;
 }

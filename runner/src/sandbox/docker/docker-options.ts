@@ -2,6 +2,7 @@ import { availableParallelism, totalmem } from "node:os";
 import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Logger } from "pino";
 import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
+import type { Lifelines } from "../lifelines.ts";
 import type { JobUser } from "../sandbox.ts";
 import type { GarbageRules } from "./image-records.ts";
 import type { Network } from "./networks.ts";
@@ -14,6 +15,7 @@ export interface DockerOptions {
   /** Absolute path; below it the sandboxes keep their folders. Made when missing, mode 0700. */
   workRoot: string;
   logger: Logger;
+  lifelines: Lifelines;
   concurrency: number;
   /** Null is the engine's usual place: DOCKER_HOST, else /var/run/docker.sock. */
   dockerHost: string | null;
@@ -89,7 +91,7 @@ const DEFAULT_SERVICE_START_MS = 5 * 60 * 1000;
 const DEFAULT_PULL_TIMEOUT_MS = 10 * 60 * 1000;
 const DEFAULT_REGISTRY_RETRY_MS = 1000;
 
-export type DockerOptionsInput = Pick<DockerOptions, "runnerId" | "workRoot" | "logger"> &
+export type DockerOptionsInput = Pick<DockerOptions, "runnerId" | "workRoot" | "logger" | "lifelines"> &
   Partial<Omit<DockerOptions, "limits">> & { limits?: Partial<ContainerLimits> };
 
 /** Options with every default filled in, and the values that are parsed once. */
@@ -120,6 +122,7 @@ export function dockerSettings(input: DockerOptionsInput): DockerSettings {
     runnerId: input.runnerId,
     workRoot: input.workRoot,
     logger: input.logger,
+    lifelines: input.lifelines,
     concurrency,
     dockerHost: input.dockerHost ?? null,
     defaultImage,

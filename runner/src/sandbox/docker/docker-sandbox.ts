@@ -4,6 +4,7 @@ import { measureFolder } from "../measure-folder.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { ExecResult, JobUser, Sandbox, SandboxJob, ServiceLog, StepExec, StepFile } from "../sandbox.ts";
 import { signalOf } from "../exit-code.ts";
+import { Suspension } from "../suspension.ts";
 import { WORKSPACE_INSIDE } from "./container-options.ts";
 import { rejectOnAbort } from "./engine.ts";
 import type { JobContainer } from "./job-container.ts";
@@ -19,6 +20,7 @@ export class DockerSandbox implements Sandbox {
   readonly jobUser: JobUser;
   readonly #rooms: JobRooms;
   readonly #job: SandboxJob;
+  readonly #suspension = new Suspension();
   #room: JobRoom | null = null;
   #closing: Promise<void> | null = null;
 
@@ -66,6 +68,7 @@ export class DockerSandbox implements Sandbox {
         workingDirectory: step.workingDirectory,
         scriptPath: script.inside,
       };
+      await this.#suspension.passed(step.signal);
       const { exitCode, stopped } = await container.run(launch, step.onOutput.bind(step), step.signal, step.graceMs);
       if (stopped) return { kind: "stopped", exitCode, signal: exitCode === null ? null : signalOf(exitCode) };
       if (exitCode === null) throw new SandboxError("sandbox_lost", "The step's exit code is not known.");
@@ -86,6 +89,14 @@ export class DockerSandbox implements Sandbox {
 
   takeServiceLogs(): ServiceLog[] {
     return this.#room?.services?.takeLogs() ?? [];
+  }
+
+  async pause(): Promise<void> {
+    await this.#suspension.pause(async () => await this.#opened().container.pause());
+  }
+
+  async resume(): Promise<void> {
+    await this.#suspension.resume(async () => await this.#opened().container.resume());
   }
 
   close(): Promise<void> {

@@ -10,6 +10,7 @@ import Docker from "dockerode";
 import { pino } from "pino";
 import { pack } from "tar-stream";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { startTestGuard } from "../../guard/test-guard.fixture.ts";
 import { run, runUntilReady, sandboxConformance } from "../conformance.ts";
 import { runnerIsRoot } from "../job-user.ts";
 import type { Sandbox } from "../sandbox.ts";
@@ -29,6 +30,7 @@ const docker = new Docker({ socketPath: "/var/run/docker.sock" });
 const logger = pino({ level: "silent" });
 const folder = join(tmpdir(), `shipfox-docker-${process.pid}`);
 const entersNamespaces = await canEnterNamespaces();
+const guard = await startTestGuard();
 let runners = 0;
 
 beforeAll(async () => {
@@ -36,12 +38,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await guard.close();
   await rm(folder, { recursive: true, force: true });
 });
 
 function options(more: Partial<DockerOptionsInput> = {}): DockerOptionsInput {
   const runnerId = `test-${process.pid}-${++runners}`;
-  return { runnerId, workRoot: join(folder, runnerId), logger, poolSize: 0, limits: LIMITS, ...more };
+  return { runnerId, workRoot: join(folder, runnerId), logger, lifelines: guard, poolSize: 0, limits: LIMITS, ...more };
 }
 
 const LIMITS = { memoryBytes: 512 * 1024 * 1024, pids: 200 };
@@ -325,12 +328,14 @@ async function runnerScript(input: DockerOptionsInput): Promise<string> {
   const path = join(folder, "runner.ts");
   const provider = new URL("./docker-provider.ts", import.meta.url).href;
   const pinoUrl = import.meta.resolve("pino");
-  const { logger: _, ...plain } = input;
+  const { logger: _logger, lifelines: _lifelines, ...plain } = input;
   await writeFile(
     path,
     `import { DockerProvider } from ${JSON.stringify(provider)};
      import { pino } from ${JSON.stringify(pinoUrl)};
-     const provider = new DockerProvider({ ...${JSON.stringify(plain)}, logger: pino({ level: "silent" }) });
+     import { startTestGuard } from ${JSON.stringify(import.meta.resolve("../../guard/test-guard.fixture.ts"))};
+     const lifelines = await startTestGuard();
+     const provider = new DockerProvider({ ...${JSON.stringify(plain)}, lifelines, logger: pino({ level: "silent" }) });
      await provider.prepare();
      const services = [{ name: "db", image: ${JSON.stringify(DEFAULT_IMAGE)}, command: ["sleep", "300"] }];
      const sandbox = provider.create({ jobId: "j", executionId: "e", image: null, services });

@@ -4,6 +4,7 @@ import type { RegistryCredential } from "@shipfox/shared/machine";
 import Docker from "dockerode";
 import { SandboxError, type SandboxFault } from "../sandbox-error.ts";
 import type { PullEvent } from "./pull-progress.ts";
+import { parseEngineAddress } from "./engine-address.ts";
 
 /** How long one call may take; a busy engine answers a start in seconds, the rest in milliseconds. */
 export const CALL_TIMEOUT_MS = 30_000;
@@ -24,7 +25,12 @@ export class Engine {
   constructor(dockerHost: string | null) {
     const host = dockerHost ?? process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     this.#address = host;
-    this.#docker = new Docker(connectionOptions(host));
+    this.#docker = new Docker(parseEngineAddress(host));
+  }
+
+  /** As a DOCKER_HOST. */
+  get address(): string {
+    return this.#address;
   }
 
   async ping(): Promise<void> {
@@ -122,14 +128,6 @@ export class Engine {
     );
   }
 
-  /** The container's standard input; ending or losing the connection is the end of that input. */
-  async attachStdin(id: string): Promise<Duplex> {
-    const stream = await this.#call("container attach", CALL_TIMEOUT_MS, () =>
-      this.#docker.getContainer(id).attach({ stream: true, stdin: true, hijack: true }),
-    );
-    return stream as Duplex;
-  }
-
   /** What the container prints from now on, in the engine's frames; ends with the container. */
   async attachOutput(id: string): Promise<Duplex> {
     const stream = await this.#call("container attach", CALL_TIMEOUT_MS, () =>
@@ -154,6 +152,19 @@ export class Engine {
   async killContainer(id: string): Promise<void> {
     await this.#call("container kill", CALL_TIMEOUT_MS, (abortSignal) =>
       nullWhenMissing(this.#docker.getContainer(id).kill({ signal: "SIGKILL", abortSignal }), NOT_RUNNING),
+    );
+  }
+
+  /** Every process of the container stands still until `unpauseContainer`. Killing and removing work meanwhile. */
+  async pauseContainer(id: string): Promise<void> {
+    await this.#call("container pause", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.getContainer(id).pause({ abortSignal }),
+    );
+  }
+
+  async unpauseContainer(id: string): Promise<void> {
+    await this.#call("container unpause", CALL_TIMEOUT_MS, (abortSignal) =>
+      this.#docker.getContainer(id).unpause({ abortSignal }),
     );
   }
 
@@ -337,13 +348,6 @@ function authOf(image: ImageReference, credential: RegistryCredential | null): D
 function stalled(image: ImageReference, cause?: unknown): SandboxError {
   const message = `Nothing of ${image.full} arrived for ${PULL_IDLE_MS / 1000} s.`;
   return new SandboxError("timed_out", message, { cause });
-}
-
-function connectionOptions(host: string): Docker.DockerOptions {
-  if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) };
-  if (host.startsWith("/")) return { socketPath: host };
-  const url = new URL(host.replace(/^tcp:/, "http:"));
-  return { host: url.hostname, port: url.port || "2375", protocol: url.protocol === "https:" ? "https" : "http" };
 }
 
 export function pause(ms: number): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { pumpOutput } from "../pump-output.ts";
 import { SandboxError } from "../sandbox-error.ts";
+import type { Lifeline } from "../lifelines.ts";
 import type { OutputStream } from "../sandbox.ts";
 import { type Launch, isShellName, killTreeText, launchText } from "../shell-text.ts";
 import { StopOnce } from "../stop-once.ts";
@@ -10,7 +11,6 @@ import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
 import { ExecStream, waitForExit } from "./exec-stream.ts";
 import { Gates } from "./gates.ts";
-import { Lifeline } from "./lifeline.ts";
 import { runExec } from "./run-exec.ts";
 
 /** From SIGKILL, sent by a process in the container, to its word that nothing is left. */
@@ -32,6 +32,10 @@ export class JobContainer {
   readonly #gates: Gates | null;
   /** Set when it was killed because a step's tree could not be proved dead. */
   #isKilled = false;
+  #isPaused = false;
+  /** Nothing can be started in a container that stands still. */
+  #launching: Promise<unknown> = Promise.resolve();
+  #resuming: Promise<unknown> = Promise.resolve();
 
   private constructor(engine: Engine, settings: DockerSettings, id: string, lifeline: Lifeline) {
     this.#engine = engine;
@@ -46,7 +50,7 @@ export class JobContainer {
   static async start(engine: Engine, settings: DockerSettings, id: string): Promise<JobContainer> {
     let lifeline: Lifeline | null = null;
     try {
-      lifeline = await Lifeline.hold(engine, id);
+      lifeline = await settings.lifelines.holdContainer(engine.address, id);
       await engine.startContainer(id);
     } catch (error) {
       lifeline?.release();
@@ -78,7 +82,9 @@ export class JobContainer {
     signal: AbortSignal,
     graceMs: number,
   ): Promise<{ exitCode: number | null; stopped: boolean }> {
-    const exec = await this.#launch(launch);
+    const launching = this.#launch(launch);
+    this.#launching = launching.catch(() => {});
+    const exec = await launching;
     this.#gates?.fillSoon();
     const stop = new StopOnce(signal, async () => await this.#killTree(graceMs));
     try {
@@ -96,6 +102,23 @@ export class JobContainer {
       exec.destroy();
       if (!this.#isKilled) this.#gates?.fillSoon();
     }
+  }
+
+  /** Every process in it stands still until `resume`; a launch that is under way is waited for. One that was killed needs neither. */
+  async pause(): Promise<void> {
+    await this.#launching;
+    if (this.#isKilled || this.#isPaused) return;
+    this.#isPaused = true;
+    await this.#engine.pauseContainer(this.id);
+  }
+
+  async resume(): Promise<void> {
+    if (this.#isKilled || !this.#isPaused) return;
+    const resuming = this.#engine.unpauseContainer(this.id);
+    this.#resuming = resuming.catch(() => {});
+    await resuming;
+    this.#isPaused = false;
+    this.#gates?.fillSoon();
   }
 
   /** Ends the container at once, with everything in it. */
@@ -178,6 +201,9 @@ export class JobContainer {
   /** When the tree cannot be proved dead from inside, for example because it left no process to start, all of it goes. */
   async #killTree(graceMs: number): Promise<void> {
     this.#gates?.close();
+    await this.#resuming;
+    // Nothing in it could heed a signal.
+    if (this.#isPaused) return await this.kill();
     try {
       const command = ["/bin/sh", "-c", killTreeText(graceMs)];
       const user = userText(this.#settings.user);

@@ -5,11 +5,11 @@ import { runnerIsRoot } from "../job-user.ts";
 import { removeTree } from "../remove-tree.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
+import type { Lifeline } from "../lifelines.ts";
 import { StepFolder } from "../step-folder.ts";
 import { FILES_INSIDE, cleanerOptions, holderOptions, labelsOf } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
-import { Lifeline } from "./lifeline.ts";
 import { bridgeName } from "./firewall.ts";
 import type { NetworkBarriers } from "./network-barriers.ts";
 import { serviceHolderOptions } from "./service-options.ts";
@@ -157,7 +157,7 @@ export class Places {
           mayAdministerNetwork: !this.#barriers.entersNamespaces,
         }),
       );
-      lifeline = await Lifeline.hold(this.#engine, holderId);
+      lifeline = await this.#settings.lifelines.holdContainer(this.#engine.address, holderId);
       await this.#engine.startContainer(holderId);
       const barriers = await this.#barriers.version();
       if (await this.#barriers.raise(holderId, gateway))
@@ -190,7 +190,7 @@ export class Places {
     const id = await this.#engine.createContainer(serviceHolderOptions(plan, networkName(place.id), name));
     let lifeline: Lifeline | null = null;
     try {
-      lifeline = await Lifeline.hold(this.#engine, id);
+      lifeline = await this.#settings.lifelines.holdContainer(this.#engine.address, id);
       await this.#engine.startContainer(id);
       if (await this.#barriers.raise(id, gateway)) return { id, lifeline };
       throw new SandboxError(

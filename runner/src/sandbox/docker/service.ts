@@ -1,11 +1,11 @@
 import type { Duplex } from "node:stream";
 import type { ServiceConfig } from "@shipfox/shared/machine";
+import type { Lifeline } from "../lifelines.ts";
 import { SandboxError } from "../sandbox-error.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
 import { readFrames } from "./exec-stream.ts";
 import type { JobImage } from "./images.ts";
-import type { Lifeline } from "./lifeline.ts";
 import { OutputTail } from "./output-tail.ts";
 import type { Place, Places } from "./place.ts";
 import { runExec } from "./run-exec.ts";

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import Docker from "dockerode";
 import { pino } from "pino";
 import { afterAll, beforeAll } from "vitest";
+import { startTestGuard } from "../../guard/test-guard.fixture.ts";
 import type { Sandbox, SandboxJob } from "../sandbox.ts";
 import type { DockerOptionsInput } from "./docker-options.ts";
 import { DockerProvider } from "./docker-provider.ts";
 
 const MIB = 1024 ** 2;
+const guard = await startTestGuard();
 
 /** Runners of one test file on the real engine, each with a mark and a folder of its own. */
 export class Testbed {
@@ -23,14 +25,17 @@ export class Testbed {
     beforeAll(async () => {
       await mkdir(this.folder, { mode: 0o700 });
     });
-    afterAll(async () => await rm(this.folder, { recursive: true, force: true }));
+    afterAll(async () => {
+      await guard.close();
+      await rm(this.folder, { recursive: true, force: true });
+    });
   }
 
   options(more: Partial<DockerOptionsInput> = {}): DockerOptionsInput {
     const runnerId = `test-${this.#name}-${++this.#runners}`;
     const logger = pino({ level: "silent" });
     const limits = { memoryBytes: 512 * MIB, pids: 200, ...more.limits };
-    return { runnerId, workRoot: join(this.folder, runnerId), logger, poolSize: 0, ...more, limits };
+    return { runnerId, workRoot: join(this.folder, runnerId), logger, lifelines: guard, poolSize: 0, ...more, limits };
   }
 
   /** A prepared provider, closed when the test has ended, whatever its end; then nothing of it may be left. */

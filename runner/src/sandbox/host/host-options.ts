@@ -1,10 +1,12 @@
 import type { Logger } from "pino";
+import type { Lifelines } from "../lifelines.ts";
 import type { JobUser } from "../sandbox.ts";
 
 export interface HostOptions {
   /** Absolute path; below it the jobs keep their folders. Steps must be able to pass through every folder above it. */
   workRoot: string;
   logger: Logger;
+  lifelines: Lifelines;
   /** Only heeded when the runner is root. */
   jobUser?: JobUser | null;
   /** Variables that the operator passes on to every step. */

@@ -4,7 +4,7 @@ import { execa } from "execa";
 import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
 import { removeTree } from "../remove-tree.ts";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
-import type { JobUser, Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
+import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
 import type { HostOptions, HostSettings } from "./host-options.ts";
 import { HostSandbox } from "./host-sandbox.ts";
 import type { Isolation } from "./isolation.ts";
@@ -69,8 +69,9 @@ export class HostProvider implements SandboxProvider {
   async close(): Promise<void> {}
 
   async #isolate(): Promise<Isolation> {
-    const { user } = this.#settings;
-    return this.#programs === null ? new ProcessGroup(user) : await Namespaces.make(this.#programs, user);
+    const { user, lifelines, placesFolder } = this.#settings;
+    if (this.#programs === null) return await ProcessGroup.make(user, lifelines);
+    return await Namespaces.make(this.#programs, user, lifelines, placesFolder);
   }
 
   async #makeWorkRoot(): Promise<void> {
@@ -110,7 +111,7 @@ export class HostProvider implements SandboxProvider {
   }
 
   async #findIsolation(): Promise<void> {
-    const { user, isolation } = this.#settings;
+    const { isolation } = this.#settings;
     this.#gaps = [
       "Steps share this machine's network, files that everybody may read, and folders that everybody may write, such as /tmp.",
       "Steps have no limits on memory, processors, processes or disk.",
@@ -124,7 +125,7 @@ export class HostProvider implements SandboxProvider {
     const cause =
       this.#programs === null
         ? "unshare, nsenter and setpriv are not used"
-        : await whyNoNamespaces(this.#programs, user);
+        : await whyNoNamespaces(this.#programs, this.#settings);
     if (cause === null) return;
     this.#programs = null;
     this.#gaps.push(
@@ -134,9 +135,12 @@ export class HostProvider implements SandboxProvider {
 }
 
 /** Null when namespaces can be made and entered. */
-async function whyNoNamespaces(programs: NamespacePrograms, user: JobUser): Promise<string | null> {
+async function whyNoNamespaces(
+  programs: NamespacePrograms,
+  { user, lifelines, placesFolder }: HostSettings,
+): Promise<string | null> {
   try {
-    const namespaces = await Namespaces.make(programs, user);
+    const namespaces = await Namespaces.make(programs, user, lifelines, placesFolder);
     try {
       const { file, args } = namespaces.invoke(["-c", "exit 0"]);
       await execa(file, args, { timeout: PROBE_MS, stdin: "ignore", cwd: "/" });

@@ -13,6 +13,7 @@ import type { ExecResult, JobUser, Sandbox, StepExec, StepFile } from "../sandbo
 import { launchText } from "../shell-text.ts";
 import { StepFolder } from "../step-folder.ts";
 import { StopOnce } from "../stop-once.ts";
+import { Suspension } from "../suspension.ts";
 import type { HostSettings } from "./host-options.ts";
 import type { Isolation } from "./isolation.ts";
 import { OutputPipes } from "./output-pipes.ts";
@@ -21,6 +22,7 @@ const REMOVE_MS = 60_000;
 const CHANGE_OWNER_MS = 120_000;
 const MEASURE_MS = 60_000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const WAKE_EVERY_MS = 100;
 const USER_NAME = "shipfox";
 
 /** One job's folders and processes on the machine itself: see `Sandbox` for when what is called. */
@@ -31,7 +33,11 @@ export class HostSandbox implements Sandbox {
   readonly #folder: string;
   readonly #stepFolder: StepFolder;
   readonly #backgroundPipes: OutputPipes[] = [];
+  readonly #suspension = new Suspension();
   #isolation: Isolation | null = null;
+  /** The process that leads into the isolation, outside of it; it stops with what it leads to. */
+  #running: ChildProcess | null = null;
+  #waking: NodeJS.Timeout | undefined;
   #closing: Promise<void> | null = null;
 
   constructor(settings: HostSettings, isolate: () => Promise<Isolation>) {
@@ -97,6 +103,7 @@ export class HostSandbox implements Sandbox {
       const directory = step.workingDirectory?.startsWith("/") ? step.workingDirectory : workingDirectory;
       const env = { ...this.#baseEnv(), ...step.env };
       const text = launchText({ env, path: step.path ?? [], workingDirectory: directory, scriptPath: script.inside });
+      await this.#suspension.passed(step.signal);
       return await this.#run(isolation, text, pipes, step);
     } finally {
       await this.#stepFolder.removeFile(script);
@@ -107,6 +114,22 @@ export class HostSandbox implements Sandbox {
     return [];
   }
 
+  async pause(): Promise<void> {
+    await this.#suspension.pause(async () => {
+      clearInterval(this.#waking);
+      // First, so that it cannot lead anybody in behind our back.
+      this.#running?.kill("SIGSTOP");
+      if (this.#isolation?.isAlive) await this.#isolation.pause();
+    });
+  }
+
+  async resume(): Promise<void> {
+    await this.#suspension.resume(async () => {
+      if (this.#isolation?.isAlive) await this.#isolation.resume();
+      this.#wake();
+    });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -114,6 +137,7 @@ export class HostSandbox implements Sandbox {
 
   async #run(isolation: Isolation, text: string, pipes: OutputPipes, step: StepExec): Promise<ExecResult> {
     const { child, exit } = start(isolation, text, pipes);
+    this.#running = child;
     const stop = new StopOnce(step.signal, async () => await this.#killTree(isolation, step.graceMs));
     try {
       const pump = pumpOutput(pipes.chunks(), exit, step.onOutput.bind(step));
@@ -128,6 +152,8 @@ export class HostSandbox implements Sandbox {
       return { kind: stopped ? "stopped" : "exited", exitCode, signal: signalOf(exitCode) };
     } finally {
       stop.release();
+      this.#running = null;
+      clearInterval(this.#waking);
       child.stdin?.destroy();
       pipes.discard();
       this.#backgroundPipes.push(pipes);
@@ -136,12 +162,25 @@ export class HostSandbox implements Sandbox {
 
   /** When the tree cannot be proved dead, the namespaces go; the next step gets new ones. */
   async #killTree(isolation: Isolation, graceMs: number): Promise<void> {
+    await this.#suspension.settled();
     try {
-      await isolation.killTree(graceMs);
+      // What stands still cannot heed a signal but the last.
+      await isolation.killTree(this.#suspension.isOn ? 0 : graceMs);
     } catch (error) {
       this.#settings.logger.warn({ err: error }, "cannot kill a step's processes: ending the job's isolation");
       await isolation.end();
+    } finally {
+      this.#wake();
     }
+  }
+
+  /** More than once: `nsenter` stops itself when it learns, perhaps late, that the process it waits for was stopped. */
+  #wake(): void {
+    const child = this.#running;
+    clearInterval(this.#waking);
+    if (child === null) return;
+    child.kill("SIGCONT");
+    this.#waking = setInterval(() => void child.kill("SIGCONT"), WAKE_EVERY_MS);
   }
 
   async #livingIsolation(): Promise<Isolation> {
@@ -153,6 +192,7 @@ export class HostSandbox implements Sandbox {
   async #close(): Promise<void> {
     try {
       await this.#isolation?.end();
+      this.#wake();
       for (const pipes of this.#backgroundPipes) pipes.destroy();
       await removeTree(this.#folder, REMOVE_MS);
     } catch (error) {

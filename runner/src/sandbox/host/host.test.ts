@@ -6,18 +6,23 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { startTestGuard } from "../../guard/test-guard.fixture.ts";
 import { run, sandboxConformance } from "../conformance.ts";
 import { HostProvider } from "./host-provider.ts";
 
 const execute = promisify(execFile);
 const folder = join(tmpdir(), `shipfox-host-${process.pid}`);
+/** Nothing tells when a process of somebody else has ended. */
+const POLL = { timeout: 15_000, interval: 50 };
+const guard = await startTestGuard();
 
 afterAll(async () => {
+  await guard.close();
   await rm(folder, { recursive: true, force: true });
 });
 
 async function makeProvider(isolation: "auto" | "process-group"): Promise<HostProvider> {
-  const options = { workRoot: join(folder, isolation), logger: pino({ level: "silent" }), isolation };
+  const options = { workRoot: join(folder, isolation), logger: pino({ level: "silent" }), lifelines: guard, isolation };
   const provider = new HostProvider(options);
   await provider.prepare();
   return provider;
@@ -40,25 +45,32 @@ sandboxConformance("host sandbox in process groups", {
   catchesEscapees: false,
 });
 
-describe.runIf(hasNamespaces)("host sandbox without its runner", () => {
-  it("dies with it: after kill -9 no process of a job is left", async () => {
-    const seconds = `3${process.pid}`;
-    const script = join(folder, "runner.ts");
-    await writeFile(
-      script,
-      runnerText(join(folder, "killed"), `trap '' TERM HUP; setsid sleep ${seconds} & echo ready; sleep ${seconds}`),
-    );
-    const runner = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
-    onTestFinished(() => void runner.kill("SIGKILL"));
-    await once(runner.stdout, "data");
-    const count = async () =>
-      Number((await execute("pgrep", ["-c", "-f", `^sleep ${seconds}$`]).catch(() => ({ stdout: "0" }))).stdout);
-    await expect.poll(count).toBe(2);
+describe("host sandbox without its runner", () => {
+  const isolations = [...(hasNamespaces ? ["auto" as const] : []), "process-group" as const];
+  const killed = (["runner", "guard"] as const).flatMap((who) => isolations.map((isolation) => ({ who, isolation })));
 
-    runner.kill("SIGKILL");
+  // Without namespaces it is the guard that finds and kills the processes.
+  it.each(killed.filter(({ who, isolation }) => who === "runner" || isolation === "auto"))(
+    "dies with it: after kill -9 of the $who no process of a job is left ($isolation)",
+    async ({ who, isolation }) => {
+      const seconds = `3${process.pid}`;
+      const script = join(folder, `runner-${who}-${isolation}.ts`);
+      const step = `trap '' TERM HUP; setsid sleep ${seconds} & echo ready; sleep ${seconds}`;
+      await writeFile(script, runnerText(join(folder, `killed-${who}-${isolation}`), step, isolation));
+      const runner = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
+      onTestFinished(() => void runner.kill("SIGKILL"));
+      const [line] = await once(runner.stdout, "data");
+      const guardPid = Number(String(line).split(" ")[1]);
+      const count = async () =>
+        Number((await execute("pgrep", ["-c", "-f", `^sleep ${seconds}$`]).catch(() => ({ stdout: "0" }))).stdout);
+      await expect.poll(count, POLL).toBe(2);
 
-    await expect.poll(count).toBe(0);
-  });
+      if (who === "runner") runner.kill("SIGKILL");
+      else process.kill(guardPid, "SIGKILL");
+
+      await expect.poll(count, POLL).toBe(0);
+    },
+  );
 });
 
 describe.runIf(hasNamespaces)("host sandbox that is closed", () => {
@@ -86,11 +98,15 @@ describe("host provider", () => {
   });
 });
 
-function runnerText(workRoot: string, step: string): string {
+function runnerText(workRoot: string, step: string, isolation: "auto" | "process-group"): string {
   const provider = new URL("./host-provider.ts", import.meta.url).href;
   return `import { HostProvider } from ${JSON.stringify(provider)};
+    import { startTestGuard } from ${JSON.stringify(import.meta.resolve("../../guard/test-guard.fixture.ts"))};
     import { pino } from ${JSON.stringify(import.meta.resolve("pino"))};
-    const provider = new HostProvider({ workRoot: ${JSON.stringify(workRoot)}, logger: pino({ level: "silent" }) });
+    const lifelines = await startTestGuard();
+    const options = { workRoot: ${JSON.stringify(workRoot)}, lifelines, isolation: ${JSON.stringify(isolation)} };
+    const provider = new HostProvider({ ...options, logger: pino({ level: "silent" }) });
+    console.log("guard", lifelines.pid);
     await provider.prepare();
     const sandbox = provider.create({ jobId: "j", executionId: "e", image: null });
     await sandbox.open();

@@ -16,6 +16,9 @@ export interface Isolation {
   invoke(shellArgs: readonly string[]): Invocation;
   /** SIGTERM to every process of the job, up to `graceMs`, SIGKILL; resolves when none is left, rejects when that cannot be proved. */
   killTree(graceMs: number): Promise<void>;
+  /** Every process of the job stands still until `resume`. Rejects when that cannot be done. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   /** Kills whatever is left, at once. Idempotent. */
   end(): Promise<void>;
 }

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, constants } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { access, constants, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { runnerIsRoot } from "../job-user.ts";
+import type { Lifeline, Lifelines } from "../lifelines.ts";
 import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
 import { killTreeText } from "../shell-text.ts";
@@ -20,8 +22,14 @@ const START_TIMEOUT_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
 const END_BY_ITSELF_MS = 2000;
 
-/** The first process of the namespace: says that it is there, then reads its input to the end. A bash reaps orphans meanwhile. */
-const KEEPER = "printf ready; while read -r _; do :; done";
+const MAKE_PIPE_MS = 10_000;
+const SIGNAL_MS = 10_000;
+
+/**
+ * The first process of the namespace: opens its lifeline, says that it is there, then reads to the end. A bash reaps orphans
+ * meanwhile.
+ */
+const KEEPER = 'exec <"$0"; printf ready; while read -r _; do :; done';
 
 export async function findPrograms(): Promise<NamespacePrograms | null> {
   const [unshare, nsenter, setpriv] = await Promise.all([find("unshare"), find("nsenter"), find("setpriv")]);
@@ -29,17 +37,19 @@ export async function findPrograms(): Promise<NamespacePrograms | null> {
 }
 
 /**
- * A PID and a mount namespace for one job, held by a keeper process that dies with the runner: the kernel then kills
+ * A PID and a mount namespace for one job, held by a keeper process that ends with its lifeline: the kernel then kills
  * everything in them. A runner that is not root makes them inside a user namespace that maps only itself.
  */
 export class Namespaces implements Isolation {
   readonly #programs: NamespacePrograms;
   readonly #user: JobUser;
   readonly #keeper: ChildProcess;
+  readonly #lifeline: Lifeline;
   readonly #gone: Promise<unknown>;
   #isAlive = true;
 
-  private constructor(programs: NamespacePrograms, user: JobUser, keeper: ChildProcess) {
+  private constructor(programs: NamespacePrograms, user: JobUser, keeper: ChildProcess, lifeline: Lifeline) {
+    this.#lifeline = lifeline;
     this.#programs = programs;
     this.#user = user;
     this.#keeper = keeper;
@@ -48,13 +58,50 @@ export class Namespaces implements Isolation {
     });
   }
 
-  /** Rejects with `start_failed` where the kernel does not let us. */
-  static async make(programs: NamespacePrograms, user: JobUser): Promise<Namespaces> {
+  /** `folder` is the runner's own. Rejects with `start_failed` where the kernel does not let us. */
+  static async make(
+    programs: NamespacePrograms,
+    user: JobUser,
+    lifelines: Lifelines,
+    folder: string,
+  ): Promise<Namespaces> {
+    const pipe = join(folder, `.lifeline-${randomBytes(6).toString("hex")}`);
+    try {
+      await execa("mkfifo", ["-m", "600", "--", pipe], { timeout: MAKE_PIPE_MS, stdin: "ignore" });
+      return await Namespaces.#start(programs, user, await lifelines.holdPipe(pipe), pipe);
+    } finally {
+      await rm(pipe, { force: true });
+    }
+  }
+
+  static async #start(
+    programs: NamespacePrograms,
+    user: JobUser,
+    lifeline: Lifeline,
+    pipe: string,
+  ): Promise<Namespaces> {
     const own = runnerIsRoot() ? [] : ["--user", "--map-current-user"];
     const shell = (await find("bash")) ?? "/bin/sh";
-    const args = [...own, "--pid", "--mount", "--mount-proc", "--fork", "--kill-child", "--", shell, "-c", KEEPER];
-    const keeper = spawn(programs.unshare, args, { stdio: "pipe", env: {}, cwd: "/", detached: true });
-    const namespaces = new Namespaces(programs, user, keeper);
+    const args = [
+      ...own,
+      "--pid",
+      "--mount",
+      "--mount-proc",
+      "--fork",
+      "--kill-child",
+      "--",
+      shell,
+      "-c",
+      KEEPER,
+      pipe,
+    ];
+    const keeper = spawn(programs.unshare, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {},
+      cwd: "/",
+      detached: true,
+    });
+    const namespaces = new Namespaces(programs, user, keeper, lifeline);
     try {
       await becameReady(keeper);
       return namespaces;
@@ -77,41 +124,63 @@ export class Namespaces implements Isolation {
       ? ["--reuid", `${uid}`, "--regid", `${gid}`, "--clear-groups", "--bounding-set=-all"]
       : [];
     const drop = [...become, "--inh-caps=-all", "--no-new-privs"];
+    const { nsenter, setpriv } = this.#programs;
     return {
-      file: this.#programs.nsenter,
-      args: [...enter, "--", this.#programs.setpriv, ...drop, "--", "/bin/sh", ...shellArgs],
+      file: setpriv,
+      // What leads in from outside dies with the runner also while it stands still.
+      args: ["--pdeathsig", "KILL", "--", nsenter, ...enter, "--", setpriv, ...drop, "--", "/bin/sh", ...shellArgs],
       user: null,
       env: {},
     };
   }
 
   async killTree(graceMs: number): Promise<void> {
-    const { file, args } = this.invoke(["-c", killTreeText(graceMs)]);
+    const fault = await this.#runInside(killTreeText(graceMs), graceMs + KILL_DEADLINE_MS);
+    if (fault !== null) {
+      throw new SandboxError("clean_up_failed", `A step's processes cannot be proved dead: ${fault}`);
+    }
+  }
+
+  /** One system call reaches every process of the user but the caller, so that none can start another meanwhile. */
+  async pause(): Promise<void> {
+    const fault = await this.#runInside(signalAllText("STOP"), SIGNAL_MS);
+    if (fault !== null)
+      throw new SandboxError("start_failed", `A job's processes cannot be made to stand still: ${fault}`);
+  }
+
+  async resume(): Promise<void> {
+    const fault = await this.#runInside(signalAllText("CONT"), SIGNAL_MS);
+    if (fault !== null) throw new SandboxError("start_failed", `A job's processes cannot go on: ${fault}`);
+  }
+
+  async end(): Promise<void> {
+    this.#lifeline.release();
+    if (this.#keeper.pid === undefined) return;
+    // The end of its input ends the first process, and with it the kernel kills all others; `unshare` waits for that. Killed
+    // itself, it takes the first process along (`--kill-child`), but is gone before the rest.
+    const timer = setTimeout(() => this.#keeper.kill("SIGKILL"), END_BY_ITSELF_MS);
+    await this.#gone;
+    clearTimeout(timer);
+  }
+
+  /** As the steps' user. Null when the text ended well, else what went wrong. */
+  async #runInside(text: string, timeoutMs: number): Promise<string | null> {
+    const { file, args } = this.invoke(["-c", text]);
     const result = await execa(file, args, {
-      timeout: graceMs + KILL_DEADLINE_MS,
+      timeout: timeoutMs,
       reject: false,
       stdin: "ignore",
       cwd: "/",
       extendEnv: false,
       env: { PATH: "/usr/bin:/bin" },
     });
-    if (result.exitCode !== 0) {
-      throw new SandboxError(
-        "clean_up_failed",
-        `A step's processes cannot be proved dead: ${result.shortMessage ?? result.stderr}`,
-      );
-    }
+    return result.exitCode === 0 ? null : (result.shortMessage ?? result.stderr);
   }
+}
 
-  async end(): Promise<void> {
-    if (this.#keeper.pid === undefined) return;
-    // The end of its input ends the first process, and with it the kernel kills all others; `unshare` waits for that. Killed
-    // itself, it takes the first process along (`--kill-child`), but is gone before the rest.
-    this.#keeper.stdin?.destroy();
-    const timer = setTimeout(() => this.#keeper.kill("SIGKILL"), END_BY_ITSELF_MS);
-    await this.#gone;
-    clearTimeout(timer);
-  }
+/** That there is no process to signal is well, too. */
+function signalAllText(signal: "STOP" | "CONT"): string {
+  return `kill -${signal} -1 2>/dev/null; exit 0`;
 }
 
 async function becameReady(keeper: ChildProcess): Promise<void> {
@@ -119,7 +188,6 @@ async function becameReady(keeper: ChildProcess): Promise<void> {
   keeper.stderr?.on("data", (data: Buffer) => {
     complaint += data.toString("utf8");
   });
-  keeper.stdin?.on("error", () => {});
   const ready = once(keeper.stdout as NodeJS.ReadableStream, "data", { signal: AbortSignal.timeout(START_TIMEOUT_MS) });
   const ended = once(keeper, "close").then(() => {
     throw new Error(complaint.trim() || "unshare ended at once");

@@ -1,15 +1,18 @@
-import { readFile, readdir } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { runnerIsRoot } from "../job-user.ts";
+import type { Lifeline, Lifelines } from "../lifelines.ts";
 import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
 import type { Invocation, Isolation } from "./isolation.ts";
+import { findMarked, processState, signalAll } from "./marked-processes.ts";
 
 /** In the environment of everything that a job starts, unless it takes care to lose it. */
 const MARKER = "SHIPFOX_SANDBOX_ID";
 const POLL_MS = 50;
 const KILL_DEADLINE_MS = 10_000;
+/** Stopped, or dead but not yet reaped. */
+const STANDING: ReadonlySet<string> = new Set(["T", "t", "Z", "X"]);
 
 /**
  * Where there are no namespaces: a job's processes are known by a marker in their environment and by descent from one that
@@ -18,10 +21,18 @@ const KILL_DEADLINE_MS = 10_000;
 export class ProcessGroup implements Isolation {
   readonly isAlive = true;
   readonly #user: JobUser;
-  readonly #mark = `${MARKER}=${randomUUID()}`;
+  readonly #mark: string;
+  readonly #lifeline: Lifeline;
 
-  constructor(user: JobUser) {
+  private constructor(user: JobUser, mark: string, lifeline: Lifeline) {
     this.#user = user;
+    this.#mark = mark;
+    this.#lifeline = lifeline;
+  }
+
+  static async make(user: JobUser, lifelines: Lifelines): Promise<ProcessGroup> {
+    const mark = `${MARKER}=${randomUUID()}`;
+    return new ProcessGroup(user, mark, await lifelines.holdProcesses(mark));
   }
 
   invoke(shellArgs: readonly string[]): Invocation {
@@ -31,12 +42,12 @@ export class ProcessGroup implements Isolation {
 
   async killTree(graceMs: number): Promise<void> {
     const started = performance.now();
-    let pids = await this.#members();
+    let pids = await findMarked(this.#mark);
     if (graceMs > 0) {
       signalAll(pids, "SIGTERM");
       while (pids.length > 0 && performance.now() - started < graceMs) {
         await pause(POLL_MS);
-        pids = await this.#members();
+        pids = await findMarked(this.#mark);
       }
     }
     while (pids.length > 0) {
@@ -45,48 +56,31 @@ export class ProcessGroup implements Isolation {
       }
       signalAll(pids, "SIGKILL");
       await pause(POLL_MS);
-      pids = await this.#members();
+      pids = await findMarked(this.#mark);
     }
+  }
+
+  /** Again until none moves: one may have started others while we looked. */
+  async pause(): Promise<void> {
+    const started = performance.now();
+    for (;;) {
+      const pids = await findMarked(this.#mark);
+      signalAll(pids, "SIGSTOP");
+      const states = await Promise.all(pids.map(processState));
+      if (states.every((state) => state === null || STANDING.has(state))) return;
+      if (performance.now() - started > KILL_DEADLINE_MS) {
+        throw new SandboxError("start_failed", `Processes of a job do not stand still: ${pids.join(", ")}`);
+      }
+      await pause(POLL_MS);
+    }
+  }
+
+  async resume(): Promise<void> {
+    signalAll(await findMarked(this.#mark), "SIGCONT");
   }
 
   async end(): Promise<void> {
     await this.killTree(0);
-  }
-
-  async #members(): Promise<number[]> {
-    const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-    const processes = (await Promise.all(names.map((name) => this.#look(Number(name))))).filter(
-      (found) => found !== null,
-    );
-    const members = new Set(processes.filter((found) => found.isMarked).map((found) => found.pid));
-    for (let grown = true; grown; ) {
-      const more = processes.filter((found) => !members.has(found.pid) && members.has(found.parent));
-      for (const found of more) members.add(found.pid);
-      grown = more.length > 0;
-    }
-    return [...members];
-  }
-
-  /** Null for what is gone, a zombie, or not ours to see. */
-  async #look(pid: number): Promise<{ pid: number; parent: number; isMarked: boolean } | null> {
-    try {
-      const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (state === "Z" || state === "X" || pid === process.pid) return null;
-      const environ = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "");
-      return { pid, parent: Number(parent), isMarked: environ.split("\0").includes(this.#mark) };
-    } catch {
-      return null;
-    }
-  }
-}
-
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // Gone since we looked.
-    }
+    this.#lifeline.release();
   }
 }
