@@ -19,7 +19,8 @@ const TIMES = {
   SHIPFOX_LOG_TAIL_MS: "2000",
 };
 const STANDSTILL_MS = "3000";
-const LINES = 400;
+/** At 10 ms each and more they take longer than a job goes on without an answer. */
+const LINES = 1_200;
 const COUNTING = workflow(
   "Counting",
   `  job:

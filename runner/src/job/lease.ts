@@ -96,9 +96,9 @@ export class Lease {
         else if (news.cancel) stop.request({ kind: "cancelled" });
         return;
       case "unanswered":
-        return logger.warn({ job_id: this.jobId, error: news.error }, "heartbeat not answered");
+        return logger.warn({ error: news.error }, "heartbeat not answered");
       case "plane_down":
-        return logger.warn({ job_id: this.jobId }, "the control plane is down; the job goes on");
+        return logger.warn("the control plane is down; the job goes on");
       case "pause":
         return this.#pause(news.unansweredMs);
       case "resume":
@@ -111,13 +111,13 @@ export class Lease {
   #pause(unansweredMs: number): void {
     const { logger, onPause } = this.#options;
     logger.warn(
-      { job_id: this.jobId, unanswered_ms: unansweredMs },
+      { unanswered_ms: unansweredMs },
       "nothing is heard of the control plane, which may have given the job away: the job stands still until it answers",
     );
     this.#move(async () => {
       await onPause();
       this.#guarded?.confirmPause();
-      logger.info({ job_id: this.jobId }, "job paused");
+      logger.info("job paused");
     });
   }
 
@@ -125,7 +125,7 @@ export class Lease {
     const { logger, onResume } = this.#options;
     this.#move(async () => {
       await onResume();
-      logger.info({ job_id: this.jobId }, "the control plane answers again: job resumed");
+      logger.info("the control plane answers again: job resumed");
     });
   }
 
