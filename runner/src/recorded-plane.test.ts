@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { type PlaneAnswer, StandInLog, StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
 import { Daemon } from "./daemon.ts";
+import type { Guard } from "./guard/guard-process.ts";
+import { startTestGuard } from "./guard/test-guard.fixture.ts";
 import { DiskWatch } from "./disk/disk-watch.ts";
 import { Monitor } from "./operate/monitor.ts";
 import { register } from "./registration.ts";
@@ -94,6 +96,7 @@ function resultOf({ status, exit_code }: { status?: string; exit_code?: number |
 let root: string;
 let plane: StandInPlane;
 let client: ControlPlaneClient;
+let guard: Guard;
 let provider: HostProvider;
 let daemon: Daemon;
 
@@ -103,7 +106,8 @@ beforeEach(async () => {
   plane = new StandInPlane();
   await plane.start();
   client = new ControlPlaneClient({ baseUrl: plane.url });
-  provider = new HostProvider({ workRoot: join(root, "work"), logger });
+  guard = await startTestGuard({ baseUrl: plane.url });
+  provider = new HostProvider({ workRoot: join(root, "work"), logger, lifelines: guard });
   await provider.prepare();
   const state = StateFolder.open(join(root, "state"));
   const registration = {
@@ -124,6 +128,7 @@ beforeEach(async () => {
     drainTimeoutMs: 60_000,
     register: (signal) => register({ ...registration, capabilities: provider.capabilities }, signal),
     job: {
+      keeper: guard,
       provider,
       mirrors: new Mirrors({
         mirrorFolder: state.mirrors,
@@ -156,6 +161,7 @@ afterEach(async () => {
   client.close();
   await plane.stop();
   await provider.close();
+  await guard.close();
   rmSync(root, { recursive: true, force: true });
 });
 
