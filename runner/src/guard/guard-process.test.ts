@@ -117,7 +117,7 @@ describe("the guard", () => {
     const { path, ended } = makePipe();
     const main = await startMain(20_000, path);
     main.kill("SIGKILL");
-    await ended;
+    await expect(ended).resolves.toEqual([]);
   });
 
   it("lets go of a line when it is told to, and of no other", async () => {
