@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { METADATA_NETWORKS, isReachable, planBarriers } from "./barriers.ts";
+import { METADATA_NETWORKS, fingerprint, isReachable, planBarriers } from "./barriers.ts";
 import { formatNetwork, parseNetwork } from "./networks.ts";
 
 const networks = (...texts: string[]) => texts.map(parseNetwork);
@@ -26,6 +26,16 @@ it("lets the narrower rule hold, and of two equal ones the exception", () => {
     true,
     true,
   ]);
+});
+
+it("raises barriers anew for another address of the host, not for the link-local ones that come with every network", () => {
+  const of = (...denied: string[]) => fingerprint({ denied: networks("10.0.0.0/8", ...denied), allowed: [] });
+  expect(of("192.0.2.2", "fe80::1", "fe80::2")).toBe(of("192.0.2.2"));
+  expect(of("192.0.2.2", "192.0.2.3")).not.toBe(of("192.0.2.2"));
+  expect(of("192.0.2.2", "fd00::2")).not.toBe(of("192.0.2.2"));
+  expect(fingerprint({ denied: [], allowed: networks("192.0.2.2") })).not.toBe(
+    fingerprint({ denied: networks("192.0.2.2"), allowed: [] }),
+  );
 });
 
 it("denies the metadata addresses of the clouds in both families", () => {

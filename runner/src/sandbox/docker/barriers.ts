@@ -38,6 +38,18 @@ export function isReachable({ denied, allowed }: Barriers, address: Network): bo
   return narrowest(allowed) >= narrowest(denied);
 }
 
+const LINK_LOCAL_V6 = parseNetwork("fe80::/10");
+
+/**
+ * The same as long as a place keeps what was raised in it. IPv6 link-local addresses do not count: every network and every
+ * container brings the host another one, which answers on its own link alone.
+ */
+export function fingerprint({ denied, allowed }: Barriers): string {
+  const lasting = (networks: readonly Network[]) =>
+    networks.filter((network) => !contains(LINK_LOCAL_V6, network)).map(formatNetwork);
+  return [...lasting(denied), "allowed", ...lasting(allowed)].join();
+}
+
 function unique(networks: readonly Network[]): Network[] {
   return [...new Map(networks.map((network) => [formatNetwork(network), network])).values()];
 }

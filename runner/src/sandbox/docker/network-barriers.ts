@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
 import { SandboxError } from "../sandbox-error.ts";
-import { type Barriers, METADATA_NETWORKS, isReachable } from "./barriers.ts";
+import { type Barriers, METADATA_NETWORKS, fingerprint, isReachable } from "./barriers.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
 import { Firewall } from "./firewall.ts";
@@ -52,10 +52,7 @@ export class NetworkBarriers {
 
   /** Changes when the barriers do, for example because an interface of the host came or went. */
   async version(): Promise<string> {
-    const { denied, allowed } = await this.#barriers();
-    return [...denied, "allowed", ...allowed]
-      .map((item) => (typeof item === "string" ? item : formatNetwork(item)))
-      .join();
+    return fingerprint(await this.#barriers());
   }
 
   /**
