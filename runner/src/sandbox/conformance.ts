@@ -63,6 +63,8 @@ export interface ConformanceCase {
   leftovers: () => Promise<string[]>;
   /** Whether a process that empties its environment and leaves its session is caught too. */
   catchesEscapees: boolean;
+  /** Whether the engine ends a step's output with its shell, so that what background processes print afterwards is lost. */
+  endsOutputWithShell?: boolean;
 }
 
 export function sandboxConformance(name: string, subject: ConformanceCase): void {
@@ -207,10 +209,13 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       await run(sandbox, 'kill "$(cat pid.txt)"');
     });
 
-    it("still reads for a moment what background processes print when the step has ended", async () => {
-      const { stdout } = await run(sandbox, "(sleep 0.3; echo late) & echo done");
-      expect(stdout).toBe("done\nlate\n");
-    });
+    it.skipIf(subject.endsOutputWithShell)(
+      "still reads for a moment what background processes print when the step has ended",
+      async () => {
+        const { stdout } = await run(sandbox, "(sleep 0.3; echo late) & echo done");
+        expect(stdout).toBe("done\nlate\n");
+      },
+    );
 
     it("shares the workspace with the host, owned by the steps' user", async () => {
       await writeFile(join(sandbox.workspace, "from-host.txt"), "host");

@@ -15,7 +15,7 @@ import { Places, cleanUpFault } from "./place.ts";
 
 /** Runs jobs in containers of a Docker Engine (or what speaks its API) on this machine. */
 export class DockerProvider implements SandboxProvider {
-  readonly capabilities: SandboxCapabilities;
+  capabilities: SandboxCapabilities;
   readonly #settings: DockerSettings;
   readonly #engine: Engine;
   readonly #images: Images;
@@ -41,6 +41,8 @@ export class DockerProvider implements SandboxProvider {
 
   async prepare(): Promise<void> {
     await this.#engine.ping();
+    // Its name server for a job's network is an address of the host, which jobs may not reach.
+    if (await this.#engine.isPodman()) this.capabilities = { ...this.capabilities, services: false };
     const { Runtimes, DockerRootDir } = await this.#engine.info();
     this.#dataFolder = DockerRootDir || null;
     this.#checkRuntime(Object.keys(Runtimes ?? {}));

@@ -19,6 +19,7 @@ const PULL_IDLE_MS = 60_000;
 export class Engine {
   readonly #docker: Docker;
   readonly #address: string;
+  #isPodman: boolean | null = null;
   /** Hears of every image that this runner brought to this machine. */
   onPulled: (image: string) => Promise<void> = async () => {};
 
@@ -71,7 +72,7 @@ export class Engine {
    * null when this engine cannot ask without pulling.
    */
   async registryDigest(image: ImageReference, credential: RegistryCredential | null): Promise<string | null> {
-    if (!(await this.#asksRegistries())) return null;
+    if (await this.isPodman()) return null;
     const options = { authconfig: authOf(image, credential) };
     const answer = await this.#call(`look-up of ${image.full}`, CALL_TIMEOUT_MS, async () =>
       this.#docker.getImage(image.full).distribution(options),
@@ -109,15 +110,16 @@ export class Engine {
     await this.onPulled(image.full);
   }
 
-  /** Podman has no such route in its compatible API. */
-  async #asksRegistries(): Promise<boolean> {
-    const components = (await this.version()).Components ?? [];
-    return !components.some(({ Name }) => Name.startsWith("Podman"));
+  /** Podman speaks the engine's API with some differences. */
+  async isPodman(): Promise<boolean> {
+    this.#isPodman ??= ((await this.version()).Components ?? []).some(({ Name }) => Name.startsWith("Podman"));
+    return this.#isPodman;
   }
 
   async createContainer(options: Docker.ContainerCreateOptions): Promise<string> {
+    const suited = (await this.isPodman()) ? forPodman(options) : options;
     const container = await this.#call("container create", CALL_TIMEOUT_MS, (abortSignal) =>
-      this.#docker.createContainer({ ...options, abortSignal }),
+      this.#docker.createContainer({ ...suited, abortSignal }),
     );
     return container.id;
   }
@@ -172,7 +174,9 @@ export class Engine {
   async removeContainer(id: string): Promise<void> {
     await this.#call("container remove", REMOVE_TIMEOUT_MS, async (abortSignal) => {
       const container = this.#docker.getContainer(id);
-      await nullWhenMissing(container.remove({ force: true, v: true, abortSignal }), ALREADY_IN_PROGRESS);
+      const remove = async () =>
+        await nullWhenMissing(container.remove({ force: true, v: true, abortSignal }), ALREADY_IN_PROGRESS);
+      while (!(await remove().then(() => true, isOnItsWayOut))) await pause(REMOVE_POLL_MS);
       while ((await nullWhenMissing(container.inspect({ abortSignal }))) !== null) await pause(REMOVE_POLL_MS);
     });
   }
@@ -300,6 +304,12 @@ const CONFLICT = 409;
 const NOT_RUNNING = [NOT_FOUND, CONFLICT];
 const ALREADY_IN_PROGRESS = [NOT_FOUND, CONFLICT];
 const REMOVE_POLL_MS = 20;
+
+/** Podman refuses to remove a container that has just ended: false, so that it is tried again. */
+function isOnItsWayOut(error: Error): false {
+  if (/container state improper/.test(error.message)) return false;
+  throw error;
+}
 const CONNECTION_CODES = new Set([
   "ECONNREFUSED",
   "ENOENT",
@@ -337,6 +347,13 @@ export function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
   });
+}
+
+/** Podman replaces the limits of its own configuration by those that are asked for, also where it may not raise them. */
+function forPodman(options: Docker.ContainerCreateOptions): Docker.ContainerCreateOptions {
+  const { Ulimits = [], ...host } = options.HostConfig ?? {};
+  const asked = Ulimits.filter(({ Name }) => Name !== "core");
+  return { ...options, HostConfig: asked.length === 0 ? host : { ...host, Ulimits: asked } };
 }
 
 function authOf(image: ImageReference, credential: RegistryCredential | null): Docker.AuthConfig | undefined {

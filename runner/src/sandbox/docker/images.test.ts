@@ -2,7 +2,7 @@ import { shellLayer, StandInRegistry } from "@shipfox/shared/stand-in-registry.f
 import type { PullPolicy, RegistryCredential } from "@shipfox/shared/machine";
 import Docker from "dockerode";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { DEFAULT_IMAGE } from "./docker-options.ts";
 import { Engine } from "./engine.ts";
 import { Images, type JobImage } from "./images.ts";
@@ -85,6 +85,8 @@ describe("[docker] images", { timeout: TEST_TIMEOUT_MS }, () => {
   it("stay as they are when the tag moved, unless fresh ones are asked for", async () => {
     const reference = publish("team/moving", 1);
     const first = await runner().obtain(reference);
+    // Nothing names it when the tag has moved.
+    onTestFinished(async () => void (await docker.getImage(first.id).remove({ force: true })));
     publish("team/moving", 2);
     expect((await runner().obtain(reference)).id).toBe(first.id);
     expect((await runner({ pullPolicy: "never" }).obtain(reference, null, "always")).id).toBe(first.id);
