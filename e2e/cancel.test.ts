@@ -106,6 +106,24 @@ describe.each([
     });
   });
 
+  it("kills at once when a cancel is forced, also in the middle of a grace of ten minutes", async () => {
+    const patient = stubborn(mark).replaceAll("    steps:", "    runner: patient\n    steps:");
+    const other = await instance.project({ "patient.yml": patient });
+    const env = { SHIPFOX_RUNNER_LABELS: "patient", SHIPFOX_RUNNER_CANCEL_GRACE_MS: "600000" };
+    const slow = await instance.runner({ sandbox, name: "patient", env });
+    const runId = await instance.fire(other, "Stubborn");
+    const { step } = await instance.stepPrinted(runId, "job", "tick");
+    await eventually("the stubborn processes are there", async () => (await processesWith(mark)).length >= 2);
+    await cancel(runId);
+    expect((await processesWith(mark)).length).toBeGreaterThan(0);
+    expect(await instance.api.post(runSchema, `/workflows/runs/${runId}/cancel`, { force: true })).toMatchObject({
+      status: "cancelled",
+    });
+    await eventually("the whole tree is dead", async () => (await processesWith(mark)).length === 0);
+    await instance.logShows(step.id, "The job was cancelled.");
+    await slow.child.stop();
+  });
+
   it("cancels a run that is still waiting", async () => {
     const waiting = workflow("Nobody", "  job:\n    runner: absent\n    steps:\n      - run: 'true'\n");
     const other = await instance.project({ "nobody.yml": waiting });

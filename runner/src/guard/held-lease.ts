@@ -109,15 +109,28 @@ export class HeldLease {
     this.#isProbing = false;
     this.#backoff.reset();
     if (step === this.#step) this.#token = reply.token;
+    const isNewCancel = reply.cancel && !this.#isCancelling;
     this.#isCancelling = reply.cancel;
     this.#see({ kind: "answered", sentAt, at: bootTimeMs() });
     tell({ kind: "answered", step, ...reply });
     // Nothing more to learn: the lease has ended.
     if (reply.force) return this.end();
-    if (!isProbe && this.#contact.phase === "held") await this.#pace(sentAt);
+    // Straight on after the news of a cancel: the next one waits for a forced one.
+    if (!isProbe && !isNewCancel && this.#contact.phase === "held") await this.#pace(sentAt);
   }
 
   async #recover(error: unknown): Promise<void> {
+    if (endReason(error) === "cancelled") {
+      this.#options.tell({
+        kind: "answered",
+        token: this.#token,
+        step: this.#step,
+        drain: false,
+        cancel: true,
+        force: true,
+      });
+      return this.end();
+    }
     const how = contactFailure(error);
     this.#isProbing = true;
     this.#see({ kind: "failed", how, at: bootTimeMs() }, describeLoss(error));
@@ -177,8 +190,14 @@ export class HeldLease {
   }
 }
 
+/** Why the plane says that the lease is over, when it says so. */
+function endReason(error: unknown): string | null {
+  const reason: unknown = error instanceof RefusedError ? Object(error.details)["reason"] : undefined;
+  return typeof reason === "string" ? reason : null;
+}
+
 function describeLoss(error: unknown): string {
-  const reason = error instanceof RefusedError ? Object(error.details)["reason"] : undefined;
-  const detail = typeof reason === "string" ? ` (${reason})` : "";
+  const reason = endReason(error);
+  const detail = reason === null ? "" : ` (${reason})`;
   return `the control plane ended the lease${detail}: ${(error as Error).message}`;
 }

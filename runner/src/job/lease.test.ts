@@ -152,6 +152,14 @@ describe("a lease", () => {
     expect(stop.hardSignal.aborted).toBe(true);
   });
 
+  it("kills at once when the lease was ended by a forced cancel", async () => {
+    const details = { reason: "cancelled" };
+    startLease(() => ({ status: 404, json: { code: "running-job-execution-not-found", details } }));
+    await stopped();
+    expect(stop.stop).toEqual({ kind: "cancelled", force: true });
+    expect(stop.hardSignal.aborted).toBe(true);
+  });
+
   it("is lost when nothing was answered for the outage limit", async () => {
     startLease(() => "drop", { outageLimitMs: 30 });
     await stopped();
