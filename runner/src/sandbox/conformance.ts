@@ -399,6 +399,16 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
       expect((await run(sandbox, "echo alive")).stdout).toBe("alive\n");
     });
 
+    it("stops a step that is cancelled while it starts", async () => {
+      for (const delayMs of [0, 1, 3, 6, 12]) {
+        const abort = new AbortController();
+        const step = run(sandbox, "sleep 300", { signal: abort.signal, graceMs: 0 });
+        await delay(delayMs);
+        abort.abort();
+        expect((await step).result.kind).toBe("stopped");
+      }
+    });
+
     it("closes while it stands still", async () => {
       const other = provider.create({ jobId: "still", executionId: "execution", image: null });
       await other.open();

@@ -69,6 +69,7 @@ export class DockerSandbox implements Sandbox {
         scriptPath: script.inside,
       };
       await this.#suspension.passed(step.signal);
+      if (step.signal.aborted) return { kind: "stopped", exitCode: null, signal: null };
       const { exitCode, stopped } = await container.run(launch, step.onOutput.bind(step), step.signal, step.graceMs);
       if (stopped) return { kind: "stopped", exitCode, signal: exitCode === null ? null : signalOf(exitCode) };
       if (exitCode === null) throw new SandboxError("sandbox_lost", "The step's exit code is not known.");

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmod, chown, copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { exitCodeOf, signalOf } from "../exit-code.ts";
 import { runnerIsRoot } from "../job-user.ts";
 import { caEnv } from "../operator-env.ts";
@@ -23,6 +24,8 @@ const CHANGE_OWNER_MS = 120_000;
 const MEASURE_MS = 60_000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const WAKE_EVERY_MS = 100;
+const LATE_MS = 200;
+const LATE_ROUNDS = 25;
 const USER_NAME = "shipfox";
 
 /** One job's folders and processes on the machine itself: see `Sandbox` for when what is called. */
@@ -104,6 +107,10 @@ export class HostSandbox implements Sandbox {
       const env = { ...this.#baseEnv(), ...step.env };
       const text = launchText({ env, path: step.path ?? [], workingDirectory: directory, scriptPath: script.inside });
       await this.#suspension.passed(step.signal);
+      if (step.signal.aborted) {
+        pipes.destroy();
+        return { kind: "stopped", exitCode: null, signal: null };
+      }
       return await this.#run(isolation, text, pipes, step);
     } finally {
       await this.#stepFolder.removeFile(script);
@@ -138,7 +145,7 @@ export class HostSandbox implements Sandbox {
   async #run(isolation: Isolation, text: string, pipes: OutputPipes, step: StepExec): Promise<ExecResult> {
     const { child, exit } = start(isolation, text, pipes);
     this.#running = child;
-    const stop = new StopOnce(step.signal, async () => await this.#killTree(isolation, step.graceMs));
+    const stop = new StopOnce(step.signal, async () => await this.#killTree(isolation, step.graceMs, exit));
     try {
       const pump = pumpOutput(pipes.chunks(), exit, step.onOutput.bind(step));
       // A reader that fails must not leave the step running unseen.
@@ -161,15 +168,24 @@ export class HostSandbox implements Sandbox {
   }
 
   /** When the tree cannot be proved dead, the namespaces go; the next step gets new ones. */
-  async #killTree(isolation: Isolation, graceMs: number): Promise<void> {
+  async #killTree(isolation: Isolation, graceMs: number, exit: Promise<unknown>): Promise<void> {
     await this.#suspension.settled();
+    const ended = exit.then(
+      () => true,
+      () => true,
+    );
     try {
       // What stands still cannot heed a signal but the last.
       await isolation.killTree(this.#suspension.isOn ? 0 : graceMs);
+      this.#wake();
+      // A step that was still on its way into the isolation was not met.
+      for (let round = 0; !(await Promise.race([ended, pause(LATE_MS, false)])); round++) {
+        if (round === LATE_ROUNDS) throw new Error("the step's shell does not end");
+        await isolation.killTree(0);
+      }
     } catch (error) {
       this.#settings.logger.warn({ err: error }, "cannot kill a step's processes: ending the job's isolation");
       await isolation.end();
-    } finally {
       this.#wake();
     }
   }

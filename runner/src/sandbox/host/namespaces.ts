@@ -116,9 +116,7 @@ export class Namespaces implements Isolation {
   }
 
   invoke(shellArgs: readonly string[]): Invocation {
-    const folder = `/proc/${this.#keeper.pid}/ns`;
-    const own = runnerIsRoot() ? [] : [`--user=${folder}/user`, "--preserve-credentials"];
-    const enter = [...own, `--pid=${folder}/pid_for_children`, `--mount=${folder}/mnt`];
+    const enter = this.#enter();
     const { uid, gid } = this.#user;
     const become = runnerIsRoot()
       ? ["--reuid", `${uid}`, "--regid", `${gid}`, "--clear-groups", "--bounding-set=-all"]
@@ -143,13 +141,13 @@ export class Namespaces implements Isolation {
 
   /** One system call reaches every process of the user but the caller, so that none can start another meanwhile. */
   async pause(): Promise<void> {
-    const fault = await this.#runInside(signalAllText("STOP"), SIGNAL_MS);
+    const fault = await this.#signalAll("STOP");
     if (fault !== null)
       throw new SandboxError("start_failed", `A job's processes cannot be made to stand still: ${fault}`);
   }
 
   async resume(): Promise<void> {
-    const fault = await this.#runInside(signalAllText("CONT"), SIGNAL_MS);
+    const fault = await this.#signalAll("CONT");
     if (fault !== null) throw new SandboxError("start_failed", `A job's processes cannot go on: ${fault}`);
   }
 
@@ -163,9 +161,24 @@ export class Namespaces implements Isolation {
     clearTimeout(timer);
   }
 
+  /** As the runner, who reaches also a step on its way in, which is not the steps' user yet. That there is nobody is well. */
+  async #signalAll(signal: "STOP" | "CONT"): Promise<string | null> {
+    return await this.#run(this.#programs.nsenter, [
+      ...this.#enter(),
+      "--",
+      "/bin/sh",
+      "-c",
+      `kill -${signal} -1 2>/dev/null; exit 0`,
+    ]);
+  }
+
   /** As the steps' user. Null when the text ended well, else what went wrong. */
   async #runInside(text: string, timeoutMs: number): Promise<string | null> {
     const { file, args } = this.invoke(["-c", text]);
+    return await this.#run(file, args, timeoutMs);
+  }
+
+  async #run(file: string, args: string[], timeoutMs = SIGNAL_MS): Promise<string | null> {
     const result = await execa(file, args, {
       timeout: timeoutMs,
       reject: false,
@@ -176,11 +189,12 @@ export class Namespaces implements Isolation {
     });
     return result.exitCode === 0 ? null : (result.shortMessage ?? result.stderr);
   }
-}
 
-/** That there is no process to signal is well, too. */
-function signalAllText(signal: "STOP" | "CONT"): string {
-  return `kill -${signal} -1 2>/dev/null; exit 0`;
+  #enter(): string[] {
+    const folder = `/proc/${this.#keeper.pid}/ns`;
+    const own = runnerIsRoot() ? [] : [`--user=${folder}/user`, "--preserve-credentials"];
+    return [...own, `--pid=${folder}/pid_for_children`, `--mount=${folder}/mnt`];
+  }
 }
 
 async function becameReady(keeper: ChildProcess): Promise<void> {
