@@ -24,11 +24,18 @@ export interface ControlPlane {
   readonly projectId: string;
 }
 
-/** `folder` is empty and its own; `settings` are further variables. */
+export interface PlaneOptions {
+  /** Further variables. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Of the project; default: one on this machine with an empty commit. */
+  readonly repositoryUrl?: string;
+}
+
+/** `folder` is empty and its own. */
 export async function startControlPlane(
   folder: string,
   resources: AsyncDisposableStack,
-  settings: Readonly<Record<string, string>> = {},
+  { settings = {}, repositoryUrl }: PlaneOptions = {},
 ): Promise<ControlPlane> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -51,7 +58,8 @@ export async function startControlPlane(
   await awaitReady(`${url}/readyz`, server);
   const client = new JsonClient(url, 1);
   try {
-    return { url, process: server, ...(await openProject(client, await makeRepository(join(folder, "repository")))) };
+    const repository = repositoryUrl ?? (await makeRepository(join(folder, "repository")));
+    return { url, process: server, ...(await openProject(client, repository)) };
   } finally {
     client.close();
   }
@@ -75,7 +83,7 @@ export async function createRegistrationToken(client: JsonClient, plane: Control
   return reply.raw_token;
 }
 
-async function openProject(client: JsonClient, repository: string) {
+async function openProject(client: JsonClient, repositoryUrl: string) {
   const account = { email: "bench@example.com", password: "a long enough password", name: "Bench" };
   const { token } = await client.call<SessionReply>("POST", "/auth/signup", { body: account });
   const create = <T>(path: string, body: unknown) => client.call<T>("POST", path, { token, body });
@@ -87,16 +95,17 @@ async function openProject(client: JsonClient, repository: string) {
   const project = await create<Project>("/projects", {
     workspace_id: workspace.id,
     name: "Bench",
-    source: { connection_id: connection.id, external_repository_id: `git:${pathToFileURL(repository).href}` },
+    source: { connection_id: connection.id, external_repository_id: `git:${repositoryUrl}` },
   });
   return { token, workspaceId: workspace.id, projectId: project.id };
 }
 
+/** Answers its address. */
 async function makeRepository(folder: string): Promise<string> {
   await mkdir(folder);
   const identity = ["-c", "user.name=Bench", "-c", "user.email=bench@example.com"];
   const git = (...args: string[]) => execa("git", [...identity, ...args], { cwd: folder, timeout: GIT_TIMEOUT_MS });
   await git("init", "--quiet", "--initial-branch=main");
   await git("commit", "--quiet", "--allow-empty", "--message=Start");
-  return folder;
+  return pathToFileURL(folder).href;
 }

@@ -6,14 +6,29 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Bench, isMet } from "./bench.ts";
+import { cancel } from "./cancel/cancel.ts";
+import { checkout } from "./checkout/checkout.ts";
 import { firstLine } from "./first-line/first-line.ts";
 import { jobsPerSecond } from "./jobs-per-second/jobs-per-second.ts";
 import { liveTail } from "./live-tail/live-tail.ts";
 import { logIngest } from "./log-ingest/log-ingest.ts";
+import { lost } from "./lost/lost.ts";
 import { describeMachine, loadAverages } from "./machine.ts";
+import { memory } from "./memory/memory.ts";
 import { renderAim, renderTable, writeSection } from "./results-file.ts";
+import { steps } from "./steps/steps.ts";
 
-const BENCHES: readonly Bench[] = [firstLine, jobsPerSecond, logIngest, liveTail];
+const BENCHES: readonly Bench[] = [
+  firstLine,
+  steps,
+  checkout,
+  cancel,
+  lost,
+  memory,
+  jobsPerSecond,
+  logIngest,
+  liveTail,
+];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
 const BENCH_TIMEOUT_MS = 20 * 60_000;
 const STOP_GRACE_MS = 10_000;

@@ -1,15 +1,10 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Bench, BenchContext, BenchReport } from "../bench.ts";
-import { createDefinition, startControlPlane } from "../control-plane.ts";
-import { FireAndFollow, startRunner, workflow } from "../first-line/shipfox.ts";
-import { JsonClient } from "../json-client.ts";
+import { sandboxImage } from "../runner.ts";
+import { Stage } from "../stage.ts";
 import { median, quantile, rotated } from "../statistics.ts";
 import { startBareChain } from "./bare-chain.ts";
-import { WallClock } from "./wall-clock.ts";
+import { WallClock } from "../wall-clock.ts";
 
-const DEFAULT_IMAGE = "shipfox/sandbox:1";
 const FULL = { rounds: 12, warmUpRounds: 2 };
 const QUICK = { rounds: 2, warmUpRounds: 1 };
 const LINES_OF_ROUND = 60;
@@ -58,28 +53,21 @@ async function run({ quick, resources, stop, say }: BenchContext): Promise<Bench
 }
 
 async function prepare(resources: AsyncDisposableStack) {
-  const folder = await mkdtemp(join(tmpdir(), "shipfox-bench-"));
-  resources.defer(() => rm(folder, { recursive: true, force: true }));
-  // The steps' user passes through it to its workspace.
-  await chmod(folder, 0o711);
-  const bare = await startBareChain(folder, COMMAND, resources);
-  const plane = await startControlPlane(folder, resources);
-  const client = resources.adopt(new JsonClient(plane.url, 1), (opened) => opened.close());
-  const reader = resources.adopt(new FireAndFollow(client, plane), (opened) => opened.close());
-  const image = process.env["SHIPFOX_RUNNER_IMAGE"] || DEFAULT_IMAGE;
+  const stage = await Stage.open(resources);
+  const bare = await startBareChain(stage.folder, COMMAND, resources);
   const shipfox = async (label: string, docker: { image: string; warm: 1 } | null) => {
-    await startRunner(client, plane, join(folder, label), { label, docker }, resources);
-    const definitionId = await createDefinition(client, plane, workflow(label, COMMAND));
-    return measuring((onLine) =>
-      reader.follow(definitionId, (record) => {
+    await stage.runner({ label, docker });
+    const definitionId = await stage.define(label, [COMMAND]);
+    return measuring(async (onLine) => {
+      await stage.reader.follow(definitionId, (record) => {
         if (record.type === "output") onLine(record.data.trimEnd());
-      }),
-    );
+      });
+    });
   };
   const way = (name: string, round: Way["round"]): Way => ({ name, round, samples: [], medians: [] });
   return {
     host: way("Shipfox, host sandbox", await shipfox("bench-host", null)),
-    docker: way("Shipfox, Docker sandbox", await shipfox("bench-docker", { image, warm: 1 })),
+    docker: way("Shipfox, Docker sandbox", await shipfox("bench-docker", { image: sandboxImage(), warm: 1 })),
     bare: way(
       "bare node chain",
       measuring((onLine) => bare.run(onLine)),

@@ -47,7 +47,9 @@ export interface Contender {
 
 /** Real credentials: each log is that of a step that runs under a lease of its own. */
 export async function startShipfox(folder: string, logs: number, resources: AsyncDisposableStack): Promise<Contender> {
-  const plane = await startControlPlane(folder, resources, { SHIPFOX_LOG_BUDGET_BYTES: BUDGET_BYTES });
+  const plane = await startControlPlane(folder, resources, {
+    settings: { SHIPFOX_LOG_BUDGET_BYTES: BUDGET_BYTES },
+  });
   const client = resources.adopt(new JsonClient(plane.url, logs), (open) => open.close());
   const definitionId = await createDefinition(client, plane, WORKFLOW);
   const registrationToken = await createRegistrationToken(client, plane);

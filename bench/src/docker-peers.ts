@@ -17,8 +17,9 @@ export interface DockerPeerOptions {
   readonly runId: string;
 }
 
-/** `docker run --rm`, from the start of the command to its first byte of output. Milliseconds. */
-export async function dockerRun({ image, command, runId }: DockerPeerOptions): Promise<number> {
+/** `docker run --rm`, from the start of the command to its first byte of output and to its end. Milliseconds. */
+export async function dockerRun(options: DockerPeerOptions): Promise<{ firstByte: number; end: number }> {
+  const { image, command, runId } = options;
   const startedAt = performance.now();
   const child = execa("docker", ["run", "--rm", "--label", `${LABEL}=${runId}`, image, "/bin/sh", "-c", command], {
     stdin: "ignore",
@@ -26,10 +27,10 @@ export async function dockerRun({ image, command, runId }: DockerPeerOptions): P
     timeout: FIRST_BYTE_TIMEOUT_MS,
   });
   await once(child.stdout, "data");
-  const milliseconds = performance.now() - startedAt;
+  const byteAt = performance.now();
   child.stdout.resume();
   await child;
-  return milliseconds;
+  return { firstByte: byteAt - startedAt, end: performance.now() - startedAt };
 }
 
 /** The same through the Engine API: create, attach, start, first byte. Removing it again is not counted. */
@@ -54,18 +55,22 @@ export async function engineRun({ docker, image, command, runId }: DockerPeerOpt
   }
 }
 
-/** One `exec` in a running container through the Engine API: create, start, first byte. */
-export async function engineExec(container: Docker.Container, command: string): Promise<number> {
+/** One `exec` in a running container through the Engine API: create, start, first byte; until its exit code is known. */
+export async function engineExec(
+  container: Docker.Container,
+  command: string,
+): Promise<{ firstByte: number; end: number; exitCode: number | null }> {
   const startedAt = performance.now();
   const exec = await container.exec({ Cmd: ["/bin/sh", "-c", command], AttachStdout: true, AttachStderr: true });
   const output = await exec.start({});
   await firstByte(output);
-  const milliseconds = performance.now() - startedAt;
+  const byteAt = performance.now();
   await ended(output);
-  return milliseconds;
+  const { ExitCode: exitCode } = await exec.inspect();
+  return { firstByte: byteAt - startedAt, end: performance.now() - startedAt, exitCode };
 }
 
-/** A container for `engineExec`. */
+/** A container for `engineExec`, which `removePeers` removes. */
 export async function startIdleContainer(options: DockerPeerOptions): Promise<Docker.Container> {
   const { docker, image, runId } = options;
   const container = await docker.createContainer({

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import type { ContainerInfo } from "dockerode";
-import type { Runner } from "./shipfox.ts";
+import type { Runner } from "./runner.ts";
 
 const SETTLE_TIMEOUT_MS = 60_000;
 /** Shells that wait for a step in a container that is warm; the runner starts so many ahead. */
