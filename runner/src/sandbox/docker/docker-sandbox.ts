@@ -93,11 +93,19 @@ export class DockerSandbox implements Sandbox {
   }
 
   async pause(): Promise<void> {
-    await this.#suspension.pause(async () => await this.#opened().container.pause());
+    await this.#suspension.pause(async () => {
+      const { container, services } = this.#opened();
+      await container.pause();
+      await services?.pause();
+    });
   }
 
   async resume(): Promise<void> {
-    await this.#suspension.resume(async () => await this.#opened().container.resume());
+    await this.#suspension.resume(async () => {
+      const { container, services } = this.#opened();
+      await services?.resume();
+      await container.resume();
+    });
   }
 
   close(): Promise<void> {

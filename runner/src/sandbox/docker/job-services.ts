@@ -54,6 +54,15 @@ export class JobServices {
     return this.#services.map((service) => ({ name: service.name, lines: service.takeLog() }));
   }
 
+  /** Those that ended are left as they are. */
+  async pause(): Promise<void> {
+    await Promise.all(this.#services.map(async (service) => await service.pause()));
+  }
+
+  async resume(): Promise<void> {
+    await Promise.all(this.#services.map(async (service) => await service.resume()));
+  }
+
   /** Rejects with `clean_up_failed` when something is left; may be repeated. */
   async remove(): Promise<void> {
     const results = await Promise.allSettled(this.#services.map(async (service) => await service.remove()));

@@ -33,6 +33,7 @@ export class Service {
   #containerId: string | null = null;
   #starting: Promise<void> | null = null;
   #end: string | null = null;
+  #isPaused = false;
 
   constructor(engine: Engine, settings: DockerSettings, config: ServiceConfig, image: JobImage) {
     this.name = config.name;
@@ -106,6 +107,18 @@ export class Service {
   /** What it printed since the last call, at most 64 KiB. */
   takeLog(): string[] {
     return this.#log.take();
+  }
+
+  async pause(): Promise<void> {
+    if (this.#containerId === null || this.#end !== null) return;
+    await this.#engine.pauseContainer(this.#containerId);
+    this.#isPaused = true;
+  }
+
+  async resume(): Promise<void> {
+    if (this.#containerId === null || !this.#isPaused) return;
+    await this.#engine.unpauseContainer(this.#containerId);
+    this.#isPaused = false;
   }
 
   async remove(): Promise<void> {

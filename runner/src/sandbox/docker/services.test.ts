@@ -65,6 +65,21 @@ describe("[docker] services", { timeout: TEST_TIMEOUT_MS }, () => {
     });
   });
 
+  it("stand still with their job, and are gone when it is closed meanwhile", async () => {
+    const input = testbed.options();
+    await testbed.withProvider(input, async (_provider, open) => {
+      const sandbox = await open({ services: [node("echo", ECHO, { ports: [7000] })] });
+      const label = [`shipfox.runner=${input.runnerId}`, "shipfox.role=service"];
+      const states = async () =>
+        (await testbed.docker.listContainers({ filters: { label } })).map(({ State }) => State);
+      await sandbox.pause();
+      expect(await states()).toEqual(["paused"]);
+      await sandbox.resume();
+      expect((await run(sandbox, say("echo", "again"))).stdout).toBe("again\n");
+      await sandbox.pause();
+    });
+  });
+
   it("are waited for until their check passes", async () => {
     await testbed.withProvider(testbed.options(), async (_provider, open) => {
       const program =
