@@ -44,3 +44,8 @@ export async function followLog(
 export function outputOf(records: readonly LogRecord[]): string {
   return records.map((record) => (record.type === "output" ? record.data : "")).join("");
 }
+
+/** What the commands of a step printed: the text of its log without the runner's words before it. */
+export function printedIn(logText: string): string {
+  return logText.replace(/^[^]*?\nworking-directory: [^\n]*\n/, "");
+}

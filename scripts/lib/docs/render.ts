@@ -29,9 +29,15 @@ interface Scenario {
   readonly fault: string;
   readonly promise: string;
 }
+interface Attack {
+  readonly number: number;
+  readonly attack: string;
+  readonly defence: string;
+}
 type ErrorCodes = Record<string, readonly [status: number, meaning: string]>;
 
 const FAULTS_PLACE = /(<!-- faults:begin[^>]*-->\n)[^]*(\n<!-- faults:end -->)/;
+const ATTACKS_PLACE = /(<!-- attacks:begin[^>]*-->\n)[^]*(\n<!-- attacks:end -->)/;
 const MARK = "<!-- Made by `node scripts/render-docs.ts`; edit its sources. -->";
 
 export interface RenderedDoc {
@@ -46,6 +52,7 @@ export async function renderDocs(): Promise<RenderedDoc[]> {
     { file: join(ROOT, "docs/configuration.md"), text: await renderConfiguration() },
     { file: join(ROOT, "docs/errors.md"), text: await renderErrors() },
     { file: join(ROOT, "docs/reliability.md"), text: await renderReliability() },
+    { file: join(ROOT, "docs/security.md"), text: await renderSecurity() },
   ];
 }
 
@@ -73,10 +80,20 @@ See [cli.md](cli.md#environment).
 
 async function renderReliability(): Promise<string> {
   const { SCENARIOS } = await readTables<{ SCENARIOS: readonly Scenario[] }>("e2e/faults/scenarios.ts");
-  const page = await readFile(join(ROOT, "docs/reliability.md"), "utf8");
   const rows = SCENARIOS.map(({ number, fault, promise }) => `| ${number} | ${fault} | ${promise} |`);
-  const table = ["| # | Fault | What holds |", "|---|---|---|", ...rows].join("\n");
-  return page.replace(FAULTS_PLACE, (_, begin: string, end: string) => `${begin}\n${table}\n${end}`);
+  return await fillPlace("docs/reliability.md", FAULTS_PLACE, ["| # | Fault | What holds |", "|---|---|---|", ...rows]);
+}
+
+async function renderSecurity(): Promise<string> {
+  const { ATTACKS } = await readTables<{ ATTACKS: readonly Attack[] }>("e2e/security/attacks.ts");
+  const rows = ATTACKS.map(({ number, attack, defence }) => `| ${number} | ${attack} | ${defence} |`);
+  return await fillPlace("docs/security.md", ATTACKS_PLACE, ["| # | Attack | Defence |", "|---|---|---|", ...rows]);
+}
+
+/** The page with `lines` between the marks that `place` matches. */
+async function fillPlace(file: string, place: RegExp, lines: readonly string[]): Promise<string> {
+  const page = await readFile(join(ROOT, file), "utf8");
+  return page.replace(place, (_, begin: string, end: string) => `${begin}\n${lines.join("\n")}\n${end}`);
 }
 
 async function readTables<Tables>(file: string): Promise<Tables> {

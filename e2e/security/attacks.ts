@@ -1,0 +1,91 @@
+/**
+ * The attacks that the suite carries out against the real product, each with what defeats it. Part of docs/security.md. A
+ * number is a name: it never gets another meaning.
+ */
+export interface Attack {
+  readonly number: number;
+  readonly attack: string;
+  readonly defence: string;
+}
+
+export const ATTACKS: readonly Attack[] = [
+  row(
+    1,
+    "a step hunts for credentials in processes, memory, files, sockets and git",
+    "none is where a step can look: tokens stay in 0600 files and in the runner's memory, git's credential with the runner's git",
+  ),
+  row(
+    3,
+    "a runner calls the endpoints of another runner's job",
+    "the lease in the token decides, not the ids in the path; nothing changes",
+  ),
+  row(
+    4,
+    "a step calls every endpoint of runners with all that it finds",
+    "nothing in a step's environment or files opens one",
+  ),
+  row(
+    5,
+    "a job reaches for the engine's socket, or its workflow asks for it",
+    "no container has it, and the language has no key for a mount",
+  ),
+  row(
+    6,
+    "a workflow gives names and keys that would become options of the engine",
+    "options are a closed list, sent as JSON; names and images are checked by the parser",
+  ),
+  row(
+    7,
+    "a variable holds quotes, newlines, `$()` or a leading dash",
+    "values are data on every way, and arrive byte for byte",
+  ),
+  row(
+    8,
+    "a job swaps folders for links while its workspace is removed",
+    "nothing of the job runs any more, no link is followed; the file outside stays",
+  ),
+  row(
+    9,
+    "a step hands links, pipes, devices and huge files to the runner",
+    "only regular files within their limits are read, never through a link",
+  ),
+  row(
+    12,
+    "a job leaves files, processes and shared memory for the next one",
+    "each job has a container, a folder and a network of its own; nothing is used again",
+  ),
+  row(
+    13,
+    "a project names the private image that another one pulled",
+    "the registry is asked with the project's own credential before a copy is used",
+  ),
+  row(
+    14,
+    "a step prints a secret in pieces and encodings",
+    "every form is masked before it leaves the runner, wherever the output was cut",
+  ),
+  row(
+    15,
+    "a log holds terminal sequences, bidi marks, HTML and forged records",
+    "output is text in a record of its own; the CLI shows no sequence, no browser is told to run it",
+  ),
+  row(
+    22,
+    "a thief reads logs, database, metrics, status and errors after a tour with secrets",
+    "secrets are sealed, tokens are stored as hashes, and nothing prints them",
+  ),
+  row(
+    24,
+    "output floods, endless lines, thousands of registrations, huge and slow bodies",
+    "everything has a bound; the service goes on for others",
+  ),
+  row(
+    25,
+    "a job asks cloud metadata, link-local addresses, its host and other jobs",
+    "routes in its network refuse them, and the firewall of a runner that is root",
+  ),
+];
+
+function row(number: number, attack: string, defence: string): Attack {
+  return { number, attack, defence };
+}
