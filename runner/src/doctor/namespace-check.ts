@@ -22,7 +22,7 @@ async function run(config: RunnerConfig): Promise<Finding> {
     );
   try {
     await tryNamespaces(programs, config);
-    return ok("each job gets a PID and a mount namespace");
+    return ok("each job gets PID, IPC and mount namespaces");
   } catch (error) {
     return warn(
       `the kernel refuses them: jobs see each other's processes (${(error as Error).message})`,

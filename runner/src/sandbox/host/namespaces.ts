@@ -37,7 +37,7 @@ export async function findPrograms(): Promise<NamespacePrograms | null> {
 }
 
 /**
- * A PID and a mount namespace for one job, held by a keeper process that ends with its lifeline: the kernel then kills
+ * PID, IPC and mount namespaces for one job, held by a keeper process that ends with its lifeline: the kernel then kills
  * everything in them. A runner that is not root makes them inside a user namespace that maps only itself.
  */
 export class Namespaces implements Isolation {
@@ -85,6 +85,7 @@ export class Namespaces implements Isolation {
     const args = [
       ...own,
       "--pid",
+      "--ipc",
       "--mount",
       "--mount-proc",
       "--fork",
@@ -193,7 +194,7 @@ export class Namespaces implements Isolation {
   #enter(): string[] {
     const folder = `/proc/${this.#keeper.pid}/ns`;
     const own = runnerIsRoot() ? [] : [`--user=${folder}/user`, "--preserve-credentials"];
-    return [...own, `--pid=${folder}/pid_for_children`, `--mount=${folder}/mnt`];
+    return [...own, `--pid=${folder}/pid_for_children`, `--ipc=${folder}/ipc`, `--mount=${folder}/mnt`];
   }
 }
 
