@@ -39,7 +39,7 @@ export const SCENARIOS: readonly Scenario[] = [
   row(12, "renewal fails after a first success", "tried again with backoff until the bound; then given up"),
   row(13, "clocks jump by an hour, forwards and back", "nothing expires early or late"),
   row(14, "the answer to a log append is lost", "sent again, stored once"),
-  row(15, "log appends out of order or with a gap", "409 with the held offset; the runner rewinds"),
+  row(15, "log appends out of order or with a gap", "409 with the held offset; the runner rewinds; the log is whole"),
   row(
     16,
     "control plane away during a chatty job",
@@ -58,7 +58,7 @@ export const SCENARIOS: readonly Scenario[] = [
   row(23, "SIGTERM to the runner", "claims stop, jobs end or are handed back by the deadline; not one more is taken"),
   row(24, "SIGTERM to the control plane", "long polls end with a hint, requests finish, jobs do not notice"),
   row(25, "cancel while queued, claimed, running, finishing", "one terminal state; tree dead within the grace"),
-  row(26, "cancel when the runner is gone", "terminal at once"),
+  row(26, "cancel when the runner is gone", "terminal at once, before the lease ends; the job is given to nobody"),
   row(27, "a child that forks twice and ignores SIGTERM", "dead with the step; nothing is left"),
   row(
     28,

@@ -65,10 +65,10 @@ export class Instance {
     return (await this.api.post(createRegistrationTokenReplySchema, path, options)).raw_token;
   }
 
-  /** A runner of this workspace that is waiting for jobs. */
+  /** A runner of this workspace that is waiting for jobs; `apiUrl` leads it over another way. */
   async runner(options: Partial<RunnerOptions> = {}): Promise<Runner> {
     const token = options.token ?? (await this.registrationToken());
-    return Runner.start(this.#stage, { ...options, apiUrl: this.plane.url, token });
+    return Runner.start(this.#stage, { ...options, apiUrl: options.apiUrl ?? this.plane.url, token });
   }
 
   async runners(): Promise<RunnerView[]> {
