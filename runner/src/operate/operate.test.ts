@@ -83,7 +83,7 @@ describe("status", () => {
       last_contact_at: expect.any(String),
       jobs: [{ job_id: job.id, workflow: "ci", run_number: 7, job: "build", step: { name: "step 1" } }],
       warm: null,
-      guard: null,
+      guard: { state: "running", pid: expect.any(Number) },
     });
     const { status, stdout } = await command("status");
     expect(status).toBe(0);

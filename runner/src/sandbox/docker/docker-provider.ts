@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseImageReference } from "@shipfox/shared/image-reference";
 import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "../sandbox.ts";
+import { CleanUps } from "./clean-ups.ts";
 import { LABEL_RUNNER, probeOptions } from "./container-options.ts";
 import { type DockerOptionsInput, type DockerSettings, dockerSettings } from "./docker-options.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
@@ -35,8 +36,9 @@ export class DockerProvider implements SandboxProvider {
     this.#images = new Images(this.#engine, this.#settings);
     this.#garbage = this.#makeGarbage();
     this.#barriers = new NetworkBarriers(this.#engine, this.#settings);
-    this.#places = new Places(this.#engine, this.#settings, this.#barriers);
-    this.#rooms = new JobRooms(this.#engine, this.#settings, this.#images, this.#places);
+    const cleanUps = new CleanUps(this.#settings.logger);
+    this.#places = new Places(this.#engine, this.#settings, this.#barriers, cleanUps);
+    this.#rooms = new JobRooms(this.#engine, this.#settings, this.#images, this.#places, cleanUps);
   }
 
   async prepare(): Promise<void> {

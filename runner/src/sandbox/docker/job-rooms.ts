@@ -2,6 +2,7 @@ import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser, SandboxJob } from "../sandbox.ts";
 import { WarmPool } from "../warm-pool.ts";
 import { type Account, accountArchive, accountEnv, accountOverlays, firstFileText, planAccount } from "./account.ts";
+import type { CleanUps } from "./clean-ups.ts";
 import { LABEL_PLACE, jobContainerOptions, probeOptions } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
@@ -39,8 +40,6 @@ function isServedBy(wish: Wish, { wish: made }: JobRoom): boolean {
 
 /** A job's first step has started by then, on a machine that is not overloaded. */
 const REFILL_DELAY_MS = 300;
-const MIN_CLEAN_UP_PAUSE_MS = 2_000;
-const MAX_CLEAN_UP_PAUSE_MS = 60_000;
 const MAX_PASSWD_BYTES = 1024 * 1024;
 
 /** Opens and closes job rooms, warm when the job wants the default image, in a place made ahead in any case. */
@@ -56,14 +55,14 @@ export class JobRooms {
   readonly #accounts = new Map<string, Account>();
   /** Known after `prepare`: whether the engine itself can bound what a container writes to its layer. */
   limitsLayers = false;
-  readonly #cleanUps = new Set<NodeJS.Timeout>();
-  #isClosed = false;
+  readonly #cleanUps: CleanUps;
 
-  constructor(engine: Engine, settings: DockerSettings, images: Images, places: Places) {
+  constructor(engine: Engine, settings: DockerSettings, images: Images, places: Places, cleanUps: CleanUps) {
     this.#engine = engine;
     this.#settings = settings;
     this.#images = images;
     this.#places = places;
+    this.#cleanUps = cleanUps;
     this.#rooms = new WarmPool({
       size: settings.poolSize,
       make: async () => await this.#makeRoom(),
@@ -77,7 +76,7 @@ export class JobRooms {
       size: settings.poolSize === 0 ? settings.concurrency : 0,
       make: async () => await places.make((await this.#defaultImage()).id),
       isUsable: async (place) => await places.isUsable(place),
-      destroy: async (place) => await this.#destroyPlace(place),
+      destroy: async (place) => await this.#discard(place),
       refillDelayMs: REFILL_DELAY_MS,
       maxAgeMs: settings.warmMaxAgeMs,
       logger: settings.logger,
@@ -117,7 +116,7 @@ export class JobRooms {
       await this.#places.renewBarriers(place);
       return { place, wish, container: await this.#startContainer(place, wish), spare: null, services: null };
     } catch (error) {
-      await this.#destroyPlace(place).catch(() => {});
+      await this.#discard(place).catch(() => {});
       throw error;
     }
   }
@@ -189,27 +188,7 @@ export class JobRooms {
 
   /** Rejects with `clean_up_failed` when something is left; that is tried again in the background until nothing is. */
   async close(room: JobRoom): Promise<void> {
-    try {
-      await this.#remove(room);
-    } catch (error) {
-      this.#removeLater(room, MIN_CLEAN_UP_PAUSE_MS);
-      throw error;
-    }
-  }
-
-  #removeLater(room: JobRoom, pauseMs: number): void {
-    if (this.#isClosed) return;
-    const timer = setTimeout(
-      () => {
-        this.#cleanUps.delete(timer);
-        this.#remove(room).then(
-          () => this.#settings.logger.info({ place: room.place.id }, "removed what was left of an earlier job"),
-          () => this.#removeLater(room, Math.min(pauseMs * 2, MAX_CLEAN_UP_PAUSE_MS)),
-        );
-      },
-      pauseMs * (0.75 + Math.random() / 2),
-    );
-    this.#cleanUps.add(timer);
+    await this.#cleanUps.attempt(room.place.id, async () => await this.#remove(room));
   }
 
   /** Container first: a place's folder is only removed when nothing can write to it any more. */
@@ -224,8 +203,7 @@ export class JobRooms {
   }
 
   async closePool(): Promise<void> {
-    this.#isClosed = true;
-    for (const timer of this.#cleanUps) clearTimeout(timer);
+    this.#cleanUps.close();
     const closed = await Promise.allSettled([this.#rooms.close(), this.#barePlaces.close()]);
     const faults = closed.filter((result) => result.status === "rejected").map((result) => result.reason as unknown);
     if (faults.length > 0) throw cleanUpFault(faults);
@@ -239,9 +217,14 @@ export class JobRooms {
       await container.warmUp();
       return { place, container, wish, spare: null, services: null };
     } catch (error) {
-      await this.#destroyPlace(place).catch(() => {});
+      await this.#discard(place).catch(() => {});
       throw error;
     }
+  }
+
+  /** For a place without a container. */
+  async #discard(place: Place): Promise<void> {
+    await this.#cleanUps.attempt(place.id, async () => await this.#destroyPlace(place));
   }
 
   async #destroyPlace(place: Place): Promise<void> {

@@ -7,6 +7,7 @@ import { SandboxError, hostFault } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
 import type { Lifeline } from "../lifelines.ts";
 import { StepFolder } from "../step-folder.ts";
+import type { CleanUps } from "./clean-ups.ts";
 import { FILES_INSIDE, cleanerOptions, holderOptions, labelsOf } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
@@ -49,12 +50,14 @@ export class Places {
   readonly #engine: Engine;
   readonly #settings: DockerSettings;
   readonly #barriers: NetworkBarriers;
+  readonly #cleanUps: CleanUps;
   readonly #placesFolder: string;
 
-  constructor(engine: Engine, settings: DockerSettings, barriers: NetworkBarriers) {
+  constructor(engine: Engine, settings: DockerSettings, barriers: NetworkBarriers, cleanUps: CleanUps) {
     this.#engine = engine;
     this.#settings = settings;
     this.#barriers = barriers;
+    this.#cleanUps = cleanUps;
     this.#placesFolder = join(settings.workRoot, "places");
   }
 
@@ -62,7 +65,7 @@ export class Places {
     return this.#placesFolder;
   }
 
-  /** `imageId` is what holders run: any image with `sh`. Leaves nothing behind when it rejects. */
+  /** `imageId` is what holders run: any image with `sh`. What it cannot remove when it rejects is removed later. */
   async make(imageId: string): Promise<Place> {
     const id = randomBytes(6).toString("hex");
     const folder = join(this.#placesFolder, id);
@@ -164,8 +167,13 @@ export class Places {
         return { networkId, holderId, holderImageId: imageId, lifeline, gateway, barriers };
     } catch (error) {
       lifeline?.release();
-      if (holderId !== null) await this.#engine.removeContainer(holderId).catch(() => {});
-      await this.#engine.removeNetwork(networkId).catch(() => {});
+      const made = holderId;
+      await this.#cleanUps
+        .attempt(placeId, async () => {
+          if (made !== null) await this.#engine.removeContainer(made);
+          await this.#engine.removeNetwork(networkId);
+        })
+        .catch(() => {});
       throw error;
     }
     // The engine's processes are out of reach, as for a runner in a container: the holder has to do it.
