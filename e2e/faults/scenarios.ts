@@ -59,7 +59,11 @@ export const SCENARIOS: readonly Scenario[] = [
   row(24, "SIGTERM to the control plane", "long polls end with a hint, requests finish, jobs do not notice"),
   row(25, "cancel while queued, claimed, running, finishing", "one terminal state; tree dead within the grace"),
   row(26, "cancel when the runner is gone", "terminal at once, before the lease ends; the job is given to nobody"),
-  row(27, "a child that forks twice and ignores SIGTERM", "dead with the step; nothing is left"),
+  row(
+    27,
+    "a child that forks twice and ignores SIGTERM",
+    "dead with the end or cancel of its job and with the timeout of its step; nothing is left",
+  ),
   row(
     28,
     "the Docker daemon is restarted",

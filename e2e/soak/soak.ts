@@ -19,6 +19,8 @@ const LOOK_EVERY_MS = 500;
 const PROGRESS_EVERY_MS = 10_000;
 /** Longer than the longest back-off and a lost lease together; then something hangs. */
 const STANDSTILL_LIMIT_MS = 180_000;
+/** Less than the token of an account lives. */
+const SIGN_IN_EVERY_MS = 300_000;
 const PAGE = 100;
 
 export interface SoakReport extends Account {
@@ -61,6 +63,7 @@ export async function soak(stage: Stage, options: SoakOptions, { say, stop }: So
     await killer.stop();
   }
   say("all runs are over; counting");
+  await instance.signInAgain();
   const account = await auditRuns(instance, runIds, LINES);
   // Together they are stopped as one would stop a machine; each is looked at when all are gone.
   await Promise.all(runners.map((runner) => runner.child.stop()));
@@ -103,6 +106,7 @@ class Work {
   #over = 0;
   #movedAt = performance.now();
   #saidAt = 0;
+  #signedInAt = performance.now();
 
   constructor(instance: Instance, project: ProjectHandle, runs: number, say: (line: string) => void) {
     this.#instance = instance;
@@ -116,7 +120,7 @@ class Work {
     for (;;) {
       stop?.throwIfAborted();
       // While the control plane is down nothing is known; the next look is soon.
-      const counts = await this.#counts().catch(() => null);
+      const counts = await this.#look().catch(() => null);
       if (counts !== null) {
         if (counts.over > this.#over) this.#movedAt = performance.now();
         this.#over = counts.over;
@@ -139,6 +143,14 @@ class Work {
       if (!answered) return;
       this.#started += 1;
     }
+  }
+
+  async #look(): Promise<{ open: number; over: number }> {
+    if (performance.now() - this.#signedInAt > SIGN_IN_EVERY_MS) {
+      await this.#instance.signInAgain();
+      this.#signedInAt = performance.now();
+    }
+    return await this.#counts();
   }
 
   async #counts(): Promise<{ open: number; over: number }> {

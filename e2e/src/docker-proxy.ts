@@ -5,11 +5,12 @@ import type { Stage } from "./stage.ts";
 
 const REAL_SOCKET = "/var/run/docker.sock";
 
-/** Docker's socket under another path, behind which Docker can be made to vanish and come back. */
+/** Docker's socket under another path, behind which Docker can be made to vanish, to fall silent and to come back. */
 export class DockerProxy {
   readonly path: string;
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
+  #isSilent = false;
 
   private constructor(path: string) {
     this.path = path;
@@ -36,8 +37,24 @@ export class DockerProxy {
     await once(server, "close");
   }
 
+  /** Connections stay open and new ones are accepted, but nothing is answered any more; `vanish` and `revive` end that. */
+  hang(): void {
+    this.#isSilent = true;
+    for (const socket of this.#sockets) {
+      socket.unpipe();
+      socket.resume();
+    }
+  }
+
   async revive(): Promise<void> {
+    this.#isSilent = false;
     const server = createServer((client) => {
+      if (this.#isSilent) {
+        this.#sockets.add(client);
+        client.on("error", () => undefined);
+        client.on("close", () => this.#sockets.delete(client));
+        return void client.resume();
+      }
       const engine = connect(REAL_SOCKET);
       for (const [own, other] of [
         [client, engine],

@@ -1,4 +1,4 @@
-import { signupReplySchema } from "@shipfox/shared/api/accounts";
+import { sessionReplySchema, signupReplySchema } from "@shipfox/shared/api/accounts";
 import {
   type Definition,
   type DefinitionSync,
@@ -35,16 +35,16 @@ export const ACCOUNT = { email: "ada@example.com", password: "correct horse batt
 
 /** An account with a workspace on a control plane of its own, and what tests do with it. */
 export class Instance {
-  readonly api: Api;
   readonly plane: ControlPlane;
   readonly workspaceId: string;
   readonly connectionId: string;
   readonly #stage: Stage;
+  #api: Api;
 
   private constructor(stage: Stage, plane: ControlPlane, api: Api, workspaceId: string, connectionId: string) {
     this.#stage = stage;
     this.plane = plane;
-    this.api = api;
+    this.#api = api;
     this.workspaceId = workspaceId;
     this.connectionId = connectionId;
   }
@@ -58,6 +58,17 @@ export class Instance {
       name: "This machine",
     });
     return new Instance(stage, plane, api, workspace.id, connection.id);
+  }
+
+  get api(): Api {
+    return this.#api;
+  }
+
+  /** Before the token of the account expires, for what takes many minutes. */
+  async signInAgain(): Promise<void> {
+    const { email, password } = ACCOUNT;
+    const { token } = await new Api(this.plane.url).post(sessionReplySchema, "/auth/login", { email, password });
+    this.#api = new Api(this.plane.url, token);
   }
 
   async registrationToken(options: { max_uses?: number } = {}): Promise<string> {

@@ -1,5 +1,5 @@
 import { type ClaimReply, claimReplySchema, type RegisterReply, registerReplySchema } from "@shipfox/shared/machine";
-import { call } from "./api.ts";
+import { type Answer, call, type CallOptions } from "./api.ts";
 
 /** A runner played by the test: registers with a token and asks for jobs, over the wire. */
 export async function registerByHand(url: string, token: string, labels: string[]): Promise<RegisterReply> {
@@ -13,4 +13,9 @@ export async function claimByHand(url: string, sessionToken: string): Promise<Cl
   const answer = await call(url, "POST", "/runners/jobs/request?wait_seconds=10", { token: sessionToken });
   if (answer.status !== 200) throw new Error(`claim: ${answer.status} ${answer.text}`);
   return claimReplySchema.parse(answer.body);
+}
+
+/** Any call that carries a lease. */
+export function leased(url: string, leaseToken: string, path: string, options: CallOptions = {}): Promise<Answer> {
+  return call(url, "POST", path, { token: leaseToken, ...options });
 }

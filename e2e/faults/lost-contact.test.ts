@@ -2,14 +2,15 @@ import { access, chmod, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JobExecution, RunDetail } from "@shipfox/shared/api/runs";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { ControlPlane } from "./src/control-plane.ts";
-import { docker } from "./src/docker.ts";
-import { eventually } from "./src/eventually.ts";
-import { Instance, jobOf, type ProjectHandle, runStep, workflow } from "./src/instance.ts";
-import { processesWith } from "./src/processes.ts";
-import type { Runner } from "./src/runner.ts";
-import { useStage } from "./src/stage.ts";
-import { TcpProxy } from "./src/tcp-proxy.ts";
+import { ControlPlane } from "../src/control-plane.ts";
+import { docker } from "../src/docker.ts";
+import { eventually } from "../src/eventually.ts";
+import { fault } from "../src/fault.ts";
+import { Instance, jobOf, type ProjectHandle, runStep, workflow } from "../src/instance.ts";
+import { processesWith } from "../src/processes.ts";
+import type { Runner } from "../src/runner.ts";
+import { useStage } from "../src/stage.ts";
+import { TcpProxy } from "../src/tcp-proxy.ts";
 
 /** A job without an answer is looked at after 8.4 s; 3.6 s are left for a busy machine to make it stand still and go on. */
 const TIMES = {
@@ -94,7 +95,7 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
       return first;
     }
 
-    it("stands still while nothing is heard, and goes on with every line once when it is heard again in time", async () => {
+    it(`${fault(9, "heard again in time, the job goes on, every line once")}`, async () => {
       const proxy = await TcpProxy.start(stage, plane.url);
       const runner = await start("first", proxy.url);
       const runId = await instance.fire(project, "Counting");
@@ -111,7 +112,7 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
       expect(lines).toEqual(Array.from({ length: LINES }, (_, index) => `line ${index + 1}`));
     });
 
-    it("is killed when it was given to another runner meanwhile", async () => {
+    it(`${fault(9, "another runner takes the job, the first one is killed when it is heard again")}`, async () => {
       const proxy = await TcpProxy.start(stage, plane.url);
       const first = await start("first", proxy.url);
       const runId = await startStuck(first);

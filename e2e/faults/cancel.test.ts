@@ -1,12 +1,13 @@
 import { type Run, runSchema } from "@shipfox/shared/api/runs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { ControlPlane } from "./src/control-plane.ts";
-import { docker } from "./src/docker.ts";
-import { eventually } from "./src/eventually.ts";
-import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, runSteps, workflow } from "./src/instance.ts";
-import { processesWith } from "./src/processes.ts";
-import type { Runner } from "./src/runner.ts";
-import { useStage } from "./src/stage.ts";
+import { ControlPlane } from "../src/control-plane.ts";
+import { docker } from "../src/docker.ts";
+import { eventually } from "../src/eventually.ts";
+import { fault } from "../src/fault.ts";
+import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, runSteps, workflow } from "../src/instance.ts";
+import { processesWith } from "../src/processes.ts";
+import type { Runner } from "../src/runner.ts";
+import { useStage } from "../src/stage.ts";
 
 /** How long the stubborn processes sleep: a number by which they are found in the list of processes. */
 const MARKS = { docker: "87654.25", host: "87654.75" };
@@ -74,7 +75,7 @@ describe.each([
 
   const cancel = (runId: string): Promise<Run> => instance.api.post(runSchema, `/workflows/runs/${runId}/cancel`);
 
-  it("cancels at once, keeps the last lines, kills the whole tree, and takes the next job", async () => {
+  it(`${fault(25, "running: the last lines are kept, the whole tree is killed, the next job is taken")}`, async () => {
     const runId = await instance.fire(project, "Stubborn");
     const { step } = await instance.stepPrinted(runId, "job", "tick");
     await eventually("the stubborn processes are there", async () => (await processesWith(mark)).length >= 2);
@@ -124,7 +125,7 @@ describe.each([
     await slow.child.stop();
   });
 
-  it("cancels a run that is still waiting", async () => {
+  it(`${fault(25, "queued")}`, async () => {
     const waiting = workflow("Nobody", "  job:\n    runner: absent\n    steps:\n      - run: 'true'\n");
     const other = await instance.project({ "nobody.yml": waiting });
     const runId = await instance.fire(other, "Nobody");

@@ -1,11 +1,12 @@
 import { runnerSchema } from "@shipfox/shared/api/runners";
 import { beforeAll, describe, expect, it } from "vitest";
-import { ControlPlane } from "./src/control-plane.ts";
-import { eventually } from "./src/eventually.ts";
-import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "./src/instance.ts";
-import { processesWith } from "./src/processes.ts";
-import type { Runner } from "./src/runner.ts";
-import { useStage } from "./src/stage.ts";
+import { ControlPlane } from "../src/control-plane.ts";
+import { eventually } from "../src/eventually.ts";
+import { fault } from "../src/fault.ts";
+import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "../src/instance.ts";
+import { processesWith } from "../src/processes.ts";
+import type { Runner } from "../src/runner.ts";
+import { useStage } from "../src/stage.ts";
 
 const SLOW = workflow("Slow", "  job:\n    steps:\n      - run: echo begun; sleep 3; echo done\n");
 const ENDLESS_SECONDS = "87653.5";
@@ -61,7 +62,7 @@ describe("a runner that is asked to go", () => {
     await next.child.stop();
   };
 
-  it("finishes its job on SIGTERM, claims nothing more, and exits with 0", async () => {
+  it(`${fault(23, "its job is finished, nothing more is claimed, and it exits with 0")}`, async () => {
     const scene = await busyRunner("terminated");
     scene.runner.child.signal("SIGTERM");
     expect(await scene.runner.child.exited).toEqual({ code: 0, signal: null });
@@ -106,7 +107,7 @@ describe("a runner that is asked to go", () => {
     await next.child.stop();
   });
 
-  it("hands its job back and ends at once on a second signal", async () => {
+  it(`${fault(23, "a second signal hands the job back and ends it at once")}`, async () => {
     const runner = await instance.runner({ name: "leaves-twice" });
     const runId = await instance.fire(project, "Unless elsewhere");
     await instance.stepPrinted(runId, "job", "begun");
@@ -125,7 +126,7 @@ describe("a runner that is asked to go", () => {
     await next.child.stop();
   });
 
-  it("hands its job back when the drain timeout has passed", async () => {
+  it(`${fault(23, "the job is handed back when the drain timeout has passed")}`, async () => {
     const runner = await instance.runner({ name: "leaves-late", env: { SHIPFOX_RUNNER_DRAIN_TIMEOUT_MS: "500" } });
     const runId = await instance.fire(project, "Unless elsewhere");
     await instance.stepPrinted(runId, "job", "begun");
