@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Step } from "@shipfox/shared/api/runs";
 import { describe, expect, it } from "vitest";
+import { attack } from "./src/attack.ts";
 import { ControlPlane } from "./src/control-plane.ts";
 import { Instance, jobOf, runSteps, workflow } from "./src/instance.ts";
 import { accountOf, sum } from "./src/log-account.ts";
@@ -40,7 +41,7 @@ async function peakMib(pid: number): Promise<number> {
 describe("logs that are far too long", () => {
   const stage = useStage();
 
-  it("are kept at both ends, marked in the middle, and neither stop the job nor fill the memory", {
+  it(`${attack(24, "a log and a line of a GiB are kept at both ends, marked in the middle, and do not fill the memory")}`, {
     timeout: LIMIT_MS,
   }, async () => {
     const plane = await ControlPlane.start(stage);

@@ -1,5 +1,6 @@
 import { shellLayer, StandInRegistry } from "@shipfox/shared/stand-in-registry.fixture";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { attack } from "./src/attack.ts";
 import { ControlPlane } from "./src/control-plane.ts";
 import { docker } from "./src/docker.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, workflow } from "./src/instance.ts";
@@ -42,7 +43,7 @@ describe("[docker] a private image", () => {
     await registry[Symbol.asyncDispose]();
   });
 
-  it("serves the project that has the credential, and no other, although the copy is on the machine", async () => {
+  it(`${attack(13, "the copy is on the machine, and serves only the project that has the credential")}`, async () => {
     const runner = await instance.runner({ sandbox: "docker", name: "pulls", env: { SHIPFOX_RUNNER_WARM: "0" } });
     const run = await instance.waitForRun(await instance.fire(entitled, "Private"));
     expect(run.status).toBe("succeeded");

@@ -1,11 +1,12 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { annotationsReplySchema } from "@shipfox/shared/api/annotations";
 import { setSecretsReplySchema, setVariablesReplySchema } from "@shipfox/shared/api/scoped-values";
 import { beforeAll, describe, expect, it } from "vitest";
+import { attack } from "./src/attack.ts";
 import { ControlPlane } from "./src/control-plane.ts";
 import { eventually } from "./src/eventually.ts";
+import { filesWith } from "./src/files-with.ts";
 import { Instance, jobOf, type ProjectHandle, runStep, runSteps, workflow } from "./src/instance.ts";
+import { followLog } from "./src/log-stream.ts";
 import type { Runner } from "./src/runner.ts";
 import { useStage } from "./src/stage.ts";
 
@@ -73,7 +74,7 @@ describe.each([
     runner = await instance.runner({ sandbox });
   });
 
-  it("reach the steps that name them, and are shown nowhere, in no form", async () => {
+  it(`${attack(14, `in the log, its stream, raw text, annotations and outputs, ${sandbox}`)}`, async () => {
     const runId = await instance.fire(project, "Print");
     const run = await instance.waitForRun(runId);
     expect(run.status).toBe("succeeded");
@@ -94,7 +95,9 @@ describe.each([
       Buffer.from(`x${text}`).toString("base64").slice(4, -4),
       Buffer.from(text).toString("hex"),
     ]);
-    const answers = [log, JSON.stringify(annotations), JSON.stringify(await instance.run(runId))];
+    const streamed = JSON.stringify(await followLog(instance.api, first.id));
+    const raw = (await instance.api.call("GET", `/steps/${first.id}/attempts/1/logs/raw`)).text;
+    const answers = [log, streamed, raw, JSON.stringify(annotations), JSON.stringify(await instance.run(runId))];
     for (const text of [...answers, runner.child.output, plane.child.output]) {
       for (const needle of needles) expect(text).not.toContain(needle);
     }
@@ -123,15 +126,3 @@ describe.each([
     await expect(instance.fire(project, "Unset")).rejects.toThrow(/workflow-interpolation-unresolvable/);
   });
 });
-
-/** The files below these folders that hold one of the texts. */
-function filesWith(folders: readonly string[], needles: readonly string[]): string[] {
-  const files = folders.flatMap((folder) =>
-    readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
-  );
-  return files.filter((file) => {
-    if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return false;
-    const content = readFileSync(file, "latin1");
-    return needles.some((needle) => content.includes(needle));
-  });
-}
