@@ -319,6 +319,19 @@ describeStores("logs", (open) => {
     expect((await readAll(logs, stream)).text).toBe(textOf(output("hi\n")));
   });
 
+  it("begin again when the process died after the row and before the file of the first append", async () => {
+    const store = await open();
+    const { logs, dir, restart } = await openLogs(store);
+    const stream = await seedStep(store);
+    await logs.append(stream, 0, output("never acknowledged\n"));
+    await rm(join(dir, stream.workspaceId), { recursive: true });
+    const again = await restart();
+    const first = output("hi\n");
+    expect(await again.append(stream, 0, first)).toMatchObject({ committedLength: first.length });
+    await again.append(stream, first.length, endRecord());
+    expect((await readAll(again, stream)).text).toBe(textOf(first, endRecord()));
+  });
+
   it("keep the append that crosses a job's budget whole and count the rest without keeping it", async () => {
     const store = await open();
     const { logs, clock, restart } = await openLogs(store, { budgetBaseBytes: 1_000, budgetPerMinuteBytes: 600 });

@@ -205,7 +205,9 @@ export class Logs {
   async #keep(entry: LoadedEntry, chunk: Buffer, ends: boolean, now: number): Promise<void> {
     const { state, stream } = entry;
     if (!state) return this.#begin(entry, chunk, ends, now);
-    await this.files.append(stream, state.stored, chunk);
+    // A process that died at the first append may have left the row of an open log without its file.
+    if (state.stored === 0) await this.files.create(stream, chunk);
+    else await this.files.append(stream, state.stored, chunk);
     const grown = { ...state, committed: state.committed + chunk.length, stored: state.stored + chunk.length };
     await this.#advance(entry, grown, ends, now);
   }
