@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Child } from "./src/child.ts";
 import { ControlPlane, freePort } from "./src/control-plane.ts";
-import { eventually } from "./src/eventually.ts";
 import { Instance, jobOf, type ProjectHandle, runStep, workflow } from "./src/instance.ts";
 import { startPostgres } from "./src/postgres.ts";
 import { CONTROL_PLANE } from "./src/programs.ts";
@@ -60,14 +59,6 @@ describe("[postgres] a control plane on PostgreSQL", () => {
     expect(second.output).not.toMatch(/\n\s+at /);
     expect(await resultOf(instance, await instance.fire(project, "Two jobs"))).toEqual(COMPLETE);
   });
-
-  it("is killed while a job prints and loses and doubles no line", async () => {
-    const runId = await instance.fire(project, "Two jobs");
-    await instance.stepPrinted(runId, "count", "line 50\n");
-    await plane.kill9();
-    await plane.restart();
-    expect(await resultOf(instance, runId)).toEqual(COMPLETE);
-  });
 });
 
 describe("a control plane on SQLite", () => {
@@ -95,22 +86,5 @@ describe("a control plane on SQLite", () => {
     const second = await refusesToStart({ SHIPFOX_DATA_DIR: await stage.folder("wrong"), PORT: "many" });
     expect(second.output).toMatch(/PORT/);
     expect(second.output).not.toMatch(/\n\s+at /);
-  });
-
-  it("stops on SIGTERM with 0 although a reader follows a log", async () => {
-    const plane = await ControlPlane.start(stage);
-    const instance = await Instance.create(stage, plane);
-    const project = await instance.project({ "two.yml": TWO_JOBS });
-    await instance.runner();
-    const runId = await instance.fire(project, "Two jobs");
-    const { step } = await instance.stepPrinted(runId, "count", "line 5\n");
-    const reader = await fetch(`${plane.url}/steps/${step.id}/attempts/1/logs/stream`, {
-      headers: { authorization: `Bearer ${instance.api.token}` },
-    });
-    expect(reader.status).toBe(200);
-    expect(await plane.stop()).toEqual({ code: 0, signal: null });
-    await plane.restart();
-    await eventually("the stream has ended", async () => (await reader.text().catch(() => "broken")) !== null);
-    expect(await resultOf(instance, runId)).toEqual(COMPLETE);
   });
 });

@@ -32,9 +32,9 @@ describe("a runner that is asked to go", () => {
     project = await instance.project({ "slow.yml": SLOW, "unless.yml": UNLESS_ELSEWHERE });
   });
 
-  const change = async (runner: Runner, verb: "drain" | "revoke") => {
+  const drain = async (runner: Runner) => {
     const { id } = await instance.runnerNamed(runner.name);
-    return instance.api.post(runnerSchema, `/workspaces/${instance.workspaceId}/runners/${id}/${verb}`);
+    return instance.api.post(runnerSchema, `/workspaces/${instance.workspaceId}/runners/${id}/drain`);
   };
 
   /** A job that a first runner works on and one that waits behind it. */
@@ -71,7 +71,7 @@ describe("a runner that is asked to go", () => {
 
   it("does the same when it is drained through the API", async () => {
     const scene = await busyRunner("drained");
-    expect(await change(scene.runner, "drain")).toMatchObject({
+    expect(await drain(scene.runner)).toMatchObject({
       state: "draining",
       drain_requested_at: expect.any(String),
     });
@@ -81,30 +81,8 @@ describe("a runner that is asked to go", () => {
 
   it("exits with 0 at once when it is drained while it waits", async () => {
     const runner = await instance.runner({ name: "idle" });
-    await change(runner, "drain");
+    await drain(runner);
     expect(await runner.child.exited).toEqual({ code: 0, signal: null });
-  });
-
-  it("is shut out at once when it is revoked: its job is queued again, its credential is worth nothing", async () => {
-    const runner = await instance.runner({ name: "leaves-revoked" });
-    const runId = await instance.fire(project, "Unless elsewhere");
-    await instance.stepPrinted(runId, "job", "begun");
-    const next = await instance.runner({ name: "stays" });
-    expect((await change(runner, "revoke")).state).toBe("revoked");
-
-    const run = await instance.waitForRun(runId);
-    expect(run.status).toBe("succeeded");
-    const [first, second] = jobOf(run, "job").job_executions;
-    expect(first).toMatchObject({ status: "failed", status_reason: "runner_lost" });
-    expect(first?.status_reason_message).toMatch(/revoked/);
-    expect(second).toMatchObject({ status: "succeeded", runner_name: "stays" });
-
-    await runner.child.exited;
-    expect(runner.child.output).toMatch(/revoked/);
-    expect(await processesWith(ENDLESS_SECONDS)).toEqual([]);
-    await expect(runner.restart()).rejects.toThrow(/ended/);
-    expect(runner.child.output).toMatch(/This runner was revoked/);
-    await next.child.stop();
   });
 
   it(`${fault(23, "a second signal hands the job back and ends it at once")}`, async () => {

@@ -52,7 +52,7 @@ export const SCENARIOS: readonly Scenario[] = [
   row(
     21,
     "an old backup is restored",
-    "runners of later jobs are told that their lease is gone; the queue is consistent",
+    "runners of later jobs are told that their lease is gone; jobs of the backup are run or queued again",
   ),
   row(22, "a migration is interrupted", "the next start finishes it"),
   row(23, "SIGTERM to the runner", "claims stop, jobs end or are handed back by the deadline; not one more is taken"),
@@ -77,9 +77,21 @@ export const SCENARIOS: readonly Scenario[] = [
     "rotated: the job goes on; revoked: it is stopped and fenced",
   ),
   row(45, "a reader of a log connects late and again", "every byte from the start, none twice"),
-  row(46, "10,000 queued jobs and 500 runners that come back at once", "all are served; projects take turns"),
-  row(47, "old runner with new control plane, and the reverse", "works inside the window, else refused with words"),
-  row(48, "a runner is cloned with its credential", "the copy is refused, the live one is not touched"),
+  row(
+    46,
+    "10,000 queued jobs and 500 runners that come back at once",
+    "each gets one job, none is given twice or lost; projects take turns",
+  ),
+  row(
+    47,
+    "old runner with new control plane, and the reverse",
+    "works with a warning inside the window, else refused with words before anything is used up",
+  ),
+  row(
+    48,
+    "a runner is cloned with its credential",
+    "a copy older than its last start is refused and the live runner is not touched; one of now takes over and the former is fenced",
+  ),
 ];
 
 function row(number: number, fault: string, promise: string): Scenario {

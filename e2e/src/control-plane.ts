@@ -24,6 +24,8 @@ export interface ControlPlaneOptions {
   readonly env?: Record<string, string>;
   readonly dataDir?: string;
   readonly port?: number;
+  /** The launcher of another release. */
+  readonly program?: string;
 }
 
 /** A control plane on a port and a data folder of its own, which it keeps over restarts. */
@@ -32,12 +34,14 @@ export class ControlPlane {
   readonly dataDir: string;
   readonly #stage: Stage;
   readonly #env: Record<string, string>;
+  readonly #program: string;
   #child: Child;
 
-  private constructor(stage: Stage, port: number, dataDir: string, env: Record<string, string>) {
+  private constructor(stage: Stage, port: number, dataDir: string, env: Record<string, string>, program: string) {
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = dataDir;
     this.#stage = stage;
+    this.#program = program;
     this.#env = {
       SHIPFOX_GIT_ALLOW_FILE: "true",
       ...env,
@@ -50,10 +54,16 @@ export class ControlPlane {
 
   static async start(stage: Stage, options: ControlPlaneOptions = {}): Promise<ControlPlane> {
     const dataDir = options.dataDir ?? (await stage.folder("data"));
-    const plane = new ControlPlane(stage, options.port ?? (await freePort()), dataDir, {
-      ...(options.times ?? SHORT_TIMES),
-      ...options.env,
-    });
+    const plane = new ControlPlane(
+      stage,
+      options.port ?? (await freePort()),
+      dataDir,
+      {
+        ...(options.times ?? SHORT_TIMES),
+        ...options.env,
+      },
+      options.program ?? CONTROL_PLANE,
+    );
     await plane.ready();
     return plane;
   }
@@ -77,7 +87,7 @@ export class ControlPlane {
   }
 
   #spawn(): Child {
-    return this.#stage.addChild(new Child("control plane", CONTROL_PLANE, [], this.#env));
+    return this.#stage.addChild(new Child("control plane", this.#program, [], this.#env));
   }
 
   private async ready(): Promise<void> {

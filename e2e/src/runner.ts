@@ -11,6 +11,8 @@ export interface RunnerOptions {
   readonly name?: string;
   readonly stateDir?: string;
   readonly env?: Record<string, string>;
+  /** The launcher of another release. */
+  readonly program?: string;
 }
 
 /** Short, so that a step which ignores SIGTERM does not hold a test up. */
@@ -22,12 +24,14 @@ export class Runner {
   readonly stateDir: string;
   readonly #stage: Stage;
   readonly #env: Record<string, string>;
+  readonly #program: string;
   #child: Child;
 
   private constructor(stage: Stage, stateDir: string, options: RunnerOptions) {
     this.name = options.name ?? "runner-1";
     this.stateDir = stateDir;
     this.#stage = stage;
+    this.#program = options.program ?? RUNNER;
     this.#env = {
       SHIPFOX_API_URL: options.apiUrl,
       SHIPFOX_RUNNER_REGISTRATION_TOKEN: options.token,
@@ -82,6 +86,6 @@ export class Runner {
   }
 
   #spawn(): Child {
-    return this.#stage.addChild(new Child(this.name, RUNNER, [], this.#env));
+    return this.#stage.addChild(new Child(this.name, this.#program, [], this.#env));
   }
 }
