@@ -1,6 +1,6 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import type { AddressInfo } from "node:net";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { ConfigError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
@@ -13,6 +13,12 @@ import { StoreRefusal } from "./store/errors.ts";
 
 const DATA_DIR_MODE = 0o700;
 const OTHERS_NOTHING = 0o077;
+const LISTEN_ADVICE: Record<string, string> = {
+  EADDRINUSE: "is taken; stop the other process or choose another with --port",
+  EADDRNOTAVAIL: "is no address of this machine; choose one with --host",
+  ENOTFOUND: "is no address of this machine; choose one with --host",
+  EACCES: "may be opened by root only; choose another with --port",
+};
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
@@ -50,7 +56,7 @@ async function start(config: Config): Promise<void> {
   // The database holds password hashes and sealed credentials: nobody else on this machine may read what we create.
   process.umask(OTHERS_NOTHING);
   const log = createLogger("control-plane", config.logLevel);
-  mkdirSync(config.dataDir, { recursive: true, mode: DATA_DIR_MODE });
+  makeDataDir(resolve(config.dataDir));
   const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
   const publicUrl = (config.publicUrl ?? `http://localhost:${config.port}`).replace(/\/$/, "");
   let app: App | null = null;
@@ -70,17 +76,27 @@ async function start(config: Config): Promise<void> {
   announce(app, config);
 }
 
+/** Throws ConfigError when the folder is not there and cannot be made. */
+function makeDataDir(path: string): void {
+  const missing: string[] = [];
+  // Not `recursive`: under a folder such as /proc that never comes to an end.
+  for (let folder = path; !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  try {
+    for (const folder of missing) mkdirSync(folder, { mode: DATA_DIR_MODE });
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new ConfigError(`the data folder ${path} cannot be made (${why}); choose another with --data-dir`);
+  }
+  if (!statSync(path).isDirectory()) {
+    throw new ConfigError(`the data folder ${path} is not a folder; choose another with --data-dir`);
+  }
+}
+
 function listen(app: App, config: Config): Promise<void> {
   return new Promise((resolve, reject) => {
     app.server.once("error", (error: NodeJS.ErrnoException) => {
-      const taken = error.code === "EADDRINUSE";
-      reject(
-        taken
-          ? new ConfigError(
-              `port ${config.port} on ${config.host} is taken; stop the other process or choose another with --port`,
-            )
-          : error,
-      );
+      const advice = LISTEN_ADVICE[error.code ?? ""];
+      reject(advice === undefined ? error : new ConfigError(`port ${config.port} on ${config.host} ${advice}`));
     });
     app.server.listen(config.port, config.host, resolve);
   });

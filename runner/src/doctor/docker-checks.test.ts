@@ -37,6 +37,8 @@ describe("the networks of jobs", () => {
     expect(judgeNetworks({ ...facts, networks: [{ name: "web", subnets: [taken] }], routes })).toMatchObject({
       state: "warn",
     });
+    // Of another runner, or made since the engine was asked.
+    expect(judgeNetworks({ ...facts, routes: [{ device: "sfxd38092620587", subnet: taken }] }).state).toBe("ok");
     const small = parseSubnet("10.213.0.0/26");
     expect(judgeNetworks({ ...facts, range: small, ours: [taken], routes })).toMatchObject({
       state: "fail",

@@ -3,6 +3,7 @@ import { parseImageReference } from "@shipfox/shared/image-reference";
 import type { RunnerConfig } from "../config.ts";
 import { DEFAULT_IMAGE, DEFAULT_SUBNET } from "../sandbox/docker/docker-options.ts";
 import { LABEL_RUNNER } from "../sandbox/docker/container-options.ts";
+import { isPlaceBridge } from "../sandbox/docker/firewall.ts";
 import { Engine, type EngineInfo } from "../sandbox/docker/engine.ts";
 import { formatSubnet, freeBlocks, overlaps, parseSubnet, type Subnet } from "../sandbox/docker/subnets.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
@@ -126,7 +127,10 @@ export function judgeNetworks(facts: {
   const fix = "Set SHIPFOX_RUNNER_SUBNET to a network that nothing else uses, such as 10.214.0.0/16.";
   const known = [...ours, ...networks.flatMap(({ subnets }) => subnets)];
   // Docker's own networks are routes of this machine too; those are not told twice.
-  const route = routes.find(({ subnet }) => overlaps(range, subnet) && !known.some((other) => isSame(other, subnet)));
+  const route = routes.find(
+    ({ device, subnet }) =>
+      overlaps(range, subnet) && !isPlaceBridge(device) && !known.some((other) => isSame(other, subnet)),
+  );
   if (route !== undefined)
     return fail(
       `${name} overlaps ${formatSubnet(route.subnet)}, which this machine reaches through ${route.device}: jobs cannot reach that network`,

@@ -21,6 +21,11 @@ export function bridgePrefix(runnerId: string): string {
   return `${BRIDGE_PREFIX}${createHash("sha256").update(runnerId).digest("hex").slice(0, RUNNER_DIGITS)}`;
 }
 
+/** Whether a network device is the bridge of a job's place, of this runner or of another one on the machine. */
+export function isPlaceBridge(device: string): boolean {
+  return device.startsWith(BRIDGE_PREFIX);
+}
+
 export function bridgeName(runnerId: string, placeId: string): string {
   return `${bridgePrefix(runnerId)}${placeId.slice(0, PLACE_DIGITS)}`;
 }

@@ -1,7 +1,7 @@
 import { type ImageReference, parseImageReference } from "@shipfox/shared/image-reference";
 import type { PullPolicy } from "@shipfox/shared/machine";
 import { SandboxError } from "../sandbox-error.ts";
-import { isRegistryFault } from "./pull-failure.ts";
+import { isOutOfReach, isRegistryFault } from "./pull-failure.ts";
 
 /** Who wants fewer pulls wins over who wants more, and who wants fresh images over who wants none of both. */
 export function stricterPolicy(operator: PullPolicy, workflow: PullPolicy | undefined): PullPolicy {
@@ -38,12 +38,21 @@ export function registryFault(error: unknown, image: ImageReference, hadCredenti
     const message = `The registry of the image ${image.full} let the runner down. (${detail})`;
     return new SandboxError("registry_unavailable", message, { cause: error });
   }
+  if (isOutOfReach(error)) {
+    const message =
+      `The registry ${image.registry} of the image ${image.full} cannot be reached. Check its name, and that this machine reaches it. ` +
+      `${MADE_HERE} (${detail})`;
+    return new SandboxError("image_unavailable", message, { cause: error });
+  }
   const advice = hadCredential
     ? "Check the name, and the rights of the credential that the workspace has for this registry."
     : `Check the name and the registry. A private image needs a credential: shipfox registries add ${image.registry}. ` +
-      "One that was made on this machine must be listed in SHIPFOX_RUNNER_LOCAL_IMAGES; the runner's own is made by scripts/sandbox-image.";
-  const message = `The registry gives the image ${image.full} not to this project. ${advice} (${detail})`;
+      MADE_HERE;
+  const message = `The registry does not have the image ${image.full}, or not for this project. ${advice} (${detail})`;
   return new SandboxError("image_unavailable", message, { cause: error });
 }
+
+const MADE_HERE =
+  "An image that was made on this machine must be listed in SHIPFOX_RUNNER_LOCAL_IMAGES; the runner's own is made by scripts/sandbox-image.";
 
 const PASSED: ReadonlySet<string> = new Set(["docker_unavailable", "disk_full"]);

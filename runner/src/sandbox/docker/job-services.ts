@@ -45,8 +45,10 @@ export class JobServices {
     });
     // The first failure counts; what the others still do ends with their removal.
     for (const work of each) work.catch(() => {});
+    const ended = this.#services.map(async (service) => await service.failsWhenEnded());
+    for (const end of ended) end.catch(() => {});
     await Promise.race([Promise.all(each), rejectOnAbort(signal)]);
-    await this.#awaitPorts(place, report, startedAt);
+    await Promise.race([this.#awaitPorts(place, report, startedAt), rejectOnAbort(signal), ...ended]);
     report(`Services are ready after ${Math.round(performance.now() - startedAt)} ms`);
   }
 
@@ -74,6 +76,7 @@ export class JobServices {
   async #awaitPorts(place: Place, report: (line: string) => void, startedAt: number): Promise<void> {
     const wanted = this.#services.flatMap(({ name, config }) => (config.ports ?? []).map((port) => `${name}/${port}`));
     if (wanted.length === 0 || place.network === null) return;
+    report(`Waiting for ${wanted.join(", ")} to accept connections`);
     const spentMs = Math.ceil(performance.now() - startedAt);
     const leftMs = Math.max(SECOND_MS, this.#settings.serviceStartMs - spentMs);
     const command = ["bash", "-c", portsText(wanted, Math.ceil(leftMs / SECOND_MS))];

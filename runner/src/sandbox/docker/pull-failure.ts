@@ -12,3 +12,8 @@ export function isRegistryFault(error: unknown): boolean {
   if (error instanceof SandboxError && error.reason === "timed_out") return true;
   return REGISTRY_FAULT.test(error instanceof Error ? error.message : String(error));
 }
+
+/** No registry is at the address, or this machine does not get there. */
+export function isOutOfReach(error: unknown): boolean {
+  return /no such host|connection refused|lookup .* on /i.test(error instanceof Error ? error.message : String(error));
+}

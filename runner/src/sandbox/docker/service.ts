@@ -33,6 +33,7 @@ export class Service {
   #containerId: string | null = null;
   #starting: Promise<void> | null = null;
   #end: string | null = null;
+  readonly #ended = Promise.withResolvers<void>();
   #isPaused = false;
 
   constructor(engine: Engine, settings: DockerSettings, config: ServiceConfig, image: JobImage) {
@@ -104,6 +105,12 @@ export class Service {
     if (this.#end !== null) throw this.#failure(this.#end);
   }
 
+  /** Rejects with `service_failed` when it ends; never resolves. */
+  async failsWhenEnded(): Promise<never> {
+    await this.#ended.promise;
+    throw this.#failure(this.#end ?? "ended");
+  }
+
   /** What it printed since the last call, at most 64 KiB. */
   takeLog(): string[] {
     return this.#log.take();
@@ -152,6 +159,7 @@ export class Service {
       if (this.#containerId === null) return;
       this.#end = exitCode === null ? "ended" : `ended with exit code ${exitCode}`;
       this.#log.push(Buffer.from(`The service ${this.#end}.\n`));
+      this.#ended.resolve();
     } catch {
       // The connection broke off; whether the service lives, its check and its ports tell.
     }

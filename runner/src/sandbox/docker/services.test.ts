@@ -104,6 +104,10 @@ describe("[docker] services", { timeout: TEST_TIMEOUT_MS }, () => {
       expect(ill.message).toMatch(/db is unhealthy: 3 checks failed, the last: exit code 1 not yet/);
       const wrong = await failure(open({ services: [{ name: "db", image: DEFAULT_IMAGE, command: ["/no/such"] }] }));
       expect(wrong).toMatchObject({ reason: "service_failed", message: expect.stringContaining("cannot be started") });
+      const gone = await failure(
+        open({ services: [node("db", "setTimeout(() => process.exit(4), 1500)", { ports: [5432] })] }),
+      );
+      expect(gone.message).toContain("db ended with exit code 4");
       const deaf = await failure(open({ services: [node("db", "setInterval(() => {}, 1e6)", { ports: [5432] })] }));
       expect(deaf.message).toMatch(/Nothing accepts connections on db\/5432/);
     });

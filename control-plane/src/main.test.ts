@@ -1,0 +1,40 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, it, onTestFinished } from "vitest";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+
+/** Starts the control plane with these variables and waits until it has ended by itself. */
+async function startInVain(env: Record<string, string>): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN], { env: { PORT: "0", ...env }, stdio: ["ignore", "ignore", "pipe"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stderr };
+}
+
+it("says in one line what is wrong with its data folder or its address, and what to do", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "shipfox-start-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  const cases: [env: Record<string, string>, message: RegExp][] = [
+    [{ SHIPFOX_DATA_DIR: "/proc/x/y" }, /the data folder \/proc\/x\/y cannot be made .*--data-dir\n$/],
+    [{ SHIPFOX_DATA_DIR: join(file, "x") }, /cannot be made .*--data-dir\n$/],
+    [{ SHIPFOX_DATA_DIR: file }, /is not a folder; choose another with --data-dir\n$/],
+    [{ SHIPFOX_DATA_DIR: join(folder, "new", "data"), HOST: "192.0.2.1" }, /is no address of this machine.*--host\n$/],
+  ];
+  const ends = await Promise.all(cases.map(async ([env, message]) => ({ message, ...(await startInVain(env)) })));
+  for (const { code, stderr, message } of ends) {
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(code).toBe(1);
+  }
+});
