@@ -221,8 +221,8 @@ describe("answers of the control plane are lost", () => {
       watched.met.some(({ answers }) => answers[0]?.status === 200),
     );
     const lost = proxy.rule({ path: HEARTBEAT, trouble: { kind: "lose-request" } });
-    // Nothing else tells it: all calls are lost.
-    const all = proxy.rule({ path: /^\/runs\//, trouble: { kind: "lose-request" } });
+    // Nothing else tells it, and it gets no other job: all calls are lost.
+    const all = proxy.rule({ path: /^\/(?:runs\/|runners\/jobs\/request)/, trouble: { kind: "lose-request" } });
     proxy.breakConnections();
     await eventually("the step is dead", async () => (await processesWith(ENDLESS_SECONDS)).length === 0);
     expect(lost.met.length).toBeGreaterThan(2);
