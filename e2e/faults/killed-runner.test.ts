@@ -137,6 +137,8 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
         await runner.restart();
         await expectNeverTwo();
         await expectSecondExecution("unguarded");
+        // Nobody else can know that it will never move again.
+        process.kill(Number(guard), "SIGKILL");
         await expectNothingLeft(runner);
       },
     );
