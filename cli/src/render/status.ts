@@ -36,7 +36,10 @@ export function statusSymbol(status: string, colors: Colors): string {
   return inStatusColor(status, SYMBOLS[status] ?? "?", colors);
 }
 
+/** Reasons whose names say nothing to who has not read the protocol. */
+const PLAIN_WORDS: Record<string, string> = { default_gate_rejected: "what comes before it did not succeed" };
+
 /** `runner_lost` as people write it. */
 export function reasonWords(reason: string): string {
-  return reason.replaceAll("_", " ");
+  return PLAIN_WORDS[reason] ?? reason.replaceAll("_", " ");
 }
