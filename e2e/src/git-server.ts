@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
+import { answerWithGit } from "@shipfox/shared/git-http-backend.fixture";
 import type { Repository } from "./repository.ts";
 import type { Stage } from "./stage.ts";
 
@@ -23,7 +23,7 @@ export class GitServer {
     const folder = dirname(repository.folder);
     const expected = `Basic ${Buffer.from(`${USERNAME}:${token}`).toString("base64")}`;
     const server = createServer((request, response) => {
-      if (request.headers.authorization === expected) serve(folder, request, response);
+      if (request.headers.authorization === expected) answerWithGit({ folder }, request, response);
       else response.writeHead(401, { "www-authenticate": 'Basic realm="git"' }).end();
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -34,34 +34,4 @@ export class GitServer {
     });
     return new GitServer(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, token);
   }
-}
-
-/** One request through git's own CGI program. */
-function serve(folder: string, request: IncomingMessage, response: ServerResponse): void {
-  const url = new URL(request.url ?? "/", "http://git");
-  const backend = spawn("git", ["http-backend"], {
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      GIT_PROJECT_ROOT: folder,
-      GIT_HTTP_EXPORT_ALL: "1",
-      PATH_INFO: url.pathname,
-      QUERY_STRING: url.search.slice(1),
-      REQUEST_METHOD: request.method ?? "",
-      CONTENT_TYPE: request.headers["content-type"] ?? "",
-      HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
-      GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
-    },
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  request.pipe(backend.stdin);
-  const parts: Buffer[] = [];
-  backend.stdout.on("data", (part: Buffer) => parts.push(part));
-  backend.on("close", () => {
-    const answer = Buffer.concat(parts);
-    const headEnd = answer.indexOf("\r\n\r\n");
-    const head = answer.toString("latin1", 0, headEnd).split("\r\n");
-    const headers = Object.fromEntries(head.map((line) => line.split(": ")));
-    const { Status: status = "200", ...others } = headers as Record<string, string>;
-    response.writeHead(Number.parseInt(status, 10), others).end(answer.subarray(headEnd + 4));
-  });
 }

@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { answerWithGit } from "@shipfox/shared/git-http-backend.fixture";
 import { execa } from "execa";
 
 /** A real repository for tests, with a work tree in which each commit is made. */
@@ -77,7 +77,12 @@ export async function serveGit(repository: TestRepository, options: { token?: st
       response.writeHead(401, { "www-authenticate": 'Basic realm="git"' }).end();
       return;
     }
-    backend(repository, request, response);
+    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    if (!pathname.startsWith("/repository/")) {
+      response.writeHead(404).end("Repository not found");
+      return;
+    }
+    answerWithGit({ folder: repository.folder, path: pathname.slice("/repository".length) }, request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -94,47 +99,4 @@ export async function serveGit(repository: TestRepository, options: { token?: st
 function passwordOf(request: IncomingMessage): string | undefined {
   const basic = request.headers.authorization?.split(" ")[1];
   return basic === undefined ? undefined : Buffer.from(basic, "base64").toString().split(":").slice(1).join(":");
-}
-
-function backend(repository: TestRepository, request: IncomingMessage, response: ServerResponse): void {
-  const url = new URL(request.url ?? "/", "http://localhost");
-  if (!url.pathname.startsWith("/repository/")) {
-    response.writeHead(404).end("Repository not found");
-    return;
-  }
-  const child = spawn("git", ["http-backend"], {
-    stdio: ["pipe", "pipe", "ignore"],
-    env: {
-      PATH: process.env["PATH"],
-      GIT_CONFIG_NOSYSTEM: "1",
-      GIT_CONFIG_GLOBAL: "/dev/null",
-      GIT_PROJECT_ROOT: repository.folder,
-      GIT_HTTP_EXPORT_ALL: "1",
-      PATH_INFO: url.pathname.slice("/repository".length),
-      QUERY_STRING: url.search.slice(1),
-      REQUEST_METHOD: request.method,
-      CONTENT_TYPE: request.headers["content-type"] ?? "",
-      CONTENT_LENGTH: request.headers["content-length"] ?? "",
-      HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
-      GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
-    },
-  });
-  child.stdin.on("error", () => {});
-  request.pipe(child.stdin);
-  response.on("close", () => response.writableFinished || child.kill());
-  let head = Buffer.alloc(0);
-  const onHead = (chunk: Buffer) => {
-    head = Buffer.concat([head, chunk]);
-    const end = head.indexOf("\r\n\r\n");
-    if (end < 0) return;
-    child.stdout.off("data", onHead);
-    for (const line of head.toString("latin1", 0, end).split("\r\n")) {
-      const [name = "", value = ""] = line.split(": ");
-      if (name.toLowerCase() === "status") response.statusCode = Number.parseInt(value, 10);
-      else response.setHeader(name, value);
-    }
-    response.write(head.subarray(end + 4));
-    child.stdout.pipe(response);
-  };
-  child.stdout.on("data", onHead);
 }

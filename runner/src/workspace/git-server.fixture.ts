@@ -1,7 +1,8 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { hash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { answerWithGit } from "@shipfox/shared/git-http-backend.fixture";
 
 /** git http-backend behind Basic authentication, with the batch interface of Git LFS beside it. */
 export class GitServer {
@@ -61,7 +62,7 @@ export class GitServer {
     else if (url.pathname.startsWith("/large/")) {
       const content = this.largeFiles.get(url.pathname.slice("/large/".length));
       response.writeHead(content === undefined ? 404 : 200).end(content);
-    } else this.serveGit(request, url, response);
+    } else answerWithGit({ folder: this.projects }, request, response);
   }
 
   private answerBatch(request: IncomingMessage, response: ServerResponse): void {
@@ -78,40 +79,6 @@ export class GitServer {
       response
         .writeHead(200, { "content-type": "application/vnd.git-lfs+json" })
         .end(JSON.stringify({ transfer: "basic", objects: answers }));
-    });
-  }
-
-  private serveGit(request: IncomingMessage, url: URL, response: ServerResponse): void {
-    const backend = spawn("git", ["http-backend"], {
-      env: {
-        PATH: process.env["PATH"] ?? "",
-        GIT_PROJECT_ROOT: this.projects,
-        GIT_HTTP_EXPORT_ALL: "1",
-        PATH_INFO: url.pathname,
-        QUERY_STRING: url.search.slice(1),
-        REQUEST_METHOD: request.method ?? "",
-        CONTENT_TYPE: request.headers["content-type"] ?? "",
-        HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
-        GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
-        GIT_CONFIG_COUNT: "1",
-        GIT_CONFIG_KEY_0: "safe.directory",
-        GIT_CONFIG_VALUE_0: "*",
-      },
-    });
-    request.pipe(backend.stdin);
-    const parts: Buffer[] = [];
-    backend.stdout.on("data", (part: Buffer) => parts.push(part));
-    backend.on("close", () => {
-      const whole = Buffer.concat(parts);
-      const headEnd = whole.indexOf("\r\n\r\n");
-      const headers = whole
-        .toString("latin1", 0, headEnd)
-        .split("\r\n")
-        .map((line) => line.split(": ") as [string, string]);
-      const status = Number.parseInt(headers.find(([name]) => name === "Status")?.[1] ?? "200", 10);
-      response
-        .writeHead(status, Object.fromEntries(headers.filter(([name]) => name !== "Status")))
-        .end(whole.subarray(headEnd + 4));
     });
   }
 }
