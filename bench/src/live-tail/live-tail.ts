@@ -1,7 +1,8 @@
 import type { Bench, BenchContext, BenchReport } from "../bench.ts";
+import { newWay, runInterleaved, type Way } from "../interleaved-rounds.ts";
 import { sandboxImage } from "../runner.ts";
 import { Stage } from "../stage.ts";
-import { median, quantile, rotated } from "../statistics.ts";
+import { quantile } from "../statistics.ts";
 import { startBareChain } from "./bare-chain.ts";
 import { WallClock } from "../wall-clock.ts";
 
@@ -26,29 +27,9 @@ events: nothing is kept. ${LINES_OF_ROUND} lines a round, the first ${SKIPPED_LI
   run,
 };
 
-interface Way {
-  readonly name: string;
-  /** Runs the command once and answers the latencies of its lines, in milliseconds. */
-  readonly round: () => Promise<number[]>;
-  readonly samples: number[];
-  readonly medians: number[];
-}
-
 async function run({ quick, resources, stop, say }: BenchContext): Promise<BenchReport> {
-  const plan = quick ? QUICK : FULL;
   const ways = await prepare(resources);
-  const all = Object.values(ways);
-  for (let round = -plan.warmUpRounds; round < plan.rounds; round += 1) {
-    for (const way of rotated(all, round + plan.warmUpRounds)) {
-      stop.throwIfAborted();
-      const latencies = await way.round();
-      if (round < 0) continue;
-      way.samples.push(...latencies);
-      way.medians.push(median(latencies));
-    }
-    const latest = all.map(({ name, medians }) => `${name} ${medians.at(-1)?.toFixed(2) ?? "warming up"}`);
-    say(`round ${round + 1} of ${plan.rounds}, median ms: ${latest.join(", ")}`);
-  }
+  await runInterleaved(Object.values(ways), quick ? QUICK : FULL, { stop, say });
   return report(ways);
 }
 
@@ -64,11 +45,10 @@ async function prepare(resources: AsyncDisposableStack) {
       });
     });
   };
-  const way = (name: string, round: Way["round"]): Way => ({ name, round, samples: [], medians: [] });
   return {
-    host: way("Shipfox, host sandbox", await shipfox("bench-host", null)),
-    docker: way("Shipfox, Docker sandbox", await shipfox("bench-docker", { image: sandboxImage(), warm: 1 })),
-    bare: way(
+    host: newWay("Shipfox, host sandbox", await shipfox("bench-host", null)),
+    docker: newWay("Shipfox, Docker sandbox", await shipfox("bench-docker", { image: sandboxImage(), warm: 1 })),
+    bare: newWay(
       "bare node chain",
       measuring((onLine) => bare.run(onLine)),
     ),

@@ -3,9 +3,10 @@ import Docker from "dockerode";
 import type { Bench, BenchContext, BenchReport } from "../bench.ts";
 import { type DockerPeerOptions, engineExec, removePeers, startIdleContainer } from "../docker-peers.ts";
 import { runStepsOf } from "../fire-and-follow.ts";
+import { newWay, runInterleaved, type Way } from "../interleaved-rounds.ts";
 import { sandboxImage } from "../runner.ts";
 import { Stage } from "../stage.ts";
-import { median, quantile, ratios, rotated } from "../statistics.ts";
+import { median, quantile, ratios } from "../statistics.ts";
 
 const FULL = { rounds: 25, warmUpRounds: 2 };
 const QUICK = { rounds: 2, warmUpRounds: 1 };
@@ -33,29 +34,9 @@ Rounds interleaved in rotating order.`,
   run,
 };
 
-interface Way {
-  readonly name: string;
-  /** Milliseconds for each step. */
-  readonly round: () => Promise<number[]>;
-  readonly samples: number[];
-  readonly medians: number[];
-}
-
 async function run({ quick, resources, stop, say }: BenchContext): Promise<BenchReport> {
-  const plan = quick ? QUICK : FULL;
   const ways = await prepare(resources);
-  const all = Object.values(ways);
-  for (let round = -plan.warmUpRounds; round < plan.rounds; round += 1) {
-    for (const way of rotated(all, round + plan.warmUpRounds)) {
-      stop.throwIfAborted();
-      const samples = await way.round();
-      if (round < 0) continue;
-      way.samples.push(...samples);
-      way.medians.push(median(samples));
-    }
-    const latest = all.map(({ name, medians }) => `${name} ${medians.at(-1)?.toFixed(1) ?? "warming up"}`);
-    say(`round ${round + 1} of ${plan.rounds}, median ms: ${latest.join(", ")}`);
-  }
+  await runInterleaved(Object.values(ways), quick ? QUICK : FULL, { stop, say });
   return report(ways);
 }
 
@@ -79,12 +60,11 @@ async function prepare(resources: AsyncDisposableStack) {
     "bench-fast",
     Array.from({ length: PAUSED_STEPS }, () => `sleep ${PAUSE_SECONDS}; ${COMMAND}`),
   );
-  const way = (name: string, round: Way["round"]): Way => ({ name, round, samples: [], medians: [] });
   return {
-    fast: way("Shipfox, no pause", () => periods(stage, fast, 0)),
-    paused: way("Shipfox, steps of a second", () => periods(stage, paused, PAUSE_SECONDS * 1000)),
-    plain: way("Shipfox, plain exec", () => periods(stage, plain, 0)),
-    exec: way("exec (Engine API)", async () => {
+    fast: newWay("Shipfox, no pause", () => periods(stage, fast, 0)),
+    paused: newWay("Shipfox, steps of a second", () => periods(stage, paused, PAUSE_SECONDS * 1000)),
+    plain: newWay("Shipfox, plain exec", () => periods(stage, plain, 0)),
+    exec: newWay("exec (Engine API)", async () => {
       const samples: number[] = [];
       for (let count = 1; count < STEPS_OF_JOB; count += 1) samples.push((await engineExec(idle, COMMAND)).end);
       return samples;

@@ -18,7 +18,8 @@ export interface AccessSettings {
   caBundleFile: string | null;
 }
 
-const SCP_PATTERN = /^(?:[^@/\s]+@)?[^:/\s]+:(?!\/\/)/;
+/** `[user@]host:path`, as ssh writes it; the group is the host. */
+export const SCP_PATTERN = /^(?:[^@/\s]+@)?([^:/\s]+):(?!\/\/)/;
 
 /**
  * The URL as it may be shown and stored: without user and password. ssh keeps its user, it is part of the address.

@@ -1,7 +1,6 @@
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { CheckoutError } from "./checkout-error.ts";
-
-const SCP_PATTERN = /^(?:[^@/\s]+@)?([^:/\s]+):(?!\/\/)/;
+import { SCP_PATTERN } from "./repository-access.ts";
 
 /** A submodule's URL as git reads it: `./` and `../` are relative to the repository's own URL, and stay on its host. */
 export function resolveSubmoduleUrl(repositoryUrl: string, url: string): string {

@@ -15,10 +15,10 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { ScopedValueRow } from "../../store/schema.ts";
 import type { Envelope } from "./envelope.ts";
+import { listValues } from "./list-values.ts";
 import { ScopedValues, type Scope } from "./scoped-values.ts";
 import { sealContext } from "./step-secrets.ts";
 import { checkEntries, requireScope, type ScopedValuesDeps, setValues, type ValueEntry } from "./write-values.ts";
@@ -58,18 +58,8 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       responses: { 200: secretsReplySchema },
       errors: ["forbidden", "project-not-found", "invalid-cursor"],
       handle: async ({ principal, params: { workspaceId }, query }) => {
-        const scope = { workspaceId, projectId: query.project_id ?? null };
-        const [after] = query.cursor === undefined ? [""] : decodeCursor(query.cursor, ["string"]);
-        const rows = await store.read(async (tx) => {
-          await requireScope(deps, tx, principal.userId, scope, "read");
-          return secrets.list(tx, scope, after, query.limit + 1);
-        });
-        const page = rows.slice(0, query.limit);
-        const last = rows.length > query.limit ? page.at(-1) : undefined;
-        return {
-          status: 200,
-          body: { secrets: page.map(present), next_cursor: last ? encodeCursor([last.key]) : null },
-        };
+        const { page, nextCursor } = await listValues(deps, secrets, { userId: principal.userId, workspaceId, query });
+        return { status: 200, body: { secrets: page.map(present), next_cursor: nextCursor } };
       },
     }),
     route({

@@ -12,9 +12,15 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
-import { checkEntries, requireScope, ScopedValues, type ScopedValuesDeps, setValues } from "../secrets/public.ts";
+import {
+  checkEntries,
+  listValues,
+  requireScope,
+  ScopedValues,
+  type ScopedValuesDeps,
+  setValues,
+} from "../secrets/public.ts";
 import { presentListed, presentVariable, warningsOf } from "./model.ts";
 
 const TAG = "Variables";
@@ -36,15 +42,11 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       responses: { 200: variablesReplySchema },
       errors: ["forbidden", "project-not-found", "invalid-cursor"],
       handle: async ({ principal, params: { workspaceId }, query }) => {
-        const scope = { workspaceId, projectId: query.project_id ?? null };
-        const [after] = query.cursor === undefined ? [""] : decodeCursor(query.cursor, ["string"]);
-        const rows = await store.read(async (tx) => {
-          await requireScope(deps, tx, principal.userId, scope, "read");
-          return variables.list(tx, scope, after, query.limit + 1);
+        const { page, nextCursor } = await listValues(deps, variables, {
+          userId: principal.userId,
+          workspaceId,
+          query,
         });
-        const page = rows.slice(0, query.limit);
-        const last = rows.length > query.limit ? page.at(-1) : undefined;
-        const nextCursor = last ? encodeCursor([last.key]) : null;
         return { status: 200, body: { variables: page.map(presentListed), next_cursor: nextCursor } };
       },
     }),
