@@ -25,6 +25,7 @@ import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
 import { createRunRoutes, findRun, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
 import { createSecretRoutes, Envelope, StepSecrets } from "./modules/secrets/public.ts";
+import { deleteOldTriggerEvents } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
 import { systemClock } from "./store/clock.ts";
@@ -200,7 +201,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       return now + PRESENCE_INTERVAL_MS;
     },
   ]);
-  keepLoop.start([(now) => logs.keepDue(now)]);
+  const eventRetentionMs = config.triggerEventRetentionDays * DAY_MS;
+  keepLoop.start([(now) => logs.keepDue(now), (now) => deleteOldTriggerEvents(store, eventRetentionMs, now)]);
   await syncs.start();
 
   const stop = async () => {

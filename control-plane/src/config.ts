@@ -95,6 +95,11 @@ export const SETTINGS = {
     text.integer(1, 1_000_000, 10_000),
     "secrets and variables that a workspace may have together, its projects' included",
   ),
+  triggerEventRetentionDays: setting(
+    "SHIPFOX_TRIGGER_EVENT_RETENTION_DAYS",
+    text.integer(1, 36_500, 30),
+    "days after which trigger events are deleted; a delivery that is repeated later than that counts as new",
+  ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent"),
 } as const;
 

@@ -27,6 +27,7 @@ export interface Schema {
   runner_sessions: RunnerSessionRow;
   log_streams: LogStreamRow;
   annotations: AnnotationRow;
+  trigger_events: TriggerEventRow;
   secrets: ScopedValueRow;
   variables: ScopedValueRow;
   run_events: RunEventRow;
@@ -385,6 +386,27 @@ export interface AnnotationRow {
   sequence: number;
   body: string;
   body_bytes: number;
+}
+
+/** What came in. `event_ref` makes a repeat the same event; `due_at` is when it must be looked at again. */
+export interface TriggerEventRow {
+  id: string;
+  workspace_id: string;
+  origin: string;
+  event_ref: string;
+  provider: string | null;
+  source: string;
+  event: string;
+  delivery_id: string | null;
+  connection_id: string | null;
+  untrusted: number;
+  payload: string | null;
+  outcome: string;
+  matched_count: number;
+  received_at: number;
+  processed_at: number | null;
+  due_at: number | null;
+  created_at: number;
 }
 
 /** Of a workspace, or of one project of it: `scope_id` is the project's id, else the workspace's. `value` of a secret is sealed. */

@@ -71,6 +71,8 @@ export const initial = {
       updated_at ${bigint} not null,
       unique (workspace_id, slug)
     )`,
+    `create unique index connections_installation on connections(provider, external_account_id)
+      where provider in ('github', 'sentry')`,
 
     `create table registry_credentials (
       id ${text} primary key,
@@ -379,6 +381,30 @@ export const initial = {
       unique (job_execution_id, context)
     )`,
     `create index annotations_run on annotations(run_id, run_attempt, sequence, id)`,
+
+    `create table trigger_events (
+      id ${text} primary key,
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      origin ${text} not null,
+      event_ref ${text} not null,
+      provider ${text},
+      source ${text} not null,
+      event ${text} not null,
+      delivery_id ${text},
+      connection_id ${text},
+      untrusted ${bigint} not null,
+      payload ${text},
+      outcome ${text} not null,
+      matched_count ${bigint} not null,
+      received_at ${bigint} not null,
+      processed_at ${bigint},
+      due_at ${bigint},
+      created_at ${bigint} not null,
+      unique (workspace_id, event_ref)
+    )`,
+    `create index trigger_events_workspace on trigger_events(workspace_id, received_at, id)`,
+    `create index trigger_events_received on trigger_events(received_at)`,
+    `create index trigger_events_due on trigger_events(due_at) where due_at is not null`,
 
     `create table secrets (
       workspace_id ${text} not null references workspaces(id) on delete cascade,

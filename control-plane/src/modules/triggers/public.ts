@@ -1,0 +1,3 @@
+/** What other modules and app.ts may use of triggers. */
+export { deleteOldTriggerEvents } from "./retention.ts";
+export { storeTriggerEvent } from "./store-trigger-event.ts";
