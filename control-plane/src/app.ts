@@ -14,8 +14,10 @@ import { createOpenApi } from "./http/openapi.ts";
 import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
+import { createAccessTokens } from "./modules/access-tokens/public.ts";
 import { createAccountRoutes, needsSetup, setupToken } from "./modules/accounts/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
+import { ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
 import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
 import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
@@ -182,7 +184,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   ];
   routes.push(openApiRoute(routes));
 
-  const services: Services = { authenticate: createAuthenticate(tokens), log };
+  const services: Services = {
+    authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock })),
+    forbidden: new ForbiddenCalls(store, log).note,
+    log,
+  };
   const server = createServer(createHotHandler(routes, services, createExpressApp(routes, services)));
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;

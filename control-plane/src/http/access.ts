@@ -1,54 +1,104 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { Tx } from "../store/store.ts";
+import { type Ability, isAbility, type Role, roleHas } from "./abilities.ts";
+import type { Caller } from "./caller.ts";
 
-export type Role = "owner" | "admin" | "maintainer" | "viewer";
+/** Administrators of the whole server, weakest first: one who looks, one who manages people and workspaces, one who may do all. */
+const INSTANCE_ROLES = ["admin-observer", "admin-operator", "admin-owner"] as const;
 
-/** What of a member's role a route needs: `read` is any member, `write` starts and changes things, `admin` manages people and machines. */
-export type Right = "read" | "write" | "admin";
+const INSTANCE_NEEDS = {
+  "instance:read": "admin-observer",
+  "instance:operate": "admin-operator",
+  "instance:own": "admin-owner",
+} as const;
 
-/** Memberships, looked up live in the same snapshot or transaction as what they guard. Implemented by the workspaces module. */
+/** Who may do what, looked up live in the same snapshot or transaction as what it guards. Implemented by the workspaces module. */
 export interface Access {
+  /** The role of an active user in an active workspace. */
   role(tx: Tx, userId: string, workspaceId: string): Promise<Role | null>;
+  /** The role of an active user in the administration of the server. */
+  instanceRole(tx: Tx, userId: string): Promise<string | null>;
 }
 
-const RIGHTS: Record<Role, readonly Right[]> = {
-  owner: ["read", "write", "admin"],
-  admin: ["read", "write", "admin"],
-  maintainer: ["read", "write"],
-  viewer: ["read"],
-};
+/** 403 `forbidden`, with the workspace whose audit log is told of it; null for the server's own. */
+export class ForbiddenError extends ApiError {
+  readonly workspaceId: string | null;
 
-/** For routes whose caller named the workspace: 403 `forbidden` for everybody without the right. */
-export async function requireRight(
-  access: Access,
-  tx: Tx,
-  userId: string,
-  workspaceId: string,
-  right: Right,
-): Promise<void> {
-  const role = await access.role(tx, userId, workspaceId);
-  if (!role) throw new ApiError("forbidden", "you are not a member of this workspace");
-  requireRole(role, right);
+  constructor(message: string, workspaceId: string | null, details?: unknown) {
+    super("forbidden", message, { details });
+    this.workspaceId = workspaceId;
+  }
+}
+
+/** For routes whose caller named the workspace: 403 `forbidden` for everybody without the ability that the route needs. */
+export async function requireAbility(access: Access, tx: Tx, caller: Caller, workspaceId: string): Promise<void> {
+  const role = await roleOf(access, tx, caller, workspaceId);
+  if (!role) throw new ForbiddenError(strangerMessage(caller, workspaceId), workspaceId);
+  requireAll(caller, role, workspaceId);
 }
 
 /** For routes that name a thing by its id: whoever is no member learns nothing, not even that it exists. */
 export async function requireVisible(
   access: Access,
   tx: Tx,
-  userId: string,
+  caller: Caller,
   workspaceId: string,
-  right: Right,
   hidden: () => ApiError,
 ): Promise<void> {
-  const role = await access.role(tx, userId, workspaceId);
+  const role = await roleOf(access, tx, caller, workspaceId);
   if (!role) throw hidden();
-  requireRole(role, right);
+  requireAll(caller, role, workspaceId);
 }
 
-function requireRole(role: Role, right: Right): void {
-  if (!RIGHTS[role].includes(right)) {
-    throw new ApiError("forbidden", `your role in this workspace is ${role}, which does not allow this`, {
-      details: { role, needed: right },
+/** For the administration of the server: 403 `forbidden` for everybody whose role there is too weak. */
+export async function requireInstanceRole(access: Access, tx: Tx, caller: Caller): Promise<void> {
+  const needed = INSTANCE_NEEDS[caller.needs as keyof typeof INSTANCE_NEEDS];
+  const role = await access.instanceRole(tx, caller.userId);
+  if (role !== null && rank(role) >= rank(needed)) return;
+  throw new ForbiddenError(`this is for administrators of the server: it needs the role ${needed}`, null, {
+    role,
+    needed,
+  });
+}
+
+/** For routes that answer strangers as if there were nothing; a member without the ability is refused. */
+export async function isMember(access: Access, tx: Tx, caller: Caller, workspaceId: string): Promise<boolean> {
+  const role = await roleOf(access, tx, caller, workspaceId);
+  if (role) requireAll(caller, role, workspaceId);
+  return role !== null;
+}
+
+function rank(role: string): number {
+  return (INSTANCE_ROLES as readonly string[]).indexOf(role);
+}
+
+/** A token counts in its own workspace only. */
+async function roleOf(access: Access, tx: Tx, caller: Caller, workspaceId: string): Promise<Role | null> {
+  if (caller.token && caller.token.workspaceId !== workspaceId) return null;
+  return access.role(tx, caller.userId, workspaceId);
+}
+
+function strangerMessage({ token }: Caller, workspaceId: string): string {
+  return token && token.workspaceId !== workspaceId
+    ? "the access token is for another workspace"
+    : "you are not a member of this workspace";
+}
+
+function requireAll(caller: Caller, role: Role, workspaceId: string): void {
+  const needed = caller.needs;
+  // A route without an ability asks for membership alone.
+  if (!isAbility(needed)) return;
+  requireRole(role, needed, workspaceId);
+  if (caller.token && !caller.token.abilities.includes(needed)) {
+    throw new ForbiddenError(`the access token lacks the ability ${needed}; mint one that has it`, workspaceId, {
+      needed,
+      abilities: caller.token.abilities,
     });
   }
+}
+
+function requireRole(role: Role, needed: Ability, workspaceId: string): void {
+  if (roleHas(role, needed)) return;
+  const message = `your role in this workspace is ${role}, which does not include ${needed}`;
+  throw new ForbiddenError(message, workspaceId, { role, needed });
 }

@@ -1,19 +1,36 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { tokenKind } from "@shipfox/shared/tokens";
+import type { UserPrincipal } from "./caller.ts";
 import type { Credential, Principals } from "./route.ts";
 import type { SignedTokens } from "./signed-tokens.ts";
 
-/** Turns the Authorization header into the principal a route asks for; throws 401 `unauthorized` when it is not there or not good. */
-export type Authenticate = <C extends Credential>(credential: C, authorization: string | undefined) => Principals[C];
+/** What the Authorization header proves: a user is not a caller before it is known what he calls. */
+export type Proven<C extends Credential> = C extends "user" ? UserPrincipal : Principals[C];
 
-export function createAuthenticate(tokens: SignedTokens): Authenticate {
-  const readers: { [C in Credential]: (authorization: string | undefined) => Principals[C] } = {
+/** Turns the Authorization header into what a route asks for; throws 401 `unauthorized` when it is not there or not good. */
+export type Authenticate = <C extends Credential>(
+  credential: C,
+  authorization: string | undefined,
+) => Proven<C> | Promise<Proven<C>>;
+
+/** Implemented by the access-tokens module. */
+export interface AccessTokens {
+  /** Throws 401 `unauthorized` for a token that is unknown, expired, revoked or of a user who is not active. */
+  verify(token: string): Promise<UserPrincipal>;
+}
+
+type Readers = { [C in Credential]: (authorization: string | undefined) => Proven<C> | Promise<Proven<C>> };
+
+export function createAuthenticate(tokens: SignedTokens, accessTokens: AccessTokens): Authenticate {
+  const readers: Readers = {
     none: () => null,
-    user: (authorization) => tokens.verifyUser(bearer(authorization)),
+    user: (authorization) => user(bearer(authorization)),
     registration: (authorization) => registration(bearer(authorization)),
     "runner-session": (authorization) => tokens.verifySession(bearer(authorization)),
     lease: (authorization) => tokens.verifyLease(bearer(authorization)),
   };
+  const user = (token: string) =>
+    tokenKind(token) === "pat" ? accessTokens.verify(token) : { ...tokens.verifyUser(token), token: null };
   return (credential, authorization) => readers[credential](authorization);
 }
 

@@ -19,7 +19,9 @@ export interface Answer {
 type JsonSchema = Record<string, unknown>;
 
 interface Operation {
-  readonly security?: unknown;
+  readonly security?: readonly Readonly<Record<string, unknown>>[];
+  readonly "x-needs"?: string;
+  readonly "x-audit"?: string;
   readonly requestBody?: unknown;
   readonly parameters?: unknown;
   readonly responses: Readonly<Record<string, { content?: Readonly<Record<string, { schema: JsonSchema }>> }>>;
@@ -53,6 +55,11 @@ export class Contract {
     return Object.entries(this.#document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
     );
+  }
+
+  /** The names of the credentials that a route takes; none for an open one. */
+  securityOf(route: string): string[] {
+    return (this.operation(route).security ?? []).flatMap((way) => Object.keys(way));
   }
 
   operation(route: string): Operation {

@@ -47,6 +47,8 @@ const ONLY_FOR_AGENTS = [
   "GET /runs/jobs/current/agent-runtime-config",
   "POST /runs/jobs/current/integration-tools/mcp",
 ] as const;
+/** Posts of users that are questions. */
+const CHANGE_NOTHING = ["POST /definitions/validate"];
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("the API as /openapi.json describes it", () => {
@@ -224,6 +226,13 @@ describe("the API as /openapi.json describes it", () => {
     expect(untouched).toEqual(ONLY_FOR_AGENTS);
   });
 
+  it("says of every route of users what it needs, and of every change what the audit log says", () => {
+    const ofUsers = contract.routes.filter((route) => contract.securityOf(route).includes("userToken"));
+    expect(ofUsers.filter((route) => !contract.operation(route)["x-needs"])).toEqual([]);
+    const silent = ofUsers.filter((route) => !route.startsWith("GET ") && !contract.operation(route)["x-audit"]);
+    expect(silent).toEqual(CHANGE_NOTHING);
+  });
+
   it("refuses without a credential with 401, described, on every route that asks for one", async () => {
     for (const route of contract.routes.filter((candidate) => contract.operation(candidate).security)) {
       const answer = await contract.call(route, NOTHING);
@@ -233,8 +242,8 @@ describe("the API as /openapi.json describes it", () => {
 
   it("refuses with a user's token what does not exist or is not understood, described", async () => {
     for (const route of contract.routes) {
+      if (!contract.securityOf(route).includes("userToken")) continue;
       const operation = contract.operation(route);
-      if (!JSON.stringify(operation.security ?? "").includes("userToken")) continue;
       const named = await contract.call(route, NOTHING, { token, ...(operation.requestBody ? { body: {} } : {}) });
       if (route.includes("{")) expect([route, named.status >= 400]).toEqual([route, true]);
       if (!operation.requestBody) continue;

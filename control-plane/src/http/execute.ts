@@ -1,8 +1,11 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
 import type { z } from "zod";
-import type { Authenticate } from "./authenticate.ts";
-import type { Reply, RequestFacts, Route } from "./route.ts";
+import { ForbiddenError } from "./access.ts";
+import type { Authenticate, Proven } from "./authenticate.ts";
+import type { Caller, UserPrincipal } from "./caller.ts";
+import { originOf } from "./origin.ts";
+import type { Credential, Reply, RequestFacts, Route } from "./route.ts";
 
 /** Levels of lists and mappings in a body; outputs of jobs may have 64. */
 const MAX_JSON_DEPTH = 100;
@@ -18,15 +21,26 @@ export interface RawRequest extends RequestFacts {
 
 export interface Services {
   readonly authenticate: Authenticate;
+  /** Told of calls that were refused for want of a right; keeps them for the audit log. */
+  readonly forbidden: (caller: Caller, workspaceId: string | null, reason: string) => void;
   readonly log: Logger;
 }
 
-/** Authenticates, validates, runs the handler. Never throws: every failure is an error reply. */
-export async function execute(route: Route, request: RawRequest, services: Services): Promise<Reply> {
+/**
+ * Validates and runs the handler for somebody who was authenticated before the body was read. Never throws: every
+ * failure is an error reply.
+ */
+export async function execute(
+  route: Route,
+  proven: Proven<Credential>,
+  request: RawRequest,
+  services: Services,
+): Promise<Reply> {
+  const caller = route.credential === "user" ? callerOf(route, proven as UserPrincipal, request) : null;
   try {
-    const principal = services.authenticate(route.credential, request.header("authorization"));
+    if (caller) refuseToken(caller);
     return await route.handle({
-      principal,
+      principal: caller ?? (proven as Caller),
       params: route.params ? validate(route.params, request.params, "params") : undefined,
       query: route.query ? validate(route.query, queryObject(request.query), "querystring") : undefined,
       body: route.raw ? requireMediaType(route.raw, request) : jsonBody(route, request),
@@ -34,8 +48,23 @@ export async function execute(route: Route, request: RawRequest, services: Servi
       request,
     });
   } catch (error) {
+    if (caller && error instanceof ForbiddenError) services.forbidden(caller, error.workspaceId, error.message);
     return errorReply(error, services.log);
   }
+}
+
+function callerOf(route: Route, user: UserPrincipal, request: RawRequest): Caller {
+  return { ...user, needs: route.needs ?? "account", origin: originOf(request) };
+}
+
+/** What concerns the person, or the whole server, is not for a token of his. */
+function refuseToken({ token, needs }: Caller): void {
+  if (!token || (needs !== "account" && !needs.startsWith("instance:"))) return;
+  throw new ForbiddenError(
+    "a personal access token cannot do this; sign in and use the access token of the sign-in",
+    token.workspaceId,
+    { needed: needs },
+  );
 }
 
 export function errorReply(error: unknown, log: Logger): Reply {

@@ -35,6 +35,7 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
         const reply = await execute(
           route,
+          response.locals["proven"],
           rawRequest(request, response, request.params as Record<string, string>, query, body),
           services,
         );
@@ -57,9 +58,9 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
 
 /** Authenticates before a byte of the body is kept. */
 function refuseStrangers(route: Route, services: Services): RequestHandler {
-  return (request, response, next) => {
+  return async (request, response, next) => {
     try {
-      services.authenticate(route.credential, request.headers.authorization);
+      response.locals["proven"] = await services.authenticate(route.credential, request.headers.authorization);
     } catch (error) {
       discardBody(request, response);
       sendReply(response, errorReply(error, services.log));

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { randomUUID } from "node:crypto";
 import { pipeline } from "node:stream/promises";
 import { ApiError } from "@shipfox/shared/errors";
 import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type RawRequest, type Services } from "./execute.ts";
@@ -34,9 +35,9 @@ async function serve(
   let reply: Reply;
   try {
     // Before a byte of the body is kept: strangers must not fill our memory.
-    services.authenticate(route.credential, incoming.headers.authorization);
+    const proven = await services.authenticate(route.credential, incoming.headers.authorization);
     const body = await readBody(incoming, route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES);
-    reply = await execute(route, rawRequest(incoming, response, params, query, body), services);
+    reply = await execute(route, proven, rawRequest(incoming, response, params, query, body), services);
   } catch (error) {
     reply = errorReply(error, services.log);
     discardBody(incoming, response);
@@ -64,6 +65,9 @@ export function rawRequest(
     query,
     body,
     ip: incoming.socket.remoteAddress ?? "",
+    get id() {
+      return requestId(incoming);
+    },
     header: (name) => {
       const value = incoming.headers[name];
       return Array.isArray(value) ? value[0] : value;
@@ -78,6 +82,19 @@ export function rawRequest(
       return controller.signal;
     },
   };
+}
+
+const REQUEST_ID_PATTERN = /^[\w.:-]{1,128}$/;
+const requestIds = new WeakMap<IncomingMessage, string>();
+
+/** The id under which a client, the log and the audit log speak of a request; only an orderly one is taken from the client. */
+export function requestId(incoming: IncomingMessage): string {
+  const known = requestIds.get(incoming);
+  if (known !== undefined) return known;
+  const sent = incoming.headers["x-request-id"];
+  const id = typeof sent === "string" && REQUEST_ID_PATTERN.test(sent) ? sent : randomUUID();
+  requestIds.set(incoming, id);
+  return id;
 }
 
 function readBody(incoming: IncomingMessage, limitBytes: number): Promise<Buffer> {

@@ -17,7 +17,8 @@ const SECURITY = {
 } as const;
 
 const BEARER_DESCRIPTIONS = {
-  userToken: "Access token of a user, from POST /auth/login",
+  userToken:
+    "Access token of a user, from POST /auth/login, or a personal access token sf_pat_… with the ability of `x-needs`",
   registrationToken: "sf_mrt_… or a runner's own sf_rt_…",
   runnerSession: "Session token of a runner, from POST /runners/register",
   jobLease: "Lease token of a claimed job",
@@ -58,6 +59,9 @@ function operation(route: Route): ZodOpenApiOperationObject {
       ...(route.query ? { query: route.query as z.ZodObject } : {}),
     },
     ...body,
+    // What a caller needs, and what the audit log says of the call.
+    ...(route.needs ? { "x-needs": route.needs } : {}),
+    ...(route.audit ? { "x-audit": route.audit } : {}),
     ...(route.credential === "none" ? {} : { security: [{ [SECURITY[route.credential]]: [] }] }),
     responses: responses(route),
   };

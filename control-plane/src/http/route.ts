@@ -1,14 +1,10 @@
 import type { ErrorCode } from "@shipfox/shared/errors";
 import type { z } from "zod";
+import type { Caller, Need } from "./caller.ts";
 import type { SseStream } from "./sse.ts";
 
 /** Who must be calling. The adapters authenticate before anything of the request is validated. */
 export type Credential = "none" | "user" | "registration" | "runner-session" | "lease";
-
-export interface UserPrincipal {
-  readonly userId: string;
-  readonly refreshSessionId: string | null;
-}
 
 /** Bearer `sf_mrt_…` or `sf_rt_…`; which one, and whether it is good, is decided by the runners module. */
 export interface RegistrationPrincipal {
@@ -37,7 +33,7 @@ export interface LeasePrincipal {
 
 export interface Principals {
   none: null;
-  user: UserPrincipal;
+  user: Caller;
   registration: RegistrationPrincipal;
   "runner-session": RunnerSessionPrincipal;
   lease: LeasePrincipal;
@@ -45,6 +41,8 @@ export interface Principals {
 
 export interface RequestFacts {
   readonly ip: string;
+  /** What the client sent in `X-Request-Id`, or an id made here; the reply carries it. */
+  readonly id: string;
   header(name: string): string | undefined;
   /** Aborted when the client hangs up before the reply was written. */
   readonly signal: AbortSignal;
@@ -78,6 +76,8 @@ type AnySchema = z.ZodType | undefined;
  * `responses` maps a status to its JSON schema, or to null for an empty body, or to "sse" or "text".
  * `hot` routes are also served by the raw handler in front of Express and must not rely on anything Express does.
  * `raw` names the content type of a route that works on `rawBody` instead of parsed JSON.
+ * `needs` is what a route of users asks of its caller; every such route has it. `audit` is the action that a route which
+ * changes something writes to the audit log, as `project.created`.
  */
 export interface Route<
   C extends Credential = Credential,
@@ -91,6 +91,8 @@ export interface Route<
   readonly tag: string;
   readonly summary: string;
   readonly credential: C;
+  readonly needs?: Need;
+  readonly audit?: string;
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
@@ -110,6 +112,6 @@ export function route<
   Params extends AnySchema = undefined,
   Query extends AnySchema = undefined,
   Body extends AnySchema = undefined,
->(definition: Route<C, Params, Query, Body>): Route {
+>(definition: Route<C, Params, Query, Body> & (C extends "user" ? { readonly needs: Need } : unknown)): Route {
   return definition;
 }

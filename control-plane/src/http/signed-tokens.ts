@@ -1,7 +1,7 @@
 import { createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 import { ApiError } from "@shipfox/shared/errors";
 import jsonwebtoken from "jsonwebtoken";
-import type { LeasePrincipal, RunnerSessionPrincipal, UserPrincipal } from "./route.ts";
+import type { LeasePrincipal, RunnerSessionPrincipal } from "./route.ts";
 
 /** Verified tokens are remembered until they expire; the bound keeps a flood of distinct tokens from growing memory. */
 const MAX_CACHED_TOKENS = 20_000;
@@ -92,7 +92,7 @@ export class SignedTokens {
     return token;
   }
 
-  verifyUser(token: string): UserPrincipal {
+  verifyUser(token: string): { userId: string; refreshSessionId: string | null } {
     return this.#verify(token, this.#userKey, undefined, (claims) => ({
       userId: claims["sub"] as string,
       refreshSessionId: (claims["refreshSessionId"] as string | undefined) ?? null,

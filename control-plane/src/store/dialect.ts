@@ -26,6 +26,8 @@ export interface ColumnTypes {
   readonly blob: string;
   /** Type and constraint of a primary key that the database counts up; its order is not the order of commits. */
   readonly identity: string;
+  /** What makes the database refuse every change of a row that was written; rows may only be deleted. */
+  readonly appendOnly: (table: string) => string[];
   /** End of a `create table` whose rows are small and found by their primary key: stored once, in its order. */
   readonly withoutRowid: string;
 }
@@ -37,6 +39,9 @@ export const sqliteSql: DialectSql = {
   blob: "blob",
   identity: "integer primary key autoincrement",
   withoutRowid: " without rowid",
+  appendOnly: (table) => [
+    `create trigger ${table}_append_only before update on ${table} begin select raise(abort, '${table} is append-only'); end`,
+  ],
   forUpdate: "",
   skipLocked: "",
   greatest: (a, b) => `max(${a}, ${b})`,
@@ -50,6 +55,10 @@ export const postgresSql: DialectSql = {
   blob: "bytea",
   identity: "bigint generated always as identity primary key",
   withoutRowid: "",
+  appendOnly: (table) => [
+    `create function ${table}_append_only() returns trigger language plpgsql as $$ begin raise exception '${table} is append-only'; end $$`,
+    `create trigger ${table}_append_only before update on ${table} for each row execute function ${table}_append_only()`,
+  ],
   forUpdate: " for update",
   skipLocked: " for update skip locked",
   greatest: (a, b) => `greatest(${a}, ${b})`,

@@ -421,6 +421,39 @@ export interface ScopedValueRow {
   updated_at: number;
 }
 
+/** `abilities` is a list as JSON. */
+export interface AccessTokenRow {
+  id: string;
+  user_id: string;
+  workspace_id: string;
+  name: string;
+  prefix: string;
+  token_hash: string;
+  abilities: string;
+  expires_at: number | null;
+  last_used_at: number | null;
+  revoked_at: number | null;
+  created_at: number;
+}
+
+export interface AuditEventRow {
+  id: string;
+  workspace_id: string | null;
+  actor_type: "user" | "access_token" | "anonymous";
+  actor_user_id: string | null;
+  actor_token_id: string | null;
+  action: string;
+  outcome: "done" | "denied" | "failed";
+  target_type: string;
+  target_id: string | null;
+  target_name: string | null;
+  ip: string;
+  user_agent: string | null;
+  request_id: string;
+  details: string;
+  created_at: number;
+}
+
 export interface RunEventRow {
   workspace_id: string;
   id: number;

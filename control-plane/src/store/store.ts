@@ -38,10 +38,40 @@ export interface WriteTx extends Tx {
    */
   record(event: RunEventDraft): void;
   /**
+   * Writes an entry of the audit log, in the transaction of what it tells about. The log is append-only: the database
+   * refuses to change an entry.
+   */
+  audit(actor: AuditActor, entry: AuditEntry): Promise<void>;
+  /**
    * Tells something inside this process once the unit is committed: a wake-up, a change of a cache. Never called when
    * the unit is rolled back. Must not throw: an exception is logged and dropped.
    */
   afterCommit(callback: () => void): void;
+}
+
+/** From where a call came. `at` is when, in milliseconds. */
+export interface Origin {
+  readonly ip: string;
+  readonly requestId: string;
+  readonly userAgent: string | null;
+  readonly at: number;
+}
+
+/** Who did something; without a user it was somebody who is not signed in. */
+export interface AuditActor {
+  readonly userId: string | null;
+  readonly token: { readonly id: string } | null;
+  readonly origin: Origin;
+}
+
+/** `action` is `<object>.<past verb>`; `workspaceId` null is for what concerns the whole server. `details` holds no secret. */
+export interface AuditEntry {
+  readonly workspaceId: string | null;
+  readonly action: string;
+  readonly target: { readonly type: string; readonly id: string | null; readonly name?: string | null };
+  /** `done` unless it is said that somebody was not allowed, or tried in vain. */
+  readonly outcome?: "done" | "denied" | "failed";
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 /** A run event before it has its number. `createdAt` is wall time in milliseconds; `payload` becomes JSON. */

@@ -1,7 +1,8 @@
 import type { Compilable } from "kysely";
 import { UnitError } from "./errors.ts";
+import { auditEventRow, INSERT_AUDIT_EVENT } from "./audit-events.ts";
 import { checkValues } from "./sql-values.ts";
-import type { RunEventDraft, SqlValue, WriteTx } from "./store.ts";
+import type { AuditActor, AuditEntry, RunEventDraft, SqlValue, WriteTx } from "./store.ts";
 
 /** What one connection can do: the part in which the dialects differ. */
 export interface Statements {
@@ -83,6 +84,10 @@ export class Unit implements WriteTx {
   record(event: RunEventDraft): void {
     this.#assertOpen();
     this.events.push(event);
+  }
+
+  async audit(actor: AuditActor, entry: AuditEntry): Promise<void> {
+    await this.run(INSERT_AUDIT_EVENT, auditEventRow(actor, entry));
   }
 
   afterCommit(callback: () => void): void {

@@ -1,7 +1,9 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pino } from "pino";
+import { ApiError } from "@shipfox/shared/errors";
 import { createAuthenticate } from "../http/authenticate.ts";
+import type { Services } from "../http/execute.ts";
 import { createExpressApp } from "../http/express-app.ts";
 import { createHotHandler } from "../http/hot-handler.ts";
 import type { Route } from "../http/route.ts";
@@ -35,6 +37,12 @@ export function testClock(start = 1_800_000_000_000): Clock & { advance(millisec
   };
 }
 
+/** What the adapters need, where there are no personal access tokens and nobody keeps what was refused. */
+export function testServices(): Services {
+  const accessTokens = { verify: () => Promise.reject(new ApiError("unauthorized")) };
+  return { authenticate: createAuthenticate(testTokens, accessTokens), forbidden: () => {}, log: silentLog };
+}
+
 export interface ApiReply {
   readonly status: number;
   readonly headers: Headers;
@@ -55,8 +63,8 @@ export interface Api {
 }
 
 /** The routes on a real server, behind both adapters, as the product serves them. */
-export async function serveApi(routes: readonly Route[]): Promise<Api> {
-  const services = { authenticate: createAuthenticate(testTokens), log: silentLog };
+export async function serveApi(routes: readonly Route[], given: Partial<Services> = {}): Promise<Api> {
+  const services = { ...testServices(), ...given };
   const server = createServer(createHotHandler(routes, services, createExpressApp(routes, services)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,5 +1,6 @@
 import { newId } from "@shipfox/shared/ids";
-import type { Access, Role } from "../http/access.ts";
+import type { Role } from "../http/abilities.ts";
+import type { Access } from "../http/access.ts";
 import type { Store } from "../store/store.ts";
 
 /** A user who never signed up; answers the id. */
@@ -54,4 +55,5 @@ export const memberAccess: Access = {
     const sql = "select role from memberships where user_id = ? and workspace_id = ?";
     return (await tx.get<{ role: Role }>(sql, [userId, workspaceId]))?.role ?? null;
   },
+  instanceRole: async () => null,
 };

@@ -6,6 +6,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 
 // The tables are read as data from where they lie, so that the docs cannot tell another story than `--help`.
 const ERRORS_FILE = "shared/src/errors.ts";
+const ABILITIES_FILE = "control-plane/src/http/abilities.ts";
 const PARTS = [
   { title: "Control plane", command: "shipfox-control-plane", config: "control-plane/src/config.ts" },
   { title: "Runner", command: "shipfox-runner", config: "runner/src/config.ts" },
@@ -34,10 +35,15 @@ interface Attack {
   readonly attack: string;
   readonly defence: string;
 }
+interface AbilityTables {
+  readonly ROLES: readonly string[];
+  readonly ABILITIES: Record<string, readonly [role: string, minting: string, meaning: string]>;
+}
 type ErrorCodes = Record<string, readonly [status: number, meaning: string]>;
 
 const FAULTS_PLACE = /(<!-- faults:begin[^>]*-->\n)[^]*(\n<!-- faults:end -->)/;
 const ATTACKS_PLACE = /(<!-- attacks:begin[^>]*-->\n)[^]*(\n<!-- attacks:end -->)/;
+const ABILITIES_PLACE = /(<!-- abilities:begin[^>]*-->\n)[^]*(\n<!-- abilities:end -->)/;
 const MARK = "<!-- Made by `node scripts/render-docs.ts`; edit its sources. -->";
 
 export interface RenderedDoc {
@@ -51,6 +57,7 @@ export async function renderDocs(): Promise<RenderedDoc[]> {
   return [
     { file: join(ROOT, "docs/configuration.md"), text: await renderConfiguration() },
     { file: join(ROOT, "docs/errors.md"), text: await renderErrors() },
+    { file: join(ROOT, "docs/access.md"), text: await renderAccess() },
     { file: join(ROOT, "docs/reliability.md"), text: await renderReliability() },
     { file: join(ROOT, "docs/security.md"), text: await renderSecurity() },
   ];
@@ -76,6 +83,19 @@ ${sections.join("\n")}
 
 See [cli.md](cli.md#environment).
 `;
+}
+
+async function renderAccess(): Promise<string> {
+  const { ROLES, ABILITIES } = await readTables<AbilityTables>(ABILITIES_FILE);
+  const rows = Object.entries(ABILITIES).map(([ability, [weakest, minting, meaning]]) => {
+    const marks = ROLES.map((role) => (ROLES.indexOf(role) >= ROLES.indexOf(weakest) ? "x" : ""));
+    return `| \`${ability}\`${minting === "sensitive" ? " *" : ""} | ${marks.join(" | ")} | ${meaning} |`;
+  });
+  return await fillPlace("docs/access.md", ABILITIES_PLACE, [
+    `| Ability | ${ROLES.join(" | ")} | |`,
+    `|---|${"---|".repeat(ROLES.length)}---|`,
+    ...rows,
+  ]);
 }
 
 async function renderReliability(): Promise<string> {

@@ -6,6 +6,7 @@ import {
   signupReplySchema,
 } from "@shipfox/shared/api/accounts";
 import { ApiError } from "@shipfox/shared/errors";
+import { stranger } from "../../http/origin.ts";
 import { type Reply, type Route, route } from "../../http/route.ts";
 import { isLocalName, isLocalPeer } from "./local-peer.ts";
 import { logIn } from "./log-in.ts";
@@ -54,7 +55,11 @@ export function createAccountRoutes(given: AccountRoutesDeps): Route[] {
         const { setup_token: setupToken, ...account } = body;
         return signedIn(
           201,
-          await signUp(deps, { ...account, setupToken, localPeer: isLocalInstance && isLocalPeer(request) }),
+          await signUp(deps, stranger(request), {
+            ...account,
+            setupToken,
+            localPeer: isLocalInstance && isLocalPeer(request),
+          }),
         );
       },
     }),
@@ -67,7 +72,7 @@ export function createAccountRoutes(given: AccountRoutesDeps): Route[] {
       body: loginBodySchema,
       responses: { 200: sessionReplySchema },
       errors: ["invalid-credentials"],
-      handle: async ({ body }) => signedIn(200, await logIn(deps, body)),
+      handle: async ({ body, request }) => signedIn(200, await logIn(deps, stranger(request), body)),
     }),
     route({
       method: "POST",
@@ -105,6 +110,7 @@ export function createAccountRoutes(given: AccountRoutesDeps): Route[] {
       tag: TAG,
       summary: "The signed-in user",
       credential: "user",
+      needs: "identity",
       responses: { 200: meReplySchema },
       errors: ["not-found"],
       handle: async ({ principal }) => {

@@ -2,7 +2,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { secretsEqual } from "@shipfox/shared/tokens";
 import type { UserRow } from "../../store/schema.ts";
-import type { WriteTx } from "../../store/store.ts";
+import type { AuditActor, WriteTx } from "../../store/store.ts";
 import { checkSignup, type SignupFacts } from "./model.ts";
 import { type AccountsDeps, newSession, openSession, type SignedIn } from "./session.ts";
 import { accountExists, claimInstance, insertUser } from "./store.ts";
@@ -19,7 +19,7 @@ export interface SignupRequest {
  * Makes an account and signs it in. The first one owns the instance; of several first ones at the same moment one is
  * first, and the others are asked what every later one is asked.
  */
-export async function signUp(deps: AccountsDeps, request: SignupRequest): Promise<SignedIn> {
+export async function signUp(deps: AccountsDeps, from: AuditActor, request: SignupRequest): Promise<SignedIn> {
   const { store, clock, log, passwords } = deps;
   const facts = {
     localPeer: request.localPeer,
@@ -39,6 +39,14 @@ export async function signUp(deps: AccountsDeps, request: SignupRequest): Promis
       throw new ApiError("email-taken", "an account with this e-mail address exists; sign in instead");
     }
     await openSession(tx, session, user.id, now);
+    await tx.audit(
+      { ...from, userId: user.id },
+      {
+        workspaceId: null,
+        action: "account.created",
+        target: { type: "user", id: user.id, name: user.email },
+      },
+    );
     return row;
   });
   log.info({ userId: made.id, adminRole: made.admin_role }, "an account was made");

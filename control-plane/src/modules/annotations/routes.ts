@@ -5,7 +5,8 @@ import {
   annotationsReplySchema as annotationsPageSchema,
 } from "@shipfox/shared/api/annotations";
 import { annotationsBodySchema, annotationsReplySchema, MAX_ANNOTATIONS_BODY_BYTES } from "@shipfox/shared/machine";
-import type { Access } from "../../http/access.ts";
+import { type Access, isMember } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { Store, Tx } from "../../store/store.ts";
@@ -29,9 +30,9 @@ const EMPTY_SUMMARY = { total: 0, error: 0, warning: 0, info: 0, success: 0, ste
 export function createAnnotationRoutes(deps: AnnotationRoutesDeps): Route[] {
   const { store, clock, access, settings } = deps;
 
-  const mayRead = async (tx: Tx, userId: string, runId: string): Promise<boolean> => {
+  const mayRead = async (tx: Tx, caller: Caller, runId: string): Promise<boolean> => {
     const workspaceId = await deps.workspaceOfRun(tx, runId);
-    return workspaceId !== null && (await access.role(tx, userId, workspaceId)) !== null;
+    return workspaceId !== null && isMember(access, tx, caller, workspaceId);
   };
 
   return [
@@ -63,12 +64,13 @@ export function createAnnotationRoutes(deps: AnnotationRoutesDeps): Route[] {
       tag: "Annotations",
       summary: "What the steps of a run attempt say beside their logs",
       credential: "user",
+      needs: "runs:read",
       query: annotationsQuerySchema,
       responses: { 200: annotationsPageSchema },
       errors: ["invalid-cursor"],
       handle: async ({ principal, query }) => {
         const body = await store.read(async (tx) => {
-          if (!(await mayRead(tx, principal.userId, query.workflow_run_id))) return EMPTY_PAGE;
+          if (!(await mayRead(tx, principal, query.workflow_run_id))) return EMPTY_PAGE;
           return listAnnotations(tx, scopeOf(query), { cursor: query.cursor, limit: query.limit });
         });
         return { status: 200, body };
@@ -80,11 +82,12 @@ export function createAnnotationRoutes(deps: AnnotationRoutesDeps): Route[] {
       tag: "Annotations",
       summary: "How many annotations a run attempt has, by style and by step",
       credential: "user",
+      needs: "runs:read",
       query: annotationSummaryQuerySchema,
       responses: { 200: annotationSummarySchema },
       handle: async ({ principal, query }) => {
         const body = await store.read(async (tx) => {
-          if (!(await mayRead(tx, principal.userId, query.workflow_run_id))) return EMPTY_SUMMARY;
+          if (!(await mayRead(tx, principal, query.workflow_run_id))) return EMPTY_SUMMARY;
           return countAnnotations(tx, scopeOf(query));
         });
         return { status: 200, body };

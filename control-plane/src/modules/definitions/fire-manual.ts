@@ -1,5 +1,6 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { type Access, requireVisible } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import { Lru } from "../../store/lru.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
@@ -29,7 +30,7 @@ export interface FireManualDeps {
 }
 
 export interface FireRequest {
-  readonly userId: string;
+  readonly caller: Caller;
   readonly definitionId: string;
   /** Replace the trigger's own inputs as a whole. */
   readonly inputs: Record<string, unknown> | undefined;
@@ -43,7 +44,7 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
   const { store, clock, access, startRun } = deps;
   const cache = new Lru<string, Content>(MAX_CACHED);
 
-  return ({ userId, definitionId, inputs }) => {
+  return ({ caller, definitionId, inputs }) => {
     const now = clock.now();
     return store.write(async (tx) => {
       const head = await tx.get<Pick<DefinitionRow, "workspace_id" | "project_id" | "manual_trigger" | "updated_at">>(
@@ -51,7 +52,7 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
         [definitionId],
       );
       if (!head) throw notFound();
-      await requireVisible(access, tx, userId, head.workspace_id, "write", notFound);
+      await requireVisible(access, tx, caller, head.workspace_id, notFound);
       if (head.manual_trigger === null) throw notFound();
       const known = cache.get(definitionId);
       const content =
@@ -60,8 +61,9 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
       if (content !== known && content.yaml.length <= MAX_CACHED_CHARS) {
         tx.afterCommit(() => void cache.set(definitionId, content));
       }
+      const { userId } = caller;
       const payload = { provider: "manual", source: "manual", event: "fire", subscriptionId: definitionId, userId };
-      return startRun(tx, {
+      const started = await startRun(tx, {
         workspaceId: head.workspace_id,
         projectId: head.project_id,
         definitionId,
@@ -71,6 +73,12 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
         inputs: inputs ?? content.model.manualTrigger?.with ?? null,
         now,
       });
+      await tx.audit(caller, {
+        workspaceId: head.workspace_id,
+        action: "run.started",
+        target: { type: "run", id: started.runId },
+      });
+      return started;
     });
   };
 }

@@ -1,6 +1,7 @@
 import type { Definition, DefinitionSync } from "@shipfox/shared/api/definitions";
 import { ApiError } from "@shipfox/shared/errors";
-import { type Access, requireRight } from "../../http/access.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import type { Store } from "../../store/store.ts";
 import type { ProjectsPort } from "./ports.ts";
@@ -9,7 +10,7 @@ import { requireProject } from "./save-definition.ts";
 import { findSync, listDefinitions } from "./store.ts";
 
 export interface ListRequest {
-  readonly userId: string;
+  readonly caller: Caller;
   /** At least one of the two; the project's page carries the state of its sync. */
   readonly projectId: string | undefined;
   readonly workspaceId: string | undefined;
@@ -28,12 +29,12 @@ export async function pageOfDefinitions(
   { store, access, projects }: { store: Store; access: Access; projects: ProjectsPort },
   request: ListRequest,
 ): Promise<DefinitionPage> {
-  const { userId, projectId, workspaceId, limit } = request;
+  const { caller, projectId, workspaceId, limit } = request;
   const after = request.cursor === undefined ? null : decodeCursor(request.cursor, ["string", "string"]);
   return store.read(async (tx) => {
-    if (workspaceId !== undefined) await requireRight(access, tx, userId, workspaceId, "read");
+    if (workspaceId !== undefined) await requireAbility(access, tx, caller, workspaceId);
     if (projectId !== undefined) {
-      const own = await requireProject({ access, projects }, tx, { userId, projectId }, "read");
+      const own = await requireProject({ access, projects }, tx, { caller, projectId });
       if (workspaceId !== undefined && own !== workspaceId) {
         throw new ApiError("project-not-found", "there is no such project in this workspace");
       }

@@ -38,13 +38,15 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       tag: TAG,
       summary: "Save a workflow; the same origin again replaces it",
       credential: "user",
+      needs: "definitions:write",
+      audit: "definition.saved",
       body: createDefinitionBodySchema,
       bodyLimitBytes: YAML_BODY_LIMIT_BYTES,
       responses: { 200: definitionSchema },
       errors: ["invalid-workflow-definition", "project-not-found", "forbidden"],
       handle: async ({ principal, body }) => {
         const definition = await saveDefinition(deps, {
-          userId: principal.userId,
+          caller: principal,
           projectId: body.project_id,
           source: body.source,
           configPath: body.config_path ?? null,
@@ -61,12 +63,13 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       tag: TAG,
       summary: "Definitions of a project, with the state of its sync, or of a workspace; by name",
       credential: "user",
+      needs: "projects:read",
       query: definitionsQuerySchema,
       responses: { 200: definitionsReplySchema },
       errors: ["invalid-cursor", "project-not-found", "forbidden"],
       handle: async ({ principal, query }) => {
         const { project_id: projectId, workspace_id: workspaceId, limit, cursor } = query;
-        const page = await pageOfDefinitions(deps, { userId: principal.userId, projectId, workspaceId, limit, cursor });
+        const page = await pageOfDefinitions(deps, { caller: principal, projectId, workspaceId, limit, cursor });
         return { status: 200, body: page };
       },
     }),
@@ -76,6 +79,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       tag: TAG,
       summary: "One definition",
       credential: "user",
+      needs: "projects:read",
       params: byId,
       responses: { 200: definitionSchema },
       errors: ["not-found"],
@@ -84,7 +88,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
         const definition = await store.read(async (tx) => {
           const found = await findDefinition(tx, params.definitionId);
           if (!found) throw hidden();
-          await requireVisible(access, tx, principal.userId, found.workspace_id, "read", hidden);
+          await requireVisible(access, tx, principal, found.workspace_id, hidden);
           return found;
         });
         return { status: 200, body: presentDefinition(definition) };
@@ -96,6 +100,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       tag: TAG,
       summary: "Check a workflow without saving it",
       credential: "user",
+      needs: "identity",
       body: validateDefinitionBodySchema,
       bodyLimitBytes: YAML_BODY_LIMIT_BYTES,
       responses: { 200: validateDefinitionReplySchema },
@@ -114,6 +119,8 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       tag: TAG,
       summary: "Start a run by hand; inputs replace those of the trigger",
       credential: "user",
+      needs: "runs:start",
+      audit: "run.started",
       params: byId,
       body: fireManualBodySchema,
       hot: true,
@@ -126,7 +133,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       ],
       handle: async ({ principal, params, body }) => {
         const { runId } = await fireManual({
-          userId: principal.userId,
+          caller: principal,
           definitionId: params.definitionId,
           inputs: body.inputs,
         });

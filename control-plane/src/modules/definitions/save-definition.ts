@@ -1,6 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { type Access, requireVisible } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
@@ -19,7 +20,7 @@ export interface SaveDefinitionDeps {
 }
 
 export interface SaveRequest extends DefinitionOrigin {
-  readonly userId: string;
+  readonly caller: Caller;
   readonly source: "manual" | "vcs";
   readonly yaml: string;
 }
@@ -28,7 +29,7 @@ export interface SaveRequest extends DefinitionOrigin {
 export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequest): Promise<DefinitionRow> {
   const { store, clock } = deps;
   // First who asks, so that a stranger learns nothing and costs no parsing; again in the unit, for what changed meanwhile.
-  await store.read((tx) => requireProject(deps, tx, request, "write"));
+  await store.read((tx) => requireProject(deps, tx, request));
   const result = await deps.reader.read(request.yaml);
   if (!result.ok) throw invalidDefinition(result.diagnostics);
   const now = clock.now();
@@ -37,8 +38,14 @@ export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequ
   const times = { fetched_at: now, deleted_at: null, created_at: now, updated_at: now };
   const definition = { id: newId(now), ...origin, ...result.content, last_run_number: 0, ...times };
   return store.write(async (tx) => {
-    const workspaceId = await requireProject(deps, tx, request, "write");
-    return upsertDefinition(tx, store.sql, { ...definition, workspace_id: workspaceId });
+    const workspaceId = await requireProject(deps, tx, request);
+    const saved = await upsertDefinition(tx, store.sql, { ...definition, workspace_id: workspaceId });
+    await tx.audit(request.caller, {
+      workspaceId,
+      action: "definition.saved",
+      target: { type: "definition", id: saved.id, name: saved.name },
+    });
+    return saved;
   });
 }
 
@@ -46,13 +53,12 @@ export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequ
 export async function requireProject(
   { access, projects }: Pick<SaveDefinitionDeps, "access" | "projects">,
   tx: Tx,
-  { userId, projectId }: { userId: string; projectId: string },
-  right: "read" | "write",
+  { caller, projectId }: { caller: Caller; projectId: string },
 ): Promise<string> {
   const hidden = () => new ApiError("project-not-found", "there is no such project that you may see");
   const workspaceId = await projects.workspaceOf(tx, projectId);
   if (workspaceId === null) throw hidden();
-  await requireVisible(access, tx, userId, workspaceId, right, hidden);
+  await requireVisible(access, tx, caller, workspaceId, hidden);
   return workspaceId;
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Role } from "../../http/access.ts";
+import type { Role } from "../../http/abilities.ts";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";

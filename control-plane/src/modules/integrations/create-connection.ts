@@ -1,6 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
-import { type Access, requireRight } from "../../http/access.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { ConnectionRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
@@ -20,7 +21,7 @@ export interface ConnectionsDeps {
 }
 
 export interface CreateConnectionRequest extends GitConnectionRequest {
-  readonly userId: string;
+  readonly caller: Caller;
   readonly workspaceId: string;
   readonly name: string;
 }
@@ -50,9 +51,16 @@ export async function createGitConnection(
   };
   const candidates = slugCandidates(request.name, GIT_PROVIDER);
   return store.write(async (tx) => {
-    await requireRight(access, tx, request.userId, request.workspaceId, "admin");
+    await requireAbility(access, tx, request.caller, request.workspaceId);
     for (const slug of candidates) {
-      if (await insertConnection(tx, { ...connection, slug })) return { ...connection, slug };
+      if (!(await insertConnection(tx, { ...connection, slug }))) continue;
+      await tx.audit(request.caller, {
+        workspaceId: request.workspaceId,
+        action: "connection.created",
+        target: { type: "connection", id: connection.id, name: connection.display_name },
+        details: { provider: GIT_PROVIDER },
+      });
+      return { ...connection, slug };
     }
     throw new ApiError("slug-conflict", "too many connections have this name; choose another one");
   });

@@ -6,7 +6,7 @@ import {
   providersQuerySchema,
   providersReplySchema,
 } from "@shipfox/shared/api/integrations";
-import { requireRight } from "../../http/access.ts";
+import { requireAbility } from "../../http/access.ts";
 import { type Route, route } from "../../http/route.ts";
 import { type ConnectionsDeps, createGitConnection } from "./create-connection.ts";
 import { capabilitiesOf, presentConnection, PROVIDERS } from "./model.ts";
@@ -23,6 +23,7 @@ export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
       tag: TAG,
       summary: "What this server can connect to",
       credential: "user",
+      needs: "identity",
       query: providersQuerySchema,
       responses: { 200: providersReplySchema },
       handle: async ({ query: { capability } }) => ({
@@ -38,12 +39,13 @@ export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
       tag: TAG,
       summary: "A workspace's connections, oldest first",
       credential: "user",
+      needs: "projects:read",
       query: connectionsQuerySchema,
       responses: { 200: connectionsReplySchema },
       errors: ["forbidden"],
       handle: async ({ principal, query: { workspace_id: workspaceId, capability } }) => {
         const rows = await store.read(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "read");
+          await requireAbility(access, tx, principal, workspaceId);
           return listConnections(tx, workspaceId);
         });
         const listed = rows.filter(
@@ -58,12 +60,14 @@ export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
       tag: TAG,
       summary: "Connect a git host, with the credential for its repositories",
       credential: "user",
+      needs: "settings:write",
+      audit: "connection.created",
       body: createGitConnectionBodySchema,
       responses: { 201: connectionSchema },
       errors: ["forbidden", "invalid-repository-url"],
       handle: async ({ principal, body }) => {
         const connection = await createGitConnection(deps, {
-          userId: principal.userId,
+          caller: principal,
           workspaceId: body.workspace_id,
           name: body.name,
           baseUrl: body.base_url ?? null,

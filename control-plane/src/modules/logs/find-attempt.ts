@@ -1,5 +1,6 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { type Access, requireVisible } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import { attemptWithoutLog, type StepProgress, type StreamRef } from "./model.ts";
 import { findStream } from "./store.ts";
@@ -27,11 +28,11 @@ export interface Attempt {
 }
 
 /** Throws 404 `not-found` when there is no such step for this user. */
-export function findAttempt(deps: FindDeps, userId: string, stepId: string, attempt: number): Promise<Attempt> {
+export function findAttempt(deps: FindDeps, caller: Caller, stepId: string, attempt: number): Promise<Attempt> {
   return deps.store.read(async (tx) => {
     const step = await deps.steps.findStep(tx, stepId);
     if (!step) throw noSuchLog();
-    await requireVisible(deps.access, tx, userId, step.workspaceId, "read", noSuchLog);
+    await requireVisible(deps.access, tx, caller, step.workspaceId, noSuchLog);
     const row = await findStream(tx, stepId, attempt);
     return { stepId, attempt, runId: step.runId, found: row ?? attemptWithoutLog(step, attempt) };
   });

@@ -3,13 +3,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { newId } from "@shipfox/shared/ids";
 import { onTestFinished } from "vitest";
-import { createAuthenticate } from "../../http/authenticate.ts";
 import { createExpressApp } from "../../http/express-app.ts";
-import { SignedTokens } from "../../http/signed-tokens.ts";
 import { endAllStreams } from "../../http/sse.ts";
 import { build } from "../../store/build.ts";
 import type { Store } from "../../store/store.ts";
 import type { StepLookup } from "./find-attempt.ts";
+import { testServices, testTokens } from "../../testing/api.ts";
 import { silent, type TestLogs } from "./logs.fixture.ts";
 import type { StreamRef } from "./model.ts";
 import { createLogRoutes } from "./routes.ts";
@@ -25,7 +24,6 @@ export interface LogServer {
 
 /** The log routes on a real port. */
 export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "logs" | "clock">): Promise<LogServer> {
-  const tokens = new SignedTokens(Buffer.alloc(32, 1), { userSeconds: 900, sessionSeconds: 900 });
   const [member, stranger] = [newId(), newId()];
   const steps: StepLookup = {
     findStep: async (tx, stepId) => {
@@ -44,10 +42,12 @@ export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "l
       return row ?? null;
     },
   };
-  const access = { role: async (_tx: unknown, userId: string) => (userId === member ? ("viewer" as const) : null) };
-  const services = { authenticate: createAuthenticate(tokens), log: silent };
+  const access = {
+    role: async (_tx: unknown, userId: string) => (userId === member ? ("viewer" as const) : null),
+    instanceRole: async () => null,
+  };
   const server = createServer(
-    createExpressApp(createLogRoutes({ store, access, steps, logs, clock, log: silent }), services),
+    createExpressApp(createLogRoutes({ store, access, steps, logs, clock, log: silent }), testServices()),
   );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -58,7 +58,7 @@ export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "l
   });
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const tokenOf = (userId: string) =>
-    tokens.signUser({ userId, email: "a@b.c", name: null, refreshSessionId: newId() });
+    testTokens.signUser({ userId, email: "a@b.c", name: null, refreshSessionId: newId() });
   return {
     get: (stream, rest = "", options = {}) =>
       fetch(`${base}/steps/${stream.stepId}/attempts/${stream.attempt}/logs${rest}`, {

@@ -27,12 +27,13 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
       tag: "logs",
       summary: "A page of a step attempt's log",
       credential: "user",
+      needs: "runs:read",
       params: logParamsSchema,
       query: logQuerySchema,
       responses: { 200: logPageSchema },
       errors: ["not-found", "invalid-cursor"],
       handle: async ({ principal, params, query }) => {
-        const attempt = await findAttempt(deps, principal.userId, params.stepId, params.attempt);
+        const attempt = await findAttempt(deps, principal, params.stepId, params.attempt);
         return { status: 200, body: await readPage(logs, attempt, query.cursor, clock.now()) };
       },
     }),
@@ -42,13 +43,14 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
       tag: "logs",
       summary: "A step attempt's log from its start or a cursor, and everything that follows, as server-sent events",
       credential: "user",
+      needs: "runs:read",
       params: logParamsSchema,
       query: logQuerySchema,
       responses: { 200: "sse" },
       errors: ["not-found", "invalid-cursor"],
       handle: async ({ principal, params, query, request }) => {
         const cursor = lastEventId(request.header("last-event-id")) ?? query.cursor;
-        const find = () => findAttempt(deps, principal.userId, params.stepId, params.attempt);
+        const find = () => findAttempt(deps, principal, params.stepId, params.attempt);
         const attempt = await find();
         if (typeof attempt.found !== "string") {
           const { stored } = await logs.streams.state(attempt.found);
@@ -74,11 +76,12 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
       tag: "logs",
       summary: "What a step attempt printed so far, as text",
       credential: "user",
+      needs: "runs:read",
       params: logParamsSchema,
       responses: { 200: "text" },
       errors: ["not-found"],
       handle: async ({ principal, params }) => {
-        const { found } = await findAttempt(deps, principal.userId, params.stepId, params.attempt);
+        const { found } = await findAttempt(deps, principal, params.stepId, params.attempt);
         if (found === "never" || found === "not-yet") throw noSuchLog();
         if (typeof found === "string") return { status: 200, body: "" };
         return { status: 200, chunks: reported(readOutput(logs, found, clock.now()), log) };

@@ -1,6 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
-import { type Access, requireRight } from "../../http/access.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import { ConstraintError } from "../../store/errors.ts";
 import type { ProjectRow } from "../../store/schema.ts";
@@ -23,7 +24,7 @@ export interface CreateProjectDeps {
 }
 
 export interface CreateProjectRequest {
-  readonly userId: string;
+  readonly caller: Caller;
   readonly workspaceId: string;
   readonly name: string;
   readonly slug: string | undefined;
@@ -54,6 +55,12 @@ export async function createProject(deps: CreateProjectDeps, request: CreateProj
       for (const slug of candidates) {
         if (!(await insertProject(tx, { ...project, slug }))) continue;
         await syncs.request(tx, project.id, now);
+        await tx.audit(request.caller, {
+          workspaceId: request.workspaceId,
+          action: "project.created",
+          target: { type: "project", id: project.id, name: project.name },
+          details: { repository: project.external_repository_id },
+        });
         tx.afterCommit(() => void syncs.run(project.id));
         return { ...project, slug };
       }
@@ -75,7 +82,7 @@ async function checkRequest(
   tx: Tx,
   request: CreateProjectRequest,
 ): Promise<GitSource> {
-  await requireRight(access, tx, request.userId, request.workspaceId, "write");
+  await requireAbility(access, tx, request.caller, request.workspaceId);
   const source = await sources.ofConnection(tx, request);
   const existing = await findProjectOf(tx, request.connectionId, repositoryId(source.repository));
   if (existing) throw projectExists(existing);

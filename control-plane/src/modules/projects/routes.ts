@@ -7,7 +7,7 @@ import {
 } from "@shipfox/shared/api/projects";
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
-import { requireRight, requireVisible } from "../../http/access.ts";
+import { requireAbility, requireVisible } from "../../http/access.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import { type CreateProjectDeps, createProject } from "./create-project.ts";
@@ -27,6 +27,8 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       tag: TAG,
       summary: "Bind a repository; its workflows are synced in the background",
       credential: "user",
+      needs: "projects:write",
+      audit: "project.created",
       body: createProjectBodySchema,
       responses: { 201: projectSchema },
       errors: [
@@ -44,7 +46,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       ],
       handle: async ({ principal, body }) => {
         const project = await createProject(deps, {
-          userId: principal.userId,
+          caller: principal,
           workspaceId: body.workspace_id,
           name: body.name,
           slug: body.slug,
@@ -60,13 +62,14 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       tag: TAG,
       summary: "A workspace's projects, newest first",
       credential: "user",
+      needs: "projects:read",
       query: projectsQuerySchema,
       responses: { 200: projectsReplySchema },
       errors: ["forbidden", "invalid-cursor"],
       handle: async ({ principal, query: { workspace_id: workspaceId, search, limit, cursor } }) => {
         const after = cursor === undefined ? null : decodeCursor(cursor, ["number", "string"]);
         const rows = await store.read(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "read");
+          await requireAbility(access, tx, principal, workspaceId);
           return listProjects(tx, { workspaceId, search, after, limit: limit + 1 });
         });
         const page = rows.slice(0, limit);
@@ -81,6 +84,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       tag: TAG,
       summary: "One project",
       credential: "user",
+      needs: "projects:read",
       params: byId,
       responses: { 200: projectSchema },
       errors: ["project-not-found"],
@@ -88,7 +92,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
         const project = await store.read(async (tx) => {
           const found = await findProject(tx, params.projectId);
           if (!found) throw projectNotFound();
-          await requireVisible(access, tx, principal.userId, found.workspace_id, "read", projectNotFound);
+          await requireVisible(access, tx, principal, found.workspace_id, projectNotFound);
           return found;
         });
         return { status: 200, body: presentProject(project) };
@@ -100,11 +104,13 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       tag: TAG,
       summary: "Sync the workflows of the default branch now; 202 when that takes longer than 30 seconds",
       credential: "user",
+      needs: "projects:write",
+      audit: "project.synced",
       params: byId,
       responses: { 200: syncSchema, 202: syncSchema },
       errors: ["project-not-found", "forbidden"],
       handle: async ({ principal, params }) => {
-        const { finished, sync } = await syncProject(deps, { userId: principal.userId, projectId: params.projectId });
+        const { finished, sync } = await syncProject(deps, { caller: principal, projectId: params.projectId });
         return { status: finished ? 200 : 202, body: sync };
       },
     }),

@@ -1,5 +1,6 @@
 import type { DefinitionSync as SyncBody } from "@shipfox/shared/api/definitions";
 import { type Access, requireVisible } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
 import { type DefinitionSync, findSync, presentSync } from "../definitions/public.ts";
@@ -19,14 +20,15 @@ export interface SyncProjectDeps {
 /** Syncs a project's definitions. `finished` false: it still runs, and `sync` is how far it is. */
 export async function syncProject(
   { store, clock, access, syncs }: SyncProjectDeps,
-  { userId, projectId }: { userId: string; projectId: string },
+  { caller, projectId }: { caller: Caller; projectId: string },
 ): Promise<{ finished: boolean; sync: SyncBody }> {
   const now = clock.now();
   await store.write(async (tx) => {
     const workspaceId = await workspaceOf(tx, projectId);
     if (workspaceId === null) throw projectNotFound();
-    await requireVisible(access, tx, userId, workspaceId, "write", projectNotFound);
+    await requireVisible(access, tx, caller, workspaceId, projectNotFound);
     await syncs.request(tx, projectId, now);
+    await tx.audit(caller, { workspaceId, action: "project.synced", target: { type: "project", id: projectId } });
   });
   const finished = await endsInTime(syncs.run(projectId));
   const row = await store.read((tx) => findSync(tx, projectId));

@@ -8,7 +8,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { registryCredentialQuerySchema, registryCredentialReplySchema } from "@shipfox/shared/machine";
 import { z } from "zod";
-import { type Access, requireRight } from "../../http/access.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { RegistryCredentialRow } from "../../store/schema.ts";
@@ -40,6 +40,8 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
       tag: TAG,
       summary: "Store a credential for a registry of images, for all projects or for some",
       credential: "user",
+      needs: "secrets:write",
+      audit: "registry_credential.created",
       params: inWorkspace,
       body: createRegistryCredentialBodySchema,
       responses: { 201: registryCredentialSchema },
@@ -56,7 +58,7 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
           created_at: now,
         };
         await store.write(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "admin");
+          await requireAbility(access, tx, principal, workspaceId);
           for (const projectId of body.project_ids ?? []) {
             if ((await projects.workspaceOf(tx, projectId)) !== workspaceId) {
               throw new ApiError("project-not-found", `the workspace has no project ${projectId}`);
@@ -67,6 +69,11 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
             throw new ApiError("registry-credentials-exhausted", message);
           }
           await insertCredential(tx, row);
+          await tx.audit(principal, {
+            workspaceId,
+            action: "registry_credential.created",
+            target: { type: "registry_credential", id: row.id, name: row.host },
+          });
         });
         return { status: 201, body: presentCredential(row) };
       },
@@ -77,12 +84,13 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
       tag: TAG,
       summary: "The registry credentials of a workspace, oldest first, without their passwords",
       credential: "user",
+      needs: "projects:read",
       params: inWorkspace,
       responses: { 200: registryCredentialsReplySchema },
       errors: ["forbidden"],
       handle: async ({ principal, params: { workspaceId } }) => {
         const rows = await store.read(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "read");
+          await requireAbility(access, tx, principal, workspaceId);
           return listCredentials(tx, workspaceId);
         });
         return { status: 200, body: { registry_credentials: rows.map(presentCredential) } };
@@ -94,14 +102,18 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
       tag: TAG,
       summary: "Remove a registry credential; images that need it can no longer be used, copies on runners included",
       credential: "user",
+      needs: "secrets:write",
+      audit: "registry_credential.deleted",
       params: oneCredential,
       responses: { 204: null },
       errors: ["forbidden", "not-found"],
       handle: async ({ principal, params: { workspaceId, credentialId } }) => {
         await store.write(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "admin");
-          if (await deleteCredential(tx, workspaceId, credentialId)) return;
-          throw new ApiError("not-found", "the workspace has no registry credential with this id");
+          await requireAbility(access, tx, principal, workspaceId);
+          if (!(await deleteCredential(tx, workspaceId, credentialId)))
+            throw new ApiError("not-found", "the workspace has no registry credential with this id");
+          const target = { type: "registry_credential", id: credentialId };
+          await tx.audit(principal, { workspaceId, action: "registry_credential.deleted", target });
         });
         return { status: 204 };
       },

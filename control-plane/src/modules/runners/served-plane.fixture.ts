@@ -54,7 +54,7 @@ export class ServedPlane {
     const inside = await TestPlane.start(store, { leaseTermMs: LEASE_TERM_MS, ...options.settings });
     const version = options.version ?? VERSION;
     const { dispatch } = inside;
-    const access = { role: async () => "owner" as const };
+    const access = { role: async () => "owner" as const, instanceRole: async () => null };
     const base = { store, clock: systemClock, dispatch };
     const api = await serveApi([
       ...createMachineRoutes({

@@ -10,7 +10,8 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
-import { requireRight, type Access, type Right } from "../../http/access.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { RegistrationTokenRow } from "../../store/schema.ts";
@@ -41,11 +42,17 @@ const oneRunner = z.object({ workspaceId: id, runnerId: id });
 export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
   const { store, clock, access, dispatch, version } = deps;
 
-  const change = async (userId: string, workspaceId: string, runnerId: string, act: typeof drainRunner) => {
+  const change = async (
+    caller: Caller,
+    { workspaceId, runnerId }: { workspaceId: string; runnerId: string },
+    action: "runner.drained" | "runner.revoked",
+  ) => {
     const now = clock.now();
+    const act = action === "runner.drained" ? drainRunner : revokeRunner;
     await store.write(async (tx: WriteTx) => {
-      await requireRight(access, tx, userId, workspaceId, "admin");
+      await requireAbility(access, tx, caller, workspaceId);
       await act(tx, dispatch, workspaceId, runnerId, now);
+      await tx.audit(caller, { workspaceId, action, target: { type: "runner", id: runnerId } });
     });
     const runners = await store.read((tx) => listRunners(tx, dispatch, workspaceId, { version, now }));
     const changed = runners.find((runner) => runner.id === runnerId);
@@ -54,13 +61,12 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
   };
 
   const read = <T>(
-    userId: string,
+    caller: Caller,
     workspaceId: string,
-    right: Right,
     query: (tx: Parameters<typeof listRunners>[0], now: number) => Promise<T>,
   ) =>
     store.read(async (tx) => {
-      await requireRight(access, tx, userId, workspaceId, right);
+      await requireAbility(access, tx, caller, workspaceId);
       return query(tx, clock.now());
     });
 
@@ -71,6 +77,8 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "Make a token with which runners register; the raw token is shown once",
       credential: "user",
+      needs: "runners:manage",
+      audit: "registration_token.created",
       params: inWorkspace,
       body: createRegistrationTokenBodySchema,
       responses: { 201: createRegistrationTokenReplySchema },
@@ -87,8 +95,13 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
           clock.now(),
         );
         await store.write(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "admin");
+          await requireAbility(access, tx, principal, workspaceId);
           await insertRegistrationToken(tx, made.row);
+          await tx.audit(principal, {
+            workspaceId,
+            action: "registration_token.created",
+            target: { type: "registration_token", id: made.row.id, name: made.row.name },
+          });
         });
         return {
           status: 201,
@@ -103,13 +116,12 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "Registration tokens that can still be used, newest first",
       credential: "user",
+      needs: "runners:manage",
       params: inWorkspace,
       responses: { 200: registrationTokensReplySchema },
       errors: ["forbidden"],
       handle: async ({ principal, params: { workspaceId } }) => {
-        const rows = await read(principal.userId, workspaceId, "admin", (tx, now) =>
-          usableRegistrationTokens(tx, workspaceId, now),
-        );
+        const rows = await read(principal, workspaceId, (tx, now) => usableRegistrationTokens(tx, workspaceId, now));
         return { status: 200, body: { manual_registration_tokens: rows.map(presentToken) } };
       },
     }),
@@ -119,6 +131,8 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "Let no more runners register with a token; with cascade also revoke those that did",
       credential: "user",
+      needs: "runners:manage",
+      audit: "registration_token.revoked",
       params: oneToken,
       query: revokeQuery,
       responses: { 200: registrationTokenSchema },
@@ -126,12 +140,18 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       handle: async ({ principal, params: { workspaceId, tokenId }, query }) => {
         const now = clock.now();
         const row = await store.write(async (tx) => {
-          await requireRight(access, tx, principal.userId, workspaceId, "admin");
+          await requireAbility(access, tx, principal, workspaceId);
           const revoked = await revokeRegistrationToken(tx, workspaceId, tokenId, now);
-          if (revoked && query.cascade === "true") await revokeRunnersOf(tx, dispatch, workspaceId, tokenId, now);
+          if (!revoked) throw new ApiError("not-found", "the workspace has no such registration token");
+          if (query.cascade === "true") await revokeRunnersOf(tx, dispatch, workspaceId, tokenId, now);
+          await tx.audit(principal, {
+            workspaceId,
+            action: "registration_token.revoked",
+            target: { type: "registration_token", id: tokenId, name: revoked.name },
+            details: { cascade: query.cascade === "true" },
+          });
           return revoked;
         });
-        if (!row) throw new ApiError("not-found", "the workspace has no such registration token");
         return { status: 200, body: presentToken(row) };
       },
     }),
@@ -141,13 +161,14 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "The runners of a workspace with what they are doing",
       credential: "user",
+      needs: "runs:read",
       params: inWorkspace,
       responses: { 200: runnersReplySchema },
       errors: ["forbidden"],
       handle: async ({ principal, params: { workspaceId } }) => ({
         status: 200,
         body: {
-          runners: await read(principal.userId, workspaceId, "read", (tx, now) =>
+          runners: await read(principal, workspaceId, (tx, now) =>
             listRunners(tx, dispatch, workspaceId, { version, now }),
           ),
         },
@@ -159,15 +180,14 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "Runners heard from in the last minute; a busy one with its job",
       credential: "user",
+      needs: "runs:read",
       params: inWorkspace,
       responses: { 200: activeRunnersReplySchema },
       errors: ["forbidden"],
       handle: async ({ principal, params: { workspaceId } }) => ({
         status: 200,
         body: {
-          runners: await read(principal.userId, workspaceId, "read", (tx, now) =>
-            listActiveRunners(tx, dispatch, workspaceId, now),
-          ),
+          runners: await read(principal, workspaceId, (tx, now) => listActiveRunners(tx, dispatch, workspaceId, now)),
         },
       }),
     }),
@@ -177,11 +197,12 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "Let a runner finish what it has and give it nothing more",
       credential: "user",
+      needs: "runners:manage",
+      audit: "runner.drained",
       params: oneRunner,
       responses: { 200: runnerSchema },
       errors: ["forbidden", "not-found"],
-      handle: ({ principal, params: { workspaceId, runnerId } }) =>
-        change(principal.userId, workspaceId, runnerId, drainRunner),
+      handle: ({ principal, params }) => change(principal, params, "runner.drained"),
     }),
     route({
       method: "POST",
@@ -189,11 +210,12 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       tag: "Runners",
       summary: "Shut a runner out at once; its jobs are queued again",
       credential: "user",
+      needs: "runners:manage",
+      audit: "runner.revoked",
       params: oneRunner,
       responses: { 200: runnerSchema },
       errors: ["forbidden", "not-found"],
-      handle: ({ principal, params: { workspaceId, runnerId } }) =>
-        change(principal.userId, workspaceId, runnerId, revokeRunner),
+      handle: ({ principal, params }) => change(principal, params, "runner.revoked"),
     }),
   ];
 }

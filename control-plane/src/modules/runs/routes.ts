@@ -43,6 +43,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       tag: "Runs",
       summary: "List a project's runs, newest first",
       credential: "user",
+      needs: "runs:read",
       query: runsQuerySchema,
       responses: { 200: runsReplySchema },
       errors: ["invalid-cursor", "project-not-found"],
@@ -52,7 +53,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
             query.project_id,
           ]);
           if (!project) throw noProject();
-          await requireVisible(access, tx, principal.userId, project.workspace_id, "read", noProject);
+          await requireVisible(access, tx, principal, project.workspace_id, noProject);
           return listRuns(tx, waiting, query);
         });
         if (query.cursor !== undefined) return { status: 200, body: page };
@@ -65,6 +66,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       tag: "Runs",
       summary: "One run with its jobs, executions, steps and attempts",
       credential: "user",
+      needs: "runs:read",
       params,
       query: runQuerySchema,
       responses: { 200: runDetailSchema },
@@ -73,7 +75,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const body = await store.read(async (tx) => {
           const run = await findRun(tx, runId);
           if (!run) throw hidden();
-          await requireVisible(access, tx, principal.userId, run.workspace_id, "read", hidden);
+          await requireVisible(access, tx, principal, run.workspace_id, hidden);
           return readRun(tx, waiting, run, query.attempt ?? run.current_attempt);
         });
         return { status: 200, body };
@@ -85,6 +87,8 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       tag: "Runs",
       summary: "Cancel everything of a run that has not ended; with force without grace",
       credential: "user",
+      needs: "runs:control",
+      audit: "run.cancelled",
       params,
       body: cancelRunBodySchema,
       optionalBody: true,
@@ -95,8 +99,14 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const run = await store.write(async (tx) => {
           const found = await findRun(tx, runId);
           if (!found) throw hidden();
-          await requireVisible(access, tx, principal.userId, found.workspace_id, "write", hidden);
+          await requireVisible(access, tx, principal, found.workspace_id, hidden);
           await cancelRun(tx, deps.runs, runId, { force: body?.force ?? false, now });
+          await tx.audit(principal, {
+            workspaceId: found.workspace_id,
+            action: "run.cancelled",
+            target: { type: "run", id: runId, name: found.name },
+            ...(body?.force ? { details: { force: true } } : {}),
+          });
           return findRun(tx, runId);
         });
         if (!run) throw hidden();

@@ -1,5 +1,6 @@
 import type { scopedValuesQuerySchema } from "@shipfox/shared/api/scoped-values";
 import type { z } from "zod";
+import type { Caller } from "../../http/caller.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import type { ScopedValueRow } from "../../store/schema.ts";
 import type { ScopedValues } from "./scoped-values.ts";
@@ -9,13 +10,13 @@ import { requireScope, type ScopedValuesDeps } from "./write-values.ts";
 export async function listValues(
   deps: ScopedValuesDeps,
   values: ScopedValues,
-  request: { userId: string; workspaceId: string; query: z.output<typeof scopedValuesQuerySchema> },
+  request: { caller: Caller; workspaceId: string; query: z.output<typeof scopedValuesQuerySchema> },
 ): Promise<{ page: ScopedValueRow[]; nextCursor: string | null }> {
-  const { userId, workspaceId, query } = request;
+  const { caller, workspaceId, query } = request;
   const scope = { workspaceId, projectId: query.project_id ?? null };
   const [after] = query.cursor === undefined ? [""] : decodeCursor(query.cursor, ["string"]);
   const rows = await deps.store.read(async (tx) => {
-    await requireScope(deps, tx, userId, scope, "read");
+    await requireScope(deps, tx, caller, scope);
     return values.list(tx, scope, after, query.limit + 1);
   });
   const page = rows.slice(0, query.limit);

@@ -5,5 +5,5 @@ export { createSecretRoutes } from "./routes.ts";
 /** For variables, which are kept like secrets, but readable. */
 export { listValues } from "./list-values.ts";
 export { ScopedValues } from "./scoped-values.ts";
-export { checkEntries, requireScope, type ScopedValuesDeps, setValues } from "./write-values.ts";
+export { auditValues, checkEntries, requireScope, type ScopedValuesDeps, setValues } from "./write-values.ts";
 export { StepSecrets } from "./step-secrets.ts";

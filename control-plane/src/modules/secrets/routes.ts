@@ -15,13 +15,21 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
+import type { Caller } from "../../http/caller.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { ScopedValueRow } from "../../store/schema.ts";
 import type { Envelope } from "./envelope.ts";
 import { listValues } from "./list-values.ts";
 import { ScopedValues, type Scope } from "./scoped-values.ts";
 import { sealContext } from "./step-secrets.ts";
-import { checkEntries, requireScope, type ScopedValuesDeps, setValues, type ValueEntry } from "./write-values.ts";
+import {
+  auditValues,
+  checkEntries,
+  requireScope,
+  type ScopedValuesDeps,
+  setValues,
+  type ValueEntry,
+} from "./write-values.ts";
 
 export interface SecretRoutesDeps extends ScopedValuesDeps {
   readonly envelope: Envelope;
@@ -36,14 +44,14 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
   const { store, envelope } = deps;
   const secrets = new ScopedValues("secrets");
 
-  const set = async (userId: string, scope: Scope, entries: readonly ValueEntry[]): Promise<Secret[]> => {
+  const set = async (caller: Caller, scope: Scope, entries: readonly ValueEntry[]): Promise<Secret[]> => {
     checkEntries(entries);
     const place = { workspace_id: scope.workspaceId, scope_id: scope.projectId ?? scope.workspaceId };
     const sealed = entries.map(({ key, value }) => ({
       key,
       value: envelope.seal(value, sealContext({ ...place, key })),
     }));
-    return (await setValues(deps, secrets, { userId, scope, entries: sealed })).map(present);
+    return (await setValues(deps, secrets, { caller, scope, entries: sealed })).map(present);
   };
 
   return [
@@ -53,12 +61,13 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       tag: TAG,
       summary: "The keys of the secrets of one scope: the workspace, or one project",
       credential: "user",
+      needs: "projects:read",
       params: inWorkspace,
       query: scopedValuesQuerySchema,
       responses: { 200: secretsReplySchema },
       errors: ["forbidden", "project-not-found", "invalid-cursor"],
       handle: async ({ principal, params: { workspaceId }, query }) => {
-        const { page, nextCursor } = await listValues(deps, secrets, { userId: principal.userId, workspaceId, query });
+        const { page, nextCursor } = await listValues(deps, secrets, { caller: principal, workspaceId, query });
         return { status: 200, body: { secrets: page.map(present), next_cursor: nextCursor } };
       },
     }),
@@ -68,13 +77,15 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       tag: TAG,
       summary: "Set one secret",
       credential: "user",
+      needs: "secrets:write",
+      audit: "secret.set",
       params: oneSecret,
       body: setValueBodySchema,
       responses: { 200: setSecretReplySchema },
       errors: ["forbidden", "project-not-found", "invalid-key", "value-too-large", "workspace-secret-cap-exceeded"],
       handle: async ({ principal, params: { workspaceId, key }, body }) => {
         const entries = [{ key, value: body.value }];
-        const [secret] = await set(principal.userId, { workspaceId, projectId: body.project_id ?? null }, entries);
+        const [secret] = await set(principal, { workspaceId, projectId: body.project_id ?? null }, entries);
         return { status: 200, body: { secret, warnings: warningsOf(entries) } };
       },
     }),
@@ -84,6 +95,8 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       tag: TAG,
       summary: "Set several secrets of one scope, all or none",
       credential: "user",
+      needs: "secrets:write",
+      audit: "secret.set",
       params: inWorkspace,
       body: setValuesBodySchema,
       bodyLimitBytes: MAX_BATCH_BODY_BYTES,
@@ -98,7 +111,7 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       ],
       handle: async ({ principal, params: { workspaceId }, body }) => {
         const scope = { workspaceId, projectId: body.project_id ?? null };
-        const written = await set(principal.userId, scope, body.entries);
+        const written = await set(principal, scope, body.entries);
         return { status: 200, body: { secrets: written, warnings: warningsOf(body.entries) } };
       },
     }),
@@ -108,6 +121,8 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       tag: TAG,
       summary: "Remove a secret of one scope",
       credential: "user",
+      needs: "secrets:write",
+      audit: "secret.deleted",
       params: oneSecret,
       query: scopeQuerySchema,
       responses: { 204: null },
@@ -115,9 +130,10 @@ export function createSecretRoutes(deps: SecretRoutesDeps): Route[] {
       handle: async ({ principal, params: { workspaceId, key }, query }) => {
         const scope = { workspaceId, projectId: query.project_id ?? null };
         await store.write(async (tx) => {
-          await requireScope(deps, tx, principal.userId, scope, "admin");
-          if (await secrets.remove(tx, scope, key)) return;
-          throw new ApiError("secret-not-found", "there is no such secret in this scope; list its secrets");
+          await requireScope(deps, tx, principal, scope);
+          if (!(await secrets.remove(tx, scope, key)))
+            throw new ApiError("secret-not-found", "there is no such secret in this scope; list its secrets");
+          await auditValues(tx, principal, secrets, scope, "deleted", [key]);
         });
         return { status: 204 };
       },

@@ -21,6 +21,8 @@ export async function lockAndCount(tx: WriteTx, forUpdate: string, workspaceId: 
 
 /** The rows of `secrets` or of `variables`, which have the same shape. */
 export class ScopedValues {
+  /** What one of them is called. */
+  readonly kind: "secret" | "variable";
   readonly #list: string;
   readonly #find: string;
   readonly #effective: string;
@@ -28,6 +30,7 @@ export class ScopedValues {
   readonly #remove: string;
 
   constructor(table: "secrets" | "variables") {
+    this.kind = table === "secrets" ? "secret" : "variable";
     const ofScope = `from ${table} where workspace_id = ? and scope_id = ?`;
     this.#list = `select * ${ofScope} and key > ? order by key limit ?`;
     this.#find = `select * ${ofScope} and key = ?`;

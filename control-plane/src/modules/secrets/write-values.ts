@@ -1,9 +1,10 @@
 import { isKey, KEY_PATTERN, MAX_KEY_CHARS, MAX_VALUE_BYTES } from "@shipfox/shared/api/scoped-values";
 import { ApiError } from "@shipfox/shared/errors";
-import { type Access, requireRight } from "../../http/access.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { ScopedValueRow } from "../../store/schema.ts";
-import type { Store, Tx } from "../../store/store.ts";
+import type { Store, Tx, WriteTx } from "../../store/store.ts";
 import { lockAndCount, type Scope, type ScopedValues } from "./scoped-values.ts";
 
 export interface ScopedValuesDeps {
@@ -25,11 +26,10 @@ export interface ValueEntry {
 export async function requireScope(
   { access, projects }: ScopedValuesDeps,
   tx: Tx,
-  userId: string,
+  caller: Caller,
   scope: Scope,
-  right: "read" | "admin",
 ): Promise<void> {
-  await requireRight(access, tx, userId, scope.workspaceId, right);
+  await requireAbility(access, tx, caller, scope.workspaceId);
   if (scope.projectId === null || (await projects.workspaceOf(tx, scope.projectId)) === scope.workspaceId) return;
   throw new ApiError("project-not-found", "the workspace has no such project");
 }
@@ -64,13 +64,13 @@ export function requireKey(key: string): void {
 export async function setValues(
   deps: ScopedValuesDeps,
   values: ScopedValues,
-  request: { userId: string; scope: Scope; entries: readonly ValueEntry[] },
+  request: { caller: Caller; scope: Scope; entries: readonly ValueEntry[] },
 ): Promise<ScopedValueRow[]> {
   const { store, clock, maxPerWorkspace: cap } = deps;
-  const { userId, scope, entries } = request;
-  const by = { userId, now: clock.now() };
+  const { caller, scope, entries } = request;
+  const by = { userId: caller.userId, now: clock.now() };
   return store.write(async (tx) => {
-    await requireScope(deps, tx, userId, scope, "admin");
+    await requireScope(deps, tx, caller, scope);
     const before = await lockAndCount(tx, store.sql.forUpdate, scope.workspaceId);
     let added = 0;
     for (const { key } of entries) added += (await values.find(tx, scope, key)) ? 0 : 1;
@@ -80,6 +80,27 @@ export async function setValues(
     }
     const rows: ScopedValueRow[] = [];
     for (const entry of entries) rows.push(await values.set(tx, scope, entry, by));
+    const keys = entries.map(({ key }) => key);
+    await auditValues(tx, caller, values, scope, "set", keys);
     return rows;
   });
+}
+
+/** One entry of the audit log for each key, none of which holds a value. */
+export async function auditValues(
+  tx: WriteTx,
+  caller: Caller,
+  values: ScopedValues,
+  { workspaceId, projectId }: Scope,
+  change: "set" | "deleted",
+  keys: readonly string[],
+): Promise<void> {
+  for (const key of keys) {
+    await tx.audit(caller, {
+      workspaceId,
+      action: `${values.kind}.${change}`,
+      target: { type: values.kind, id: null, name: key },
+      ...(projectId === null ? {} : { details: { project_id: projectId } }),
+    });
+  }
 }

@@ -14,6 +14,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
 import { type Route, route } from "../../http/route.ts";
 import {
+  auditValues,
   checkEntries,
   listValues,
   requireScope,
@@ -37,13 +38,14 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       tag: TAG,
       summary: "The variables of one scope, the workspace or one project, with the first line of their values",
       credential: "user",
+      needs: "projects:read",
       params: inWorkspace,
       query: scopedValuesQuerySchema,
       responses: { 200: variablesReplySchema },
       errors: ["forbidden", "project-not-found", "invalid-cursor"],
       handle: async ({ principal, params: { workspaceId }, query }) => {
         const { page, nextCursor } = await listValues(deps, variables, {
-          userId: principal.userId,
+          caller: principal,
           workspaceId,
           query,
         });
@@ -56,6 +58,7 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       tag: TAG,
       summary: "A variable of one scope with its whole value",
       credential: "user",
+      needs: "projects:read",
       params: oneVariable,
       query: scopeQuerySchema,
       responses: { 200: variableReplySchema },
@@ -63,7 +66,7 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       handle: async ({ principal, params: { workspaceId, key }, query }) => {
         const scope = { workspaceId, projectId: query.project_id ?? null };
         const row = await store.read(async (tx) => {
-          await requireScope(deps, tx, principal.userId, scope, "read");
+          await requireScope(deps, tx, principal, scope);
           return variables.find(tx, scope, key);
         });
         if (!row) throw variableNotFound();
@@ -76,6 +79,8 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       tag: TAG,
       summary: "Set one variable",
       credential: "user",
+      needs: "secrets:write",
+      audit: "variable.set",
       params: oneVariable,
       body: setValueBodySchema,
       responses: { 200: setVariableReplySchema },
@@ -84,7 +89,7 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
         const entries = [{ key, value: body.value }];
         checkEntries(entries);
         const scope = { workspaceId, projectId: body.project_id ?? null };
-        const rows = await setValues(deps, variables, { userId: principal.userId, scope, entries });
+        const rows = await setValues(deps, variables, { caller: principal, scope, entries });
         return { status: 200, body: { variable: rows.map(presentVariable)[0], warnings: warningsOf(entries) } };
       },
     }),
@@ -94,6 +99,8 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       tag: TAG,
       summary: "Set several variables of one scope, all or none",
       credential: "user",
+      needs: "secrets:write",
+      audit: "variable.set",
       params: inWorkspace,
       body: setValuesBodySchema,
       bodyLimitBytes: MAX_BATCH_BODY_BYTES,
@@ -109,7 +116,7 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       handle: async ({ principal, params: { workspaceId }, body }) => {
         checkEntries(body.entries);
         const scope = { workspaceId, projectId: body.project_id ?? null };
-        const rows = await setValues(deps, variables, { userId: principal.userId, scope, entries: body.entries });
+        const rows = await setValues(deps, variables, { caller: principal, scope, entries: body.entries });
         return { status: 200, body: { variables: rows.map(presentVariable), warnings: warningsOf(body.entries) } };
       },
     }),
@@ -119,6 +126,8 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       tag: TAG,
       summary: "Remove a variable of one scope",
       credential: "user",
+      needs: "secrets:write",
+      audit: "variable.deleted",
       params: oneVariable,
       query: scopeQuerySchema,
       responses: { 204: null },
@@ -126,8 +135,9 @@ export function createVariableRoutes(deps: ScopedValuesDeps): Route[] {
       handle: async ({ principal, params: { workspaceId, key }, query }) => {
         const scope = { workspaceId, projectId: query.project_id ?? null };
         await store.write(async (tx) => {
-          await requireScope(deps, tx, principal.userId, scope, "admin");
+          await requireScope(deps, tx, principal, scope);
           if (!(await variables.remove(tx, scope, key))) throw variableNotFound();
+          await auditValues(tx, principal, variables, scope, "deleted", [key]);
         });
         return { status: 204 };
       },

@@ -1,5 +1,6 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
+import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { WorkspaceRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
@@ -8,10 +9,10 @@ import { insertMembership, insertWorkspace } from "./store.ts";
 
 const FALLBACK_SLUG = "workspace";
 
-/** Makes a workspace whose owner is `userId`. A given slug that is taken is 409 `slug-conflict`; a derived one gets a number. */
+/** Makes a workspace whose owner is the caller. A given slug that is taken is 409 `slug-conflict`; a derived one gets a number. */
 export async function createWorkspace(
   { store, clock }: { store: Store; clock: Clock },
-  request: { userId: string; name: string; slug: string | undefined },
+  request: { caller: Caller; name: string; slug: string | undefined },
 ): Promise<WorkspaceRow> {
   const now = clock.now();
   const candidates = request.slug === undefined ? slugCandidates(request.name, FALLBACK_SLUG) : [request.slug];
@@ -24,10 +25,15 @@ export async function createWorkspace(
       if (!(await insertWorkspace(tx, workspace))) continue;
       await insertMembership(tx, {
         id: membershipId,
-        user_id: request.userId,
+        user_id: request.caller.userId,
         workspace_id: base.id,
         role: "owner",
         ...times,
+      });
+      await tx.audit(request.caller, {
+        workspaceId: workspace.id,
+        action: "workspace.created",
+        target: { type: "workspace", id: workspace.id, name: workspace.name },
       });
       return workspace;
     }

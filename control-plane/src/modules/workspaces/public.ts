@@ -1,10 +1,10 @@
 import type { Access } from "../../http/access.ts";
-import { findRole } from "./store.ts";
+import { findInstanceRole, findRole } from "./store.ts";
 
 /** What other modules and app.ts may use of workspaces. */
 export { createWorkspaceRoutes } from "./routes.ts";
 export { slugCandidates } from "./slug.ts";
 export { oldestMembership } from "./store.ts";
 
-/** Memberships of active workspaces, as they are at the moment of the transaction. */
-export const access: Access = { role: findRole };
+/** Memberships of active users in active workspaces, as they are at the moment of the transaction. */
+export const access: Access = { role: findRole, instanceRole: findInstanceRole };

@@ -27,6 +27,7 @@ export function createWorkspaceRoutes(deps: WorkspaceRoutesDeps): Route[] {
       tag: TAG,
       summary: "The workspaces you are a member of, by name",
       credential: "user",
+      needs: "identity",
       responses: { 200: membershipsReplySchema },
       handle: async ({ principal }) => {
         const rows = await deps.store.read((tx) => listMemberships(tx, principal.userId));
@@ -39,11 +40,13 @@ export function createWorkspaceRoutes(deps: WorkspaceRoutesDeps): Route[] {
       tag: TAG,
       summary: "Make a workspace; you become its owner",
       credential: "user",
+      needs: "account",
+      audit: "workspace.created",
       body: createWorkspaceBodySchema,
       responses: { 201: workspaceSchema },
       errors: ["slug-conflict"],
       handle: async ({ principal, body }) => {
-        const workspace = await createWorkspace(deps, { userId: principal.userId, name: body.name, slug: body.slug });
+        const workspace = await createWorkspace(deps, { caller: principal, name: body.name, slug: body.slug });
         return { status: 201, body: presentWorkspace(workspace) };
       },
     }),

@@ -1,13 +1,18 @@
-import type { Role } from "../../http/access.ts";
+import type { Role } from "../../http/abilities.ts";
 import type { MembershipRow, WorkspaceRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 
-const ROLE =
-  "select m.role from memberships m join workspaces w on w.id = m.workspace_id where m.user_id = ? and m.workspace_id = ? and w.status = 'active'";
+const ROLE = `select m.role from memberships m join workspaces w on w.id = m.workspace_id join users u on u.id = m.user_id
+  where m.user_id = ? and m.workspace_id = ? and w.status = 'active' and u.status = 'active'`;
+const INSTANCE_ROLE = "select admin_role from users where id = ? and status = 'active'";
 
 export async function findRole(tx: Tx, userId: string, workspaceId: string): Promise<Role | null> {
   const row = await tx.get<{ role: Role }>(ROLE, [userId, workspaceId]);
   return row?.role ?? null;
+}
+
+export async function findInstanceRole(tx: Tx, userId: string): Promise<string | null> {
+  return (await tx.get<{ admin_role: string | null }>(INSTANCE_ROLE, [userId]))?.admin_role ?? null;
 }
 
 export type ListedMembership = MembershipRow & {

@@ -8,7 +8,7 @@ import type { ColumnTypes } from "../dialect.ts";
 export const initial = {
   version: 1,
   name: "initial",
-  up: ({ text, bigint, identity, withoutRowid }: ColumnTypes): string[] => [
+  up: ({ text, bigint, identity, withoutRowid, appendOnly }: ColumnTypes): string[] => [
     `create table users (
       id ${text} primary key,
       email ${text} not null unique,
@@ -56,6 +56,21 @@ export const initial = {
       unique (user_id, workspace_id)
     )${withoutRowid}`,
     `create index memberships_workspace on memberships(workspace_id)`,
+
+    `create table access_tokens (
+      id ${text} primary key,
+      user_id ${text} not null references users(id) on delete cascade,
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      name ${text} not null,
+      prefix ${text} not null,
+      token_hash ${text} not null unique,
+      abilities ${text} not null,
+      expires_at ${bigint},
+      last_used_at ${bigint},
+      revoked_at ${bigint},
+      created_at ${bigint} not null
+    )`,
+    `create index access_tokens_user on access_tokens(user_id, created_at)`,
 
     `create table connections (
       id ${text} primary key,
@@ -428,6 +443,26 @@ export const initial = {
       updated_at ${bigint} not null,
       primary key (workspace_id, scope_id, key)
     )${withoutRowid}`,
+
+    `create table audit_events (
+      id ${text} primary key,
+      workspace_id ${text},
+      actor_type ${text} not null,
+      actor_user_id ${text},
+      actor_token_id ${text},
+      action ${text} not null,
+      outcome ${text} not null,
+      target_type ${text} not null,
+      target_id ${text},
+      target_name ${text},
+      ip ${text} not null,
+      user_agent ${text},
+      request_id ${text} not null,
+      details ${text} not null,
+      created_at ${bigint} not null
+    )`,
+    `create index audit_events_workspace on audit_events(workspace_id, id)`,
+    ...appendOnly("audit_events"),
 
     `create table run_events (
       workspace_id ${text} not null references workspaces(id) on delete cascade,

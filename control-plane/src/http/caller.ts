@@ -1,0 +1,31 @@
+import type { Origin } from "../store/store.ts";
+import type { Ability } from "./abilities.ts";
+
+/** What a personal access token may do, as it was minted: never more than its owner may. */
+export interface AccessTokenFacts {
+  readonly id: string;
+  readonly workspaceId: string;
+  readonly abilities: readonly Ability[];
+}
+
+/** Somebody who is signed in, in person or by an access token of his. */
+export interface UserPrincipal {
+  readonly userId: string;
+  /** The session of an access token from a sign-in; null with a personal access token. */
+  readonly refreshSessionId: string | null;
+  /** The personal access token that was presented; null for the person himself. */
+  readonly token: AccessTokenFacts | null;
+}
+
+/**
+ * What a route of users asks of its caller. An ability is checked in the workspace of the thing the route touches.
+ * `account` is the person himself, never one of his tokens; `identity` anybody who is signed in; `instance:…` an
+ * administrator of the whole server, also never a token.
+ */
+export type Need = Ability | "account" | "identity" | "instance:read" | "instance:operate" | "instance:own";
+
+/** A user's call: who, what for, and from where. */
+export interface Caller extends UserPrincipal {
+  readonly needs: Need;
+  readonly origin: Origin;
+}

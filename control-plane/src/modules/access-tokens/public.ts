@@ -1,0 +1,2 @@
+/** What app.ts may use of access tokens. */
+export { createAccessTokens } from "./verify.ts";
