@@ -22,6 +22,7 @@ import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modu
 import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
 import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
+import { createOutgoingWebhookRoutes, OutgoingWebhooks } from "./modules/outgoing-webhooks/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
@@ -30,6 +31,7 @@ import { createSecretRoutes, Envelope, StepSecrets } from "./modules/secrets/pub
 import { deleteOldTriggerEvents } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
+import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
 import { openStore } from "./store/open.ts";
 
@@ -114,6 +116,22 @@ export async function startApp(options: AppOptions): Promise<App> {
   const urls = { allowFile: config.gitAllowFile, allowHttp: config.gitAllowHttp, allowPrivate: config.gitAllowPrivate };
   const envelope = new Envelope(rootKey);
   const sources = new Sources({ envelope, urls });
+  const outgoing = new OutgoingWebhooks({
+    store,
+    clock,
+    log,
+    envelope,
+    resolve: createResolver(),
+    version: VERSION,
+    random: Math.random,
+    settings: {
+      allowPrivate: config.webhooksAllowPrivate,
+      timeoutMs: config.webhookTimeoutMs,
+      disableAfterMs: config.webhookDisableAfterDays * DAY_MS,
+      retentionMs: config.webhookDeliveryRetentionDays * DAY_MS,
+    },
+  });
+  bus.subscribe((events) => outgoing.onRunEvents(events));
   const git = await openGit({ folder: dataPaths(config).git, urls, environment: process.env });
   const reader = new DefinitionReader(config.defaultRunnerLabels);
   const syncs = new DefinitionSync({
@@ -138,6 +156,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
     ...createWorkspaceRoutes({ store, clock }),
     ...createIntegrationRoutes({ store, clock, access, envelope, urls }),
+    ...createOutgoingWebhookRoutes({
+      store,
+      clock,
+      access,
+      envelope,
+      allowPrivate: config.webhooksAllowPrivate,
+      wake: () => outgoing.wake(),
+    }),
     ...createSecretRoutes({ ...scopedValues, envelope }),
     ...createVariableRoutes(scopedValues),
     ...createProjectRoutes({ store, clock, access, sources, git, syncs }),
@@ -208,7 +234,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     },
   ]);
   const eventRetentionMs = config.triggerEventRetentionDays * DAY_MS;
-  keepLoop.start([(now) => logs.keepDue(now), (now) => deleteOldTriggerEvents(store, eventRetentionMs, now)]);
+  keepLoop.start([
+    (now) => logs.keepDue(now),
+    (now) => deleteOldTriggerEvents(store, eventRetentionMs, now),
+    (now) => outgoing.deleteOld(now),
+  ]);
+  outgoing.start();
   await syncs.start();
 
   const stop = async () => {
@@ -218,6 +249,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await closeServer(server);
     await git.close();
     await syncs.stop();
+    await outgoing.stop();
     await dueLoop.stop();
     await keepLoop.stop();
     await logs.close();

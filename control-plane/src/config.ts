@@ -95,6 +95,26 @@ export const SETTINGS = {
     text.integer(1, 1_000_000, 10_000),
     "secrets and variables that a workspace may have together, its projects' included",
   ),
+  webhooksAllowPrivate: setting(
+    "SHIPFOX_WEBHOOKS_ALLOW_PRIVATE",
+    text.boolean(false),
+    "let outgoing webhooks call private and loopback addresses, and http://",
+  ),
+  webhookTimeoutMs: setting(
+    "SHIPFOX_WEBHOOK_TIMEOUT_MS",
+    text.integer(100, 60_000, 10_000),
+    "a receiver of an outgoing webhook must answer within this time",
+  ),
+  webhookDisableAfterDays: setting(
+    "SHIPFOX_WEBHOOK_DISABLE_AFTER_DAYS",
+    text.integer(1, 365, 5),
+    "an outgoing webhook whose receiver took nothing for this many days is disabled",
+  ),
+  webhookDeliveryRetentionDays: setting(
+    "SHIPFOX_WEBHOOK_DELIVERY_RETENTION_DAYS",
+    text.integer(1, 36_500, 30),
+    "days after which deliveries of outgoing webhooks are deleted",
+  ),
   triggerEventRetentionDays: setting(
     "SHIPFOX_TRIGGER_EVENT_RETENTION_DAYS",
     text.integer(1, 36_500, 30),

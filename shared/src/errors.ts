@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   "malformed-log-chunk": [400, "A log chunk is not whole, valid records."],
   "empty-runner-labels": [400, "A runner needs at least one label."],
   "invalid-repository-url": [400, "The repository URL is not allowed or not understood."],
+  "invalid-webhook-url": [400, "The URL of the receiver is not allowed or not understood."],
   "invalid-key": [
     400,
     "A key is upper-case letters, digits and `_`, not starting with a digit, at most 128 characters.",
@@ -43,6 +44,7 @@ export const ERROR_CODES = {
   "slug-conflict": [409, "The slug is taken."],
   "project-already-exists": [409, "A project for this connection and repository exists."],
   "run-already-finished": [409, "The run has already ended."],
+  "webhook-disabled": [409, "The webhook is disabled; enable it first."],
   "offset-gap": [409, "The log offset is not where the server's copy ends."],
   "step-not-running": [409, "The step is not running."],
   "step-attempt-ahead": [409, "The attempt is newer than the server knows."],
@@ -80,6 +82,7 @@ export const ERROR_CODES = {
     "An expression of the workflow has no value, so the run was not created; details name it.",
   ],
   "workspace-label-sets-exhausted": [422, "The workspace has more distinct label sets than the limit."],
+  "webhooks-exhausted": [422, "The workspace has more webhooks than the limit."],
   "registry-credentials-exhausted": [422, "The workspace has more registry credentials than the limit."],
   "rate-limited": [429, "Too many requests; Retry-After says when to try again."],
   "too-many-streams": [429, "Too many open streams."],

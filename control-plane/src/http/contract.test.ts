@@ -18,6 +18,8 @@ const NOTHING = {
   tokenId: ID,
   key: "KEY",
   credentialId: ID,
+  webhookId: ID,
+  deliveryId: ID,
 };
 const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
 const IMAGE = "registry.example/app:1";
@@ -111,6 +113,19 @@ describe("the API as /openapi.json describes it", () => {
     const registry = { host: "registry.example", username: "ci", password: "secret" };
     const { id: credentialId } = await succeed(registries, { workspaceId }, { token, body: registry });
     await succeed(registries.replace("POST", "GET"), { workspaceId }, { token });
+
+    const webhooks = "/workspaces/{workspaceId}/webhooks";
+    const hook = { url: "https://hooks.invalid/ci", events: ["run.finished"] };
+    const { id: webhookId } = await succeed(`POST ${webhooks}`, { workspaceId }, { token, body: hook });
+    await succeed(`GET ${webhooks}`, { workspaceId }, { token });
+    const one = { workspaceId, webhookId };
+    await succeed(`GET ${webhooks}/{webhookId}`, one, { token });
+    await succeed(`PATCH ${webhooks}/{webhookId}`, one, { token, body: { rotate_secret: true } });
+    const { id: deliveryId } = await succeed(`POST ${webhooks}/{webhookId}/test`, one, { token });
+    await succeed(`GET ${webhooks}/{webhookId}/deliveries`, one, { token });
+    const again = `POST ${webhooks}/{webhookId}/deliveries/{deliveryId}/redeliver`;
+    await succeed(again, { ...one, deliveryId }, { token });
+    await succeed(`DELETE ${webhooks}/{webhookId}`, one, { token });
 
     for (const kind of ["secrets", "variables"]) {
       const all = `/workspaces/{workspaceId}/${kind}`;

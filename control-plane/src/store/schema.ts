@@ -28,6 +28,8 @@ export interface Schema {
   log_streams: LogStreamRow;
   annotations: AnnotationRow;
   trigger_events: TriggerEventRow;
+  webhooks: WebhookRow;
+  webhook_deliveries: WebhookDeliveryRow;
   secrets: ScopedValueRow;
   variables: ScopedValueRow;
   run_events: RunEventRow;
@@ -407,6 +409,42 @@ export interface TriggerEventRow {
   processed_at: number | null;
   due_at: number | null;
   created_at: number;
+}
+
+/** An outgoing webhook. `last_event` is the number of the run event up to which its deliveries were written. */
+export interface WebhookRow {
+  id: string;
+  workspace_id: string;
+  name: string | null;
+  url: string;
+  events: string;
+  status: string;
+  disabled_reason: string | null;
+  sealed_secrets: string;
+  last_event: number;
+  failing_since: number | null;
+  created_by: string;
+  created_at: number;
+  updated_at: number;
+}
+
+/** One run event for one webhook. `due_at` is the next attempt, or when one that is under way counts as lost. */
+export interface WebhookDeliveryRow {
+  id: string;
+  webhook_id: string;
+  event_id: number | null;
+  event_type: string;
+  body: string;
+  status: string;
+  attempts: number;
+  due_at: number | null;
+  last_attempt_at: number | null;
+  response_status: number | null;
+  response_excerpt: string | null;
+  duration_ms: number | null;
+  error: string | null;
+  created_at: number;
+  finished_at: number | null;
 }
 
 /** Of a workspace, or of one project of it: `scope_id` is the project's id, else the workspace's. `value` of a secret is sealed. */

@@ -1,7 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isPublicAddress, resolvePublic } from "./addresses.ts";
+import { resolvePublic } from "./addresses.ts";
 import { isUnder, parseRepositoryId, parseRepositoryUrl, repositoryId, type UrlSettings } from "./repository-url.ts";
 
 const closed: UrlSettings = { allowFile: false, allowHttp: false, allowPrivate: false };
@@ -148,28 +148,6 @@ describe("isUnder", () => {
   ])("tells whether the credential may go to %s: %s", (text, expected) => {
     expect(isUnder(parseRepositoryUrl(text, open), base)).toBe(expected);
   });
-});
-
-describe("isPublicAddress", () => {
-  it.each([
-    ["8.8.8.8", true],
-    ["2606:4700::1111", true],
-    ["10.0.0.1", false],
-    ["100.64.0.1", false],
-    ["172.31.255.255", false],
-    ["172.32.0.1", true],
-    ["0.0.0.0", false],
-    ["224.0.0.1", false],
-    ["255.255.255.255", false],
-    ["::", false],
-    ["fe80::1", false],
-    ["fd00::1", false],
-    ["ff02::1", false],
-    ["::ffff:8.8.8.8", false],
-    ["64:ff9b::a00:1", false],
-    ["2002:a00:1::", false],
-    ["not an address", false],
-  ])("%s: %s", (address, expected) => expect(isPublicAddress(address)).toBe(expected));
 });
 
 describe("resolvePublic", () => {

@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { MAX_REPOSITORY_URL_CHARS } from "@shipfox/shared/api/integrations";
 import { ApiError } from "@shipfox/shared/errors";
-import { isPublicAddress, privateAddress } from "./addresses.ts";
+import { isPublicAddress } from "../../network/public-address.ts";
+import { privateAddress } from "./addresses.ts";
 
 /** What the operator allows beyond https and ssh on the public internet. */
 export interface UrlSettings {
