@@ -14,8 +14,8 @@ import { createOpenApi } from "./http/openapi.ts";
 import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
-import { createAccessTokens } from "./modules/access-tokens/public.ts";
-import { createAccountRoutes, needsSetup, setupToken } from "./modules/accounts/public.ts";
+import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
+import { confirmPassword, createAccountRoutes, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
@@ -143,16 +143,26 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
   });
   const waiting = createWaitingPort(dispatch);
+  const passwords = new Passwords();
+  const tickets = new Tickets({ store, clock, access });
   const scopedValues = { store, clock, access, projects, maxPerWorkspace: config.maxSecretsPerWorkspace };
   const routes: Route[] = [
     ...createAccountRoutes({
       store,
       clock,
       tokens,
+      passwords,
       log,
       setupToken: setupToken(rootKey),
       allowSignup: config.allowSignup,
       publicUrl,
+    }),
+    ...createAccessTokenRoutes({
+      store,
+      clock,
+      access,
+      tickets,
+      confirmPassword: (caller, password) => confirmPassword({ store, passwords }, caller, password),
     }),
     ...createWorkspaceRoutes({ store, clock }),
     ...createIntegrationRoutes({ store, clock, access, envelope, urls }),
@@ -211,7 +221,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   routes.push(openApiRoute(routes));
 
   const services: Services = {
-    authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock })),
+    authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
     forbidden: new ForbiddenCalls(store, log).note,
     log,
   };

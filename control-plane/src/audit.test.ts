@@ -34,7 +34,7 @@ async function serve(store: Store) {
     },
   });
   return serveApi([...createWorkspaceRoutes({ store, clock: systemClock }), guarded], {
-    authenticate: createAuthenticate(testTokens, createAccessTokens({ store, clock: systemClock })),
+    authenticate: createAuthenticate(testTokens, createAccessTokens({ store, clock: systemClock, log: silentLog })),
     forbidden: new ForbiddenCalls(store, silentLog).note,
   });
 }

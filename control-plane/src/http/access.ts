@@ -72,15 +72,18 @@ function rank(role: string): number {
   return (INSTANCE_ROLES as readonly string[]).indexOf(role);
 }
 
-/** A token counts in its own workspace only. */
+/** A token counts in its own workspace only, and so does a stream ticket that names one. */
 async function roleOf(access: Access, tx: Tx, caller: Caller, workspaceId: string): Promise<Role | null> {
-  if (caller.token && caller.token.workspaceId !== workspaceId) return null;
-  return access.role(tx, caller.userId, workspaceId);
+  return isForAnother(caller, workspaceId) ? null : access.role(tx, caller.userId, workspaceId);
 }
 
-function strangerMessage({ token }: Caller, workspaceId: string): string {
-  return token && token.workspaceId !== workspaceId
-    ? "the access token is for another workspace"
+function isForAnother({ token, onlyWorkspaceId }: Caller, workspaceId: string): boolean {
+  return [token?.workspaceId, onlyWorkspaceId].some((bound) => bound !== undefined && bound !== workspaceId);
+}
+
+function strangerMessage(caller: Caller, workspaceId: string): string {
+  return isForAnother(caller, workspaceId)
+    ? "the credential is for another workspace"
     : "you are not a member of this workspace";
 }
 

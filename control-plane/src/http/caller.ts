@@ -15,6 +15,8 @@ export interface UserPrincipal {
   readonly refreshSessionId: string | null;
   /** The personal access token that was presented; null for the person himself. */
   readonly token: AccessTokenFacts | null;
+  /** Of a stream ticket that was made for one workspace: it counts in no other. */
+  readonly onlyWorkspaceId?: string;
 }
 
 /**

@@ -49,8 +49,8 @@ const ONLY_FOR_AGENTS = [
   "GET /runs/jobs/current/agent-runtime-config",
   "POST /runs/jobs/current/integration-tools/mcp",
 ] as const;
-/** Posts of users that are questions. */
-const CHANGE_NOTHING = ["POST /definitions/validate"];
+/** Posts of users that are questions, or answer with a credential of a minute. */
+const CHANGE_NOTHING = ["POST /auth/stream-tokens", "POST /definitions/validate"];
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("the API as /openapi.json describes it", () => {
@@ -95,6 +95,13 @@ describe("the API as /openapi.json describes it", () => {
 
     const workspaceId = (await succeed("POST /workspaces", {}, { token, body: { name: "Contract" } })).id;
     await succeed("GET /workspaces", {}, { token });
+    const minted = { name: "ci", workspace_id: workspaceId, abilities: ["runs:read"] };
+    const pat = await succeed("POST /auth/tokens", {}, { token, body: minted });
+    await succeed("GET /auth/tokens", {}, { token });
+    await succeed("GET /auth/tokens/current", {}, { token: pat.raw_token });
+    await succeed("DELETE /auth/tokens/{tokenId}", { tokenId: pat.id }, { token });
+    const ticket = { path: "/ws", workspace_id: workspaceId };
+    await succeed("POST /auth/stream-tokens", {}, { token, body: ticket });
     await succeed("GET /integration-providers", {}, { token });
     const connection = await succeed(
       "POST /integrations/git/connections",

@@ -474,6 +474,17 @@ export interface AccessTokenRow {
   created_at: number;
 }
 
+/** Made by a sign-in (`refresh_session_id`) or by a personal access token (`access_token_id`). */
+export interface StreamTicketRow {
+  ticket_hash: string;
+  user_id: string;
+  refresh_session_id: string | null;
+  access_token_id: string | null;
+  workspace_id: string | null;
+  path: string;
+  expires_at: number;
+}
+
 export interface AuditEventRow {
   id: string;
   workspace_id: string | null;

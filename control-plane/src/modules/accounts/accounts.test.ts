@@ -3,7 +3,7 @@ import { beforeEach, afterEach } from "vitest";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock, testTokens } from "../../testing/api.ts";
-import { createAccountRoutes, needsSetup, setupToken } from "./public.ts";
+import { createAccountRoutes, needsSetup, Passwords, setupToken } from "./public.ts";
 
 const PASSWORD = "correct horse battery";
 const ada = { email: "Ada@Example.com ", password: PASSWORD, name: "Ada" };
@@ -15,6 +15,7 @@ describeStores("accounts", (open) => {
   let clock: ReturnType<typeof testClock>;
   let api: Api;
   const servers: Api[] = [];
+  const passwords = new Passwords();
 
   async function serve(options: { allowSignup?: boolean; publicUrl?: string } = {}): Promise<Api> {
     const { allowSignup = false, publicUrl = "http://localhost:16101" } = options;
@@ -23,6 +24,7 @@ describeStores("accounts", (open) => {
       clock,
       log: silentLog,
       tokens: testTokens,
+      passwords,
       setupToken: setupToken(TEST_ROOT_KEY),
       allowSignup,
       publicUrl,

@@ -11,26 +11,24 @@ import { type Reply, type Route, route } from "../../http/route.ts";
 import { isLocalName, isLocalPeer } from "./local-peer.ts";
 import { logIn } from "./log-in.ts";
 import { logOut } from "./log-out.ts";
-import { Passwords } from "./passwords.ts";
 import { createRefreshCookie } from "./refresh-cookie.ts";
 import { refreshSession } from "./refresh-session.ts";
 import { type AccountsDeps, presentSession, presentUser, type SignedIn } from "./session.ts";
 import { signUp } from "./sign-up.ts";
 import { findUser } from "./store.ts";
 
-export interface AccountRoutesDeps extends Omit<AccountsDeps, "passwords"> {
+export interface AccountRoutesDeps extends AccountsDeps {
   /** Where browsers reach this server: decides whether the cookie is `Secure`. */
   readonly publicUrl: string;
 }
 
 const TAG = "Accounts";
 
-export function createAccountRoutes(given: AccountRoutesDeps): Route[] {
-  const deps: AccountsDeps = { ...given, passwords: new Passwords() };
+export function createAccountRoutes(deps: AccountRoutesDeps): Route[] {
   const { store, tokens } = deps;
   // Under a public name there may be a proxy that adds no header of its own: nobody then counts as local.
-  const isLocalInstance = isLocalName(new URL(given.publicUrl).host);
-  const cookie = createRefreshCookie({ secure: new URL(given.publicUrl).protocol === "https:" });
+  const isLocalInstance = isLocalName(new URL(deps.publicUrl).host);
+  const cookie = createRefreshCookie({ secure: new URL(deps.publicUrl).protocol === "https:" });
 
   const signedIn = (status: number, session: SignedIn): Reply => ({
     status,

@@ -71,6 +71,17 @@ export const initial = {
       created_at ${bigint} not null
     )`,
     `create index access_tokens_user on access_tokens(user_id, created_at)`,
+    `create table stream_tickets (
+      ticket_hash ${text} primary key,
+      user_id ${text} not null references users(id) on delete cascade,
+      refresh_session_id ${text} references refresh_sessions(id) on delete cascade,
+      access_token_id ${text} references access_tokens(id) on delete cascade,
+      workspace_id ${text},
+      path ${text} not null,
+      expires_at ${bigint} not null
+    )${withoutRowid}`,
+    `create index stream_tickets_user on stream_tickets(user_id)`,
+    `create index stream_tickets_expires on stream_tickets(expires_at)`,
 
     `create table connections (
       id ${text} primary key,
