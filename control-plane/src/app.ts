@@ -186,7 +186,14 @@ export async function startApp(options: AppOptions): Promise<App> {
       startRun: async (tx, request) =>
         startRun(tx, dispatch, { ...request, model: await resolveModel(tx, request, request.model) }),
     }),
-    ...createRunRoutes({ store, clock, access, waiting, runs: dispatch.runs }),
+    ...createRunRoutes({
+      store,
+      clock,
+      access,
+      waiting,
+      runs: dispatch.runs,
+      readDocument: (yaml) => reader.readDocument(yaml),
+    }),
     ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
     ...createAnnotationRoutes({
       store,

@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   "handler-timeout": [408, "The request took too long."],
   "email-taken": [409, "An account with this e-mail address exists."],
   "slug-conflict": [409, "The slug is taken."],
+  "project-archived": [409, "The project is archived: it starts no runs and is not synced until it is unarchived."],
   "project-already-exists": [409, "A project for this connection and repository exists."],
   "run-already-finished": [409, "The run has already ended."],
   "webhook-disabled": [409, "The webhook is disabled; enable it first."],

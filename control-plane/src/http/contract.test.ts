@@ -115,6 +115,10 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /projects", {}, { token, suffix: `?workspace_id=${workspaceId}` });
     await succeed("GET /projects/{projectId}", { projectId }, { token });
     await succeed("POST /projects/{projectId}/sync", { projectId }, { token });
+    await succeed("PATCH /projects/{projectId}", { projectId }, { token, body: { name: "Renamed" } });
+    for (const verb of ["archive", "unarchive"]) {
+      await succeed(`POST /projects/{projectId}/${verb}`, { projectId }, { token });
+    }
 
     const registries = "POST /workspaces/{workspaceId}/registry-credentials";
     const registry = { host: "registry.example", username: "ci", password: "secret" };
@@ -152,7 +156,9 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /definitions", {}, { token, suffix: `?project_id=${projectId}` });
     await succeed("GET /definitions/{definitionId}", { definitionId }, { token });
     const id = (await succeed(HOT_FIRE, { definitionId }, { token, body: {} })).workflow_run_id;
-    await succeed("GET /workflows/runs", {}, { token, suffix: `?project_id=${projectId}` });
+    for (const route of ["GET /workflows/runs", "GET /workflows/runs/aggregates"]) {
+      await succeed(route, {}, { token, suffix: `?project_id=${projectId}` });
+    }
 
     const tokens = "POST /workspaces/{workspaceId}/runners/manual-registration-tokens";
     const registration = await succeed(tokens, { workspaceId }, { token, body: { name: "contract" } });
@@ -232,6 +238,10 @@ describe("the API as /openapi.json describes it", () => {
     // The log is closed now, so that the stream ends by itself.
     await succeed(`${logs}/stream`, { stepId, attempt: "1" }, { token });
     await succeed("GET /workflows/runs/{id}", { id }, { token });
+    await succeed("GET /workflows/runs/{id}/attempts", { id }, { token });
+    for (const path of ["/workflows/runs/steps/{stepId}/attempts/{attempt}", "/steps/{stepId}/attempts/{attempt}"]) {
+      await succeed(`GET ${path}`, { stepId, attempt: "1" }, { token });
+    }
     await succeed("POST /runners/jobs/{jobId}/release", { jobId }, { token: lease, body: { reason: "draining" } });
     await succeed("POST /workflows/runs/{id}/cancel", { id }, { token });
 

@@ -117,6 +117,7 @@ export interface ProjectRow {
   connection_id: string;
   external_repository_id: string;
   default_branch: string;
+  archived_at: number | null;
   created_at: number;
   updated_at: number;
 }

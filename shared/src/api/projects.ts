@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MAX_REPOSITORY_ID_CHARS } from "./integrations.ts";
-import { displayName, id, nextCursor, pageQuery, slug, timestamp } from "./values.ts";
+import { displayName, id, nextCursor, nullableTimestamp, pageQuery, slug, timestamp } from "./values.ts";
 
 export const sourceSchema = z.object({
   connection_id: id,
@@ -14,6 +14,7 @@ export const projectSchema = z
     name: z.string(),
     slug: z.string(),
     source: sourceSchema,
+    archived_at: nullableTimestamp.meta({ description: "An archived project starts no runs and is not synced" }),
     created_at: timestamp,
     updated_at: timestamp,
   })
@@ -25,9 +26,16 @@ export const createProjectBodySchema = z.object({
   slug: slug.optional(),
   source: sourceSchema,
 });
+export const updateProjectBodySchema = z
+  .object({ name: displayName.optional(), slug: slug.optional() })
+  .refine((body) => body.name !== undefined || body.slug !== undefined, "name or slug is required");
 export const projectsQuerySchema = z.object({
   workspace_id: id,
   search: z.string().min(1).max(100).optional(),
+  archived: z
+    .enum(["exclude", "include", "only"])
+    .default("exclude")
+    .meta({ description: "Whether archived projects are listed" }),
   ...pageQuery,
 });
 export const projectsReplySchema = z.object({ projects: z.array(projectSchema), next_cursor: nextCursor });

@@ -275,33 +275,69 @@ export const runListItemSchema = z
   })
   .meta({ id: "RunListItem" });
 
+export const runAttemptsReplySchema = z.object({ attempts: z.array(runAttemptSchema) });
+
+/** What a step was written as and what became of it when it was handed out, for one attempt. */
+export const stepAttemptDetailSchema = z
+  .object({
+    step_id: id,
+    attempt: z.int(),
+    authored_config: z
+      .record(z.string(), z.json())
+      .nullable()
+      .meta({ description: "The step as the workflow file has it; null for steps that the file does not name" }),
+    config: z
+      .record(z.string(), z.json())
+      .nullable()
+      .meta({ description: "The step as it goes to the runner: variables filled in, secrets by their names" }),
+    evaluation_trace: z.null(),
+    workflow_run_id: id,
+    job_execution_id: id,
+    step_attempt: stepAttemptSchema.nullable().meta({ description: "Null while the step has not started" }),
+  })
+  .meta({ id: "StepAttemptDetail" });
+
 const MAX_WINDOW_MS = 365 * 24 * 3_600_000;
 const instant = z.iso.datetime({ offset: true }).transform((value) => Date.parse(value));
+const runFilters = {
+  project_id: id,
+  status: runStatusSchema.optional(),
+  definition_id: id.optional(),
+  trigger_source: z.string().min(1).max(100).optional(),
+  created_from: instant.optional(),
+  created_to: instant.optional(),
+};
+
+interface Window {
+  created_from?: number | undefined;
+  created_to?: number | undefined;
+}
+const isInOrder = ({ created_from: from, created_to: to }: Window) =>
+  from === undefined || to === undefined || from <= to;
+const isShort = ({ created_from: from, created_to: to }: Window) =>
+  from === undefined || to === undefined || to - from <= MAX_WINDOW_MS;
+const ORDER_FAULT = { path: ["created_from"], message: "must not be after created_to" };
+const LENGTH_FAULT = { path: ["created_to"], message: "must be at most 365 days after created_from" };
+
 export const runsQuerySchema = z
-  .object({
-    project_id: id,
-    status: runStatusSchema.optional(),
-    definition_id: id.optional(),
-    trigger_source: z.string().min(1).max(100).optional(),
-    created_from: instant.optional(),
-    created_to: instant.optional(),
-    ...pageQuery,
-  })
-  .refine(
-    (query) =>
-      query.created_from === undefined || query.created_to === undefined || query.created_from <= query.created_to,
-    {
-      path: ["created_from"],
-      message: "must not be after created_to",
-    },
-  )
-  .refine(
-    (query) =>
-      query.created_from === undefined ||
-      query.created_to === undefined ||
-      query.created_to - query.created_from <= MAX_WINDOW_MS,
-    { path: ["created_to"], message: "must be at most 365 days after created_from" },
-  );
+  .object({ ...runFilters, ...pageQuery })
+  .refine(isInOrder, ORDER_FAULT)
+  .refine(isShort, LENGTH_FAULT);
+export const runAggregatesQuerySchema = z
+  .object(runFilters)
+  .refine(isInOrder, ORDER_FAULT)
+  .refine(isShort, LENGTH_FAULT);
+
+/** Values of a facet that the aggregates list, those with the most runs first. */
+export const MAX_FACET_VALUES = 100;
+function facet<Value extends z.ZodType>(value: Value) {
+  return z
+    .array(z.object({ value, count: z.int() }))
+    .meta({ description: "Most runs first; each facet ignores its own filter" });
+}
+export const runAggregatesReplySchema = z
+  .object({ status: facet(runStatusSchema), trigger_source: facet(z.string()), workflow: facet(id) })
+  .meta({ id: "RunAggregates" });
 export const runsReplySchema = z.object({
   runs: z.array(runListItemSchema),
   next_cursor: nextCursor,
@@ -312,6 +348,9 @@ export const cancelRunBodySchema = z.object({ force: z.boolean().default(false) 
 export const runQuerySchema = z.object({ attempt: z.coerce.number().int().min(1).optional() });
 
 export type Run = z.infer<typeof runSchema>;
+export type RunAttempt = z.infer<typeof runAttemptSchema>;
+export type RunAggregates = z.infer<typeof runAggregatesReplySchema>;
+export type StepAttemptDetail = z.infer<typeof stepAttemptDetailSchema>;
 export type RunDetail = z.infer<typeof runDetailSchema>;
 export type RunListItem = z.infer<typeof runListItemSchema>;
 export type Job = z.infer<typeof jobSchema>;

@@ -29,6 +29,12 @@ export class DefinitionReader {
     this.#defaultRunnerLabels = defaultRunnerLabels;
   }
 
+  /** The file as it was written, its names and values; null when it has a fault. Throws what `read` throws. */
+  async readDocument(yaml: string): Promise<unknown> {
+    const result = await this.read(yaml);
+    return result.ok ? JSON.parse(result.content.document) : null;
+  }
+
   /** Throws 400 `invalid-workflow-definition` for a file that cannot be read in time, 503 `overloaded` when too many wait. */
   async read(yaml: string): Promise<ReadResult> {
     if (yaml.length <= INLINE_CHARS) return readDefinition(yaml, this.#defaultRunnerLabels);

@@ -67,6 +67,15 @@ describeStores("definitions", (open) => {
     api.call("POST", `/workflow-definitions/${id}/fire-manual`, { user, body });
   const runs = () => store.read((tx) => tx.all<Record<string, unknown>>("select * from runs order by number"));
 
+  it("starts no run of an archived project", async () => {
+    const { id } = (await save()).body;
+    await store.write((tx) => tx.run("update projects set archived_at = 1 where id = ?", [projectId]));
+    expect(await fire(id)).toMatchObject({ status: 409, body: { code: "project-archived" } });
+    expect(await runs()).toEqual([]);
+    await store.write((tx) => tx.run("update projects set archived_at = null"));
+    expect((await fire(id)).status).toBe(201);
+  });
+
   it("saves a workflow and shows it", async () => {
     const saved = await save();
     expect(saved).toMatchObject({

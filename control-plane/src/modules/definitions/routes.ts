@@ -128,6 +128,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       errors: [
         "manual-trigger-not-found",
         "forbidden",
+        "project-archived",
         "workspace-label-sets-exhausted",
         "workflow-interpolation-unresolvable",
       ],

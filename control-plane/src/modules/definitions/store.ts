@@ -82,17 +82,21 @@ export function findSync(tx: Tx, projectId: string): Promise<DefinitionSyncRow |
   return tx.get<DefinitionSyncRow>("select * from definition_syncs where project_id = ?", [projectId]);
 }
 
+/** Nothing happens to an archived project. */
 export async function markSyncPending(tx: WriteTx, projectId: string, now: number): Promise<void> {
   await tx.run(
-    `insert into definition_syncs (project_id, status, requested_at, warnings) values (?, 'pending', ?, '[]')
+    `insert into definition_syncs (project_id, status, requested_at, warnings)
+      select id, 'pending', cast(? as bigint), '[]' from projects where id = ? and archived_at is null
       on conflict (project_id) do update set status = 'pending', requested_at = excluded.requested_at`,
-    [projectId, now],
+    [now, projectId],
   );
 }
 
-export async function markSyncing(tx: WriteTx, projectId: string, now: number): Promise<void> {
-  const sql = "update definition_syncs set status = 'syncing', started_at = ?, finished_at = null where project_id = ?";
-  await tx.run(sql, [now, projectId]);
+/** False when the project is archived or gone. */
+export async function markSyncing(tx: WriteTx, projectId: string, now: number): Promise<boolean> {
+  const sql = `update definition_syncs set status = 'syncing', started_at = ?, finished_at = null
+    where project_id = (select id from projects where id = ? and archived_at is null)`;
+  return (await tx.run(sql, [now, projectId])) === 1;
 }
 
 export async function markSyncSucceeded(

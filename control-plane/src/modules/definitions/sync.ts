@@ -113,7 +113,7 @@ export class DefinitionSync {
   async #sync(projectId: string): Promise<void> {
     const { store, clock, source, reader } = this.#deps;
     const startedAt = clock.now();
-    await store.write((tx) => markSyncing(tx, projectId, startedAt));
+    if (!(await store.write((tx) => markSyncing(tx, projectId, startedAt)))) return;
     const fetched = await source.fetchWorkflows(projectId);
     if (fetched.files.length === 0) {
       throw new SyncFailure(

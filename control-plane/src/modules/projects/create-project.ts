@@ -46,6 +46,7 @@ export async function createProject(deps: CreateProjectDeps, request: CreateProj
     connection_id: request.connectionId,
     external_repository_id: repositoryId(source.repository),
     default_branch: branch,
+    archived_at: null,
     created_at: now,
     updated_at: now,
   };

@@ -9,6 +9,7 @@ export function presentProject(row: ProjectRow): Project {
     name: row.name,
     slug: row.slug,
     source: { connection_id: row.connection_id, external_repository_id: row.external_repository_id },
+    archived_at: row.archived_at === null ? null : new Date(row.archived_at).toISOString(),
     created_at: new Date(row.created_at).toISOString(),
     updated_at: new Date(row.updated_at).toISOString(),
   };
@@ -16,6 +17,10 @@ export function presentProject(row: ProjectRow): Project {
 
 export function projectNotFound(): ApiError {
   return new ApiError("project-not-found", "there is no such project that you may see");
+}
+
+export function slugTaken(slug: string): ApiError {
+  return new ApiError("slug-conflict", `the slug ${slug} is taken in this workspace; choose another one`);
 }
 
 export function projectExists(existing: ProjectRow): ApiError {

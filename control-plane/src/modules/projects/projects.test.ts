@@ -9,7 +9,7 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";
 import { serveGit, TestRepository } from "../../testing/git-repository.ts";
-import { insertUser, insertWorkspace } from "../../testing/rows.ts";
+import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "../definitions/public.ts";
 import { createIntegrationRoutes, type Git, openGit, Sources } from "../integrations/public.ts";
 import { Envelope } from "../secrets/public.ts";
@@ -272,5 +272,59 @@ describeStores("projects", (open) => {
     expect(await names("&search=slug-0")).toEqual(["Alpha"]);
     const bad = await api.call("GET", `/projects?workspace_id=${workspaceId}&cursor=x`, { user: users.viewer });
     expect(bad).toMatchObject({ status: 400, body: { code: "invalid-cursor" } });
+  });
+
+  it("changes name and slug, the given ones only, and refuses a slug that is taken", async () => {
+    const { id, slug } = (await create(repository.fileUrl)).body;
+    const change = (body: unknown, user = users.admin) => api.call("PATCH", `/projects/${id}`, { user, body });
+    expect(await change({ name: "Renamed" })).toMatchObject({ status: 200, body: { name: "Renamed", slug } });
+    expect(await change({ slug: "moved" })).toMatchObject({ status: 200, body: { name: "Renamed", slug: "moved" } });
+    expect(await change({ slug: "moved" })).toMatchObject({ status: 200 });
+    await insertProject(store, { workspaceId, connectionId, repository: "git:other" });
+    const { slug: taken } = (await store.read((tx) =>
+      tx.get("select slug from projects where external_repository_id = 'git:other'"),
+    )) as { slug: string };
+    await store.write((tx) => tx.run("update projects set slug = 'taken' where slug = ?", [taken]));
+    expect(await change({ slug: "taken" })).toMatchObject({ status: 409, body: { code: "slug-conflict" } });
+    expect(await change({})).toMatchObject({ status: 400, body: { code: "validation-error" } });
+    expect(await change({ name: "x" }, users.viewer)).toMatchObject({ status: 403 });
+    expect(await change({ name: "x" }, users.stranger)).toMatchObject({ status: 404 });
+    expect((await api.call("GET", `/projects/${id}`, { user: users.viewer })).body.slug).toBe("moved");
+  });
+
+  it("keeps an archived project out of the list and in step with nothing until it is brought back", async () => {
+    const { id } = (await create(repository.fileUrl)).body;
+    expect((await sync(id)).body.status).toBe("succeeded");
+    const act = (verb: string, user = users.admin) => api.call("POST", `/projects/${id}/${verb}`, { user });
+    const listed = async (query: string) =>
+      (await api.call("GET", `/projects?workspace_id=${workspaceId}${query}`, { user: users.viewer })).body.projects
+        .length;
+
+    expect(await act("archive", users.viewer)).toMatchObject({ status: 403 });
+    const archived = await act("archive");
+    expect(archived).toMatchObject({ status: 200, body: { archived_at: expect.any(String) } });
+    expect((await act("archive")).body).toEqual(archived.body);
+    expect([await listed(""), await listed("&archived=include"), await listed("&archived=only")]).toEqual([0, 1, 1]);
+
+    await repository.commit({ ".shipfox/workflows/late.yml": workflow("Late") });
+    expect(await sync(id)).toMatchObject({ status: 409, body: { code: "project-archived" } });
+    // What asks for a sync beside the route, as a push does, changes nothing either.
+    await store.write((tx) => syncs.request(tx, id, clock.now()));
+    await syncs.run(id);
+    expect((await definitions(id)).names).toEqual(["CI"]);
+
+    expect(await act("unarchive")).toMatchObject({ status: 200, body: { archived_at: null } });
+    expect(await act("unarchive")).toMatchObject({ status: 200, body: { archived_at: null } });
+    await expect.poll(async () => (await definitions(id)).names).toEqual(["CI", "Late"]);
+    expect(await listed("")).toBe(1);
+    const log = await store.read((tx) =>
+      tx.all<{ action: string }>("select action from audit_events where target_id = ? order by id", [id]),
+    );
+    expect(log.map(({ action }) => action)).toEqual([
+      "project.created",
+      "project.synced",
+      "project.archived",
+      "project.unarchived",
+    ]);
   });
 });

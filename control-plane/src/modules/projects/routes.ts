@@ -4,12 +4,14 @@ import {
   projectSchema,
   projectsQuerySchema,
   projectsReplySchema,
+  updateProjectBodySchema,
 } from "@shipfox/shared/api/projects";
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { requireAbility, requireVisible } from "../../http/access.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
+import { archiveProject, renameProject, unarchiveProject } from "./change-project.ts";
 import { type CreateProjectDeps, createProject } from "./create-project.ts";
 import { presentProject, projectNotFound } from "./model.ts";
 import { findProject, listProjects } from "./store.ts";
@@ -60,17 +62,17 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       method: "GET",
       path: "/projects",
       tag: TAG,
-      summary: "A workspace's projects, newest first",
+      summary: "A workspace's projects, newest first; archived ones only when asked for",
       credential: "user",
       needs: "projects:read",
       query: projectsQuerySchema,
       responses: { 200: projectsReplySchema },
       errors: ["forbidden", "invalid-cursor"],
-      handle: async ({ principal, query: { workspace_id: workspaceId, search, limit, cursor } }) => {
+      handle: async ({ principal, query: { workspace_id: workspaceId, search, archived, limit, cursor } }) => {
         const after = cursor === undefined ? null : decodeCursor(cursor, ["number", "string"]);
         const rows = await store.read(async (tx) => {
           await requireAbility(access, tx, principal, workspaceId);
-          return listProjects(tx, { workspaceId, search, after, limit: limit + 1 });
+          return listProjects(tx, { workspaceId, search, archived, after, limit: limit + 1 });
         });
         const page = rows.slice(0, limit);
         const last = page.at(-1);
@@ -99,6 +101,55 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       },
     }),
     route({
+      method: "PATCH",
+      path: "/projects/{projectId}",
+      tag: TAG,
+      summary: "Change the name or the slug of a project",
+      credential: "user",
+      needs: "projects:write",
+      audit: "project.updated",
+      params: byId,
+      body: updateProjectBodySchema,
+      responses: { 200: projectSchema },
+      errors: ["project-not-found", "forbidden", "slug-conflict"],
+      handle: async ({ principal, params, body: { name, slug } }) => {
+        const change = { caller: principal, projectId: params.projectId, name, slug };
+        return { status: 200, body: presentProject(await renameProject(deps, change)) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/projects/{projectId}/archive",
+      tag: TAG,
+      summary: "Archive a project: it starts no more runs, is not synced and leaves the list; what runs goes on",
+      credential: "user",
+      needs: "projects:write",
+      audit: "project.archived",
+      params: byId,
+      responses: { 200: projectSchema },
+      errors: ["project-not-found", "forbidden"],
+      handle: async ({ principal, params }) => {
+        const project = await archiveProject(deps, { caller: principal, projectId: params.projectId });
+        return { status: 200, body: presentProject(project) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/projects/{projectId}/unarchive",
+      tag: TAG,
+      summary: "Bring an archived project back, and sync it",
+      credential: "user",
+      needs: "projects:write",
+      audit: "project.unarchived",
+      params: byId,
+      responses: { 200: projectSchema },
+      errors: ["project-not-found", "forbidden"],
+      handle: async ({ principal, params }) => {
+        const project = await unarchiveProject(deps, { caller: principal, projectId: params.projectId });
+        return { status: 200, body: presentProject(project) };
+      },
+    }),
+    route({
       method: "POST",
       path: "/projects/{projectId}/sync",
       tag: TAG,
@@ -108,7 +159,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       audit: "project.synced",
       params: byId,
       responses: { 200: syncSchema, 202: syncSchema },
-      errors: ["project-not-found", "forbidden"],
+      errors: ["project-not-found", "forbidden", "project-archived"],
       handle: async ({ principal, params }) => {
         const { finished, sync } = await syncProject(deps, { caller: principal, projectId: params.projectId });
         return { status: finished ? 200 : 202, body: sync };

@@ -28,16 +28,46 @@ export async function setDefaultBranch(tx: WriteTx, projectId: string, branch: s
   await tx.run("update projects set default_branch = ?, updated_at = ? where id = ?", [branch, now, projectId]);
 }
 
+/** Undefined when another project of the workspace has the slug. Absent fields stay as they are. */
+export function updateProject(
+  tx: WriteTx,
+  project: ProjectRow,
+  change: { name: string | undefined; slug: string | undefined },
+  now: number,
+): Promise<ProjectRow | undefined> {
+  const name = change.name ?? project.name;
+  const slug = change.slug ?? project.slug;
+  return tx.get<ProjectRow>(UPDATE, [name, slug, now, project.id, project.workspace_id, slug, project.id]);
+}
+
+const UPDATE = `update projects set name = ?, slug = ?, updated_at = ? where id = ?
+  and not exists (select 1 from projects other where other.workspace_id = ? and other.slug = ? and other.id <> ?) returning *`;
+
+/** Undefined when it was archived, or not archived, before. */
+export function setArchived(
+  tx: WriteTx,
+  projectId: string,
+  archivedAt: number | null,
+  now: number,
+): Promise<ProjectRow | undefined> {
+  const sql = `update projects set archived_at = ?, updated_at = ? where id = ? and archived_at is ${archivedAt === null ? "not null" : "null"} returning *`;
+  return tx.get<ProjectRow>(sql, [archivedAt, now, projectId]);
+}
+
 export interface ListFilter {
   readonly workspaceId: string;
   /** Part of the name or the slug; ASCII letters match in both cases, on both databases. */
   readonly search: string | undefined;
+  readonly archived: "exclude" | "include" | "only";
   readonly after: readonly [createdAt: number, id: string] | null;
   readonly limit: number;
 }
 
 /** Newest first. */
-export function listProjects(tx: Tx, { workspaceId, search, after, limit }: ListFilter): Promise<ProjectRow[]> {
+export function listProjects(
+  tx: Tx,
+  { workspaceId, search, archived, after, limit }: ListFilter,
+): Promise<ProjectRow[]> {
   const conditions = ["workspace_id = ?"];
   const params: SqlValue[] = [workspaceId];
   if (search !== undefined) {
@@ -45,6 +75,7 @@ export function listProjects(tx: Tx, { workspaceId, search, after, limit }: List
     conditions.push("(lower(name) like ? escape '!' or slug like ? escape '!')");
     params.push(pattern, pattern);
   }
+  if (archived !== "include") conditions.push(archived === "only" ? "archived_at is not null" : "archived_at is null");
   if (after !== null) {
     conditions.push("(created_at, id) < (?, ?)");
     params.push(...after);

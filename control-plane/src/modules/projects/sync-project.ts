@@ -4,8 +4,9 @@ import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
 import { type DefinitionSync, findSync, presentSync } from "../definitions/public.ts";
+import { projectArchived } from "../runs/public.ts";
 import { projectNotFound } from "./model.ts";
-import { workspaceOf } from "./store.ts";
+import { findProject } from "./store.ts";
 
 /** A client waits this long for the end; the sync itself goes on. */
 const MAX_WAIT_MS = 30_000;
@@ -24,11 +25,13 @@ export async function syncProject(
 ): Promise<{ finished: boolean; sync: SyncBody }> {
   const now = clock.now();
   await store.write(async (tx) => {
-    const workspaceId = await workspaceOf(tx, projectId);
-    if (workspaceId === null) throw projectNotFound();
+    const project = await findProject(tx, projectId);
+    if (!project) throw projectNotFound();
+    const { workspace_id: workspaceId, name } = project;
     await requireVisible(access, tx, caller, workspaceId, projectNotFound);
+    if (project.archived_at !== null) throw projectArchived(name);
     await syncs.request(tx, projectId, now);
-    await tx.audit(caller, { workspaceId, action: "project.synced", target: { type: "project", id: projectId } });
+    await tx.audit(caller, { workspaceId, action: "project.synced", target: { type: "project", id: projectId, name } });
   });
   const finished = await endsInTime(syncs.run(projectId));
   const row = await store.read((tx) => findSync(tx, projectId));

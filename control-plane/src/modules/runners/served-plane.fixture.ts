@@ -67,7 +67,13 @@ export class ServedPlane {
         secrets: { open: async (_tx, _place, keys) => new Map([...keys].map((key) => [key, `value of ${key}`])) },
         settings: { outageLimitMs: HOUR_MS, leaseTermMs: LEASE_TERM_MS, heartbeatIntervalMs: 10_000, version },
       }),
-      ...createRunRoutes({ ...base, access, waiting: createWaitingPort(dispatch), runs: dispatch.runs }),
+      ...createRunRoutes({
+        ...base,
+        access,
+        waiting: createWaitingPort(dispatch),
+        runs: dispatch.runs,
+        readDocument: async () => null,
+      }),
       ...createUserRunnerRoutes({ ...base, access, version }),
     ]);
     onTestFinished(() => api.close());

@@ -1,5 +1,11 @@
 import type { z } from "zod";
-import { MAX_LISTED_JOBS, type JobStatus, type RunListItem, type runsQuerySchema } from "@shipfox/shared/api/runs";
+import {
+  MAX_LISTED_JOBS,
+  type JobStatus,
+  type runAggregatesQuerySchema,
+  type RunListItem,
+  type runsQuerySchema,
+} from "@shipfox/shared/api/runs";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { build } from "../../store/build.ts";
 import type { JobRow, RunRow } from "../../store/schema.ts";
@@ -10,6 +16,7 @@ import { presentRun } from "./present.ts";
 import { explainWaiting } from "./waiting.ts";
 
 type RunsQuery = z.output<typeof runsQuerySchema>;
+export type RunFilters = z.output<typeof runAggregatesQuerySchema>;
 
 /** One page of a project's runs, newest first. */
 export async function listRuns(
@@ -41,7 +48,7 @@ export async function listRuns(
 }
 
 /** How many runs the filters match: a scan of an index, so it runs beside the event loop. */
-export async function countRuns(store: Store, query: RunsQuery): Promise<number> {
+export async function countRuns(store: Store, query: RunFilters): Promise<number> {
   const compiled = filtered(query)
     .select((e) => e.fn.countAll().as("count"))
     .compile();
@@ -49,7 +56,7 @@ export async function countRuns(store: Store, query: RunsQuery): Promise<number>
   return row?.count ?? 0;
 }
 
-function filtered(query: RunsQuery) {
+export function filtered(query: RunFilters) {
   let select = build.selectFrom("runs").where("project_id", "=", query.project_id);
   if (query.status !== undefined) select = select.where("status", "=", query.status);
   if (query.definition_id !== undefined) select = select.where("definition_id", "=", query.definition_id);

@@ -1,4 +1,5 @@
 import type { JobStatus, JobStatusReason, RunStatus, StepStatus } from "@shipfox/shared/api/runs";
+import { ApiError } from "@shipfox/shared/errors";
 import { costsRetry, type InfrastructureCause } from "@shipfox/shared/failure";
 import { TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
 
@@ -139,6 +140,11 @@ export function decideRun(jobs: readonly JobState[], started: ReadonlySet<string
   const statuses = [...status.values()];
   const over = statuses.every(isTerminal);
   return { start, skip, finish: over ? (statuses.includes("failed") ? "failed" : "succeeded") : null };
+}
+
+/** What an archived project refuses: new runs, and syncs of its repository. */
+export function projectArchived(name: string): ApiError {
+  return new ApiError("project-archived", `the project ${name} is archived; unarchive it first`);
 }
 
 /** A run is over when its status is. */

@@ -6,5 +6,6 @@ export type { RunsDeps } from "./end-execution.ts";
 export type { DispatchPort, QueueEntry, WaitingPort } from "./ports.ts";
 export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
 export { runDueExecutions } from "./due-executions.ts";
+export { projectArchived } from "./model.ts";
 export { findStep } from "./find-step.ts";
 export { type ExecutionFacts, findRun, lockExecution } from "./store.ts";

@@ -1,23 +1,30 @@
 import {
   cancelRunBodySchema,
+  runAggregatesQuerySchema,
+  runAggregatesReplySchema,
+  runAttemptsReplySchema,
   runDetailSchema,
   runQuerySchema,
   runSchema,
   runsQuerySchema,
   runsReplySchema,
+  stepAttemptDetailSchema,
 } from "@shipfox/shared/api/runs";
 import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
 import { requireVisible, type Access } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store, Tx } from "../../store/store.ts";
+import { aggregateRuns } from "./aggregate-runs.ts";
 import { cancelRun } from "./cancel-run.ts";
 import type { RunsDeps } from "./end-execution.ts";
 import { countRuns, listRuns } from "./list-runs.ts";
 import type { WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
+import { findStepAttempt, presentStepDetail, readAttempts } from "./read-attempts.ts";
 import { readRun } from "./read-run.ts";
 import { findRun } from "./store.ts";
 
@@ -27,14 +34,47 @@ export interface RunRoutesDeps {
   readonly access: Access;
   readonly runs: RunsDeps;
   readonly waiting: WaitingPort;
+  /** Parses a workflow file as it was when a run was made; null when this version cannot read it. Below the definitions. */
+  readonly readDocument: (yaml: string) => Promise<unknown>;
 }
 
 const params = z.object({ id });
+const stepAttempt = z.object({ stepId: id, attempt: z.coerce.number().int().min(1) });
 
 export function createRunRoutes(deps: RunRoutesDeps): Route[] {
   const { store, access, waiting, clock } = deps;
   const noProject = () => new ApiError("project-not-found", "there is no such project that you may see");
   const hidden = () => new ApiError("not-found", "there is no such run that you may see");
+  const hiddenStep = () => new ApiError("not-found", "there is no such step attempt that you may see");
+  const requireProject = async (tx: Tx, principal: Caller, projectId: string) => {
+    const project = await tx.get<{ workspace_id: string }>("select workspace_id from projects where id = ?", [
+      projectId,
+    ]);
+    if (!project) throw noProject();
+    await requireVisible(access, tx, principal, project.workspace_id, noProject);
+  };
+  const stepAttemptRoute = (path: string): Route =>
+    route({
+      method: "GET",
+      path,
+      tag: "Runs",
+      summary: "One attempt of a step: as it was written, as it was handed out, and how it went",
+      credential: "user",
+      needs: "runs:read",
+      params: stepAttempt,
+      responses: { 200: stepAttemptDetailSchema },
+      errors: ["not-found"],
+      handle: async ({ principal, params: { stepId, attempt } }) => {
+        const found = await store.read(async (tx) => {
+          const step = await findStepAttempt(tx, stepId, attempt);
+          if (!step) throw hiddenStep();
+          await requireVisible(access, tx, principal, step.step.workspace_id, hiddenStep);
+          return step;
+        });
+        const document = await deps.readDocument(found.step.source_yaml);
+        return { status: 200, body: presentStepDetail(found, document) };
+      },
+    });
 
   return [
     route({
@@ -49,17 +89,50 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       errors: ["invalid-cursor", "project-not-found"],
       handle: async ({ principal, query }) => {
         const page = await store.read(async (tx) => {
-          const project = await tx.get<{ workspace_id: string }>("select workspace_id from projects where id = ?", [
-            query.project_id,
-          ]);
-          if (!project) throw noProject();
-          await requireVisible(access, tx, principal, project.workspace_id, noProject);
+          await requireProject(tx, principal, query.project_id);
           return listRuns(tx, waiting, query);
         });
         if (query.cursor !== undefined) return { status: 200, body: page };
         return { status: 200, body: { ...page, filtered_total_count: await countRuns(store, query) } };
       },
     }),
+    route({
+      method: "GET",
+      path: "/workflows/runs/aggregates",
+      tag: "Runs",
+      summary: "How many of a project's runs each status, trigger and workflow has",
+      credential: "user",
+      needs: "runs:read",
+      query: runAggregatesQuerySchema,
+      responses: { 200: runAggregatesReplySchema },
+      errors: ["project-not-found"],
+      handle: async ({ principal, query }) => {
+        await store.read((tx) => requireProject(tx, principal, query.project_id));
+        return { status: 200, body: await aggregateRuns(store, query) };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/workflows/runs/{id}/attempts",
+      tag: "Runs",
+      summary: "The attempts of a run, oldest first",
+      credential: "user",
+      needs: "runs:read",
+      params,
+      responses: { 200: runAttemptsReplySchema },
+      errors: ["not-found"],
+      handle: async ({ principal, params: { id: runId } }) => {
+        const attempts = await store.read(async (tx) => {
+          const run = await findRun(tx, runId);
+          if (!run) throw hidden();
+          await requireVisible(access, tx, principal, run.workspace_id, hidden);
+          return readAttempts(tx, run);
+        });
+        return { status: 200, body: { attempts } };
+      },
+    }),
+    stepAttemptRoute("/workflows/runs/steps/{stepId}/attempts/{attempt}"),
+    stepAttemptRoute("/steps/{stepId}/attempts/{attempt}"),
     route({
       method: "GET",
       path: "/workflows/runs/{id}",

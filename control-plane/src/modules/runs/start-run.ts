@@ -10,7 +10,7 @@ import {
   type Template,
   type WorkflowModel,
 } from "../workflow/public.ts";
-import { decideRun } from "./model.ts";
+import { decideRun, projectArchived } from "./model.ts";
 import type { DispatchPort } from "./ports.ts";
 import { insertRows } from "./store.ts";
 
@@ -31,12 +31,17 @@ export interface StartRun {
   readonly now: number;
 }
 
+const PROJECT = "select name, archived_at from projects where id = ?";
 const TAKE_NUMBER =
   "update definitions set last_run_number = last_run_number + 1 where id = ? and deleted_at is null returning last_run_number";
 
-/** Creates a run with everything it will do, and queues the jobs that need nothing. One transaction, the caller's. */
+/**
+ * Creates a run with everything it will do, and queues the jobs that need nothing. One transaction, the caller's. Throws 404
+ * `manual-trigger-not-found` for a definition that was removed, 409 `project-archived`.
+ */
 export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: StartRun): Promise<{ runId: string }> {
   const { workspaceId, projectId, definitionId, model, now } = request;
+  await requireActiveProject(tx, projectId);
   const taken = await tx.get<{ last_run_number: number }>(TAKE_NUMBER, [definitionId]);
   if (!taken)
     throw new ApiError(
@@ -155,6 +160,11 @@ export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: Sta
     });
   }
   return { runId };
+}
+
+async function requireActiveProject(tx: WriteTx, projectId: string): Promise<void> {
+  const project = await tx.get<{ name: string; archived_at: number | null }>(PROJECT, [projectId]);
+  if (project && project.archived_at !== null) throw projectArchived(project.name);
 }
 
 const RUN_COLUMNS =

@@ -119,6 +119,7 @@ export const initial = {
       connection_id ${text} not null references connections(id),
       external_repository_id ${text} not null,
       default_branch ${text} not null,
+      archived_at ${bigint},
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
       unique (workspace_id, slug),
