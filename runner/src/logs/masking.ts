@@ -15,9 +15,9 @@ export class Masker {
   private readonly secrets = new Set<string>();
   private readonly rotating: string[] = [];
   private chars = 0;
-  private readonly lastingLayer = new Layer(() => this.secrets);
+  private readonly lastingLayer = new Layer(() => [...this.secrets].flatMap((secret) => [...formsOf(secret)]));
   /** Apart, because it changes with every heartbeat while the other may be large. */
-  private readonly rotatingLayer = new Layer(() => this.rotating);
+  private readonly rotatingLayer = new Layer(() => this.rotating.flatMap(formsOfToken));
 
   /** Takes effect for text that was not yet given out. Each line of a secret of several lines is a secret too. */
   add(secret: string): void {
@@ -33,10 +33,14 @@ export class Masker {
     return added.reduce((sum, secret) => sum + secret.length, this.chars) <= MAX_SECRET_CHARS;
   }
 
-  /** As `add`, for one of a series that replace each other: only the last few stay hidden, else there would be thousands. */
-  addRotating(secret: string): void {
-    if (this.rotating.includes(secret)) return;
-    this.rotating.push(secret);
+  /**
+   * As `add`, for one of a series of tokens that replace each other: only the last few stay hidden, else there would be
+   * thousands. Encoded, the signature alone is hidden, without which a token is worth nothing: it is a twentieth of the work,
+   * and a step waits for it.
+   */
+  addRotating(token: string): void {
+    if (this.rotating.includes(token)) return;
+    this.rotating.push(token);
     if (this.rotating.length > MAX_ROTATING) this.rotating.shift();
     this.rotatingLayer.change();
   }
@@ -68,11 +72,11 @@ export interface MaskedStream {
 /** A set of secrets that are looked for together. What finds them is made when it is first needed after a change. */
 class Layer {
   version = 0;
-  private readonly secrets: () => Iterable<string>;
+  private readonly forms: () => Iterable<string>;
   private made: { version: number; matcher: TextMatcher | null } = { version: 0, matcher: null };
 
-  constructor(secrets: () => Iterable<string>) {
-    this.secrets = secrets;
+  constructor(forms: () => Iterable<string>) {
+    this.forms = forms;
   }
 
   change(): void {
@@ -82,7 +86,7 @@ class Layer {
   /** Null when nothing is to be hidden. */
   matcher(): TextMatcher | null {
     if (this.made.version !== this.version) {
-      const forms = new Set([...this.secrets()].flatMap((secret) => [...formsOf(secret)]));
+      const forms = new Set(this.forms());
       this.made = { version: this.version, matcher: forms.size === 0 ? null : new TextMatcher(forms) };
     }
     return this.made.matcher;
@@ -179,4 +183,9 @@ class LayerStream {
       .map(({ start, end }) => ({ start: Math.max(0, start - count), end: end - count }));
     return output;
   }
+}
+
+/** The signature of a signed token is what follows its last dot. */
+function formsOfToken(token: string): string[] {
+  return [token, ...formsOf(token.slice(token.lastIndexOf(".") + 1))];
 }

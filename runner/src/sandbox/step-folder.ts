@@ -1,3 +1,4 @@
+import { chownSync, writeFileSync } from "node:fs";
 import { chmod, chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runnerIsRoot } from "./job-user.ts";
@@ -34,14 +35,17 @@ export class StepFolder {
     return await this.#give(name, (path) => mkdir(path, { mode: 0o700 }));
   }
 
-  /** Readable, not writable, for the step; the caller removes it with `removeFile` when the step ended. */
-  async writeScript(script: string): Promise<StepFile> {
+  /**
+   * Readable, not writable, for the step; the caller removes it with `removeFile` when the step ended. Written at once: a
+   * small file on a local disk takes less time than a turn of the thread pool, and a step waits for it.
+   */
+  writeScript(script: string): StepFile {
     if (Buffer.byteLength(script) > MAX_SCRIPT_BYTES)
       throw new Error(`A step's script is over ${MAX_SCRIPT_BYTES} bytes.`);
     const file = this.#file(`.script-${++this.#scripts}.sh`);
     try {
-      await writeFile(file.host, script, { flag: "wx", mode: 0o640 });
-      if (runnerIsRoot()) await chown(file.host, 0, this.#user.gid);
+      writeFileSync(file.host, script, { flag: "wx", mode: 0o640 });
+      if (runnerIsRoot()) chownSync(file.host, 0, this.#user.gid);
     } catch (error) {
       throw hostFault(`cannot write the step's script ${file.host}`, error);
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { planAccount } from "./account.ts";
+import { canLieOver, planAccount } from "./account.ts";
 
 const user = { uid: 10001, gid: 10001 };
 
@@ -27,6 +27,20 @@ describe("account", () => {
     expect(planAccount(user, "svc:x:10001:10001::/nonexistent:/usr/sbin/nologin\n", "")).toMatchObject({
       home: "/home/svc",
     });
+  });
+
+  it("lies over the image, except over what root may want to change and where a known user has no home", () => {
+    const own = "node:x:10001:10001::/home/node:/bin/sh\n";
+    const root = { uid: 0, gid: 0 };
+    const [stranger, known] = [planAccount(user, "", ""), planAccount(user, own, "node:x:10001:\n")];
+    expect([canLieOver(stranger, false), canLieOver(known, true), canLieOver(known, false)]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    const lineOfRoot = "root:x:0:0::/root:/bin/sh\n";
+    expect(canLieOver(planAccount(root, lineOfRoot, "root:x:0:\n"), true)).toBe(true);
+    expect(canLieOver(planAccount(root, "", ""), true)).toBe(false);
   });
 
   it("takes another name when its own is taken, and works with an empty image", () => {

@@ -63,7 +63,9 @@ export interface JobContainerPlan {
   files: string;
   env: Readonly<Record<string, string>>;
   home: string;
-  /** Files of the runner that lie over those of the image, by their path inside; for a root that cannot be written. */
+  /** The runner's folder that becomes the home, where the image has none for the steps' user. */
+  homeFolder: string | null;
+  /** Files of the runner that lie over those of the image, by their path inside. */
   overlays: Readonly<Record<string, string>>;
   /** Where the engine can bound the container's own layer. */
   layerBytes: number | null;
@@ -91,6 +93,7 @@ export function jobContainerOptions(plan: JobContainerPlan): Docker.ContainerCre
       Mounts: [
         { Type: "bind", Source: plan.workspace, Target: WORKSPACE_INSIDE },
         { Type: "bind", Source: plan.files, Target: FILES_INSIDE },
+        ...(plan.homeFolder === null ? [] : [{ Type: "bind" as const, Source: plan.homeFolder, Target: plan.home }]),
         ...overlays.map(([target, source]) => ({
           Type: "bind" as const,
           Source: source,

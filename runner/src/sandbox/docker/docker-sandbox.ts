@@ -59,7 +59,7 @@ export class DockerSandbox implements Sandbox {
   async exec(step: StepExec): Promise<ExecResult> {
     const room = this.#opened();
     if (step.signal.aborted) return { kind: "stopped", exitCode: null, signal: null };
-    const script = await room.place.stepFolder.writeScript(step.script);
+    const script = room.place.stepFolder.writeScript(step.script);
     try {
       const container = await this.#livingContainer(room);
       const launch = {

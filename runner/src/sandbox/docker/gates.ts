@@ -22,6 +22,8 @@ export class Gates {
   readonly #user: string;
   readonly #logger: Logger;
   #waiting: Promise<ExecStream | null>[] = [];
+  /** Those of them that have started. */
+  readonly #started = new Set<ExecStream>();
   #fillTimer: NodeJS.Timeout | null = null;
 
   constructor(engine: Engine, containerId: string, user: string, logger: Logger) {
@@ -49,10 +51,16 @@ export class Gates {
     await Promise.all(this.#waiting);
   }
 
+  /** Whether a shell waits whose connection the engine keeps, so the container runs. */
+  get hasOpen(): boolean {
+    return [...this.#started].some((gate) => !gate.isClosed);
+  }
+
   /** A shell that waits, or null: then the caller starts one the plain way. */
   async take(): Promise<ExecStream | null> {
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
       const gate = await next;
+      if (gate) this.#started.delete(gate);
       if (gate && !gate.isClosed) return gate;
       gate?.destroy();
     }
@@ -64,6 +72,7 @@ export class Gates {
     if (this.#fillTimer !== null) clearTimeout(this.#fillTimer);
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#started.clear();
     for (const gate of waiting) void gate.then((stream) => stream?.destroy());
   }
 
@@ -78,6 +87,7 @@ export class Gates {
       });
       const gate = await ExecStream.start(this.#engine, execId, true);
       gate.write(OPENING);
+      this.#started.add(gate);
       return gate;
     } catch (error) {
       this.#logger.debug({ err: error }, "cannot start a shell ahead");

@@ -46,6 +46,7 @@ describe("options of a job's container", () => {
           owner: { runnerId: "runner", placeId: "place", executionId },
           workspace: "/places/a/workspace",
           files: "/places/a/files",
+          homeFolder: null,
           overlays: {},
           layerBytes: null,
           ...rest,

@@ -67,7 +67,13 @@ export class JobContainer {
   }
 
   async isRunning(): Promise<boolean> {
-    return !this.#isKilled && ((await this.#engine.inspectContainer(this.id))?.State.Running ?? false);
+    if (this.#isKilled) return false;
+    return (await this.#engine.inspectContainer(this.id))?.State.Running ?? false;
+  }
+
+  /** As `isRunning`, of a container in which no step ran yet: its end would have ended the shells that wait in it. */
+  async isUsable(): Promise<boolean> {
+    return this.#gates?.hasOpen === true || (await this.isRunning());
   }
 
   /** Resolves when the first waiting shell is there, so that a warm container is warm indeed. */

@@ -1,7 +1,16 @@
 import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser, SandboxJob } from "../sandbox.ts";
 import { WarmPool } from "../warm-pool.ts";
-import { type Account, accountArchive, accountEnv, accountOverlays, firstFileText, planAccount } from "./account.ts";
+import {
+  type Account,
+  accountArchive,
+  accountEnv,
+  accountOverlays,
+  canLieOver,
+  makeHome,
+  firstFileText,
+  planAccount,
+} from "./account.ts";
 import type { CleanUps } from "./clean-ups.ts";
 import { LABEL_PLACE, jobContainerOptions, probeOptions } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
@@ -34,6 +43,12 @@ interface Wish {
   readonly executionId: string | null;
 }
 
+/** What an image knows about the steps' user. */
+interface KnownAccount {
+  readonly account: Account;
+  readonly imageHasHome: boolean;
+}
+
 function isServedBy(wish: Wish, { wish: made }: JobRoom): boolean {
   return made.image.id === wish.image.id && made.user.uid === wish.user.uid && made.hasNetwork === wish.hasNetwork;
 }
@@ -52,7 +67,7 @@ export class JobRooms {
   readonly #rooms: WarmPool<JobRoom>;
   /** Bare places, when no container is kept warm: making one takes longer than starting the job's container in it. */
   readonly #barePlaces: WarmPool<Place>;
-  readonly #accounts = new Map<string, Account>();
+  readonly #accounts = new Map<string, KnownAccount>();
   /** Known after `prepare`: whether the engine itself can bound what a container writes to its layer. */
   limitsLayers = false;
   readonly #cleanUps: CleanUps;
@@ -66,7 +81,7 @@ export class JobRooms {
     this.#rooms = new WarmPool({
       size: settings.poolSize,
       make: async () => await this.#makeRoom(),
-      isUsable: async (room) => await room.container.isRunning(),
+      isUsable: async (room) => await room.container.isUsable(),
       destroy: async (room) => await this.close(room),
       refillDelayMs: REFILL_DELAY_MS,
       maxAgeMs: settings.warmMaxAgeMs,
@@ -98,10 +113,13 @@ export class JobRooms {
   }
 
   async open(job: SandboxJob): Promise<JobRoom> {
-    // First, so that a job with an image that is not to be had costs no place.
-    const [wish, services] = await Promise.all([this.#wishOf(job), this.#servicesOf(job)]);
-    const room = this.#settings.poolSize === 0 ? await this.#openCold(wish) : await this.#openWarm(wish);
+    const needs = Promise.all([this.#wishOf(job), this.#servicesOf(job)]);
+    needs.catch(() => {});
+    // A job with an image that is not to be had costs no place; the default image is as good as certain.
+    if (job.image !== null) await needs;
+    const room = this.#settings.poolSize === 0 ? await this.#openCold((await needs)[0]) : await this.#openWarm(needs);
     try {
+      const [wish, services] = await needs;
       await this.#places.giveTo(room.place, wish.user);
       room.services = services;
       return room;
@@ -121,10 +139,10 @@ export class JobRooms {
     }
   }
 
-  async #openWarm(wish: Wish): Promise<JobRoom> {
+  async #openWarm(needs: Promise<readonly [Wish, JobServices | null]>): Promise<JobRoom> {
     const room = await this.#rooms.take();
     try {
-      await this.#places.renewBarriers(room.place);
+      const [[wish]] = await Promise.all([needs, this.#places.renewBarriers(room.place)]);
       if (isServedBy(wish, room)) return room;
       const container = await this.#startContainer(room.place, wish);
       return { place: room.place, wish, container, spare: room.container, services: null };
@@ -235,11 +253,11 @@ export class JobRooms {
   async #startContainer(place: Place, { image, user, hasNetwork, executionId }: Wish): Promise<JobContainer> {
     const owner = { runnerId: this.#settings.runnerId, placeId: place.id, executionId };
     const settings = { ...this.#settings, user };
-    const account = await this.#accountOf(image, user, place.id);
+    const { account, imageHasHome } = await this.#accountOf(image, user, place.id);
     const { npmrcFile, caFile, readOnlyRoot } = settings;
-    const overlays = readOnlyRoot
-      ? await accountOverlays(account, { npmrcFile, caFile }, this.#places.overlayFolder(place))
-      : {};
+    const folder = this.#places.overlayFolder(place);
+    const liesOver = readOnlyRoot || canLieOver(account, imageHasHome);
+    const overlays = liesOver ? await accountOverlays(account, { npmrcFile, caFile }, folder) : {};
     const id = await this.#engine.createContainer(
       jobContainerOptions({
         settings,
@@ -252,12 +270,13 @@ export class JobRooms {
         // The image's own variables come from the engine.
         env: { ...accountEnv(account, caFile !== null), ...settings.passedEnv },
         home: account.home,
+        homeFolder: liesOver && !readOnlyRoot ? await makeHome(account, folder) : null,
         overlays,
         layerBytes: this.limitsLayers ? settings.diskLimitBytes : null,
       }),
     );
     try {
-      if (!readOnlyRoot) await this.#engine.writeArchive(id, await accountArchive(account, { npmrcFile, caFile }));
+      if (!liesOver) await this.#engine.writeArchive(id, await accountArchive(account, { npmrcFile, caFile }));
     } catch (error) {
       await this.#engine.removeContainer(id).catch(() => {});
       throw error;
@@ -266,7 +285,7 @@ export class JobRooms {
   }
 
   /** What the image knows about the steps' user, looked up once per image. */
-  async #accountOf(image: JobImage, user: JobUser, placeId: string): Promise<Account> {
+  async #accountOf(image: JobImage, user: JobUser, placeId: string): Promise<KnownAccount> {
     const key = `${user.uid} ${image.id}`;
     const known = this.#accounts.get(key);
     if (known) return known;
@@ -279,8 +298,9 @@ export class JobRooms {
       }
       const [passwd, group] = [await this.#fileText(id, "/etc/passwd"), await this.#fileText(id, "/etc/group")];
       const account = planAccount(user, passwd, group);
-      this.#accounts.set(key, account);
-      return account;
+      const known = { account, imageHasHome: await this.#engine.hasFile(id, account.home) };
+      this.#accounts.set(key, known);
+      return known;
     } finally {
       await this.#engine.removeContainer(id);
     }

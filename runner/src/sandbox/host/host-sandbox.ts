@@ -97,7 +97,7 @@ export class HostSandbox implements Sandbox {
   async exec(step: StepExec): Promise<ExecResult> {
     if (step.signal.aborted) return { kind: "stopped", exitCode: null, signal: null };
     const isolation = await this.#livingIsolation();
-    const script = await this.#stepFolder.writeScript(step.script);
+    const script = this.#stepFolder.writeScript(step.script);
     try {
       const pipes = await OutputPipes.make(this.#filesFolder, this.jobUser).catch((error: unknown) => {
         throw hostFault("cannot make the step's pipes", error);
