@@ -2,7 +2,7 @@ import { MAX_RESPONSE_EXCERPT_CHARS } from "@shipfox/shared/api/webhooks";
 import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
 import { signWebhook } from "../../http/webhook-signature.ts";
-import { PostError, postOnce } from "../../network/post-once.ts";
+import { RequestError, requestOnce } from "../../network/request-once.ts";
 import type { ResolveHost } from "../../network/resolve-host.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { WebhookDeliveryRow, WebhookRow } from "../../store/schema.ts";
@@ -45,8 +45,9 @@ async function send(
   signal: AbortSignal,
 ): Promise<Omit<AttemptResult, "durationMs">> {
   const now = clock.now();
-  const answer = await postOnce(
+  const answer = await requestOnce(
     {
+      method: "POST",
       // Checked again: what the operator allows may have changed since it was stored.
       url: new URL(checkWebhookUrl(webhook.url, settings.allowPrivate)),
       headers: {
@@ -76,7 +77,7 @@ function excerpt(body: Buffer): string {
 }
 
 function explain({ log }: AttemptDeps, webhook: WebhookRow, error: unknown): string {
-  if (error instanceof PostError) return `${error.failure}: ${error.message}`;
+  if (error instanceof RequestError) return `${error.failure}: ${error.message}`;
   if (error instanceof ApiError) return `${error.code}: ${error.message}`;
   log.error({ err: error, webhook_id: webhook.id }, "a webhook could not be sent");
   return "the server could not send it; its log says why";

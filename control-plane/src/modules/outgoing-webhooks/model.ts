@@ -1,7 +1,6 @@
 import { webhookEventSchema } from "@shipfox/shared/api/webhooks";
 import { ApiError } from "@shipfox/shared/errors";
-import { isIP } from "node:net";
-import { isPublicAddress } from "../../network/public-address.ts";
+import { checkOutgoingUrl } from "../../network/outgoing-url.ts";
 
 /** Attempts of one delivery; with the delays between them they span about half a day. */
 export const MAX_ATTEMPTS = 9;
@@ -10,9 +9,6 @@ const DELAY_FACTOR = 4;
 const MAX_DELAY_MS = 6 * 3_600_000;
 /** A delay is longer or shorter by up to this part, so that what failed together does not come back together. */
 const JITTER = 0.2;
-/** Ports below this belong to services that are no web servers, except the two of the web. */
-const FIRST_FREE_PORT = 1024;
-const WEB_PORTS = new Set(["", "80", "443"]);
 
 export const TEST_EVENT = "webhook.test";
 export const EVENT_TYPES: readonly string[] = webhookEventSchema.options;
@@ -58,23 +54,10 @@ export function describeStatus(status: number): string | null {
  * called. Throws 400 `invalid-webhook-url`.
  */
 export function checkWebhookUrl(text: string, allowPrivate: boolean): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) throw refuse("it is no https:// URL");
-  if (url.protocol === "http:" && !allowPrivate) throw refuse("it is not encrypted: use https://", true);
-  if (url.username !== "" || url.password !== "") throw refuse("it holds a user or a password");
-  if (url.hash !== "") throw refuse("it has a fragment");
-  if (!WEB_PORTS.has(url.port) && Number(url.port) < FIRST_FREE_PORT) {
-    throw refuse(`its port is neither 80 nor 443 nor one from ${FIRST_FREE_PORT}`);
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-  const isPrivate = isIP(host) === 0 ? /(?:^|\.)localhost$/.test(host) : !isPublicAddress(host);
-  if (isPrivate && !allowPrivate) throw refuse(`${host} is not on the public internet`, true);
-  return url.href;
-}
-
-function refuse(why: string, allowable = false): ApiError {
-  const advice = allowable ? "; an operator allows it with SHIPFOX_WEBHOOKS_ALLOW_PRIVATE=true" : "";
-  return new ApiError("invalid-webhook-url", `the URL is refused because ${why}${advice}`, {
-    details: allowable ? { allowed_by: "SHIPFOX_WEBHOOKS_ALLOW_PRIVATE" } : undefined,
+  const checked = checkOutgoingUrl(text, allowPrivate);
+  if ("url" in checked) return checked.url.href;
+  const advice = checked.allowable ? "; an operator allows it with SHIPFOX_WEBHOOKS_ALLOW_PRIVATE=true" : "";
+  throw new ApiError("invalid-webhook-url", `the URL is refused because ${checked.message}${advice}`, {
+    details: checked.allowable ? { allowed_by: "SHIPFOX_WEBHOOKS_ALLOW_PRIVATE" } : undefined,
   });
 }

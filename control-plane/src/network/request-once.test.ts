@@ -1,14 +1,14 @@
 import { createServer as createTcpServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type NameServer, serveNames } from "./name-server.fixture.ts";
-import { type OutgoingPost, postOnce } from "./post-once.ts";
+import { type OutgoingRequest, requestOnce } from "./request-once.ts";
 import { type Receiver, serveReceiver } from "./receiver.fixture.ts";
 import { createResolver, type ResolveHost } from "./resolve-host.ts";
 
 const PUBLIC = "8.8.8.8";
 const TIMEOUT_MS = 2_000;
 
-describe("a post to a place that a user chose", () => {
+describe("a request to a place that a user chose", () => {
   let inside: Receiver;
   let names: NameServer;
   let resolve: ResolveHost;
@@ -25,9 +25,10 @@ describe("a post to a place that a user chose", () => {
     await names.close();
   });
 
-  const post = (url: string, fields: Partial<OutgoingPost> = {}) =>
-    postOnce(
+  const post = (url: string, fields: Partial<OutgoingRequest> = {}) =>
+    requestOnce(
       {
+        method: "POST",
         url: new URL(url),
         headers: { "content-type": "application/json" },
         body: "{}",

@@ -4,11 +4,13 @@ import { isIP } from "node:net";
 import { isPublicAddress } from "./public-address.ts";
 import type { HostAddress, ResolveHost } from "./resolve-host.ts";
 
-export interface OutgoingPost {
+export interface OutgoingRequest {
+  readonly method: "GET" | "POST";
   /** http or https, without user, password and fragment. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** Null for a GET. */
+  readonly body: string | null;
   /** For the whole exchange, from the name to the answer's status. */
   readonly timeoutMs: number;
   /** The connection is cut after this much of the answer's body. */
@@ -18,7 +20,7 @@ export interface OutgoingPost {
   readonly signal: AbortSignal;
 }
 
-export interface PostAnswer {
+export interface OutgoingAnswer {
   readonly status: number;
   /** The begin of the answer's body, at most `maxAnswerBytes`. */
   readonly body: Buffer;
@@ -26,52 +28,53 @@ export interface PostAnswer {
   readonly isPublic: boolean;
 }
 
-export type PostFailure = "address_refused" | "name_unresolved" | "connection_failed" | "tls_failed" | "timeout";
+export type RequestFailure = "address_refused" | "name_unresolved" | "connection_failed" | "tls_failed" | "timeout";
 
 /** There was no answer. The message is for people and tells no address: names of the inside stay inside. */
-export class PostError extends Error {
-  override readonly name = "PostError";
-  readonly failure: PostFailure;
+export class RequestError extends Error {
+  override readonly name = "RequestError";
+  readonly failure: RequestFailure;
 
-  constructor(failure: PostFailure, message: string, cause?: unknown) {
+  constructor(failure: RequestFailure, message: string, cause?: unknown) {
     super(message, { cause });
     this.failure = failure;
   }
 }
 
 /**
- * Sends one POST to a place that a user chose, and follows no redirect. The name is resolved once, every address that it
+ * Sends one request to a place that a user chose, and follows no redirect. The name is resolved once, every address that it
  * has must be allowed, and the connection goes to one of these: a name that changes its mind meanwhile gains nothing.
- * Rejects with `PostError`, or with the reason of `signal`.
+ * Rejects with `RequestError`, or with the reason of `signal`.
  */
-export async function postOnce(post: OutgoingPost, resolve: ResolveHost): Promise<PostAnswer> {
-  const deadline = AbortSignal.timeout(post.timeoutMs);
-  const signal = AbortSignal.any([post.signal, deadline]);
+export async function requestOnce(outgoing: OutgoingRequest, resolve: ResolveHost): Promise<OutgoingAnswer> {
+  const deadline = AbortSignal.timeout(outgoing.timeoutMs);
+  const signal = AbortSignal.any([outgoing.signal, deadline]);
   try {
-    const addresses = await withSignal(allowedAddresses(post, resolve), signal);
-    const answer = await send(post, addresses, signal);
+    const addresses = await withSignal(allowedAddresses(outgoing, resolve), signal);
+    const answer = await send(outgoing, addresses, signal);
     return { ...answer, isPublic: addresses.every(({ address }) => isPublicAddress(address)) };
   } catch (error) {
-    post.signal.throwIfAborted();
-    if (error instanceof PostError) throw error;
-    if (deadline.aborted) throw new PostError("timeout", `there was no answer within ${post.timeoutMs} ms`, error);
+    outgoing.signal.throwIfAborted();
+    if (error instanceof RequestError) throw error;
+    if (deadline.aborted)
+      throw new RequestError("timeout", `there was no answer within ${outgoing.timeoutMs} ms`, error);
     throw connectionError(error);
   }
 }
 
-async function allowedAddresses({ url, allowPrivate }: OutgoingPost, resolve: ResolveHost): Promise<HostAddress[]> {
+async function allowedAddresses({ url, allowPrivate }: OutgoingRequest, resolve: ResolveHost): Promise<HostAddress[]> {
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const addresses = await resolve(host).catch((error: unknown) => {
-    throw new PostError("name_unresolved", `the name ${host} has no address`, error);
+    throw new RequestError("name_unresolved", `the name ${host} has no address`, error);
   });
   if (!allowPrivate && addresses.some(({ address }) => !isPublicAddress(address))) {
-    throw new PostError("address_refused", `${host} is not on the public internet`);
+    throw new RequestError("address_refused", `${host} is not on the public internet`);
   }
   return addresses;
 }
 
 function send(
-  { url, headers, body, maxAnswerBytes }: OutgoingPost,
+  { method, url, headers, body, maxAnswerBytes }: OutgoingRequest,
   addresses: readonly HostAddress[],
   signal: AbortSignal,
 ): Promise<{ status: number; body: Buffer }> {
@@ -79,10 +82,14 @@ function send(
   // An agent of its own: no connection is shared, and no proxy of the environment resolves the name again.
   const agent = isTls ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false });
   const options: RequestOptions & { servername?: string } = {
-    method: "POST",
+    method,
     agent,
     signal,
-    headers: { ...headers, "content-length": Buffer.byteLength(body), connection: "close" },
+    headers: {
+      ...headers,
+      ...(body === null ? {} : { "content-length": Buffer.byteLength(body) }),
+      connection: "close",
+    },
     lookup: (_host, { all }, callback) => {
       const [first] = addresses;
       if (all) callback(null, [...addresses]);
@@ -99,7 +106,7 @@ function send(
       );
     });
     request.on("error", (error) => isAnswered || reject(error));
-    request.end(body);
+    request.end(body ?? undefined);
   });
 }
 
@@ -129,12 +136,12 @@ function withSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function connectionError(error: unknown): PostError {
+function connectionError(error: unknown): RequestError {
   const code = codeOf(error);
   if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|EPROTO)/.test(code)) {
-    return new PostError("tls_failed", `the receiver's TLS certificate or protocol was refused (${code})`, error);
+    return new RequestError("tls_failed", `the TLS certificate or protocol was refused (${code})`, error);
   }
-  return new PostError("connection_failed", `the connection failed${code === "" ? "" : ` (${code})`}`, error);
+  return new RequestError("connection_failed", `the connection failed${code === "" ? "" : ` (${code})`}`, error);
 }
 
 /** Several addresses that were tried in vain come as one error. */
