@@ -20,7 +20,13 @@ import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
 import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
-import { Checkouts, createIntegrationRoutes, openGit, Sources } from "./modules/integrations/public.ts";
+import {
+  Checkouts,
+  createIntegrationRoutes,
+  createWebhookRoutes,
+  openGit,
+  Sources,
+} from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
 import { createOutgoingWebhookRoutes, OutgoingWebhooks } from "./modules/outgoing-webhooks/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
@@ -28,7 +34,7 @@ import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
 import { createRunRoutes, findRun, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
 import { createSecretRoutes, Envelope, StepSecrets } from "./modules/secrets/public.ts";
-import { deleteOldTriggerEvents } from "./modules/triggers/public.ts";
+import { createTriggerRoutes, deleteOldTriggerEvents } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
 import { createResolver } from "./network/resolve-host.ts";
@@ -166,6 +172,15 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
     ...createWorkspaceRoutes({ store, clock }),
     ...createIntegrationRoutes({ store, clock, access, envelope, urls }),
+    ...createWebhookRoutes({
+      store,
+      clock,
+      access,
+      envelope,
+      publicUrl: (config.webhookPublicUrl ?? publicUrl).replace(/\/+$/, ""),
+      callsPerMinute: config.webhookCallsPerMinute,
+    }),
+    ...createTriggerRoutes({ store, access }),
     ...createOutgoingWebhookRoutes({
       store,
       clock,

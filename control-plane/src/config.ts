@@ -115,6 +115,16 @@ export const SETTINGS = {
     text.integer(1, 36_500, 30),
     "days after which deliveries of outgoing webhooks are deleted",
   ),
+  webhookPublicUrl: setting(
+    "WEBHOOK_PUBLIC_URL",
+    z.url().optional(),
+    "address under which senders reach custom webhooks; default SHIPFOX_PUBLIC_URL",
+  ),
+  webhookCallsPerMinute: setting(
+    "SHIPFOX_WEBHOOK_CALLS_PER_MINUTE",
+    text.integer(0, 1_000_000, 600),
+    "calls that one custom webhook takes in a minute; 0 for any number",
+  ),
   triggerEventRetentionDays: setting(
     "SHIPFOX_TRIGGER_EVENT_RETENTION_DAYS",
     text.integer(1, 36_500, 30),

@@ -20,6 +20,8 @@ const NOTHING = {
   credentialId: ID,
   webhookId: ID,
   deliveryId: ID,
+  connectionId: ID,
+  eventId: ID,
 };
 const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
 const IMAGE = "registry.example/app:1";
@@ -137,6 +139,19 @@ describe("the API as /openapi.json describes it", () => {
     const again = `POST ${webhooks}/{webhookId}/deliveries/{deliveryId}/redeliver`;
     await succeed(again, { ...one, deliveryId }, { token });
     await succeed(`DELETE ${webhooks}/{webhookId}`, one, { token });
+
+    const custom = "/integrations/webhook/connections";
+    const inbound = { workspace_id: workspaceId, name: "Alerts", slug: "alerts" };
+    const { id: connectionId } = await succeed(`POST ${custom}`, {}, { token, body: inbound });
+    const ofWorkspace = { token, suffix: `?workspace_id=${workspaceId}` };
+    await succeed(`GET ${custom}`, {}, ofWorkspace);
+    await succeed("POST /webhook/{connectionId}", { connectionId }, { body: { severity: "high" } });
+    const [event] = (await succeed("GET /trigger-events", {}, ofWorkspace)).trigger_events;
+    await succeed("GET /trigger-events/facets", {}, ofWorkspace);
+    await succeed("GET /trigger-events/{eventId}", { eventId: event.id }, { token });
+    const disable = { token, body: { lifecycle_status: "disabled" } };
+    await succeed(`PATCH ${custom}/{connectionId}`, { connectionId }, disable);
+    await succeed(`DELETE ${custom}/{connectionId}`, { connectionId }, { token });
 
     for (const kind of ["secrets", "variables"]) {
       const all = `/workspaces/{workspaceId}/${kind}`;

@@ -5,17 +5,15 @@ import { ForbiddenError } from "./access.ts";
 import type { Authenticate, Proven } from "./authenticate.ts";
 import type { Caller, UserPrincipal } from "./caller.ts";
 import { originOf } from "./origin.ts";
+import { isTooDeep, MAX_JSON_DEPTH } from "./json-depth.ts";
 import type { Credential, Reply, RequestFacts, Route } from "./route.ts";
-
-/** Levels of lists and mappings in a body; outputs of jobs may have 64. */
-const MAX_JSON_DEPTH = 100;
+import { valuesByName } from "./values-by-name.ts";
 
 export const DEFAULT_BODY_LIMIT_BYTES = 1024 * 1024;
 
 /** A request as both adapters hand it over: nothing parsed but the path. */
 export interface RawRequest extends RequestFacts {
   readonly params: Record<string, string>;
-  readonly query: URLSearchParams;
   readonly body: Buffer;
 }
 
@@ -42,7 +40,7 @@ export async function execute(
     return await route.handle({
       principal: caller ?? (proven as Caller),
       params: route.params ? validate(route.params, request.params, "params") : undefined,
-      query: route.query ? validate(route.query, queryObject(request.query), "querystring") : undefined,
+      query: route.query ? validate(route.query, valuesByName(request.query), "querystring") : undefined,
       body: route.raw ? requireMediaType(route.raw, request) : jsonBody(route, request),
       rawBody: request.body,
       request,
@@ -86,21 +84,11 @@ function validate<S extends z.ZodType>(schema: S, value: unknown, context: strin
   throw new ApiError("validation-error", `[${context}] ${field ? `${field}: ` : ""}${issue?.message ?? "invalid"}`);
 }
 
-function queryObject(query: URLSearchParams): Record<string, string | string[]> {
-  const values: Record<string, string | string[]> = {};
-  for (const [key, value] of query) {
-    const earlier = values[key];
-    values[key] = earlier === undefined ? value : Array.isArray(earlier) ? [...earlier, value] : [earlier, value];
-  }
-  return values;
-}
-
-function requireMediaType(expected: string, request: RawRequest): undefined {
+function requireMediaType(expected: string | readonly string[], request: RawRequest): undefined {
   const type = mediaType(request);
-  if (type !== expected && request.body.length > 0) {
-    throw new ApiError("invalid-media-type", `expected the content type ${expected}, got ${type || "none"}`);
-  }
-  return undefined;
+  if (request.body.length === 0 || [expected].flat().includes(type)) return undefined;
+  const code = typeof expected === "string" ? "invalid-media-type" : "unsupported-media-type";
+  throw new ApiError(code, `expected the content type ${[expected].flat().join(" or ")}, got ${type || "none"}`);
 }
 
 function jsonBody(route: Route, request: RawRequest): unknown {
@@ -129,28 +117,6 @@ function jsonBody(route: Route, request: RawRequest): unknown {
 /** The parser quotes from the body, which may hold a secret. */
 function withoutExcerpt(message: string): string {
   return message.replace(/, (?:\.\.\.)?".*$/s, "");
-}
-
-const [QUOTE, BACKSLASH] = [0x22, 0x5c];
-const OPENERS = new Set([0x5b, 0x7b]);
-const CLOSERS = new Set([0x5d, 0x7d]);
-
-/** What follows walks a body by recursion, so its depth is bounded before. Looks at brackets outside of strings only. */
-function isTooDeep(json: Buffer): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let at = 0; at < json.length; at += 1) {
-    const byte = json[at] as number;
-    if (inString) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) inString = true;
-    else if (OPENERS.has(byte)) {
-      depth += 1;
-      if (depth > MAX_JSON_DEPTH) return true;
-    } else if (CLOSERS.has(byte)) depth -= 1;
-  }
-  return false;
 }
 
 /** NUL cannot be stored as text in PostgreSQL, so it is refused at the edge. */

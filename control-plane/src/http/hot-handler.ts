@@ -68,6 +68,7 @@ export function rawRequest(
     get id() {
       return requestId(incoming);
     },
+    headers: incoming.headers,
     header: (name) => {
       const value = incoming.headers[name];
       return Array.isArray(value) ? value[0] : value;

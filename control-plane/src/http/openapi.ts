@@ -24,6 +24,8 @@ const BEARER_DESCRIPTIONS = {
   jobLease: "Lease token of a claimed job",
 };
 
+const RAW_CONTENT = { schema: { type: "string" as const } };
+
 /** The OpenAPI 3.1 document of a table of routes. */
 export function createOpenApi(routes: readonly Route[], version: string): ReturnType<typeof createDocument> {
   const paths: ZodOpenApiPathsObject = {};
@@ -47,7 +49,7 @@ export function createOpenApi(routes: readonly Route[], version: string): Return
 
 function operation(route: Route): ZodOpenApiOperationObject {
   const body = route.raw
-    ? { requestBody: { content: { [route.raw]: { schema: { type: "string" as const } } } } }
+    ? { requestBody: { content: Object.fromEntries([route.raw].flat().map((type) => [type, RAW_CONTENT])) } }
     : route.body
       ? { requestBody: { required: !route.optionalBody, content: { "application/json": { schema: route.body } } } }
       : {};
@@ -93,7 +95,8 @@ function errorsByStatus(route: Route): [string, ErrorCode[]][] {
     ...(route.errors ?? []),
     ...(route.body || route.query || route.params ? (["validation-error"] as const) : []),
     ...(route.body ? (["invalid-json-body", "empty-json-body"] as const) : []),
-    ...(route.body || route.raw ? (["invalid-media-type"] as const) : []),
+    ...(route.body || typeof route.raw === "string" ? (["invalid-media-type"] as const) : []),
+    ...(typeof route.raw === "object" ? (["unsupported-media-type"] as const) : []),
     ...(route.method === "GET" ? [] : (["body-too-large"] as const)),
     ...(route.credential === "none" ? [] : (["unauthorized"] as const)),
     "server-error",

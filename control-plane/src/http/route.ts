@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { ErrorCode } from "@shipfox/shared/errors";
 import type { z } from "zod";
 import type { Caller, Need } from "./caller.ts";
@@ -44,6 +45,9 @@ export interface RequestFacts {
   /** What the client sent in `X-Request-Id`, or an id made here; the reply carries it. */
   readonly id: string;
   header(name: string): string | undefined;
+  /** All of them by their lower-case names, and the query as it came: for routes that take whatever somebody sends. */
+  readonly headers: IncomingHttpHeaders;
+  readonly query: URLSearchParams;
   /** Aborted when the client hangs up before the reply was written. */
   readonly signal: AbortSignal;
 }
@@ -75,7 +79,7 @@ type AnySchema = z.ZodType | undefined;
  *
  * `responses` maps a status to its JSON schema, or to null for an empty body, or to "sse" or "text".
  * `hot` routes are also served by the raw handler in front of Express and must not rely on anything Express does.
- * `raw` names the content type of a route that works on `rawBody` instead of parsed JSON.
+ * `raw` names the content type, or all content types, of a route that works on `rawBody` instead of parsed JSON.
  * `needs` is what a route of users asks of its caller; every such route has it. `audit` is the action that a route which
  * changes something writes to the audit log, as `project.created`.
  */
@@ -98,7 +102,7 @@ export interface Route<
   readonly body?: Body;
   /** The body may be absent; `body` is then undefined in the context. */
   readonly optionalBody?: boolean;
-  readonly raw?: string;
+  readonly raw?: string | readonly string[];
   readonly bodyLimitBytes?: number;
   readonly responses: Readonly<Record<number, z.ZodType | null | "sse" | "text">>;
   readonly errors?: readonly ErrorCode[];

@@ -87,10 +87,10 @@ describeStores("connections", (open) => {
     });
   });
 
-  it("lists the git provider", async () => {
+  it("lists the providers", async () => {
     const git = { provider: "git", display_name: "Git", capabilities: ["source_control"] };
     expect((await api.call("GET", "/integration-providers", { user: members.viewer })).body).toEqual({
-      providers: [git],
+      providers: [git, { provider: "webhook", display_name: "Webhook", capabilities: [] }],
     });
     expect(
       (await api.call("GET", "/integration-providers?capability=agent_tools", { user: members.viewer })).body,

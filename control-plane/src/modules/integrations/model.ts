@@ -20,6 +20,7 @@ export interface Provider {
 
 export const PROVIDERS: readonly Provider[] = [
   { provider: GIT_PROVIDER, display_name: "Git", capabilities: ["source_control"] },
+  { provider: "webhook", display_name: "Webhook", capabilities: [] },
 ];
 
 export function capabilitiesOf(provider: string): Capability[] {

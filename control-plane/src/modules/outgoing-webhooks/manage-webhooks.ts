@@ -9,7 +9,7 @@ import type { WebhookRow } from "../../store/schema.ts";
 import type { Store, Tx, WriteTx } from "../../store/store.ts";
 import type { Envelope } from "../secrets/public.ts";
 import { checkWebhookUrl } from "./model.ts";
-import { makeSecrets } from "./secrets.ts";
+import { makeSecret } from "./secrets.ts";
 import { countWebhooks, deleteWebhook, findWebhook, insertWebhook, lastEventOf, updateWebhook } from "./store.ts";
 
 const MAX_WEBHOOKS = 20;
@@ -39,7 +39,7 @@ export async function createWebhook(
   const url = checkWebhookUrl(body.url, allowPrivate);
   const now = clock.now();
   const identity = { id: newId(now), workspace_id: workspaceId };
-  const { secret, sealed } = makeSecrets(envelope, identity, null, now);
+  const { secret, sealed } = makeSecret(envelope, identity, null, now);
   const webhook = await store.write(async (tx) => {
     await requireAbility(access, tx, caller, workspaceId);
     if ((await countWebhooks(tx, workspaceId)) >= MAX_WEBHOOKS) {
@@ -79,7 +79,7 @@ export async function changeWebhook(
   const now = clock.now();
   return store.write(async (tx) => {
     const before = await requireWebhook(access, tx, caller, place, store.sql.forUpdate);
-    const made = body.rotate_secret ? makeSecrets(envelope, before, before.sealed_secrets, now) : null;
+    const made = body.rotate_secret ? makeSecret(envelope, before, before.sealed_secrets, now) : null;
     const isEnabled = body.status === "active" && before.status !== "active";
     const row: WebhookRow = {
       ...before,

@@ -47,7 +47,11 @@ describe("the URL of a receiver", () => {
   });
 
   it("is refused or taken, whatever the text", () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.webUrl()), (text) => expect(faultOf(text)).not.toBe("")));
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.webUrl()), (text) => {
+        expect(faultOf(text)).not.toBe("");
+      }),
+    );
   });
 });
 

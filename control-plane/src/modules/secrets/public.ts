@@ -1,6 +1,8 @@
 /** What other modules and main.ts may use of secrets. */
 export { Envelope } from "./envelope.ts";
 export { loadRootKey, RootKeyError } from "./root-key.ts";
+/** Secrets that two sides share to sign what one sends the other. */
+export { openSecrets, sealNextSecret } from "./rotating-secret.ts";
 export { createSecretRoutes } from "./routes.ts";
 /** For variables, which are kept like secrets, but readable. */
 export { listValues } from "./list-values.ts";

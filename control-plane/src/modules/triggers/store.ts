@@ -1,9 +1,13 @@
+import { MAX_FACET_VALUES, type TriggerEventsQuery } from "@shipfox/shared/api/trigger-events";
+import { build } from "../../store/build.ts";
 import type { TriggerEventRow } from "../../store/schema.ts";
-import type { Tx, WriteTx } from "../../store/store.ts";
+import type { Store, Tx, WriteTx } from "../../store/store.ts";
 
 const INSERT = `insert into trigger_events (id, workspace_id, origin, event_ref, provider, source, event, delivery_id,
     connection_id, untrusted, payload, outcome, matched_count, received_at, processed_at, due_at, created_at)
   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (workspace_id, event_ref) do nothing`;
+const WITH_CONNECTION = `select e.*, c.display_name as connection_name
+  from trigger_events e left join connections c on c.id = e.connection_id where e.id = ?`;
 const DELETE_OLD = `delete from trigger_events where id in
   (select id from trigger_events where received_at <= ? order by received_at limit ?)`;
 
@@ -18,6 +22,54 @@ export async function insertTriggerEvent(tx: WriteTx, row: TriggerEventRow): Pro
 export async function findByRef(tx: Tx, workspaceId: string, eventRef: string): Promise<string | undefined> {
   const sql = "select id from trigger_events where workspace_id = ? and event_ref = ?";
   return (await tx.get<{ id: string }>(sql, [workspaceId, eventRef]))?.id;
+}
+
+export type ListedEvent = Omit<TriggerEventRow, "payload">;
+
+/** One page and one row more, newest first; `before` is the last row of the page before. */
+export function listTriggerEvents(
+  tx: Tx,
+  query: TriggerEventsQuery,
+  before: readonly [receivedAt: number, id: string] | null,
+): Promise<ListedEvent[]> {
+  let select = build
+    .selectFrom("trigger_events")
+    .select(["id", "workspace_id", "origin", "event_ref", "provider", "source", "event", "delivery_id"])
+    .select(["connection_id", "untrusted", "outcome", "matched_count"])
+    .select(["received_at", "processed_at", "due_at", "created_at"])
+    .where("workspace_id", "=", query.workspace_id)
+    .orderBy("received_at", "desc")
+    .orderBy("id", "desc")
+    .limit(query.limit + 1);
+  if (query.source !== undefined) select = select.where("source", "in", query.source);
+  if (query.event !== undefined) select = select.where("event", "in", query.event);
+  if (query.outcome !== undefined) select = select.where("outcome", "in", query.outcome);
+  if (query.from !== undefined) select = select.where("received_at", ">=", query.from);
+  if (query.to !== undefined) select = select.where("received_at", "<=", query.to);
+  if (before !== null) {
+    const [receivedAt, id] = before;
+    select = select.where((e) =>
+      e.or([e("received_at", "<", receivedAt), e.and([e("received_at", "=", receivedAt), e("id", "<", id)])]),
+    );
+  }
+  return tx.rows<ListedEvent>(select);
+}
+
+export type EventWithConnection = TriggerEventRow & { connection_name: string | null };
+
+export function findTriggerEvent(tx: Tx, eventId: string): Promise<EventWithConnection | undefined> {
+  return tx.get<EventWithConnection>(WITH_CONNECTION, [eventId]);
+}
+
+/** The most frequent values of a column of a workspace's events: a scan, so it runs beside the event loop. */
+export function facetOf(
+  store: Store,
+  workspaceId: string,
+  column: "source" | "event",
+): Promise<{ value: string; count: number }[]> {
+  const sql = `select ${column} as value, count(*) as count from trigger_events where workspace_id = ?
+    group by ${column} order by count(*) desc, ${column} limit ${MAX_FACET_VALUES}`;
+  return store.readSlow(sql, [workspaceId]);
 }
 
 /** The number of events deleted. */

@@ -1,0 +1,9 @@
+/** A query or a form as one object: a repeated name has a list. Without a prototype, so that no name means anything else. */
+export function valuesByName(pairs: URLSearchParams): Record<string, string | string[]> {
+  const values = Object.create(null) as Record<string, string | string[]>;
+  for (const [name, value] of pairs) {
+    const earlier = values[name];
+    values[name] = earlier === undefined ? value : Array.isArray(earlier) ? [...earlier, value] : [earlier, value];
+  }
+  return values;
+}
