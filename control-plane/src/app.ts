@@ -22,9 +22,12 @@ import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modu
 import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
 import {
   Checkouts,
+  createGitHubRoutes,
   createIntegrationRoutes,
   createWebhookRoutes,
   openGit,
+  openGitHub,
+  Providers,
   Sources,
 } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
@@ -86,6 +89,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const dueLoop = new DueLoop(clock, log);
   // Archiving takes seconds; leases and timers must not wait for it.
   const keepLoop = new DueLoop(clock, log);
+  // So does telling others what happened.
+  const tellLoop = new DueLoop(clock, log);
 
   const logs = new Logs({
     store,
@@ -121,7 +126,10 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const urls = { allowFile: config.gitAllowFile, allowHttp: config.gitAllowHttp, allowPrivate: config.gitAllowPrivate };
   const envelope = new Envelope(rootKey);
-  const sources = new Sources({ envelope, urls });
+  const github = openGitHub({ config, rootKey, publicUrl, store, clock, log, arm: (at) => tellLoop.arm(at) });
+  if (github) bus.subscribe((events) => github.checks.onRunEvents(events));
+  const providers = new Providers(["git", "webhook", ...(github ? ["github"] : [])]);
+  const sources = new Sources({ envelope, urls, github: github?.sources ?? null });
   const outgoing = new OutgoingWebhooks({
     store,
     clock,
@@ -171,7 +179,26 @@ export async function startApp(options: AppOptions): Promise<App> {
       confirmPassword: (caller, password) => confirmPassword({ store, passwords }, caller, password),
     }),
     ...createWorkspaceRoutes({ store, clock }),
-    ...createIntegrationRoutes({ store, clock, access, envelope, urls }),
+    ...createIntegrationRoutes({
+      store,
+      clock,
+      access,
+      envelope,
+      urls,
+      providers,
+      sources,
+      git,
+      github: github?.sources ?? null,
+    }),
+    ...createGitHubRoutes({
+      store,
+      clock,
+      access,
+      providers,
+      syncs,
+      app: github?.app ?? null,
+      onLinked: (workspaceId) => github?.checks.follow(workspaceId),
+    }),
     ...createWebhookRoutes({
       store,
       clock,
@@ -272,6 +299,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => outgoing.deleteOld(now),
   ]);
   outgoing.start();
+  await github?.checks.start();
+  tellLoop.start(github ? [() => github.checks.runDue()] : []);
   await syncs.start();
 
   const stop = async () => {
@@ -284,6 +313,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     await outgoing.stop();
     await dueLoop.stop();
     await keepLoop.stop();
+    github?.close();
+    await tellLoop.stop();
     await logs.close();
     await store.close();
   };

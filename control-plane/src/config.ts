@@ -40,6 +40,54 @@ export const SETTINGS = {
     text.boolean(false),
     "allow repositories on private and loopback addresses",
   ),
+  githubAppId: setting(
+    "SHIPFOX_GITHUB_APP_ID",
+    z.string().regex(/^\d+$/, "expected the number on the app's page").optional(),
+    "id of the GitHub App; with it the GitHub integration is on and needs the settings below",
+  ),
+  githubAppSlug: setting(
+    "SHIPFOX_GITHUB_APP_SLUG",
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]*$/i, "expected the name in the app's address")
+      .optional(),
+    "name of the GitHub App in its address, github.com/apps/<slug>",
+  ),
+  githubPrivateKey: setting(
+    "SHIPFOX_GITHUB_PRIVATE_KEY",
+    z.string().optional(),
+    "private key of the GitHub App, the text of its PEM file",
+    { secret: true },
+  ),
+  githubWebhookSecret: setting(
+    "SHIPFOX_GITHUB_WEBHOOK_SECRET",
+    z.string().optional(),
+    "webhook secret of the GitHub App",
+    { secret: true },
+  ),
+  githubClientId: setting("SHIPFOX_GITHUB_CLIENT_ID", z.string().optional(), "client id of the GitHub App"),
+  githubClientSecret: setting(
+    "SHIPFOX_GITHUB_CLIENT_SECRET",
+    z.string().optional(),
+    "client secret of the GitHub App",
+    { secret: true },
+  ),
+  githubApiUrl: setting(
+    "SHIPFOX_GITHUB_API_URL",
+    z.url({ protocol: /^https?$/ }).default("https://api.github.com"),
+    "GitHub's REST API; https://<host>/api/v3 for a GitHub Enterprise Server",
+  ),
+  githubWebUrl: setting(
+    "SHIPFOX_GITHUB_WEB_URL",
+    z.url({ protocol: /^https?$/ }).default("https://github.com"),
+    "GitHub's pages and repositories; https://<host> for a GitHub Enterprise Server",
+  ),
+  githubInstallStateSecret: setting(
+    "GITHUB_INSTALL_STATE_SECRET",
+    z.string().min(32, "expected at least 32 characters").optional(),
+    "key that signs what goes through the browser while the GitHub App is installed; default derived from the root key",
+    { secret: true },
+  ),
   defaultRunnerLabels: setting(
     "DEFINITION_DEFAULT_RUNNER_LABEL",
     text.list(""),

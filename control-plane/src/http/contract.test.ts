@@ -1,3 +1,4 @@
+import { GitHubServer } from "@shipfox/shared/github-server.fixture";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestRepository } from "../testing/git-repository.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
@@ -52,17 +53,19 @@ const ONLY_FOR_AGENTS = [
   "POST /runs/jobs/current/integration-tools/mcp",
 ] as const;
 /** Posts of users that are questions, or answer with a credential of a minute. */
-const CHANGE_NOTHING = ["POST /auth/stream-tokens", "POST /definitions/validate"];
+const CHANGE_NOTHING = ["POST /auth/stream-tokens", "POST /integrations/github/install", "POST /definitions/validate"];
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("the API as /openapi.json describes it", () => {
   let app: Awaited<ReturnType<typeof serveApp>>;
   let contract: Contract;
   let repository: TestRepository;
+  let github: GitHubServer;
   let token: string;
 
   beforeAll(async () => {
-    app = await serveApp({ SHIPFOX_GIT_ALLOW_FILE: "true" });
+    github = await GitHubServer.start();
+    app = await serveApp({ SHIPFOX_GIT_ALLOW_FILE: "true", ...github.environment });
     contract = await Contract.read(app.url);
     repository = await TestRepository.create();
     await repository.commit({ ".shipfox/workflows/contract.yml": YAML });
@@ -71,6 +74,7 @@ describe("the API as /openapi.json describes it", () => {
 
   afterAll(async () => {
     await app.close();
+    await github.close();
     await repository.remove();
   });
 
@@ -81,6 +85,24 @@ describe("the API as /openapi.json describes it", () => {
     // biome-ignore lint/suspicious/noExplicitAny: checked against the description
     // oxlint-disable-next-line typescript/no-explicit-any -- checked against the description
     return answer.body as any;
+  };
+
+  const tourGitHub = async (workspaceId: string) => {
+    const installing = { token, body: { workspace_id: workspaceId } };
+    const { install_url } = await succeed("POST /integrations/github/install", {}, installing);
+    const app = { id: 7, owner: "acme", name: "app", private: true, defaultBranch: "main" };
+    const { id: installation } = github.install("acme", [app]);
+    const state = new URL(install_url).searchParams.get("state");
+    const suffix = `?code=${github.codeOf([app])}&installation_id=${installation}&state=${state}`;
+    const linked = await succeed("GET /integrations/github/callback/api", {}, { token, suffix });
+    const push = JSON.stringify({ ref: "refs/heads/main", installation: { id: installation } });
+    const webhook = "POST /webhooks/integrations/github";
+    await succeed(webhook, {}, { body: push, headers: github.headersOf("push", push) });
+    const forged = { ...github.headersOf("push", push), "x-hub-signature-256": `sha256=${"0".repeat(64)}` };
+    expect((await contract.call(webhook, {}, { body: push, headers: forged })).status).toBe(401);
+    expect((await contract.call(webhook, {}, { body: push })).status).toBe(400);
+    const removed = { connectionId: linked.id };
+    await succeed("DELETE /integration-connections/{connectionId}", removed, { token });
   };
 
   it("does on every route what it describes, from sign-up to the end of a job", async () => {
@@ -111,6 +133,11 @@ describe("the API as /openapi.json describes it", () => {
       { token, body: { workspace_id: workspaceId, name: "Git" } },
     );
     await succeed("GET /integration-connections", {}, { token, suffix: `?workspace_id=${workspaceId}` });
+    const ofGit = { connectionId: connection.id };
+    const renamed = { token, body: { display_name: "Git of this machine" } };
+    await succeed("PATCH /integration-connections/{connectionId}", ofGit, renamed);
+    await succeed("GET /integration-connections/{connectionId}/repositories", ofGit, { token });
+    await tourGitHub(workspaceId);
     const source = { connection_id: connection.id, external_repository_id: `git:${repository.fileUrl}` };
     const project = { workspace_id: workspaceId, name: "Contract", source };
     const projectId = (await succeed("POST /projects", {}, { token, body: project })).id;

@@ -8,6 +8,7 @@ export interface Schema {
   workspaces: WorkspaceRow;
   memberships: MembershipRow;
   connections: ConnectionRow;
+  used_install_states: UsedInstallStateRow;
   registry_credentials: RegistryCredentialRow;
   projects: ProjectRow;
   definition_syncs: DefinitionSyncRow;
@@ -30,6 +31,8 @@ export interface Schema {
   trigger_events: TriggerEventRow;
   webhooks: WebhookRow;
   webhook_deliveries: WebhookDeliveryRow;
+  check_cursors: CheckCursorRow;
+  check_runs: CheckRunRow;
   secrets: ScopedValueRow;
   variables: ScopedValueRow;
   run_events: RunEventRow;
@@ -96,6 +99,12 @@ export interface ConnectionRow {
   sealed_credential: string | null;
   created_at: number;
   updated_at: number;
+}
+
+/** A state of an installation on GitHub that was used; kept until it would be too old anyway. */
+export interface UsedInstallStateRow {
+  nonce: string;
+  expires_at: number;
 }
 
 export interface RegistryCredentialRow {
@@ -446,6 +455,24 @@ export interface WebhookDeliveryRow {
   error: string | null;
   created_at: number;
   finished_at: number | null;
+}
+
+/** How far the run events of a workspace with a GitHub connection were looked at for check runs. */
+export interface CheckCursorRow {
+  workspace_id: string;
+  last_event: number;
+}
+
+/** A job as GitHub shows it. `check_run_id` is GitHub's number for it, `sent_state` what was sent last. */
+export interface CheckRunRow {
+  job_id: string;
+  connection_id: string;
+  external_repository_id: string;
+  check_run_id: number | null;
+  sent_state: string | null;
+  attempts: number;
+  due_at: number | null;
+  last_error: string | null;
 }
 
 /** Of a workspace, or of one project of it: `scope_id` is the project's id, else the workspace's. `value` of a secret is sealed. */

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Role } from "../../http/abilities.ts";
 import type { Store } from "../../store/store.ts";
@@ -6,7 +9,7 @@ import { type Api, serveApi, TEST_ROOT_KEY, testClock } from "../../testing/api.
 import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
 import { Envelope } from "../secrets/public.ts";
 import { access } from "../workspaces/public.ts";
-import { Checkouts, createIntegrationRoutes, Sources } from "./public.ts";
+import { Checkouts, createIntegrationRoutes, type Git, openGit, Providers, Sources } from "./public.ts";
 
 const TOKEN = "glpat-very-secret";
 const KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n";
@@ -15,21 +18,31 @@ const urls = { allowFile: false, allowHttp: false, allowPrivate: false };
 describeStores("connections", (open) => {
   let store: Store;
   let api: Api;
+  let folder: string;
+  let git: Git;
   let workspaceId: string;
   const clock = testClock();
   const envelope = new Envelope(TEST_ROOT_KEY);
+  const sources = new Sources({ envelope, urls, github: null });
+  const providers = new Providers(["git"]);
   const members = {} as Record<Role, string>;
 
   beforeEach(async () => {
     store = await open();
-    api = await serveApi(createIntegrationRoutes({ store, clock, access, envelope, urls }));
+    folder = await mkdtemp(join(tmpdir(), "shipfox-connections-"));
+    git = await openGit({ folder, urls, environment: process.env });
+    const deps = { store, clock, access, envelope, urls, sources, git, providers, github: null };
+    api = await serveApi(createIntegrationRoutes(deps));
     for (const role of ["owner", "admin", "maintainer", "viewer"] as const) members[role] = await insertUser(store);
     workspaceId = await insertWorkspace(
       store,
       Object.fromEntries(Object.entries(members).map(([role, id]) => [id, role as Role])),
     );
   });
-  afterEach(() => api.close());
+  afterEach(async () => {
+    await Promise.all([api.close(), git.close()]);
+    await rm(folder, { recursive: true });
+  });
 
   const create = (fields: Record<string, unknown> = {}, user = members.admin) =>
     api.call("POST", "/integrations/git/connections", {
@@ -98,7 +111,6 @@ describeStores("connections", (open) => {
   });
 
   it("hands a runner the credential that goes with the repository's protocol, and no other", async () => {
-    const sources = new Sources({ envelope, urls });
     const checkouts = new Checkouts({ store, clock, sources });
     const https = (await create({ base_url: "https://git.example.com:8443/team", token: TOKEN })).body;
     const ssh = (await create({ username: "bot", ssh_key: KEY })).body;
@@ -118,7 +130,7 @@ describeStores("connections", (open) => {
       repository: "git:https://git.example.com/app",
     });
 
-    expect(await checkouts.checkout(overHttps)).toEqual({
+    expect(await checkouts.checkout(overHttps, { contents: "read" })).toEqual({
       repository_url: "https://git.example.com:8443/team/app",
       ref: "main",
       fetch_depth: 1,
@@ -132,32 +144,28 @@ describeStores("connections", (open) => {
         expires_at: new Date(clock.now() + 3_600_000).toISOString(),
       },
     });
-    expect(await checkouts.checkout(overSsh)).toEqual({
+    expect(await checkouts.checkout(overSsh, { contents: "read" })).toEqual({
       repository_url: "git@git.example.com:app",
       ref: "main",
       fetch_depth: 1,
       ssh_key: KEY,
     });
-    expect(await checkouts.checkout(open)).toEqual({
+    expect(await checkouts.checkout(open, { contents: "read" })).toEqual({
       repository_url: "https://git.example.com/app",
       ref: "main",
       fetch_depth: 1,
     });
-    expect(await store.read((tx) => checkouts.source(tx, overSsh))).toEqual({
-      cloneUrl: "git@git.example.com:app",
-      defaultBranch: "main",
-      auth: null,
-      sshKey: KEY,
+    await expect(checkouts.checkout(workspaceId, { contents: "read" })).rejects.toMatchObject({
+      code: "checkout-unavailable",
     });
-    await expect(checkouts.checkout(workspaceId)).rejects.toMatchObject({ code: "checkout-unavailable" });
   });
 
   it("sends a token to no repository outside of the base URL, and none of a disabled connection", async () => {
-    const sources = new Sources({ envelope, urls });
     const { id: connectionId } = (await create({ base_url: "https://git.example.com/team", token: TOKEN })).body;
     const source = (externalId: string) =>
       store.read((tx) => sources.ofConnection(tx, { workspaceId, connectionId, externalId }));
-    expect((await source("git:https://git.example.com/team/app")).credential.token).toBe(TOKEN);
+    const open = await (await source("git:https://git.example.com/team/app")).open({ contents: "read" });
+    expect(open.credential.token).toBe(TOKEN);
     await expect(source("git:https://evil.example.com/team/app")).rejects.toMatchObject({
       code: "invalid-repository-url",
     });

@@ -21,6 +21,8 @@ const LIMIT_BLOCK_BYTES = 512;
 export interface GitSource {
   readonly repository: RepositoryUrl;
   readonly credential: GitCredential;
+  /** The operator named the host by a setting: it may be a private one, and serve http. */
+  readonly namedByOperator?: boolean;
 }
 
 export interface GitOptions {
@@ -99,10 +101,11 @@ export class Git {
     });
   }
 
-  async #remoteAccess({ repository, credential }: GitSource, folder: string): Promise<RemoteAccess> {
+  async #remoteAccess(source: GitSource, folder: string): Promise<RemoteAccess> {
+    const { repository, credential, namedByOperator = false } = source;
     // The settings may have become stricter since the URL was stored.
-    parseRepositoryUrl(repository.url, this.#options.urls);
-    const pinned = repository.protocol !== "file" && !this.#options.urls.allowPrivate;
+    if (!namedByOperator) parseRepositoryUrl(repository.url, this.#options.urls);
+    const pinned = repository.protocol !== "file" && !this.#options.urls.allowPrivate && !namedByOperator;
     const address = pinned ? await resolvePublic(repository.host) : null;
     let sshKeyFile: string | null = null;
     if (repository.protocol === "ssh" && credential.sshKey !== null) {

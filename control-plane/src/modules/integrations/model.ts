@@ -18,19 +18,41 @@ export interface Provider {
   readonly capabilities: Capability[];
 }
 
-export const PROVIDERS: readonly Provider[] = [
+export const GITHUB_PROVIDER = "github";
+
+/** Every provider that this version knows, in the order in which they are listed. */
+const KNOWN: readonly Provider[] = [
   { provider: GIT_PROVIDER, display_name: "Git", capabilities: ["source_control"] },
+  { provider: GITHUB_PROVIDER, display_name: "GitHub", capabilities: ["source_control"] },
   { provider: "webhook", display_name: "Webhook", capabilities: [] },
 ];
 
-export function capabilitiesOf(provider: string): Capability[] {
-  return PROVIDERS.find((known) => known.provider === provider)?.capabilities ?? [];
+/** What this server can connect to: those providers that need no settings, or have theirs. */
+export class Providers {
+  readonly list: readonly Provider[];
+
+  constructor(available: readonly string[]) {
+    this.list = KNOWN.filter(({ provider }) => available.includes(provider));
+  }
+
+  /** None when the provider's settings are gone since the connection was made. */
+  capabilitiesOf(provider: string): Capability[] {
+    return this.list.find((known) => known.provider === provider)?.capabilities ?? [];
+  }
 }
 
 /** Column `connections.settings` of a git connection. */
 export interface GitSettings {
   readonly baseUrl: string | null;
   readonly username: string | null;
+}
+
+/** Column `connections.settings` of a GitHub connection; its `external_account_id` is the number of the installation. */
+export interface GitHubConnectionSettings {
+  /** The account that the app is installed on: it keeps its number when it is renamed. */
+  readonly accountId: number;
+  /** Its page on GitHub. */
+  readonly accountUrl: string;
 }
 
 /** Column `connections.sealed_credential`, opened. */
@@ -67,20 +89,14 @@ export function checkGitConnection(request: GitConnectionRequest, urls: UrlSetti
   return base;
 }
 
-/** The repository of an external id, when this connection may read it. Throws ApiError. */
+/** Throws 422 `source-connection-inactive` for a connection that somebody disabled or that its provider ended. */
+export function requireActive(connection: Pick<ConnectionRow, "lifecycle_status">): void {
+  if (connection.lifecycle_status === "active") return;
+  throw new ApiError("source-connection-inactive", `the connection is ${connection.lifecycle_status}; enable it first`);
+}
+
+/** The repository of an external id, when this git connection may read it. Throws ApiError. */
 export function repositoryOf(connection: ConnectionRow, externalId: string, urls: UrlSettings): RepositoryUrl {
-  if (!capabilitiesOf(connection.provider).includes("source_control")) {
-    throw new ApiError(
-      "integration-capability-unavailable",
-      "this connection does not serve source code; use a git connection",
-    );
-  }
-  if (connection.lifecycle_status !== "active") {
-    throw new ApiError(
-      "source-connection-inactive",
-      `the connection is ${connection.lifecycle_status}; enable it first`,
-    );
-  }
   const repository = parseRepositoryId(externalId, urls);
   const { baseUrl } = settingsOf(connection);
   if (baseUrl !== null && !isUnder(repository, parseRepositoryUrl(baseUrl, urls))) {
@@ -96,8 +112,12 @@ export function settingsOf(connection: Pick<ConnectionRow, "settings">): GitSett
   return JSON.parse(connection.settings) as GitSettings;
 }
 
-export function presentConnection(row: ConnectionRow): Connection {
-  const { baseUrl } = settingsOf(row);
+export function githubSettingsOf(connection: Pick<ConnectionRow, "settings">): GitHubConnectionSettings {
+  return JSON.parse(connection.settings) as GitHubConnectionSettings;
+}
+
+export function presentConnection(row: ConnectionRow, providers: Providers): Connection {
+  const externalUrl = externalUrlOf(row);
   return {
     id: row.id,
     workspace_id: row.workspace_id,
@@ -106,11 +126,17 @@ export function presentConnection(row: ConnectionRow): Connection {
     slug: row.slug,
     display_name: row.display_name,
     lifecycle_status: connectionSchema.shape.lifecycle_status.parse(row.lifecycle_status),
-    capabilities: capabilitiesOf(row.provider),
-    ...(baseUrl?.startsWith("http") ? { external_url: baseUrl } : {}),
+    capabilities: providers.capabilitiesOf(row.provider),
+    ...(externalUrl === null ? {} : { external_url: externalUrl }),
     created_at: new Date(row.created_at).toISOString(),
     updated_at: new Date(row.updated_at).toISOString(),
   };
+}
+
+function externalUrlOf(row: ConnectionRow): string | null {
+  if (row.provider === GITHUB_PROVIDER) return githubSettingsOf(row).accountUrl;
+  const url = row.provider === GIT_PROVIDER ? settingsOf(row).baseUrl : null;
+  return url?.startsWith("http") ? url : null;
 }
 
 function fault(field: string, what: string): ApiError {

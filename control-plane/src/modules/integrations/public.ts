@@ -1,7 +1,10 @@
 /** What other modules and app.ts may use of integrations. */
 export { Checkouts } from "./checkouts.ts";
-export { type Git, type GitSource, openGit } from "./git.ts";
-export { repositoryId } from "./repository-url.ts";
+export { type Git, openGit } from "./git.ts";
+export { createGitHubRoutes } from "./github/routes.ts";
+export { openGitHub } from "./github/open.ts";
+export type { Located } from "./located.ts";
+export { Providers } from "./model.ts";
 export { createIntegrationRoutes } from "./routes.ts";
 export { Sources } from "./sources.ts";
 export { createWebhookRoutes } from "./webhook/routes.ts";

@@ -5,17 +5,29 @@ import {
   createGitConnectionBodySchema,
   providersQuerySchema,
   providersReplySchema,
+  repositoriesQuerySchema,
+  repositoriesReplySchema,
+  updateConnectionBodySchema,
 } from "@shipfox/shared/api/integrations";
+import { id } from "@shipfox/shared/api/values";
+import { z } from "zod";
 import { requireAbility } from "../../http/access.ts";
 import { type Route, route } from "../../http/route.ts";
+import { changeConnection, deleteConnection } from "./change-connection.ts";
 import { type ConnectionsDeps, createGitConnection } from "./create-connection.ts";
-import { capabilitiesOf, presentConnection, PROVIDERS } from "./model.ts";
+import { type ListRepositoriesDeps, listRepositories } from "./list-repositories.ts";
+import { presentConnection, type Providers } from "./model.ts";
 import { listConnections } from "./store.ts";
 
 const TAG = "Integrations";
+const byId = z.object({ connectionId: id });
 
-export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
-  const { store, access } = deps;
+export interface IntegrationRoutesDeps extends ConnectionsDeps, ListRepositoriesDeps {
+  readonly providers: Providers;
+}
+
+export function createIntegrationRoutes(deps: IntegrationRoutesDeps): Route[] {
+  const { store, access, providers } = deps;
   return [
     route({
       method: "GET",
@@ -29,7 +41,9 @@ export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
       handle: async ({ query: { capability } }) => ({
         status: 200,
         body: {
-          providers: PROVIDERS.filter((known) => capability === undefined || known.capabilities.includes(capability)),
+          providers: providers.list.filter(
+            (known) => capability === undefined || known.capabilities.includes(capability),
+          ),
         },
       }),
     }),
@@ -49,9 +63,9 @@ export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
           return listConnections(tx, workspaceId);
         });
         const listed = rows.filter(
-          (row) => capability === undefined || capabilitiesOf(row.provider).includes(capability),
+          (row) => capability === undefined || providers.capabilitiesOf(row.provider).includes(capability),
         );
-        return { status: 200, body: { connections: listed.map(presentConnection) } };
+        return { status: 200, body: { connections: listed.map((row) => presentConnection(row, providers)) } };
       },
     }),
     route({
@@ -75,7 +89,74 @@ export function createIntegrationRoutes(deps: ConnectionsDeps): Route[] {
           token: body.token ?? null,
           sshKey: body.ssh_key ?? null,
         });
-        return { status: 201, body: presentConnection(connection) };
+        return { status: 201, body: presentConnection(connection, providers) };
+      },
+    }),
+    route({
+      method: "PATCH",
+      path: "/integration-connections/{connectionId}",
+      tag: TAG,
+      summary: "Rename, disable or enable a connection",
+      credential: "user",
+      needs: "settings:write",
+      audit: "connection.updated",
+      params: byId,
+      body: updateConnectionBodySchema,
+      responses: { 200: connectionSchema },
+      errors: ["forbidden", "not-found"],
+      handle: async ({ principal, params, body }) => {
+        const change = { lifecycleStatus: body.lifecycle_status, displayName: body.display_name };
+        const connection = await changeConnection(deps, principal, params.connectionId, change);
+        return { status: 200, body: presentConnection(connection, providers) };
+      },
+    }),
+    route({
+      method: "DELETE",
+      path: "/integration-connections/{connectionId}",
+      tag: TAG,
+      summary: "Remove a connection that no project uses, with its credential",
+      credential: "user",
+      needs: "settings:write",
+      audit: "connection.deleted",
+      params: byId,
+      responses: { 204: null },
+      errors: ["forbidden", "not-found", "connection-in-use"],
+      handle: async ({ principal, params }) => {
+        await deleteConnection(deps, principal, params.connectionId);
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/integration-connections/{connectionId}/repositories",
+      tag: TAG,
+      summary: "Repositories that a project can be made of, in the provider's order",
+      credential: "user",
+      needs: "projects:write",
+      params: byId,
+      query: repositoriesQuerySchema,
+      responses: { 200: repositoriesReplySchema },
+      errors: [
+        "forbidden",
+        "invalid-cursor",
+        "integration-connection-not-found",
+        "integration-connection-inactive",
+        "integration-capability-unavailable",
+        "integration-provider-unavailable",
+        "invalid-repository-url",
+        "repository-not-found",
+        "installation-not-found",
+        "access-denied",
+        "provider-rejected",
+        "malformed-provider-response",
+        "rate-limited",
+        "timeout",
+        "provider-unavailable",
+      ],
+      handle: async ({ principal, params, query }) => {
+        const request = { ...query, search: query.search, cursor: query.cursor, connectionId: params.connectionId };
+        const { repositories, nextCursor } = await listRepositories(deps, principal, request);
+        return { status: 200, body: { repositories, next_cursor: nextCursor } };
       },
     }),
   ];

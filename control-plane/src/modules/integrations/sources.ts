@@ -2,22 +2,21 @@ import { ApiError } from "@shipfox/shared/errors";
 import type { ConnectionRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
 import type { Envelope } from "../secrets/public.ts";
-import type { GitSource } from "./git.ts";
 import type { GitCredential } from "./git-environment.ts";
-import { type GitSecrets, repositoryOf, settingsOf } from "./model.ts";
-import type { UrlSettings } from "./repository-url.ts";
+import type { GitHubSources } from "./github/sources.ts";
+import { type GitSecrets, GITHUB_PROVIDER, repositoryOf, requireActive, settingsOf } from "./model.ts";
+import type { Located, LocatedProject } from "./located.ts";
+import { GIT_PROVIDER, repositoryId, type UrlSettings } from "./repository-url.ts";
 import { findConnection, findProjectSource } from "./store.ts";
-
-export interface ProjectSource extends GitSource {
-  readonly defaultBranch: string;
-}
 
 export interface SourcesDeps {
   readonly envelope: Envelope;
   readonly urls: UrlSettings;
+  /** Null when no GitHub App is configured. */
+  readonly github: GitHubSources | null;
 }
 
-/** Which repository is read with which credential. The results hold opened secrets: they go to git or to a runner, never further. */
+/** Which repository is read with which credential. */
 export class Sources {
   readonly #deps: SourcesDeps;
 
@@ -29,7 +28,7 @@ export class Sources {
   async ofConnection(
     tx: Tx,
     request: { workspaceId: string; connectionId: string; externalId: string },
-  ): Promise<GitSource> {
+  ): Promise<Located> {
     const connection = await findConnection(tx, request.connectionId);
     if (connection?.workspace_id !== request.workspaceId) {
       throw new ApiError(
@@ -37,19 +36,39 @@ export class Sources {
         "there is no such connection in this workspace; list its connections for those that exist",
       );
     }
-    return this.#source(connection, request.externalId);
+    return this.locate(connection, request.externalId);
   }
 
   /** Throws 404 `project-not-found` and what `ofConnection` throws. */
-  async ofProject(tx: Tx, projectId: string): Promise<ProjectSource> {
+  async ofProject(tx: Tx, projectId: string): Promise<LocatedProject> {
     const row = await findProjectSource(tx, projectId);
     if (!row) throw new ApiError("project-not-found", "there is no such project");
-    return { ...this.#source(row, row.external_repository_id), defaultBranch: row.default_branch };
+    return { ...this.locate(row, row.external_repository_id), defaultBranch: row.default_branch };
   }
 
-  #source(connection: ConnectionRow, externalId: string): GitSource {
-    const repository = repositoryOf(connection, externalId, this.#deps.urls);
-    return { repository, credential: this.#credential(connection) };
+  /** Throws what `ofConnection` throws. */
+  locate(connection: ConnectionRow, externalId: string): Located {
+    switch (connection.provider) {
+      case GIT_PROVIDER: {
+        requireActive(connection);
+        const repository = repositoryOf(connection, externalId, this.#deps.urls);
+        return {
+          externalId: repositoryId(repository),
+          open: async () => ({ repository, credential: this.#credential(connection), expiresAt: null }),
+        };
+      }
+      case GITHUB_PROVIDER: {
+        const { github } = this.#deps;
+        if (!github) throw notConfigured();
+        requireActive(connection);
+        return github.locate(connection, externalId);
+      }
+      default:
+        throw new ApiError(
+          "integration-capability-unavailable",
+          "this connection does not serve source code; use a git or GitHub connection",
+        );
+    }
   }
 
   #credential(connection: ConnectionRow): GitCredential {
@@ -58,6 +77,13 @@ export class Sources {
     const opened = this.#deps.envelope.open(connection.sealed_credential, secretContext(connection));
     return { username, ...(JSON.parse(opened) as GitSecrets) };
   }
+}
+
+export function notConfigured(): ApiError {
+  return new ApiError(
+    "integration-provider-unavailable",
+    "this server has no GitHub App any more; an operator sets SHIPFOX_GITHUB_APP_ID and what belongs to it",
+  );
 }
 
 /** What a connection's credential is bound to when it is sealed. */

@@ -30,3 +30,35 @@ const PROJECT_SOURCE = `select c.*, p.external_repository_id, p.default_branch
 export function findProjectSource(tx: Tx, projectId: string): Promise<ProjectSourceRow | undefined> {
   return tx.get<ProjectSourceRow>(PROJECT_SOURCE, [projectId]);
 }
+
+/** What a change of a connection starts from; the row is locked until the unit ends. */
+export function lockConnection(
+  tx: WriteTx,
+  forUpdate: string,
+  connectionId: string,
+): Promise<ConnectionRow | undefined> {
+  return tx.get<ConnectionRow>(`select * from connections where id = ?${forUpdate}`, [connectionId]);
+}
+
+export async function updateConnection(
+  tx: WriteTx,
+  row: Omit<ConnectionRow, "workspace_id" | "provider" | "slug" | "sealed_credential" | "created_at">,
+): Promise<void> {
+  const sql = `update connections set external_account_id = ?, lifecycle_status = ?, display_name = ?, settings = ?,
+      updated_at = ? where id = ?`;
+  const { external_account_id, lifecycle_status, display_name, settings, updated_at } = row;
+  await tx.run(sql, [external_account_id, lifecycle_status, display_name, settings, updated_at, row.id]);
+}
+
+export async function removeConnection(tx: WriteTx, connectionId: string): Promise<void> {
+  await tx.run("delete from connections where id = ?", [connectionId]);
+}
+
+export type ProjectOfConnection = Pick<ProjectRow, "id" | "name" | "external_repository_id" | "default_branch">;
+
+/** The projects whose code comes from a connection, in order of their repositories. */
+export function listProjectsOf(tx: Tx, connectionId: string): Promise<ProjectOfConnection[]> {
+  const sql = `select id, name, external_repository_id, default_branch from projects where connection_id = ?
+    order by external_repository_id`;
+  return tx.all<ProjectOfConnection>(sql, [connectionId]);
+}

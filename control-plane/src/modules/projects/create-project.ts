@@ -7,7 +7,7 @@ import { ConstraintError } from "../../store/errors.ts";
 import type { ProjectRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import type { DefinitionSync } from "../definitions/public.ts";
-import { type Git, type GitSource, repositoryId, type Sources } from "../integrations/public.ts";
+import type { Git, Located, Sources } from "../integrations/public.ts";
 import { slugCandidates } from "../workspaces/public.ts";
 import { projectExists } from "./model.ts";
 import { findProjectOf, insertProject } from "./store.ts";
@@ -35,8 +35,8 @@ export interface CreateProjectRequest {
 /** Reads the repository first, so that no project is saved that cannot work; its definitions are synced afterwards. */
 export async function createProject(deps: CreateProjectDeps, request: CreateProjectRequest): Promise<ProjectRow> {
   const { store, clock, git, syncs } = deps;
-  const source = await store.read((tx) => checkRequest(deps, tx, request));
-  const { branch } = await git.lsRemote(source);
+  const located = await store.read((tx) => checkRequest(deps, tx, request));
+  const { branch } = await git.lsRemote(await located.open({ contents: "read" }));
   const now = clock.now();
   const candidates = request.slug === undefined ? slugCandidates(request.name, FALLBACK_SLUG) : [request.slug];
   const project: Omit<ProjectRow, "slug"> = {
@@ -44,7 +44,7 @@ export async function createProject(deps: CreateProjectDeps, request: CreateProj
     workspace_id: request.workspaceId,
     name: request.name,
     connection_id: request.connectionId,
-    external_repository_id: repositoryId(source.repository),
+    external_repository_id: located.externalId,
     default_branch: branch,
     archived_at: null,
     created_at: now,
@@ -82,10 +82,10 @@ async function checkRequest(
   { access, sources }: CreateProjectDeps,
   tx: Tx,
   request: CreateProjectRequest,
-): Promise<GitSource> {
+): Promise<Located> {
   await requireAbility(access, tx, request.caller, request.workspaceId);
-  const source = await sources.ofConnection(tx, request);
-  const existing = await findProjectOf(tx, request.connectionId, repositoryId(source.repository));
+  const located = await sources.ofConnection(tx, request);
+  const existing = await findProjectOf(tx, request.connectionId, located.externalId);
   if (existing) throw projectExists(existing);
-  return source;
+  return located;
 }

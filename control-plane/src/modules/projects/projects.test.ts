@@ -11,7 +11,7 @@ import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../t
 import { serveGit, TestRepository } from "../../testing/git-repository.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "../definitions/public.ts";
-import { createIntegrationRoutes, type Git, openGit, Sources } from "../integrations/public.ts";
+import { createIntegrationRoutes, type Git, openGit, Providers, Sources } from "../integrations/public.ts";
 import { Envelope } from "../secrets/public.ts";
 import { access } from "../workspaces/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./public.ts";
@@ -40,12 +40,20 @@ describeStores("projects", (open) => {
     folder = await mkdtemp(join(tmpdir(), "shipfox-projects-"));
     git = await openGit({ folder, urls, environment: process.env, lsRemoteTimeoutMs: 2_000, fetchTimeoutMs: 10_000 });
     const envelope = new Envelope(TEST_ROOT_KEY);
-    const sources = new Sources({ envelope, urls });
+    const sources = new Sources({ envelope, urls, github: null });
     const source = createWorkflowSource({ store, clock, sources, git });
     const deps = { store, clock, access, log: silentLog, projects, reader: new DefinitionReader([]) };
     syncs = new DefinitionSync({ ...deps, source });
     api = await serveApi([
-      ...createIntegrationRoutes({ ...deps, envelope, urls }),
+      ...createIntegrationRoutes({
+        ...deps,
+        envelope,
+        urls,
+        sources,
+        git,
+        github: null,
+        providers: new Providers(["git"]),
+      }),
       ...createProjectRoutes({ ...deps, sources, git, syncs }),
       ...createDefinitionRoutes({ ...deps, startRun: () => Promise.reject(new Error("no run is started here")) }),
     ]);

@@ -9,9 +9,9 @@ export function createWorkflowSource(deps: { store: Store; clock: Clock; sources
   const { store, clock, sources, git } = deps;
   return {
     async fetchWorkflows(projectId) {
-      const source = await store.read((tx) => sources.ofProject(tx, projectId));
-      const fetched = await git.fetchWorkflows(source);
-      if (fetched.branch !== source.defaultBranch) {
+      const located = await store.read((tx) => sources.ofProject(tx, projectId));
+      const fetched = await git.fetchWorkflows(await located.open({ contents: "read" }));
+      if (fetched.branch !== located.defaultBranch) {
         const now = clock.now();
         await store.write((tx) => setDefaultBranch(tx, projectId, fetched.branch, now));
       }

@@ -46,7 +46,7 @@ import {
   type Dispatch,
 } from "../dispatch/public.ts";
 import type { Logs } from "../logs/public.ts";
-import { nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
+import { checkedOutCommit, nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
 import { reportHealth } from "./health.ts";
 import { createAgentRoutes } from "./agent-routes.ts";
 import { relabelSession } from "./change-session.ts";
@@ -59,7 +59,7 @@ import { judgeVersion, versionWindow } from "./version-window.ts";
 /** Where a job's code comes from; implemented above, by the integrations. */
 export interface CheckoutPort {
   /** Everything a runner needs for one fetch of the project's repository. */
-  checkout(projectId: string): Promise<CheckoutToken>;
+  checkout(projectId: string, access: { contents: "read" | "write" }): Promise<CheckoutToken>;
 }
 
 export interface MachineRoutesDeps {
@@ -382,13 +382,23 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "step-not-running",
         "step-attempt-mismatch",
         "checkout-unavailable",
+        "source-connection-inactive",
+        "invalid-repository-url",
+        "integration-provider-unavailable",
+        "installation-not-found",
+        "repository-not-found",
+        "access-denied",
+        "malformed-provider-response",
+        "rate-limited",
+        "timeout",
+        "provider-unavailable",
       ],
       handle: async ({ principal, params, query }) => {
         const { asked, commit } = await store.read(async (tx) => ({
           asked: await requireCheckoutStep(tx, principal, params.stepId, query.attempt),
           commit: await checkedOutCommit(tx, principal.runAttemptId),
         }));
-        const token = await deps.checkout.checkout(principal.projectId);
+        const token = await deps.checkout.checkout(principal.projectId, asked.permissions);
         const body: CheckoutToken = {
           ...token,
           fetch_depth: asked.fetch_depth ?? token.fetch_depth,
@@ -475,16 +485,6 @@ async function requireCheckoutStep(
   const { checkout } = step.config as SetupConfig;
   if (step.type !== "setup" || !checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
   return checkout;
-}
-
-const CHECKED_OUT = `select s.output from jobs j join job_executions e on e.job_id = j.id join steps s on s.job_execution_id = e.id and s.position = 0
-  where j.run_attempt_id = ? and s.status = 'succeeded' and s.output is not null limit 1`;
-
-/** The commit that an earlier job of the run checked out: all jobs of a run see the same one. Null for the first. */
-async function checkedOutCommit(tx: Tx, runAttemptId: string): Promise<string | null> {
-  const step = await tx.get<{ output: string }>(CHECKED_OUT, [runAttemptId]);
-  const output = step && (JSON.parse(step.output) as { checkout?: { commit?: string } });
-  return output?.checkout?.commit ?? null;
 }
 
 function describeClaim(

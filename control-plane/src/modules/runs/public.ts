@@ -1,5 +1,6 @@
 /** What other modules and app.ts may use of runs. */
 export { createRunRoutes } from "./routes.ts";
+export { checkedOutCommit } from "./checked-out-commit.ts";
 export { cancelRun } from "./cancel-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
 export type { RunsDeps } from "./end-execution.ts";

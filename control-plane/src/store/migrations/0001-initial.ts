@@ -99,6 +99,10 @@ export const initial = {
     )`,
     `create unique index connections_installation on connections(provider, external_account_id)
       where provider in ('github', 'sentry')`,
+    `create table used_install_states (
+      nonce ${text} primary key,
+      expires_at ${bigint} not null
+    )${withoutRowid}`,
 
     `create table registry_credentials (
       id ${text} primary key,
@@ -432,6 +436,21 @@ export const initial = {
     `create index trigger_events_workspace on trigger_events(workspace_id, received_at, id)`,
     `create index trigger_events_received on trigger_events(received_at)`,
     `create index trigger_events_due on trigger_events(due_at) where due_at is not null`,
+    `create table check_cursors (
+      workspace_id ${text} primary key references workspaces(id) on delete cascade,
+      last_event ${bigint} not null
+    )${withoutRowid}`,
+    `create table check_runs (
+      job_id ${text} primary key references jobs(id) on delete cascade,
+      connection_id ${text} not null references connections(id) on delete cascade,
+      external_repository_id ${text} not null,
+      check_run_id ${bigint},
+      sent_state ${text},
+      attempts ${bigint} not null,
+      due_at ${bigint},
+      last_error ${text}
+    )${withoutRowid}`,
+    `create index check_runs_due on check_runs(due_at) where due_at is not null`,
 
     `create table webhooks (
       id ${text} primary key,

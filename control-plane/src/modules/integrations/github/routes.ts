@@ -1,0 +1,118 @@
+import {
+  connectionSchema,
+  deliveryErrorSchema,
+  githubCallbackQuerySchema,
+  installBodySchema,
+  installReplySchema,
+} from "@shipfox/shared/api/integrations";
+import { ApiError, type ErrorCode } from "@shipfox/shared/errors";
+import type { Access } from "../../../http/access.ts";
+import { type Route, route } from "../../../http/route.ts";
+import type { Clock } from "../../../store/clock.ts";
+import type { Store } from "../../../store/store.ts";
+import type { DefinitionSync } from "../../definitions/public.ts";
+import { presentConnection, type Providers } from "../model.ts";
+import type { GitHubApp } from "./app.ts";
+import { DeliveryError, readDelivery } from "./delivery.ts";
+import { finishInstall, INSTALLED, startInstall } from "./install.ts";
+import { receiveDelivery } from "./receive.ts";
+
+const TAG = "Integrations: GitHub";
+/** GitHub sends up to 25 MiB; what is longer than this is of no use to a workflow. Source: the published API. */
+const MAX_DELIVERY_BYTES = 512 * 1024;
+
+const PROVIDER_ERRORS: readonly ErrorCode[] = [
+  "access-denied",
+  "provider-rejected",
+  "malformed-provider-response",
+  "rate-limited",
+  "timeout",
+  "provider-unavailable",
+];
+
+export interface GitHubRoutesDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly access: Access;
+  readonly providers: Providers;
+  readonly syncs: DefinitionSync;
+  /** Null when no GitHub App is configured: the routes answer 404 then. */
+  readonly app: GitHubApp | null;
+  readonly onLinked: (workspaceId: string) => void;
+}
+
+export function createGitHubRoutes(deps: GitHubRoutesDeps): Route[] {
+  const configured = () => {
+    if (deps.app) return { ...deps, app: deps.app };
+    throw new ApiError(
+      "not-found",
+      "no GitHub App is configured on this server; an operator sets SHIPFOX_GITHUB_APP_ID and what belongs to it",
+    );
+  };
+  return [
+    route({
+      method: "POST",
+      path: "/integrations/github/install",
+      tag: TAG,
+      summary: "Where a browser installs the GitHub App for a workspace",
+      credential: "user",
+      needs: "settings:write",
+      body: installBodySchema,
+      responses: { 200: installReplySchema },
+      errors: ["forbidden", "not-found"],
+      handle: async ({ principal, body }) => ({
+        status: 200,
+        body: { install_url: await startInstall(configured(), principal, body.workspace_id) },
+      }),
+    }),
+    route({
+      method: "GET",
+      path: "/integrations/github/callback/api",
+      tag: TAG,
+      summary: "Link the installation with which GitHub sent the browser back",
+      credential: "user",
+      needs: "settings:write",
+      audit: INSTALLED,
+      query: githubCallbackQuerySchema,
+      responses: { 200: connectionSchema },
+      errors: [
+        "forbidden",
+        "not-found",
+        "invalid-github-install-state",
+        "github-install-state-actor-mismatch",
+        "github-installation-not-authorized",
+        "github-installation-already-linked",
+        "slug-conflict",
+        "installation-not-found",
+        ...PROVIDER_ERRORS,
+      ],
+      handle: async ({ principal, query }) => {
+        const { code, state, installation_id: installationId } = query;
+        const connection = await finishInstall(configured(), principal, { code, state, installationId });
+        return { status: 200, body: presentConnection(connection, deps.providers) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/webhooks/integrations/github",
+      tag: TAG,
+      summary: "What GitHub tells the app; signed with its webhook secret",
+      credential: "none",
+      raw: "application/json",
+      bodyLimitBytes: MAX_DELIVERY_BYTES,
+      responses: { 204: null, 400: deliveryErrorSchema, 401: deliveryErrorSchema },
+      errors: ["not-found"],
+      handle: async ({ request, rawBody }) => {
+        const { app } = configured();
+        try {
+          const delivery = readDelivery((name) => request.header(name), rawBody, app.settings.webhookSecret);
+          await receiveDelivery({ ...deps, app }, delivery);
+        } catch (error) {
+          if (error instanceof DeliveryError) return { status: error.status, body: { error: error.message } };
+          throw error;
+        }
+        return { status: 204 };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,64 @@
+import { createPrivateKey, createSecretKey, type KeyObject } from "node:crypto";
+import { ConfigError } from "@shipfox/shared/config";
+import { SETTINGS, type Config } from "../../../config.ts";
+import { deriveKey } from "../../../http/signed-tokens.ts";
+
+const STATE_PURPOSE = "shipfox/github-install-state/v1";
+
+/** The operator's GitHub App. Keys are KeyObjects, so that no log line can print them. */
+export interface GitHubSettings {
+  readonly appId: string;
+  readonly appSlug: string;
+  readonly privateKey: KeyObject;
+  readonly webhookSecret: KeyObject;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** Without a slash at the end, as `webUrl`. */
+  readonly apiUrl: string;
+  readonly webUrl: string;
+  readonly stateKey: KeyObject;
+}
+
+const REQUIRED = [
+  "githubAppId",
+  "githubAppSlug",
+  "githubPrivateKey",
+  "githubWebhookSecret",
+  "githubClientId",
+  "githubClientSecret",
+] as const satisfies readonly (keyof Config)[];
+
+/** Null when no GitHub App is configured. Throws ConfigError for one that is configured in part, or with a key that is none. */
+export function githubSettings(config: Config, rootKey: Buffer): GitHubSettings | null {
+  const missing = REQUIRED.filter((key) => config[key] === undefined);
+  if (missing.length === REQUIRED.length) return null;
+  if (missing.length > 0) {
+    const names = missing.map((key) => SETTINGS[key].variable).join(", ");
+    throw new ConfigError(`The GitHub App is configured in part. Set ${names} as well, or none of them.`);
+  }
+  const given = config as Config & Record<(typeof REQUIRED)[number], string>;
+  const stateSecret = config.githubInstallStateSecret;
+  return {
+    appId: given.githubAppId,
+    appSlug: given.githubAppSlug,
+    privateKey: readKey(given.githubPrivateKey),
+    webhookSecret: createSecretKey(given.githubWebhookSecret, "utf8"),
+    clientId: given.githubClientId,
+    clientSecret: given.githubClientSecret,
+    apiUrl: config.githubApiUrl.replace(/\/+$/, ""),
+    webUrl: config.githubWebUrl.replace(/\/+$/, ""),
+    stateKey: stateSecret === undefined ? deriveKey(rootKey, STATE_PURPOSE) : createSecretKey(stateSecret, "utf8"),
+  };
+}
+
+/** An environment variable often holds the lines of a PEM file as one, with `\n` between them. */
+function readKey(pem: string): KeyObject {
+  try {
+    const key = createPrivateKey(pem.replaceAll("\\n", "\n"));
+    if (key.asymmetricKeyType === "rsa") return key;
+  } catch {
+    // The parser's words could quote the key.
+  }
+  const { variable } = SETTINGS.githubPrivateKey;
+  throw new ConfigError(`${variable} is no RSA private key; give the PEM file that GitHub made, or ${variable}_FILE`);
+}
