@@ -84,11 +84,17 @@ async function prepareWorkspace({ log, sandbox, openSandbox }: StepContext): Pro
 }
 
 /** Asks for the repository's address and credential, and brings the commit near while the sandbox is still opening. */
-async function prepareSource(context: StepContext): Promise<CheckoutToken> {
+async function prepareSource(context: StepContext): Promise<Source> {
   const token = await requestToken(context);
   for (const secret of secretsOf(token)) context.masker.add(secret);
-  await context.mirrors.prefetch(token, context.stop.signal);
-  return token;
+  return { asked: token, token: await context.mirrors.prefetch(token, context.stop.signal) };
+}
+
+interface Source {
+  /** As the control plane gave it. */
+  readonly asked: CheckoutToken;
+  /** The same, at the commit where a branch is now. */
+  readonly token: CheckoutToken;
 }
 
 async function requestToken({ client, step, lease, attempt, stop }: StepContext): Promise<CheckoutToken> {
@@ -108,13 +114,13 @@ type CheckoutSettings = NonNullable<SetupConfig["checkout"]>;
 
 async function checkOutRepository(
   { log, sandbox, mirrors, stop }: StepContext,
-  token: CheckoutToken,
-  asked: CheckoutSettings,
+  { asked: { ref }, token }: Source,
+  settings: CheckoutSettings,
 ): Promise<CheckoutResult> {
   const repository = publicUrl(token.repository_url);
   log.group("Checkout", [
     `Repository: ${repository}`,
-    `Ref: ${token.ref}`,
+    `Ref: ${ref}`,
     `History: ${token.fetch_depth === 0 ? "all" : `${token.fetch_depth} commit(s)`}`,
   ]);
   const startedAt = performance.now();
@@ -122,7 +128,7 @@ async function checkOutRepository(
     workspace: sandbox.workspace,
     mirrors,
     token,
-    asked,
+    asked: settings,
     signal: stop.signal,
   });
   if (submodules.length > 0)
@@ -132,7 +138,7 @@ async function checkOutRepository(
     );
   await sandbox.handOverWorkspace();
   log.line(`Checked out ${commit} after ${Math.round(performance.now() - startedAt)} ms`);
-  return { repository, ref: token.ref, commit, path: sandbox.workspaceInside };
+  return { repository, ref, commit, path: sandbox.workspaceInside };
 }
 
 function refusedCheckout(error: RefusedError): Error {

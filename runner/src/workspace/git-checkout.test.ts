@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
@@ -95,6 +95,32 @@ describe("a checkout", () => {
     const { commitId } = await checkOutFresh(tokenFor(head), newMirrors());
     expect(commitId).toBe(head);
     expect(server.requests).toHaveLength(before);
+  });
+
+  it("names the commit of a branch when it is fetched ahead, and then asks nobody again", async () => {
+    const repository = newRepository();
+    commit(repository, { "a.txt": "1\n" });
+    const head = commit(repository, { "a.txt": "2\n" });
+    const pinned = await mirrors.prefetch(tokenFor("main"), NEVER);
+    expect(pinned.ref).toBe(head);
+    commit(repository, { "a.txt": "3\n" });
+    const before = server.requests.length;
+    expect((await checkOutFresh(pinned)).commitId).toBe(head);
+    expect(server.requests).toHaveLength(before);
+  });
+
+  it("keeps the packs of the newest two commits, each of which is one commit and no history", async () => {
+    const repository = newRepository();
+    commit(repository, { "a.txt": "0\n" });
+    const heads = ["1", "2", "3"].map((text) => commit(repository, { "a.txt": text, [`${text}.txt`]: text }));
+    for (const head of [...heads, heads[2] as string]) {
+      const { workspace } = await checkOutFresh(tokenFor(head));
+      expect(git(workspace, "rev-list", "--all", "HEAD")).toBe(head);
+      expect(git(workspace, "fsck", "--full")).toBe("");
+    }
+    const [mirror = ""] = readdirSync(join(root, "mirrors"));
+    const kept = readdirSync(join(root, "mirrors", mirror, "commit-packs"));
+    expect(kept.toSorted()).toEqual(heads.slice(1).toSorted());
   });
 
   it("fetches a newer commit into the same mirror, and serves jobs side by side", async () => {

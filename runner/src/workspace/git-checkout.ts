@@ -2,6 +2,7 @@ import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { classifyGitFailure } from "./checkout-error.ts";
+import { usePack } from "./commit-pack.ts";
 import { runGit } from "./git-process.ts";
 import type { MirroredCommit } from "./mirror.ts";
 import { publicUrl } from "./repository-access.ts";
@@ -17,6 +18,8 @@ export interface CheckoutResult {
   path: string;
 }
 
+type LocalGit = (what: string, args: readonly string[]) => Promise<void>;
+
 /**
  * Fills an empty workspace from a mirror: an ordinary repository on a detached HEAD whose `origin` is the repository
  * without a credential. To be called before any step ran in the workspace, because a step could make git run its commands.
@@ -31,7 +34,7 @@ export async function checkOut(options: {
   const { workspace, source, token, signal } = options;
   const gitDir = join(workspace, ".git");
   await writeRepository(gitDir, publicUrl(token.repository_url));
-  const git = async (what: string, args: readonly string[]) => {
+  const git: LocalGit = async (what, args) => {
     const result = await runGit({
       args: [`--git-dir=${gitDir}`, `--work-tree=${workspace}`, ...args],
       cwd: workspace,
@@ -41,6 +44,14 @@ export async function checkOut(options: {
     });
     if (result.exitCode !== 0) throw classifyGitFailure(what, result);
   };
+  if (source.pack === null) await copyHistory(git, source, token);
+  else await usePack(source.pack, gitDir);
+  const detach = ["checkout", "--quiet", "--force", "--detach", source.pack?.commit ?? LOCAL_REF];
+  await git("Checking the commit out", detach);
+  return (await readFile(join(gitDir, "HEAD"), "utf8")).trim();
+}
+
+async function copyHistory(git: LocalGit, source: MirroredCommit, token: CheckoutToken): Promise<void> {
   const depth = token.fetch_depth > 0 ? [`--depth=${token.fetch_depth}`] : [];
   const fetchOptions = [
     "--quiet",
@@ -58,8 +69,6 @@ export async function checkOut(options: {
     source.mirror,
     `+${source.ref}:${LOCAL_REF}`,
   ]);
-  await git("Checking the commit out", ["checkout", "--quiet", "--force", "--detach", LOCAL_REF]);
-  return (await readFile(join(gitDir, "HEAD"), "utf8")).trim();
 }
 
 /** What is added to the configuration of a fresh repository; nothing of a step has run in it. */

@@ -34,6 +34,8 @@ const SAFE_CONFIG: Readonly<Record<string, string>> = {
 export interface GitRun {
   args: readonly string[];
   cwd: string;
+  /** What it reads on its standard input; nothing without it. */
+  input?: string;
   /** Transports it may use, for example `https:ssh`. */
   allowedProtocols: string;
   /** Configuration for this call alone; it travels in the environment, so it may hold a credential. */
@@ -68,7 +70,7 @@ export function runGit(run: GitRun): Promise<GitResult> {
       {
         cwd: run.cwd,
         env: gitEnv(run),
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: ["pipe", "pipe", "pipe"],
         detached: true,
       },
     );
@@ -86,6 +88,8 @@ export function runGit(run: GitRun): Promise<GitResult> {
     }, run.timeoutMs);
     run.signal.addEventListener("abort", stop, { once: true });
     if (run.signal.aborted) stop();
+    // One that ends before it has read everything is told by its exit code.
+    child.stdin.on("error", () => {}).end(run.input);
     child.stdout.on("data", (chunk: Buffer) => stdout.add(chunk));
     child.stderr.on("data", (chunk: Buffer) => stderr.add(chunk));
     const settle = () => {

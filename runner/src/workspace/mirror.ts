@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
-import { access, mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { CheckoutError, classifyGitFailure } from "./checkout-error.ts";
+import { type CommitPack, packOf } from "./commit-pack.ts";
 import { type GitResult, runGit } from "./git-process.ts";
 import { type AccessSettings, openAccess, publicUrl } from "./repository-access.ts";
 
@@ -19,6 +20,8 @@ export interface MirroredCommit {
   mirror: string;
   /** Name of the reference in the mirror that holds it. */
   ref: string;
+  /** Where it is wanted without its history and that could be packed. */
+  pack: CommitPack | null;
 }
 
 export interface MirrorSettings extends AccessSettings {
@@ -84,9 +87,17 @@ export class Mirrors {
     });
   }
 
-  /** Does the slow half of `withCommit` ahead, where its result can be kept. */
-  async prefetch(token: CheckoutToken, signal: AbortSignal): Promise<void> {
-    if (canKeep(token)) await this.withCommit(token, signal, async () => {});
+  /**
+   * Does the slow half of `withCommit` ahead where its result can be kept, and names the commit where a branch was asked for,
+   * so that the other half need not look again.
+   */
+  async prefetch(token: CheckoutToken, signal: AbortSignal): Promise<CheckoutToken> {
+    if (token.fetch_depth > 1) return token;
+    return await this.withCommit(token, signal, async ({ mirror, ref }) => {
+      const commit = (await readFile(join(mirror, ref), "utf8")).trim();
+      if (commit !== token.ref) await writeFile(join(mirror, REFS_FOLDER, commit), `${commit}\n`);
+      return { ...token, ref: commit };
+    });
   }
 
   /** True when it was made just now. */
@@ -113,7 +124,8 @@ export class Mirrors {
     const isCommit = COMMIT_PATTERN.test(token.ref);
     const ref = `${REFS_FOLDER}/${isCommit ? token.ref : hash("sha256", token.ref)}`;
     if (!canKeep(token) || !(await exists(join(mirror, ref)))) await this.fetchFromRemote(mirror, token, ref, signal);
-    return { mirror, ref };
+    const isPackable = isCommit && token.fetch_depth === 1;
+    return { mirror, ref, pack: isPackable ? await packOf(mirror, token.ref, signal) : null };
   }
 
   private async fetchFromRemote(mirror: string, token: CheckoutToken, ref: string, signal: AbortSignal): Promise<void> {
