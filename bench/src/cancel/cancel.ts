@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
 import type { Bench, BenchContext, BenchReport } from "../bench.ts";
 import { type DockerPeerOptions, engineExec, removePeers, startIdleContainer } from "../docker-peers.ts";
@@ -13,6 +14,10 @@ const QUICK = { rounds: 2, stubbornRounds: 1 };
 const WARM_UP_ROUNDS = 1;
 const GRACE_MS = 2_000;
 const DEAD_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 10_000;
+const POLL_MS = 5;
+/** In the command lines of `stubborn`: three sleeps. */
+const STUBBORN_PROCESSES = 3;
 const READY = "ready";
 /** Numbers of seconds by which the processes of one sandbox are found. */
 const MARKS = { docker: "76543.25", host: "76543.75" };
@@ -139,11 +144,21 @@ async function whenReady<T>(
 }
 
 async function cancelAndWait(stage: Stage, runId: string, mark: string, force: boolean): Promise<number> {
-  const processes = await processesWith(mark);
-  if (processes.length === 0) throw new Error("the step's processes were not found");
+  const processes = await startedProcesses(mark);
   const startedAt = performance.now();
   await Promise.all([stage.reader.cancel(runId, { force }), untilDead(processes, DEAD_TIMEOUT_MS)]);
   return performance.now() - startedAt;
+}
+
+/** The word of the step that it is ready may be here before all of its children run their own programs. */
+async function startedProcesses(mark: string): Promise<number[]> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const processes = await processesWith(mark);
+    if (processes.length >= STUBBORN_PROCESSES) return processes;
+    if (performance.now() > deadline) throw new Error("the step's processes were not found");
+    await sleep(POLL_MS);
+  }
 }
 
 function report(ways: readonly Way[]): BenchReport {

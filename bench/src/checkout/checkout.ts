@@ -1,10 +1,12 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import Docker from "dockerode";
 import { execa } from "execa";
 import type { Bench, BenchContext, BenchReport } from "../bench.ts";
 import { stepsOf } from "../fire-and-follow.ts";
 import { sandboxImage } from "../runner.ts";
+import { EngineEvents, RunnerRooms } from "../runner-rooms.ts";
 import { awaitReady, freePort, startProcess } from "../server-process.ts";
 import { openFolder, Stage } from "../stage.ts";
 import { median, quantile, ratios, rotated } from "../statistics.ts";
@@ -23,8 +25,8 @@ export const checkout: Bench = {
   about: `The checkout of a real job in the warm Docker sandbox, of a repository that the runner has seen before: 200 files of 4 KiB,
 101 commits and more, depth 1, over HTTP from \`git http-backend\`. The time is the runner's own, "Checked out … after N ms" in the
 log of the set-up step; beside it that whole step from its start to its report, as the control plane stores it. Either the
-job is at the commit of the job before, or one commit has come in between; that one is fetched while the sandbox opens, so
-its cost shows in the whole step. The yardstick is \`git clone --depth 1\` from the same server into an empty folder. Rounds
+job is at the commit of the job before, or one commit has come in between. Both ask the server where the branch is. The next
+job starts when a warm container waits again. The yardstick is \`git clone --depth 1\` from the same server into an empty folder. Rounds
 interleaved in rotating order.`,
   needsDocker: true,
   run,
@@ -66,14 +68,18 @@ async function prepare(resources: AsyncDisposableStack) {
   const url = `${await startGitServer(folder, served, resources)}/sample.git`;
   const settings = { SHIPFOX_GIT_ALLOW_HTTP: "true", SHIPFOX_GIT_ALLOW_PRIVATE: "true" };
   const stage = await Stage.open(resources, { settings, repositoryUrl: url });
-  await stage.runner({ label: LABEL, docker: { image: sandboxImage(), warm: 1 } });
+  const docker = new Docker();
+  const events = await EngineEvents.open(docker, resources);
+  const runner = await stage.runner({ label: LABEL, docker: { image: sandboxImage(), warm: 1 } });
+  const rooms = new RunnerRooms(docker, events, runner);
+  await rooms.awaitWarm();
   const definitionId = await stage.define(LABEL, ["true"], { checkout: true });
   const way = (name: string, round: Way["round"]): Way => ({ name, round, samples: [] });
   return {
-    same: way("Shipfox, the commit of the job before", async () => await checkOut(stage, definitionId)),
+    same: way("Shipfox, the commit of the job before", async () => await checkOut(stage, rooms, definitionId)),
     next: way("Shipfox, one commit further", async () => {
       await repository.moveOn();
-      return await checkOut(stage, definitionId);
+      return await checkOut(stage, rooms, definitionId);
     }),
     clone: way("git clone --depth 1", async () => {
       const target = join(folder, "clone");
@@ -97,7 +103,7 @@ async function startGitServer(folder: string, served: string, resources: AsyncDi
   return url;
 }
 
-async function checkOut(stage: Stage, definitionId: string): Promise<Sample> {
+async function checkOut(stage: Stage, rooms: RunnerRooms, definitionId: string): Promise<Sample> {
   const detail = await stage.reader.untilOver(await stage.reader.fire(definitionId));
   const setup = stepsOf(detail).find(({ type }) => type === "setup");
   const attempt = setup?.attempts[0];
@@ -105,6 +111,7 @@ async function checkOut(stage: Stage, definitionId: string): Promise<Sample> {
   let text = "";
   await stage.reader.readLog(setup.id, (record) => (text += record.type === "output" ? record.data : ""));
   const [, milliseconds] = LINE.exec(text) ?? [];
+  await rooms.awaitWarm();
   if (milliseconds === undefined) throw new Error(`the set-up step did not say what it checked out:\n${text}`);
   return {
     checkoutMs: Number(milliseconds),
