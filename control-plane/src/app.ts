@@ -6,6 +6,7 @@ import { dataPaths, type Config } from "./config.ts";
 import { DueLoop } from "./due-loop.ts";
 import { EventBus } from "./events/event-bus.ts";
 import { createAuthenticate } from "./http/authenticate.ts";
+import { clientAddress } from "./http/client-address.ts";
 import type { Services } from "./http/execute.ts";
 import { createExpressApp } from "./http/express-app.ts";
 import { createHomeRoutes } from "./http/home-routes.ts";
@@ -32,6 +33,7 @@ import {
 } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
 import { createOutgoingWebhookRoutes, OutgoingWebhooks } from "./modules/outgoing-webhooks/public.ts";
+import { Mail, readSmtp } from "./modules/mail/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
@@ -130,6 +132,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   if (github) bus.subscribe((events) => github.checks.onRunEvents(events));
   const providers = new Providers(["git", "webhook", ...(github ? ["github"] : [])]);
   const sources = new Sources({ envelope, urls, github: github?.sources ?? null });
+  const mail = new Mail({ store, clock, log, envelope, smtp: readSmtp(config) });
   const outgoing = new OutgoingWebhooks({
     store,
     clock,
@@ -272,6 +275,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const services: Services = {
     authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
     forbidden: new ForbiddenCalls(store, log).note,
+    clientAddress: clientAddress(config.trustProxy),
     log,
   };
   const server = createServer(createHotHandler(routes, services, createExpressApp(routes, services)));
@@ -302,6 +306,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   await github?.checks.start();
   tellLoop.start(github ? [() => github.checks.runDue()] : []);
   await syncs.start();
+  mail.start();
 
   const stop = async () => {
     reaper.stop();
@@ -315,6 +320,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await keepLoop.stop();
     github?.close();
     await tellLoop.stop();
+    await mail.stop();
     await logs.close();
     await store.close();
   };

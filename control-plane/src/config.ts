@@ -1,10 +1,16 @@
 import { join } from "node:path";
 import { loadConfig, setting, text, type ConfigOf } from "@shipfox/shared/config";
 import { z } from "zod";
+import { parseTrustProxy } from "./http/client-address.ts";
 
 const MAX_PORT = 65_535;
 const HOUR_MS = 3_600_000;
 const MEBIBYTE = 1024 * 1024;
+const MAX_LIMIT = 1_000_000;
+
+function limit(variable: string, fallback: number, help: string) {
+  return setting(variable, text.integer(0, MAX_LIMIT, fallback), `${help}; 0 for no limit`);
+}
 
 /** Every variable of the control plane with its default and one line of help; the docs are rendered from this table. */
 export const SETTINGS = {
@@ -33,6 +39,58 @@ export const SETTINGS = {
     { secret: true },
   ),
   allowSignup: setting("SHIPFOX_ALLOW_SIGNUP", text.boolean(false), "let anybody make an account after the first one"),
+  smtpHost: setting("SHIPFOX_SMTP_HOST", z.string().optional(), "mail server; without one nothing is mailed"),
+  smtpPort: setting(
+    "SHIPFOX_SMTP_PORT",
+    z.coerce.number({ error: "expected a whole number" }).int().min(1).max(MAX_PORT).optional(),
+    "port of the mail server; default 587 with starttls, 465 with implicit, 25 with none",
+  ),
+  smtpTls: setting(
+    "SHIPFOX_SMTP_TLS",
+    z.enum(["starttls", "implicit", "none"]).default("starttls"),
+    "starttls (required, never skipped), implicit (TLS from the start) or none",
+  ),
+  smtpUser: setting("SHIPFOX_SMTP_USER", z.string().optional(), "user at the mail server"),
+  smtpPassword: setting("SHIPFOX_SMTP_PASSWORD", z.string().optional(), "password at the mail server", {
+    secret: true,
+  }),
+  smtpFrom: setting(
+    "SHIPFOX_SMTP_FROM",
+    z
+      .string()
+      .regex(
+        /^(?:[^\p{Cc}<>"]* <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/u,
+        "expected ci@example.com or Shipfox <ci@example.com>",
+      )
+      .optional(),
+    "sender of the mails: ci@example.com or Shipfox <ci@example.com>",
+  ),
+  smtpCaFile: setting("SHIPFOX_SMTP_CA_FILE", z.string().optional(), "certificates of a private mail server, PEM"),
+  trustProxy: setting(
+    "API_TRUST_PROXY",
+    z
+      .string()
+      .default("false")
+      .transform((value, context) => {
+        const trust = parseTrustProxy(value);
+        if (trust !== null) return trust;
+        context.addIssue("expected true, false, a number of proxies, or networks separated by commas");
+        return z.NEVER;
+      }),
+    "proxies whose X-Forwarded-For is believed: false, true, how many stand in front, or their networks",
+  ),
+  loginLimitPerAddress: limit(
+    "SHIPFOX_LOGIN_LIMIT_PER_ADDRESS",
+    60,
+    "sign-ins and sign-ups from one address in 5 minutes",
+  ),
+  loginLimitPerEmail: limit("SHIPFOX_LOGIN_LIMIT_PER_EMAIL", 10, "sign-ins of one account in 15 minutes"),
+  mailLimitPerAddress: limit("SHIPFOX_MAIL_LIMIT_PER_ADDRESS", 30, "mails that one address may ask for in an hour"),
+  mailLimitPerEmail: limit(
+    "SHIPFOX_MAIL_LIMIT_PER_EMAIL",
+    3,
+    "mails to one address that strangers may ask for in an hour",
+  ),
   gitAllowFile: setting("SHIPFOX_GIT_ALLOW_FILE", text.boolean(false), "allow file:// repositories on this machine"),
   gitAllowHttp: setting("SHIPFOX_GIT_ALLOW_HTTP", text.boolean(false), "allow repositories over unencrypted http://"),
   gitAllowPrivate: setting(

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { ForbiddenError } from "./access.ts";
 import type { Authenticate, Proven } from "./authenticate.ts";
 import type { Caller, UserPrincipal } from "./caller.ts";
+import type { ClientAddress } from "./client-address.ts";
 import { originOf } from "./origin.ts";
 import { isTooDeep, MAX_JSON_DEPTH } from "./json-depth.ts";
 import type { Credential, Reply, RequestFacts, Route } from "./route.ts";
@@ -21,6 +22,7 @@ export interface Services {
   readonly authenticate: Authenticate;
   /** Told of calls that were refused for want of a right; keeps them for the audit log. */
   readonly forbidden: (caller: Caller, workspaceId: string | null, reason: string) => void;
+  readonly clientAddress: ClientAddress;
   readonly log: Logger;
 }
 

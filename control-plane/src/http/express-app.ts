@@ -36,7 +36,7 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
         const reply = await execute(
           route,
           response.locals["proven"],
-          rawRequest(request, response, request.params as Record<string, string>, query, body),
+          rawRequest(request, response, { params: request.params as Record<string, string>, query, body }, services),
           services,
         );
         sendReply(response, withoutUndeclaredFields(route, reply));

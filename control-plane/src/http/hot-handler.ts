@@ -37,7 +37,7 @@ async function serve(
     // Before a byte of the body is kept: strangers must not fill our memory.
     const proven = await services.authenticate(route.credential, incoming.headers.authorization);
     const body = await readBody(incoming, route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES);
-    reply = await execute(route, proven, rawRequest(incoming, response, params, query, body), services);
+    reply = await execute(route, proven, rawRequest(incoming, response, { params, query, body }, services), services);
   } catch (error) {
     reply = errorReply(error, services.log);
     discardBody(incoming, response);
@@ -55,16 +55,14 @@ export function discardBody(incoming: IncomingMessage, response: ServerResponse)
 export function rawRequest(
   incoming: IncomingMessage,
   response: ServerResponse,
-  params: Record<string, string>,
-  query: URLSearchParams,
-  body: Buffer,
+  parts: Pick<RawRequest, "params" | "query" | "body">,
+  { clientAddress }: Pick<Services, "clientAddress">,
 ): RawRequest {
   let controller: AbortController | undefined;
   return {
-    params,
-    query,
-    body,
-    ip: incoming.socket.remoteAddress ?? "",
+    ...parts,
+    // Now, because a socket that has closed knows no address any more.
+    ip: clientAddress(incoming),
     get id() {
       return requestId(incoming);
     },

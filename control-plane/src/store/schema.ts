@@ -502,6 +502,17 @@ export interface AccessTokenRow {
   created_at: number;
 }
 
+/** A mail that still has to be sent. `sealed_letter` is what it says and to whom, as it holds codes and links. */
+export interface MailRow {
+  id: string;
+  sealed_letter: string;
+  attempts: number;
+  due_at: number;
+  expires_at: number;
+  last_error: string | null;
+  created_at: number;
+}
+
 /** Made by a sign-in (`refresh_session_id`) or by a personal access token (`access_token_id`). */
 export interface StreamTicketRow {
   ticket_hash: string;

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { ApiError } from "@shipfox/shared/errors";
 import { createAuthenticate } from "../http/authenticate.ts";
+import { clientAddress } from "../http/client-address.ts";
 import type { Services } from "../http/execute.ts";
 import { createExpressApp } from "../http/express-app.ts";
 import { createHotHandler } from "../http/hot-handler.ts";
@@ -40,7 +41,12 @@ export function testClock(start = 1_800_000_000_000): Clock & { advance(millisec
 /** What the adapters need, where there are no personal access tokens and nobody keeps what was refused. */
 export function testServices(): Services {
   const accessTokens = { verify: () => Promise.reject(new ApiError("unauthorized")) };
-  return { authenticate: createAuthenticate(testTokens, accessTokens), forbidden: () => {}, log: silentLog };
+  return {
+    authenticate: createAuthenticate(testTokens, accessTokens),
+    forbidden: () => {},
+    clientAddress: clientAddress(false),
+    log: silentLog,
+  };
 }
 
 export interface ApiReply {

@@ -71,6 +71,16 @@ export const initial = {
       created_at ${bigint} not null
     )`,
     `create index access_tokens_user on access_tokens(user_id, created_at)`,
+    `create table mail_queue (
+      id ${text} primary key,
+      sealed_letter ${text} not null,
+      attempts ${bigint} not null,
+      due_at ${bigint} not null,
+      expires_at ${bigint} not null,
+      last_error ${text},
+      created_at ${bigint} not null
+    )${withoutRowid}`,
+    `create index mail_queue_due on mail_queue(due_at)`,
     `create table stream_tickets (
       ticket_hash ${text} primary key,
       user_id ${text} not null references users(id) on delete cascade,

@@ -1,0 +1,3 @@
+/** What app.ts and other modules may use of mail. */
+export { Mail } from "./mail.ts";
+export { readSmtp } from "./read-smtp.ts";
