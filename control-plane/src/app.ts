@@ -25,10 +25,12 @@ import {
   Checkouts,
   createGitHubRoutes,
   createIntegrationRoutes,
+  createSentryRoutes,
   createWebhookRoutes,
   openGit,
   openGitHub,
   Providers,
+  sentrySettings,
   Sources,
 } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
@@ -130,7 +132,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const envelope = new Envelope(rootKey);
   const github = openGitHub({ config, rootKey, publicUrl, store, clock, log, arm: (at) => tellLoop.arm(at) });
   if (github) bus.subscribe((events) => github.checks.onRunEvents(events));
-  const providers = new Providers(["git", "webhook", ...(github ? ["github"] : [])]);
+  const sentry = sentrySettings(config);
+  const providers = new Providers(["git", "webhook", ...(github ? ["github"] : []), ...(sentry ? ["sentry"] : [])]);
   const sources = new Sources({ envelope, urls, github: github?.sources ?? null });
   const mail = new Mail({ store, clock, log, envelope, smtp: readSmtp(config) });
   const outgoing = new OutgoingWebhooks({
@@ -202,6 +205,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       app: github?.app ?? null,
       onLinked: (workspaceId) => github?.checks.follow(workspaceId),
     }),
+    ...createSentryRoutes({ store, clock, access, providers, settings: sentry }),
     ...createWebhookRoutes({
       store,
       clock,

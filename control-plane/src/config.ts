@@ -221,6 +221,26 @@ export const SETTINGS = {
     text.integer(1, 36_500, 30),
     "days after which deliveries of outgoing webhooks are deleted",
   ),
+  sentryAppSlug: setting(
+    "SHIPFOX_SENTRY_APP_SLUG",
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]*$/i, "expected the name in the integration's address")
+      .optional(),
+    "slug of the Sentry integration; with it Sentry is on and needs the two settings below",
+  ),
+  sentryClientId: setting("SHIPFOX_SENTRY_CLIENT_ID", z.string().optional(), "client id of the Sentry integration"),
+  sentryClientSecret: setting(
+    "SHIPFOX_SENTRY_CLIENT_SECRET",
+    z.string().optional(),
+    "client secret of the Sentry integration, with which it also signs what it sends",
+    { secret: true },
+  ),
+  sentryUrl: setting(
+    "SHIPFOX_SENTRY_URL",
+    z.url({ protocol: /^https?$/ }).default("https://sentry.io"),
+    "where Sentry is",
+  ),
   webhookPublicUrl: setting(
     "WEBHOOK_PUBLIC_URL",
     z.url().optional(),

@@ -1,4 +1,5 @@
 import { GitHubServer } from "@shipfox/shared/github-server.fixture";
+import { SentryServer } from "@shipfox/shared/sentry-server.fixture";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestRepository } from "../testing/git-repository.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
@@ -53,7 +54,12 @@ const ONLY_FOR_AGENTS = [
   "POST /runs/jobs/current/integration-tools/mcp",
 ] as const;
 /** Posts of users that are questions, or answer with a credential of a minute. */
-const CHANGE_NOTHING = ["POST /auth/stream-tokens", "POST /integrations/github/install", "POST /definitions/validate"];
+const CHANGE_NOTHING = [
+  "POST /auth/stream-tokens",
+  "POST /integrations/github/install",
+  "POST /integrations/sentry/install",
+  "POST /definitions/validate",
+];
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("the API as /openapi.json describes it", () => {
@@ -61,11 +67,13 @@ describe("the API as /openapi.json describes it", () => {
   let contract: Contract;
   let repository: TestRepository;
   let github: GitHubServer;
+  let sentry: SentryServer;
   let token: string;
 
   beforeAll(async () => {
     github = await GitHubServer.start();
-    app = await serveApp({ SHIPFOX_GIT_ALLOW_FILE: "true", ...github.environment });
+    sentry = await SentryServer.start();
+    app = await serveApp({ SHIPFOX_GIT_ALLOW_FILE: "true", ...github.environment, ...sentry.environment });
     contract = await Contract.read(app.url);
     repository = await TestRepository.create();
     await repository.commit({ ".shipfox/workflows/contract.yml": YAML });
@@ -75,6 +83,7 @@ describe("the API as /openapi.json describes it", () => {
   afterAll(async () => {
     await app.close();
     await github.close();
+    await sentry.close();
     await repository.remove();
   });
 
@@ -166,6 +175,15 @@ describe("the API as /openapi.json describes it", () => {
     const again = `POST ${webhooks}/{webhookId}/deliveries/{deliveryId}/redeliver`;
     await succeed(again, { ...one, deliveryId }, { token });
     await succeed(`DELETE ${webhooks}/{webhookId}`, one, { token });
+
+    const ofSentry = { token, body: { workspace_id: workspaceId } };
+    await succeed("POST /integrations/sentry/install", {}, ofSentry);
+    const linking = { ...sentry.install("acme"), workspace_id: workspaceId };
+    await succeed("POST /integrations/sentry/connect", {}, { token, body: linking });
+    const told = sentry.delivery("issue", { action: "created", installation: { uuid: linking.installation_id } });
+    await succeed("POST /webhooks/integrations/sentry", {}, told);
+    const unsigned = await contract.call("POST /webhooks/integrations/sentry", {}, { body: told.body });
+    expect([unsigned.status, unsigned.body]).toMatchObject([401, { error: expect.any(String) }]);
 
     const custom = "/integrations/webhook/connections";
     const inbound = { workspace_id: workspaceId, name: "Alerts", slug: "alerts" };

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
 
 /** Older or newer than this is no fresh call, whatever its signature says. */
 const MAX_SKEW_SECONDS = 5 * 60;
@@ -60,7 +60,7 @@ export function isSignedWebhook(
 }
 
 /** True when `hex` is the HMAC-SHA256 of exactly these bytes: how GitHub, Sentry and others sign. */
-export function isHexSignature(secret: string, hex: string, body: Buffer): boolean {
+export function isHexSignature(secret: string | KeyObject, hex: string, body: Buffer): boolean {
   const expected = createHmac("sha256", secret).update(body).digest();
   const given = /^[0-9a-f]{64}$/i.test(hex) ? Buffer.from(hex, "hex") : Buffer.alloc(0);
   return given.length === expected.length && timingSafeEqual(given, expected);

@@ -24,7 +24,7 @@ describeStores("connections", (open) => {
   const clock = testClock();
   const envelope = new Envelope(TEST_ROOT_KEY);
   const sources = new Sources({ envelope, urls, github: null });
-  const providers = new Providers(["git"]);
+  const providers = new Providers(["git", "webhook"]);
   const members = {} as Record<Role, string>;
 
   beforeEach(async () => {

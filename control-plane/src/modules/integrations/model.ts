@@ -19,12 +19,15 @@ export interface Provider {
 }
 
 export const GITHUB_PROVIDER = "github";
+export const SENTRY_PROVIDER = "sentry";
+export const WEBHOOK_PROVIDER = "webhook";
 
 /** Every provider that this version knows, in the order in which they are listed. */
 const KNOWN: readonly Provider[] = [
   { provider: GIT_PROVIDER, display_name: "Git", capabilities: ["source_control"] },
   { provider: GITHUB_PROVIDER, display_name: "GitHub", capabilities: ["source_control"] },
-  { provider: "webhook", display_name: "Webhook", capabilities: [] },
+  { provider: SENTRY_PROVIDER, display_name: "Sentry", capabilities: [] },
+  { provider: WEBHOOK_PROVIDER, display_name: "Webhook", capabilities: [] },
 ];
 
 /** What this server can connect to: those providers that need no settings, or have theirs. */
@@ -53,6 +56,14 @@ export interface GitHubConnectionSettings {
   readonly accountId: number;
   /** Its page on GitHub. */
   readonly accountUrl: string;
+}
+
+/** Column `connections.settings` of a Sentry connection; its `external_account_id` is the id of the installation. */
+export interface SentryConnectionSettings {
+  /** Slug of the organisation. */
+  readonly organization: string;
+  /** Its page on Sentry. */
+  readonly url: string;
 }
 
 /** Column `connections.sealed_credential`, opened. */
@@ -116,6 +127,10 @@ export function githubSettingsOf(connection: Pick<ConnectionRow, "settings">): G
   return JSON.parse(connection.settings) as GitHubConnectionSettings;
 }
 
+export function sentrySettingsOf(connection: Pick<ConnectionRow, "settings">): SentryConnectionSettings {
+  return JSON.parse(connection.settings) as SentryConnectionSettings;
+}
+
 export function presentConnection(row: ConnectionRow, providers: Providers): Connection {
   const externalUrl = externalUrlOf(row);
   return {
@@ -135,6 +150,7 @@ export function presentConnection(row: ConnectionRow, providers: Providers): Con
 
 function externalUrlOf(row: ConnectionRow): string | null {
   if (row.provider === GITHUB_PROVIDER) return githubSettingsOf(row).accountUrl;
+  if (row.provider === SENTRY_PROVIDER) return sentrySettingsOf(row).url;
   const url = row.provider === GIT_PROVIDER ? settingsOf(row).baseUrl : null;
   return url?.startsWith("http") ? url : null;
 }

@@ -6,5 +6,7 @@ export { openGitHub } from "./github/open.ts";
 export type { Located } from "./located.ts";
 export { Providers } from "./model.ts";
 export { createIntegrationRoutes } from "./routes.ts";
+export { createSentryRoutes } from "./sentry/routes.ts";
+export { sentrySettings } from "./sentry/settings.ts";
 export { Sources } from "./sources.ts";
 export { createWebhookRoutes } from "./webhook/routes.ts";

@@ -1,20 +1,11 @@
-import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { z } from "zod";
+import { isHexSignature } from "../../../http/webhook-signature.ts";
+import { DeliveryError } from "../delivery-error.ts";
 
 const SIGNATURE_PATTERN = /^sha256=([0-9a-f]{64})$/;
 const EVENT_PATTERN = /^[a-z][a-z0-9_]{0,99}$/;
 const MAX_DELIVERY_ID_CHARS = 200;
-
-/** A delivery that was refused: what GitHub shows beside it on the app's page. */
-export class DeliveryError extends Error {
-  override readonly name = "DeliveryError";
-  readonly status: 400 | 401;
-
-  constructor(status: 400 | 401, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 const bodySchema = z.record(z.string(), z.unknown());
 const actionSchema = z.string().regex(EVENT_PATTERN);
@@ -43,18 +34,13 @@ export function readDelivery(header: (name: string) => string | undefined, raw: 
   const event = header("x-github-event");
   if (!event || !EVENT_PATTERN.test(event))
     throw new DeliveryError(400, "the header X-GitHub-Event is missing or not understood");
-  if (!isSigned(raw, signature, secret)) throw new DeliveryError(401, "the signature is wrong");
+  const hex = SIGNATURE_PATTERN.exec(signature)?.[1] ?? "";
+  if (!isHexSignature(secret, hex, raw)) throw new DeliveryError(401, "the signature is wrong");
   const body = parse(raw);
   const action = actionSchema.safeParse(body["action"]).data;
   const installation = installationSchema.safeParse(body["installation"]).data;
   const name = action === undefined ? event : `${event}.${action}`;
   return { id, event, name, installationId: installation?.id ?? null, body };
-}
-
-function isSigned(raw: Buffer, signature: string, secret: KeyObject): boolean {
-  const given = Buffer.from(SIGNATURE_PATTERN.exec(signature)?.[1] ?? "", "hex");
-  const expected = createHmac("sha256", secret).update(raw).digest();
-  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 function parse(raw: Buffer): Delivery["body"] {

@@ -11,9 +11,10 @@ import { type Route, route } from "../../../http/route.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DefinitionSync } from "../../definitions/public.ts";
+import { DeliveryError } from "../delivery-error.ts";
 import { presentConnection, type Providers } from "../model.ts";
 import type { GitHubApp } from "./app.ts";
-import { DeliveryError, readDelivery } from "./delivery.ts";
+import { readDelivery } from "./delivery.ts";
 import { finishInstall, INSTALLED, startInstall } from "./install.ts";
 import { receiveDelivery } from "./receive.ts";
 

@@ -14,11 +14,10 @@ import type { Clock } from "../../../store/clock.ts";
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store, WriteTx } from "../../../store/store.ts";
 import { type Envelope, sealNextSecret } from "../../secrets/public.ts";
+import { WEBHOOK_PROVIDER } from "../model.ts";
 import { secretContext } from "../sources.ts";
 import { insertConnection } from "../store.ts";
 import { lockWebhookConnection, removeWebhookConnection, updateWebhookConnection } from "./store.ts";
-
-export const WEBHOOK_PROVIDER = "webhook";
 
 export interface WebhookConnectionsDeps {
   readonly store: Store;

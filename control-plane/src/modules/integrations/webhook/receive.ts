@@ -6,9 +6,10 @@ import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Envelope, openSecrets } from "../../secrets/public.ts";
 import { storeTriggerEvent } from "../../triggers/public.ts";
+import { WEBHOOK_PROVIDER } from "../model.ts";
 import { secretContext } from "../sources.ts";
 import type { CallRate } from "./call-rate.ts";
-import { noSuchConnection, WEBHOOK_PROVIDER } from "./connections.ts";
+import { noSuchConnection } from "./connections.ts";
 import { deliveryIdOf, readCall, type WebhookCall } from "./read-call.ts";
 import { findWebhookConnection } from "./store.ts";
 
