@@ -50,6 +50,11 @@ export const ATTACKS: readonly Attack[] = [
     "only regular files within their limits are read, never through a link",
   ),
   row(
+    11,
+    "a stranger sends code or words from a fork, and claims to be somebody who is trusted",
+    "what is received is marked untrusted by what the signed delivery says of the repository and the author, and in doubt",
+  ),
+  row(
     12,
     "a job leaves files, processes and shared memory for the next one",
     "each job has a container, a folder and a network of its own; nothing is used again",
@@ -68,6 +73,11 @@ export const ATTACKS: readonly Attack[] = [
     15,
     "a log holds terminal sequences, bidi marks, HTML and forged records",
     "output is text in a record of its own; the CLI shows no sequence, no browser is told to run it",
+  ),
+  row(
+    19,
+    "somebody forges, changes, replays or floods what a provider's webhook tells",
+    "the bytes as they came are verified in constant time before they are read; each delivery counts once; errors tell nothing",
   ),
   row(
     22,

@@ -1,0 +1,39 @@
+import { generateKeyPairSync } from "node:crypto";
+import { expect, it } from "vitest";
+import { readConfig } from "../../../config.ts";
+import { TEST_ROOT_KEY } from "../../../testing/api.ts";
+import { githubSettings } from "./settings.ts";
+
+const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+const PEM = RSA.export({ type: "pkcs1", format: "pem" }).toString();
+const WHOLE = {
+  SHIPFOX_GITHUB_APP_ID: "1",
+  SHIPFOX_GITHUB_APP_SLUG: "shipfox",
+  SHIPFOX_GITHUB_PRIVATE_KEY: PEM,
+  SHIPFOX_GITHUB_WEBHOOK_SECRET: "secret",
+  SHIPFOX_GITHUB_CLIENT_ID: "id",
+  SHIPFOX_GITHUB_CLIENT_SECRET: "secret",
+};
+const read = (env: Record<string, string>) => githubSettings(readConfig(env), TEST_ROOT_KEY);
+
+it("is off without settings, and on with all of them", () => {
+  expect(read({})).toBeNull();
+  expect(read(WHOLE)).toMatchObject({ appId: "1", apiUrl: "https://api.github.com", webUrl: "https://github.com" });
+});
+
+it("takes a key whose lines were joined, and one in the other form", () => {
+  for (const key of [PEM.replaceAll("\n", "\\n"), RSA.export({ type: "pkcs8", format: "pem" }).toString()])
+    expect(read({ ...WHOLE, SHIPFOX_GITHUB_PRIVATE_KEY: key })?.privateKey.equals(RSA)).toBe(true);
+});
+
+it("names what is missing, or what is no key, without showing a secret", () => {
+  const { SHIPFOX_GITHUB_CLIENT_ID: _, ...part } = WHOLE;
+  expect(() => read(part)).toThrow("SHIPFOX_GITHUB_CLIENT_ID");
+  expect(() => read({ SHIPFOX_GITHUB_APP_ID: "1" })).toThrow(/SHIPFOX_GITHUB_APP_SLUG.*SHIPFOX_GITHUB_CLIENT_SECRET/);
+  const elliptic = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+  for (const key of ["nonsense-key", elliptic.export({ type: "pkcs8", format: "pem" }).toString()]) {
+    const wrong = () => read({ ...WHOLE, SHIPFOX_GITHUB_PRIVATE_KEY: key });
+    expect(wrong).toThrow("SHIPFOX_GITHUB_PRIVATE_KEY is no RSA private key");
+    expect(wrong).not.toThrow(key.slice(0, 12));
+  }
+});
