@@ -7,8 +7,8 @@ import type { ContainerInfo } from "dockerode";
 import type { Runner } from "./runner.ts";
 
 const SETTLE_TIMEOUT_MS = 60_000;
-/** Shells that wait for a step in a container that is warm; the runner starts so many ahead. */
-const SHELLS_AHEAD = 3;
+/** Shells that wait for a step in a container that is warm; the runner starts at least so many ahead. */
+const SHELLS_AHEAD = 2;
 /** Labels of everything a runner makes in the engine. */
 const LABEL_RUNNER = "shipfox.runner";
 const LABEL_ROLE = "shipfox.role";

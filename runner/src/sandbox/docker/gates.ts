@@ -2,8 +2,8 @@ import type { Logger } from "pino";
 import type { Engine } from "./engine.ts";
 import { ExecStream } from "./exec-stream.ts";
 
-/** So that short steps in a row do not wait for new shells. */
-const GATES_AHEAD = 3;
+/** Kept ready between steps, whatever there was at the start: so that short steps in a row do not wait for new shells. */
+const KEPT_READY = 3;
 
 /** The engine holds back the news of a step's end while it starts another process: start none beside a short step. */
 const FILL_DELAY_MS = 100;
@@ -36,12 +36,12 @@ export class Gates {
   /** Fills when no step has started or ended for a while. */
   fillSoon(): void {
     if (this.#fillTimer !== null) clearTimeout(this.#fillTimer);
-    this.#fillTimer = setTimeout(() => this.fill(), FILL_DELAY_MS);
+    this.#fillTimer = setTimeout(() => this.fill(KEPT_READY), FILL_DELAY_MS);
   }
 
   /** Starts what is missing, without waiting for it; one after another, because the first is the one that is needed. */
-  fill(): void {
-    while (this.#waiting.length < GATES_AHEAD) {
+  fill(count: number): void {
+    while (this.#waiting.length < count) {
       const before = this.#waiting.at(-1);
       this.#waiting.push(before === undefined ? this.#start() : before.then(() => this.#start()));
     }

@@ -33,6 +33,8 @@ export class JobContainer {
   /** Set when it was killed because a step's tree could not be proved dead. */
   #isKilled = false;
   #isPaused = false;
+  /** Commands of its job that were started in it. */
+  launches = 0;
   /** Nothing can be started in a container that stands still. */
   #launching: Promise<unknown> = Promise.resolve();
   #resuming: Promise<unknown> = Promise.resolve();
@@ -46,8 +48,8 @@ export class JobContainer {
     this.#gates = settings.exec === "fast" ? new Gates(engine, id, userText(settings.user), settings.logger) : null;
   }
 
-  /** Starts a created container; removes it when that fails. */
-  static async start(engine: Engine, settings: DockerSettings, id: string): Promise<JobContainer> {
+  /** Starts a created container, and `shellsAhead` that wait in it for steps; removes it when that fails. */
+  static async start(engine: Engine, settings: DockerSettings, id: string, shellsAhead: number): Promise<JobContainer> {
     let lifeline: Lifeline | null = null;
     try {
       lifeline = await settings.lifelines.holdContainer(engine.address, id);
@@ -58,7 +60,7 @@ export class JobContainer {
       throw error;
     }
     const container = new JobContainer(engine, settings, id, lifeline);
-    container.#gates?.fill();
+    container.#gates?.fill(shellsAhead);
     return container;
   }
 
@@ -88,6 +90,7 @@ export class JobContainer {
     signal: AbortSignal,
     graceMs: number,
   ): Promise<{ exitCode: number | null; stopped: boolean }> {
+    this.launches += 1;
     const launching = this.#launch(launch);
     this.#launching = launching.catch(() => {});
     const exec = await launching;

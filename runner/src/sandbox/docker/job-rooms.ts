@@ -21,6 +21,7 @@ import { JobServices } from "./job-services.ts";
 import { type Place, type Places, cleanUpFault } from "./place.ts";
 import { ROOT, mayBeRoot } from "./root-images.ts";
 import { Service } from "./service.ts";
+import { ShellsAhead } from "./shells-ahead.ts";
 
 /** A place and the container in which its job's steps run. */
 export interface JobRoom {
@@ -67,6 +68,7 @@ export class JobRooms {
   readonly #rooms: WarmPool<JobRoom>;
   /** Bare places, when no container is kept warm: making one takes longer than starting the job's container in it. */
   readonly #barePlaces: WarmPool<Place>;
+  readonly #shellsAhead = new ShellsAhead();
   readonly #accounts = new Map<string, KnownAccount>();
   /** Known after `prepare`: whether the engine itself can bound what a container writes to its layer. */
   limitsLayers = false;
@@ -206,6 +208,7 @@ export class JobRooms {
 
   /** Rejects with `clean_up_failed` when something is left; that is tried again in the background until nothing is. */
   async close(room: JobRoom): Promise<void> {
+    if (room.container.launches > 0) this.#shellsAhead.jobEnded(room.container.launches);
     await this.#cleanUps.attempt(room.place.id, async () => await this.#remove(room));
   }
 
@@ -281,7 +284,7 @@ export class JobRooms {
       await this.#engine.removeContainer(id).catch(() => {});
       throw error;
     }
-    return await JobContainer.start(this.#engine, settings, id);
+    return await JobContainer.start(this.#engine, settings, id, this.#shellsAhead.count);
   }
 
   /** What the image knows about the steps' user, looked up once per image. */
