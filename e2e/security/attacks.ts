@@ -75,9 +75,19 @@ export const ATTACKS: readonly Attack[] = [
     "output is text in a record of its own; the CLI shows no sequence, no browser is told to run it",
   ),
   row(
+    18,
+    "a webhook is pointed at loopback, private networks, cloud metadata, in every spelling, or leads there by a redirect",
+    "a name is resolved once, all of its addresses must be public, redirects are not followed; nobody inside is called",
+  ),
+  row(
     19,
     "somebody forges, changes, replays or floods what a provider's webhook tells",
     "the bytes as they came are verified in constant time before they are read; each delivery counts once; errors tell nothing",
+  ),
+  row(
+    20,
+    "a token is made without a signature, with another key or algorithm, for another purpose, or is a piece of a good one",
+    "one algorithm, one key for each purpose, exact match; 401",
   ),
   row(
     22,

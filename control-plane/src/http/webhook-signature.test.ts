@@ -35,6 +35,7 @@ describe("the signature of a webhook", () => {
     expect(accepts({ ...signed, "webhook-id": "two" })).toBe(false);
     expect(accepts({ ...signed, "webhook-timestamp": String(NOW / 1000 + 1) })).toBe(false);
     expect(accepts(signed, body, NOW, [other])).toBe(false);
+    expect(accepts({ ...signed, "webhook-signature": `${signed["webhook-signature"]}AAAA` })).toBe(false);
   });
 
   it("is worth nothing five minutes later, or before", () => {

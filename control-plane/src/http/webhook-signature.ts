@@ -32,9 +32,7 @@ export function signWebhook(
   { id, atMs, body }: { id: string; atMs: number; body: string },
 ): SignatureHeaders {
   const timestamp = String(Math.floor(atMs / 1000));
-  const signatures = secrets.map(
-    (secret) => `v1,${digest(secret, id, timestamp, Buffer.from(body)).toString("base64")}`,
-  );
+  const signatures = secrets.map((secret) => signatureOf(secret, id, timestamp, Buffer.from(body)));
   return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures.join(" ") };
 }
 
@@ -48,13 +46,11 @@ export function isSignedWebhook(
   const { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures } = headers;
   if (!id || !signatures || !timestamp || !/^\d{1,12}$/.test(timestamp)) return false;
   if (Math.abs(nowMs / 1000 - Number(timestamp)) > MAX_SKEW_SECONDS) return false;
-  const given = signatures
-    .split(" ", MAX_SIGNATURES)
-    .filter((one) => one.startsWith("v1,"))
-    .map((one) => Buffer.from(one.slice("v1,".length), "base64"));
+  // As text: a decoder would overlook what is no base64.
+  const given = signatures.split(" ", MAX_SIGNATURES).map((one) => Buffer.from(one));
   // All pairs, so that time tells nothing of which one fitted.
   return secrets
-    .map((secret) => digest(secret, id, timestamp, body))
+    .map((secret) => Buffer.from(signatureOf(secret, id, timestamp, body)))
     .flatMap((expected) => given.map((one) => one.length === expected.length && timingSafeEqual(one, expected)))
     .includes(true);
 }
@@ -66,8 +62,9 @@ export function isHexSignature(secret: string | KeyObject, hex: string, body: Bu
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-function digest(secret: string, id: string, timestamp: string, body: Buffer): Buffer {
-  return createHmac("sha256", keyOf(secret)).update(`${id}.${timestamp}.`).update(body).digest();
+function signatureOf(secret: string, id: string, timestamp: string, body: Buffer): string {
+  const hmac = createHmac("sha256", keyOf(secret)).update(`${id}.${timestamp}.`).update(body);
+  return `v1,${hmac.digest("base64")}`;
 }
 
 function keyOf(secret: string): Buffer {

@@ -2,7 +2,7 @@ import { createServer as createTcpServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type NameServer, serveNames } from "./name-server.fixture.ts";
 import { type OutgoingRequest, requestOnce } from "./request-once.ts";
-import { type Receiver, serveReceiver } from "./receiver.fixture.ts";
+import { type Receiver, serveReceiver } from "@shipfox/shared/receiver.fixture";
 import { createResolver, type ResolveHost } from "./resolve-host.ts";
 
 const PUBLIC = "8.8.8.8";

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Role } from "../../http/abilities.ts";
 import { isSignedWebhook, type SignatureHeaders } from "../../http/webhook-signature.ts";
 import { createResolver } from "../../network/resolve-host.ts";
-import { type Received, type Receiver, serveReceiver } from "../../network/receiver.fixture.ts";
+import { type Received, type Receiver, serveReceiver } from "@shipfox/shared/receiver.fixture";
 import type { WebhookDeliveryRow } from "../../store/schema.ts";
 import type { RunEventDraft, Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
