@@ -60,7 +60,7 @@ export async function deleteConnection(
       const named = projects.slice(0, MAX_NAMED_PROJECTS).map(({ id, name }) => ({ id, name }));
       throw new ApiError(
         "connection-in-use",
-        `${projects.length} projects get their code through this connection; disable it instead, or remove them first`,
+        `${projects.length} projects get their code through this connection, archived ones included; disable it instead`,
         { details: { projects: named } },
       );
     }

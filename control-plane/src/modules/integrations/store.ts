@@ -54,11 +54,14 @@ export async function removeConnection(tx: WriteTx, connectionId: string): Promi
   await tx.run("delete from connections where id = ?", [connectionId]);
 }
 
-export type ProjectOfConnection = Pick<ProjectRow, "id" | "name" | "external_repository_id" | "default_branch">;
+export type ProjectOfConnection = Pick<
+  ProjectRow,
+  "id" | "name" | "external_repository_id" | "default_branch" | "archived_at"
+>;
 
 /** The projects whose code comes from a connection, in order of their repositories. */
 export function listProjectsOf(tx: Tx, connectionId: string): Promise<ProjectOfConnection[]> {
-  const sql = `select id, name, external_repository_id, default_branch from projects where connection_id = ?
+  const sql = `select id, name, external_repository_id, default_branch, archived_at from projects where connection_id = ?
     order by external_repository_id`;
   return tx.all<ProjectOfConnection>(sql, [connectionId]);
 }

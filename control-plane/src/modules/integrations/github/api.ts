@@ -140,7 +140,7 @@ async function readBounded(call: GitHubCall, response: Response): Promise<string
 function failure(call: GitHubCall, response: Response, text: string): ApiError {
   const { status } = response;
   const said = quote(text);
-  const retryAfter = slowDown(response);
+  const retryAfter = slowDown(response, text);
   if (retryAfter !== null) {
     return new ApiError("rate-limited", `GitHub asks to slow down; try again in ${retryAfter} s`, {
       details: { retry_after_seconds: retryAfter },
@@ -154,8 +154,8 @@ function failure(call: GitHubCall, response: Response, text: string): ApiError {
   return new ApiError("provider-rejected", `GitHub refused the request (${status})${said}`);
 }
 
-/** Seconds to wait when a reply is one of GitHub's rate limits: 429, or 403 with a header that says so. */
-function slowDown({ status, headers }: Response): number | null {
+/** Seconds to wait when a reply is one of GitHub's rate limits: 429, or 403 with a header or words that say so. */
+function slowDown({ status, headers }: Response, text: string): number | null {
   if (status !== 429 && status !== 403) return null;
   const retryAfter = Number(headers.get("retry-after") ?? Number.NaN);
   if (Number.isFinite(retryAfter)) return Math.max(1, Math.ceil(retryAfter));
@@ -163,7 +163,7 @@ function slowDown({ status, headers }: Response): number | null {
     const seconds = Number(headers.get("x-ratelimit-reset")) - Date.now() / 1000;
     return Number.isFinite(seconds) ? Math.max(1, Math.ceil(seconds)) : DEFAULT_RATE_LIMIT_WAIT_SECONDS;
   }
-  return status === 429 ? DEFAULT_RATE_LIMIT_WAIT_SECONDS : null;
+  return status === 429 || /rate limit/i.test(text) ? DEFAULT_RATE_LIMIT_WAIT_SECONDS : null;
 }
 
 /** Milliseconds until the next try; null when another one is in vain or too far away. */

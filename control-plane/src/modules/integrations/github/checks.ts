@@ -139,6 +139,7 @@ export class Checks {
       const checkRunId = await this.#call(check, commit, body);
       return { checkRunId, sentState: stateOf(body), error: null, dueAt: null };
     } catch (error) {
+      // The repository may have another name now.
       this.#names.set(row.external_repository_id, "");
       const failure = error instanceof ApiError ? error : new ApiError("server-error", undefined, { cause: error });
       const ends = PERMANENT.has(failure.code) || row.attempts >= MAX_ATTEMPTS;

@@ -26,7 +26,7 @@ describeStores("installing the GitHub App", (open) => {
     const started = await start(users.admin);
     expect(started.status).toBe(200);
     expect(started.body.install_url).toMatch(
-      /^http:\/\/127\.0\.0\.1:\d+\/apps\/shipfox-test\/installations\/new\?state=[\w-]+\.[\w-]+$/,
+      /^http:\/\/127\.0\.0\.1:\d+\/github-apps\/shipfox-test\/installations\/new\?state=[\w-]+\.[\w-]+$/,
     );
     for (const user of [users.maintainer, users.stranger])
       expect(await start(user)).toMatchObject({ status: 403, body: { code: "forbidden" } });

@@ -34,9 +34,9 @@ export async function startInstall(
   workspaceId: string,
 ): Promise<string> {
   await store.read((tx) => requireAbility(access, tx, caller, workspaceId));
-  const { appSlug, stateKey, webUrl } = app.settings;
+  const { appUrl, stateKey } = app.settings;
   const state = signInstallState(stateKey, { workspaceId, userId: caller.userId }, clock.now());
-  return `${webUrl}/apps/${appSlug}/installations/new?state=${state}`;
+  return `${appUrl}/installations/new?state=${state}`;
 }
 
 /**

@@ -4,11 +4,12 @@ import type { Store, WriteTx } from "../../../store/store.ts";
 import type { DefinitionSync } from "../../definitions/public.ts";
 import { storeTriggerEvent } from "../../triggers/public.ts";
 import { GITHUB_PROVIDER, type GitHubConnectionSettings, githubSettingsOf } from "../model.ts";
-import { updateConnection } from "../store.ts";
+import { listProjectsOf, updateConnection } from "../store.ts";
 import type { GitHubApp } from "./app.ts";
 import { decideConnection, repositoriesToSync } from "./decide.ts";
 import type { Delivery } from "./delivery.ts";
-import { findInstallation, findProjectOfRepository } from "./store.ts";
+import { repositoryExternalId } from "./sources.ts";
+import { findInstallation } from "./store.ts";
 import { isUntrusted } from "./trust.ts";
 
 export interface ReceiveDeps {
@@ -58,11 +59,12 @@ async function requestSyncs(
   delivery: Delivery,
   now: number,
 ): Promise<void> {
-  for (const repositoryId of repositoriesToSync(delivery.event, delivery.body)) {
-    const projectId = await findProjectOfRepository(tx, connection.id, repositoryId);
-    if (projectId === null) continue;
-    await syncs.request(tx, projectId, now);
-    tx.afterCommit(() => void syncs.run(projectId));
+  const changed = new Set(repositoriesToSync(delivery.event, delivery.body).map(repositoryExternalId));
+  if (changed.size === 0) return;
+  for (const project of await listProjectsOf(tx, connection.id)) {
+    if (project.archived_at !== null || !changed.has(project.external_repository_id)) continue;
+    await syncs.request(tx, project.id, now);
+    tx.afterCommit(() => void syncs.run(project.id));
   }
 }
 

@@ -18,7 +18,20 @@ const read = (env: Record<string, string>) => githubSettings(readConfig(env), TE
 
 it("is off without settings, and on with all of them", () => {
   expect(read({})).toBeNull();
-  expect(read(WHOLE)).toMatchObject({ appId: "1", apiUrl: "https://api.github.com", webUrl: "https://github.com" });
+  expect(read(WHOLE)).toMatchObject({
+    appId: "1",
+    apiUrl: "https://api.github.com",
+    webUrl: "https://github.com",
+    appUrl: "https://github.com/apps/shipfox",
+  });
+  const server = {
+    SHIPFOX_GITHUB_API_URL: "https://ghe.example/api/v3/",
+    SHIPFOX_GITHUB_WEB_URL: "https://ghe.example/",
+  };
+  expect(read({ ...WHOLE, ...server })).toMatchObject({
+    apiUrl: "https://ghe.example/api/v3",
+    appUrl: "https://ghe.example/github-apps/shipfox",
+  });
 });
 
 it("takes a key whose lines were joined, and one in the other form", () => {

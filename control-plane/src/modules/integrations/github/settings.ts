@@ -3,12 +3,13 @@ import { ConfigError } from "@shipfox/shared/config";
 import { SETTINGS, type Config } from "../../../config.ts";
 import { deriveKey } from "../../../http/signed-tokens.ts";
 
+/** A GitHub Enterprise Server has its API below this path, and the pages of apps at another one than github.com. */
+const ENTERPRISE_SERVER_API = "/api/v3";
 const STATE_PURPOSE = "shipfox/github-install-state/v1";
 
 /** The operator's GitHub App. Keys are KeyObjects, so that no log line can print them. */
 export interface GitHubSettings {
   readonly appId: string;
-  readonly appSlug: string;
   readonly privateKey: KeyObject;
   readonly webhookSecret: KeyObject;
   readonly clientId: string;
@@ -17,6 +18,8 @@ export interface GitHubSettings {
   readonly apiUrl: string;
   readonly webUrl: string;
   readonly stateKey: KeyObject;
+  /** The app's page, where it is installed. */
+  readonly appUrl: string;
 }
 
 const REQUIRED = [
@@ -38,15 +41,17 @@ export function githubSettings(config: Config, rootKey: Buffer): GitHubSettings 
   }
   const given = config as Config & Record<(typeof REQUIRED)[number], string>;
   const stateSecret = config.githubInstallStateSecret;
+  const apiUrl = config.githubApiUrl.replace(/\/+$/, "");
+  const webUrl = config.githubWebUrl.replace(/\/+$/, "");
   return {
     appId: given.githubAppId,
-    appSlug: given.githubAppSlug,
     privateKey: readKey(given.githubPrivateKey),
     webhookSecret: createSecretKey(given.githubWebhookSecret, "utf8"),
     clientId: given.githubClientId,
     clientSecret: given.githubClientSecret,
-    apiUrl: config.githubApiUrl.replace(/\/+$/, ""),
-    webUrl: config.githubWebUrl.replace(/\/+$/, ""),
+    apiUrl,
+    webUrl,
+    appUrl: `${webUrl}/${apiUrl.endsWith(ENTERPRISE_SERVER_API) ? "github-apps" : "apps"}/${given.githubAppSlug}`,
     stateKey: stateSecret === undefined ? deriveKey(rootKey, STATE_PURPOSE) : createSecretKey(stateSecret, "utf8"),
   };
 }

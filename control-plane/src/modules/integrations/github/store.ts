@@ -1,7 +1,6 @@
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Tx, WriteTx } from "../../../store/store.ts";
 import { GITHUB_PROVIDER } from "../model.ts";
-import { repositoryExternalId } from "./sources.ts";
 
 /** The connection that has an installation; there is at most one on the whole server. */
 export function findInstallation(tx: Tx, installationId: number, forUpdate = ""): Promise<ConnectionRow | undefined> {
@@ -25,14 +24,4 @@ export async function followEvents(tx: WriteTx, workspaceId: string): Promise<vo
   const sql = `insert into check_cursors (workspace_id, last_event) select id, last_event from workspaces where id = ?
     on conflict (workspace_id) do nothing`;
   await tx.run(sql, [workspaceId]);
-}
-
-/** The project of a repository, if it has one with this connection. */
-export async function findProjectOfRepository(
-  tx: Tx,
-  connectionId: string,
-  repositoryId: number,
-): Promise<string | null> {
-  const sql = "select id from projects where connection_id = ? and external_repository_id = ?";
-  return (await tx.get<{ id: string }>(sql, [connectionId, repositoryExternalId(repositoryId)]))?.id ?? null;
 }
