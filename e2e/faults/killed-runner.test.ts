@@ -122,26 +122,22 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
       await expectNothingLeft(runner);
     });
 
-    it.runIf(sandbox === "docker")(
-      `${fault(4, "the guard, which would have ended the job, does not move either")}`,
-      async () => {
-        const runner = await instance.runner({ sandbox, name: "unguarded" });
-        const [, guard] = await runner.child.printed(/"guard_pid":(\d+)/);
-        await inTheMiddle();
-        process.kill(Number(guard), "SIGSTOP");
-        // Not awaited: the guard holds what the runner printed to.
-        runner.child.signal("SIGKILL");
-        const former = runner.child;
-        await eventually("the runner is dead", async () => !former.running);
-        expect(await processesWith(SECONDS)).toHaveLength(1);
-        await runner.restart();
-        await expectNeverTwo();
-        await expectSecondExecution("unguarded");
-        // Nobody else can know that it will never move again.
-        process.kill(Number(guard), "SIGKILL");
-        await expectNothingLeft(runner);
-      },
-    );
+    it(`${fault(4, "the guard, which would have ended the job, does not move either")}`, async () => {
+      const runner = await instance.runner({ sandbox, name: "unguarded" });
+      const [, guard] = await runner.child.printed(/"guard_pid":(\d+)/);
+      await inTheMiddle();
+      process.kill(Number(guard), "SIGSTOP");
+      // Not awaited: the guard holds what the runner printed to.
+      runner.child.signal("SIGKILL");
+      const former = runner.child;
+      await eventually("the runner is dead", async () => !former.running);
+      expect(await processesWith(SECONDS)).toHaveLength(1);
+      await runner.restart();
+      await expectNeverTwo();
+      await expectSecondExecution("unguarded");
+      expect(() => process.kill(Number(guard), 0)).toThrow(/ESRCH/);
+      await expectNothingLeft(runner);
+    });
 
     it(`${fault(5, "everything that it had started ends at the same moment")}`, async () => {
       const runner = await instance.runner({ sandbox, name: "powerless" });

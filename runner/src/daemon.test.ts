@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +42,7 @@ beforeEach(async () => {
   client = new ControlPlaneClient({ baseUrl: plane.url });
   state = StateFolder.open(join(root, "state"));
   guard = await startTestGuard({ baseUrl: plane.url });
-  provider = new HostProvider({ workRoot: join(root, "work"), logger, lifelines: guard });
+  provider = new HostProvider({ workRoot: join(root, "work"), runnerId: randomUUID(), logger, lifelines: guard });
   await provider.prepare();
   diskFloor = { bytes: 0, inodes: 0 };
   daemon = newDaemon();

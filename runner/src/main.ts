@@ -17,6 +17,7 @@ import { Daemon } from "./daemon.ts";
 import { DiskWatch } from "./disk/disk-watch.ts";
 import { findHookFault } from "./job/host-hooks.ts";
 import type { HookSettings } from "./job/job-hooks.ts";
+import { endFormerGuard, noteGuard } from "./guard/former-guard.ts";
 import { Guard } from "./guard/guard-process.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
@@ -64,6 +65,7 @@ async function runInState(
     observer: monitor,
   });
   const bundleFile = authorities === null ? null : state.writeCertificateBundle(authorities);
+  await endFormerGuard(state.guardNote, logger);
   const guard = await Guard.start({
     baseUrl: config.apiUrl,
     certificateAuthority: authorities,
@@ -71,6 +73,7 @@ async function runInState(
     observer: monitor,
     logger,
   });
+  noteGuard(state.guardNote, guard.pid);
   const provider = await makeProvider({ config, state, certificateBundleFile: bundleFile, lifelines: guard, logger });
   const mirrors = new Mirrors({
     mirrorFolder: state.mirrors,

@@ -18,6 +18,7 @@ export async function makeProvider(options: {
     workRoot: resolve(config.workDir ?? state.work),
     logger,
     lifelines,
+    runnerId: state.instanceId(),
     jobUser: config.jobUser,
     passedEnv: proxyEnv(config),
     npmrcFile: config.npmrcFile ?? null,
@@ -30,7 +31,6 @@ export async function makeProvider(options: {
   const { DockerProvider } = await import("./sandbox/docker/docker-provider.ts");
   return new DockerProvider({
     ...common,
-    runnerId: state.instanceId(),
     concurrency: config.concurrency,
     dockerHost: config.dockerHost ?? null,
     exec: config.exec,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -107,7 +108,7 @@ beforeEach(async () => {
   await plane.start();
   client = new ControlPlaneClient({ baseUrl: plane.url });
   guard = await startTestGuard({ baseUrl: plane.url });
-  provider = new HostProvider({ workRoot: join(root, "work"), logger, lifelines: guard });
+  provider = new HostProvider({ workRoot: join(root, "work"), runnerId: randomUUID(), logger, lifelines: guard });
   await provider.prepare();
   const state = StateFolder.open(join(root, "state"));
   const registration = {

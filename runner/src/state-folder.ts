@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { identityOf, isAlive, pidOf } from "./process-identity.ts";
 
 const credentialSchema = z.object({
   api_url: z.string(),
@@ -32,6 +33,8 @@ export class StateFolder {
   readonly mirrors: string;
   readonly gitAccess: string;
   readonly work: string;
+  /** Which process the guard is: see `noteGuard`. */
+  readonly guardNote: string;
 
   private constructor(path: string) {
     this.path = path;
@@ -39,6 +42,7 @@ export class StateFolder {
     this.mirrors = join(path, "mirrors");
     this.gitAccess = join(path, "git");
     this.work = join(path, "work");
+    this.guardNote = join(path, "guard");
   }
 
   /** Makes what is missing and takes the lock. Throws StateFolderError when it cannot be written or another runner has it. */
@@ -127,7 +131,7 @@ export class StateFolder {
       const holder = readIfThere(file) ?? "";
       if (holder !== ownIdentity() && isAlive(holder)) {
         throw new StateFolderError(
-          `Another runner (process ${Number.parseInt(holder, 10)}) uses ${this.path}. Give each runner its own SHIPFOX_RUNNER_STATE_DIR.`,
+          `Another runner (process ${pidOf(holder)}) uses ${this.path}. Give each runner its own SHIPFOX_RUNNER_STATE_DIR.`,
         );
       }
       writeFileSync(file, ownIdentity(), { mode: 0o600 });
@@ -135,27 +139,15 @@ export class StateFolder {
   }
 }
 
-/** Process id and start time: an id alone may belong to another process by now. */
-function identityOf(pid: number): string | null {
-  const stat = readIfThere(`/proc/${pid}/stat`);
-  if (stat === null) return null;
-  return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
-}
-
 function ownIdentity(): string {
   return identityOf(process.pid) ?? `${process.pid}`;
-}
-
-function isAlive(holder: string): boolean {
-  const pid = Number.parseInt(holder, 10);
-  return pid > 0 && identityOf(pid) === holder;
 }
 
 function readIfThere(file: string): string | null {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
     throw error;
   }
 }

@@ -41,7 +41,13 @@ async function tryNamespaces(programs: NamespacePrograms, config: RunnerConfig):
       logger: createLogger("shipfox-runner", "silent"),
     });
     try {
-      const namespaces = await Namespaces.make(programs, chooseJobUser(config.jobUser), guard, folder);
+      const namespaces = await Namespaces.make({
+        programs,
+        user: chooseJobUser(config.jobUser),
+        lifelines: guard,
+        folder,
+        runnerId: "doctor",
+      });
       await namespaces.end();
     } finally {
       await guard.close();

@@ -1,14 +1,11 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { type ClientRequest, type RequestOptions, request as httpRequest } from "node:http";
 import type { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseEngineAddress } from "../sandbox/docker/engine-address.ts";
-import { findMarked, signalAll } from "../sandbox/host/marked-processes.ts";
+import { killMarked } from "../sandbox/host/marked-processes.ts";
 
 const ATTACH_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 30_000;
-const KILL_ROUNDS = 20;
-const KILL_PAUSE_MS = 50;
 
 /** The lines that this process holds, by number: see `Lifelines`. Whatever it does not release ends with the process. */
 export class HeldLines {
@@ -84,13 +81,4 @@ async function attachStdin(engine: string, container: string): Promise<Socket> {
 async function startRequest(options: RequestOptions): Promise<ClientRequest> {
   if (options.protocol !== "https") return httpRequest({ ...options, protocol: "http:" });
   return (await import("node:https")).request({ ...options, protocol: "https:" });
-}
-
-async function killMarked(mark: string): Promise<void> {
-  for (let round = 0; round < KILL_ROUNDS; round++) {
-    const pids = await findMarked(mark);
-    if (pids.length === 0) return;
-    signalAll(pids, "SIGKILL");
-    await sleep(KILL_PAUSE_MS);
-  }
 }

@@ -5,6 +5,8 @@ import type { JobUser } from "../sandbox.ts";
 export interface HostOptions {
   /** Absolute path; below it the jobs keep their folders. Steps must be able to pass through every folder above it. */
   workRoot: string;
+  /** Marks the processes of this runner's jobs; the same after each restart, and no other runner's. */
+  runnerId: string;
   logger: Logger;
   lifelines: Lifelines;
   /** Only heeded when the runner is root. */

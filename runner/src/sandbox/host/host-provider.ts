@@ -8,6 +8,7 @@ import type { Sandbox, SandboxCapabilities, SandboxJob, SandboxProvider } from "
 import type { HostOptions, HostSettings } from "./host-options.ts";
 import { HostSandbox } from "./host-sandbox.ts";
 import type { Isolation } from "./isolation.ts";
+import { killMarked, markOfRunner } from "./marked-processes.ts";
 import { type NamespacePrograms, Namespaces, findPrograms } from "./namespaces.ts";
 import { ProcessGroup } from "./process-group.ts";
 
@@ -69,9 +70,9 @@ export class HostProvider implements SandboxProvider {
   async close(): Promise<void> {}
 
   async #isolate(): Promise<Isolation> {
-    const { user, lifelines, placesFolder } = this.#settings;
-    if (this.#programs === null) return await ProcessGroup.make(user, lifelines);
-    return await Namespaces.make(this.#programs, user, lifelines, placesFolder);
+    const { user, lifelines, placesFolder, runnerId } = this.#settings;
+    if (this.#programs === null) return await ProcessGroup.make(user, lifelines, runnerId);
+    return await Namespaces.make({ programs: this.#programs, user, lifelines, folder: placesFolder, runnerId });
   }
 
   async #makeWorkRoot(): Promise<void> {
@@ -97,9 +98,17 @@ export class HostProvider implements SandboxProvider {
     }
   }
 
-  /** Their processes died with the runner that started them, as far as namespaces held them. */
+  /** Processes should have died with the runner that started them; its guard may have been in no state to see to that. */
   async #removeLeftovers(): Promise<void> {
-    const { placesFolder } = this.#settings;
+    const { placesFolder, runnerId } = this.#settings;
+    // Of a namespace only the first process is marked: it ends when the kernel has killed all others.
+    const alive = await killMarked(markOfRunner(runnerId));
+    if (alive.length > 0) {
+      throw new SandboxError(
+        "clean_up_failed",
+        `Processes of an earlier job do not die: ${alive.join(", ")}. Look at the machine's disks, or restart it.`,
+      );
+    }
     for (const name of await readdir(placesFolder)) {
       await removeTree(join(placesFolder, name), REMOVE_MS).catch((error: unknown) => {
         throw new SandboxError(
@@ -137,10 +146,10 @@ export class HostProvider implements SandboxProvider {
 /** Null when namespaces can be made and entered. */
 async function whyNoNamespaces(
   programs: NamespacePrograms,
-  { user, lifelines, placesFolder }: HostSettings,
+  { user, lifelines, placesFolder: folder, runnerId }: HostSettings,
 ): Promise<string | null> {
   try {
-    const namespaces = await Namespaces.make(programs, user, lifelines, placesFolder);
+    const namespaces = await Namespaces.make({ programs, user, lifelines, folder, runnerId });
     try {
       const { file, args } = namespaces.invoke(["-c", "exit 0"]);
       await execa(file, args, { timeout: PROBE_MS, stdin: "ignore", cwd: "/" });

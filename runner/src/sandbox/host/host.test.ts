@@ -1,4 +1,5 @@
 import { execFile, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -22,8 +23,13 @@ afterAll(async () => {
 });
 
 async function makeProvider(isolation: "auto" | "process-group"): Promise<HostProvider> {
-  const options = { workRoot: join(folder, isolation), logger: pino({ level: "silent" }), lifelines: guard, isolation };
-  const provider = new HostProvider(options);
+  const provider = new HostProvider({
+    workRoot: join(folder, isolation),
+    runnerId: randomUUID(),
+    logger: pino({ level: "silent" }),
+    lifelines: guard,
+    isolation,
+  });
   await provider.prepare();
   return provider;
 }
@@ -73,6 +79,34 @@ describe("host sandbox without its runner", () => {
   );
 });
 
+describe("host sandbox that is prepared", () => {
+  const isolations = [...(hasNamespaces ? ["auto" as const] : []), "process-group" as const];
+
+  it.each(isolations)("ends what an earlier process of this runner left, and of no other (%s)", async (isolation) => {
+    const seconds = `5${process.pid}`;
+    const settings = { workRoot: join(folder, `left-${isolation}`), logger: pino({ level: "silent" }), isolation };
+    const mine = randomUUID();
+    const open = async (runnerId: string) => {
+      const provider = new HostProvider({ ...settings, runnerId, lifelines: guard });
+      await provider.prepare();
+      const sandbox = provider.create({ jobId: "j", executionId: "e", image: null });
+      await sandbox.open();
+      await run(sandbox, `setsid sleep ${seconds} >/dev/null 2>&1 &`);
+      return sandbox;
+    };
+    const left = await open(mine);
+    settings.workRoot += "-2";
+    const other = await open(randomUUID());
+    const count = async () => (await execute("pgrep", ["-f", `^sleep ${seconds}$`])).stdout.trim().split("\n").length;
+    await expect.poll(count, POLL).toBe(2);
+
+    await new HostProvider({ ...settings, runnerId: mine, lifelines: guard, workRoot: join(folder, "left") }).prepare();
+
+    expect(await count()).toBe(1);
+    await Promise.all([left.close(), other.close()]);
+  });
+});
+
 describe.runIf(hasNamespaces)("host sandbox that is closed", () => {
   it("has no process left by then", async () => {
     const seconds = `4${process.pid}`;
@@ -104,7 +138,7 @@ function runnerText(workRoot: string, step: string, isolation: "auto" | "process
     import { startTestGuard } from ${JSON.stringify(import.meta.resolve("../../guard/test-guard.fixture.ts"))};
     import { pino } from ${JSON.stringify(import.meta.resolve("pino"))};
     const lifelines = await startTestGuard();
-    const options = { workRoot: ${JSON.stringify(workRoot)}, lifelines, isolation: ${JSON.stringify(isolation)} };
+    const options = { workRoot: ${JSON.stringify(workRoot)}, runnerId: "r", lifelines, isolation: ${JSON.stringify(isolation)} };
     const provider = new HostProvider({ ...options, logger: pino({ level: "silent" }) });
     console.log("guard", lifelines.pid);
     await provider.prepare();

@@ -10,12 +10,22 @@ import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
 import { killTreeText } from "../shell-text.ts";
 import type { Invocation, Isolation } from "./isolation.ts";
+import { newMark } from "./marked-processes.ts";
 
 /** Absolute paths, looked up once in the runner's own PATH: a step's PATH must not choose what runs as the runner. */
 export interface NamespacePrograms {
   unshare: string;
   nsenter: string;
   setpriv: string;
+}
+
+export interface NamespaceOptions {
+  programs: NamespacePrograms;
+  user: JobUser;
+  lifelines: Lifelines;
+  /** The runner's own. */
+  folder: string;
+  runnerId: string;
 }
 
 const START_TIMEOUT_MS = 10_000;
@@ -58,17 +68,15 @@ export class Namespaces implements Isolation {
     });
   }
 
-  /** `folder` is the runner's own. Rejects with `start_failed` where the kernel does not let us. */
-  static async make(
-    programs: NamespacePrograms,
-    user: JobUser,
-    lifelines: Lifelines,
-    folder: string,
-  ): Promise<Namespaces> {
+  /** Rejects with `start_failed` where the kernel does not let us. */
+  static async make({ programs, user, lifelines, folder, runnerId }: NamespaceOptions): Promise<Namespaces> {
     const pipe = join(folder, `.lifeline-${randomBytes(6).toString("hex")}`);
     try {
       await execa("mkfifo", ["-m", "600", "--", pipe], { timeout: MAKE_PIPE_MS, stdin: "ignore" });
-      return await Namespaces.#start(programs, user, await lifelines.holdPipe(pipe), pipe);
+      return await Namespaces.#start(programs, user, await lifelines.holdPipe(pipe), {
+        pipe,
+        mark: newMark(runnerId),
+      });
     } finally {
       await rm(pipe, { force: true });
     }
@@ -78,7 +86,7 @@ export class Namespaces implements Isolation {
     programs: NamespacePrograms,
     user: JobUser,
     lifeline: Lifeline,
-    pipe: string,
+    { pipe, mark }: { pipe: string; mark: string },
   ): Promise<Namespaces> {
     const own = runnerIsRoot() ? [] : ["--user", "--map-current-user"];
     const shell = (await find("bash")) ?? "/bin/sh";
@@ -98,7 +106,8 @@ export class Namespaces implements Isolation {
     ];
     const keeper = spawn(programs.unshare, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: {},
+      // Seen by the runner's next start; whoever is led in later does not inherit it.
+      env: Object.fromEntries([mark.split("=")]),
       cwd: "/",
       detached: true,
     });

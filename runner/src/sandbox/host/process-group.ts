@@ -1,14 +1,11 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { runnerIsRoot } from "../job-user.ts";
 import type { Lifeline, Lifelines } from "../lifelines.ts";
 import { SandboxError } from "../sandbox-error.ts";
 import type { JobUser } from "../sandbox.ts";
 import type { Invocation, Isolation } from "./isolation.ts";
-import { findMarked, processState, signalAll } from "./marked-processes.ts";
+import { findMarked, newMark, processState, signalAll } from "./marked-processes.ts";
 
-/** In the environment of everything that a job starts, unless it takes care to lose it. */
-const MARKER = "SHIPFOX_SANDBOX_ID";
 const POLL_MS = 50;
 const KILL_DEADLINE_MS = 10_000;
 /** Stopped, or dead but not yet reaped. */
@@ -30,8 +27,8 @@ export class ProcessGroup implements Isolation {
     this.#lifeline = lifeline;
   }
 
-  static async make(user: JobUser, lifelines: Lifelines): Promise<ProcessGroup> {
-    const mark = `${MARKER}=${randomUUID()}`;
+  static async make(user: JobUser, lifelines: Lifelines, runnerId: string): Promise<ProcessGroup> {
+    const mark = newMark(runnerId);
     return new ProcessGroup(user, mark, await lifelines.holdProcesses(mark));
   }
 
