@@ -1,9 +1,10 @@
+import type { Definition } from "@shipfox/shared/api/definitions";
 import { newId } from "@shipfox/shared/ids";
 import { describe, expect, it } from "vitest";
 import { ApiClient } from "./api-client.ts";
-import { chooseDefinition, chooseProject, chooseRunner, chooseWorkspace, quoteWord } from "./choose.ts";
+import { chooseDefinition, chooseProject, chooseRun, chooseRunner, chooseWorkspace, quoteWord } from "./choose.ts";
 import { HttpTransport } from "./http-transport.ts";
-import { definition, membership, project, runner } from "./testing/fixtures.ts";
+import { definition, membership, project, runFields, runner } from "./testing/fixtures.ts";
 import { StandInServer } from "./testing/stand-in-server.ts";
 
 describe("choosing a workflow", () => {
@@ -56,6 +57,65 @@ describe("choosing a workspace and a project", () => {
     }));
     expect((await chooseProject(api, { project: "api" })).slug).toBe("api");
     await expect(chooseProject(api, {})).rejects.toThrow("There are 2 projects: shop, api.");
+  });
+});
+
+describe("choosing a run", () => {
+  const NO_JOBS = {
+    jobs: [],
+    job_status_counts: [],
+    job_display_status_counts: [],
+    has_started_job_execution: false,
+  };
+  const nightly = definition({ id: newId(), name: "Nightly", config_path: ".shipfox/workflows/nightly.yml" });
+
+  function serve(server: StandInServer, rows: { id: string; number: number; of: Definition }[]) {
+    server.on("GET /workspaces", { body: { memberships: [membership()] } });
+    server.on("GET /projects", { body: { projects: [project()], next_cursor: null } });
+    server.on("GET /definitions", { body: { definitions: [definition(), nightly], sync: null, next_cursor: null } });
+    server.on("GET /workflows/runs", ({ query }) => {
+      const wanted = query.get("definition_id");
+      const runs = rows
+        .filter((row) => wanted === null || row.of.id === wanted)
+        .map((row) => ({ ...runFields(), ...NO_JOBS, id: row.id, number: row.number, workflow_name: row.of.name }));
+      return { body: { runs, next_cursor: null } };
+    });
+    return new ApiClient(new HttpTransport(server.url));
+  }
+
+  it("takes a number that only one workflow has, and the workflow with it", async () => {
+    await using server = await StandInServer.start();
+    const [first, second, third] = [newId(), newId(), newId()];
+    const api = serve(server, [
+      { id: first, number: 7, of: definition() },
+      { id: second, number: 7, of: nightly },
+      { id: third, number: 8, of: nightly },
+    ]);
+    expect(await chooseRun(api, "#8", {})).toBe(third);
+    expect(await chooseRun(api, "nightly#7", {})).toBe(second);
+    expect(await chooseRun(api, "ci#7", {})).toBe(first);
+    expect(await chooseRun(api, first.toUpperCase(), {})).toBe(first);
+    await expect(chooseRun(api, "7", {})).rejects.toMatchObject({
+      message: "Each workflow counts its own runs, and 2 have a run 7: CI#7, Nightly#7.",
+      next: ["type CI#7 instead of 7"],
+    });
+    await expect(chooseRun(api, "nightly#6", {})).rejects.toThrow("Nightly has no run 6.");
+    await expect(chooseRun(api, "9", {})).rejects.toThrow("None of the newest 100 runs of shop has the number 9.");
+    await expect(chooseRun(api, "seven", {})).rejects.toThrow("nor its workflow and number (ci#7)");
+  });
+
+  it("asks for the id when the workflows have the same name too", async () => {
+    await using server = await StandInServer.start();
+    const twin = definition({ id: newId() });
+    const ids = [newId(), newId()];
+    const api = serve(server, [
+      { id: ids[0] as string, number: 7, of: definition() },
+      { id: ids[1] as string, number: 7, of: twin },
+    ]);
+    await expect(chooseRun(api, "7", {})).rejects.toMatchObject({
+      message: expect.stringContaining(`${ids[0]} (CI), ${ids[1]} (CI)`),
+      next: ["name the run by its id"],
+    });
   });
 });
 

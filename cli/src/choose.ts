@@ -11,6 +11,7 @@ const PAGE_SIZE = 100;
 /** A list longer than this many pages is cut: a person must narrow it down anyway. */
 const MAX_PAGES = 50;
 const MAX_NAMED_CHOICES = 20;
+const RUN_REFERENCE = /^(?:(.*)#)?(\d{1,9})$/s;
 /** Run numbers are looked up among so many newest runs. */
 const NUMBERED_RUNS = 100;
 
@@ -97,22 +98,55 @@ export function chooseDefinition(definitions: readonly Definition[], reference: 
   );
 }
 
-/** The id of a run given by id, or by number (`7`, `#7`) among the newest runs of a project. */
+/**
+ * The id of a run given by id, by workflow and number (`ci#7`), or by number alone (`7`, `#7`) when only one workflow has
+ * such a run among the newest of the project: each workflow counts its own runs. Throws a usage error that says what to type.
+ */
 export async function chooseRun(api: ApiClient, reference: string, scope: Scope): Promise<string> {
   if (isId(reference.toLowerCase())) return reference.toLowerCase();
-  const number = /^#?(\d{1,9})$/.exec(reference)?.[1];
-  if (number === undefined) {
-    throw usageError(`"${reference}" is neither the id nor the number of a run.`, "shipfox runs list");
+  const [, workflow = "", digits] = RUN_REFERENCE.exec(reference) ?? [];
+  if (digits === undefined) {
+    throw usageError(
+      `"${reference}" is neither the id of a run, nor its number (7), nor its workflow and number (ci#7).`,
+      "shipfox runs list",
+    );
   }
+  const number = Number(digits);
   const project = await chooseProject(api, scope);
+  if (workflow !== "") return await chooseRunOf(api, project, workflow, number);
   const { runs } = await api.runs({ project_id: project.id, limit: NUMBERED_RUNS });
-  const matches = runs.filter((run) => run.number === Number(number));
+  const matches = runs.filter((run) => run.number === number);
   if (matches.length === 1) return (matches[0] as { id: string }).id;
   if (matches.length === 0) {
-    throw usageError(`No recent run of ${project.slug} has the number ${number}.`, "shipfox runs list");
+    throw usageError(
+      `None of the newest ${NUMBERED_RUNS} runs of ${project.slug} has the number ${number}.`,
+      "shipfox runs list",
+      `for an older one, name its workflow too: <workflow>#${number}`,
+    );
   }
-  const choices = matches.map((run) => `${run.id} (${run.workflow_name})`);
-  throw usageError(`Several runs have the number ${number}: ${nameChoices(choices)}.`, "name the run by its id");
+  const names = matches.map((run) => run.workflow_name);
+  const isClear = new Set(names.map((name) => name.toLowerCase())).size === names.length;
+  const choices = isClear
+    ? names.map((name) => quoteWord(`${name}#${number}`))
+    : matches.map((run) => `${run.id} (${run.workflow_name})`);
+  throw usageError(
+    `Each workflow counts its own runs, and ${matches.length} have a run ${number}: ${nameChoices(choices)}.`,
+    isClear ? `type ${choices[0]} instead of ${reference}` : "name the run by its id",
+  );
+}
+
+/** Newest first, a page at a time: until the numbers are lower than the wanted one. */
+async function chooseRunOf(api: ApiClient, project: Project, workflow: string, number: number): Promise<string> {
+  const definition = chooseDefinition(await allDefinitions(api, project.id), workflow);
+  let cursor: string | undefined;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const reply = await api.runs({ project_id: project.id, definition_id: definition.id, limit: PAGE_SIZE, cursor });
+    const match = reply.runs.find((run) => run.number === number);
+    if (match) return match.id;
+    if (reply.next_cursor === null || reply.runs.some((run) => run.number < number)) break;
+    cursor = reply.next_cursor;
+  }
+  throw usageError(`${definition.name} has no run ${number}.`, `shipfox runs list --workflow ${quoteWord(workflow)}`);
 }
 
 export function chooseRunner(runners: readonly Runner[], reference: string): Runner {
@@ -181,7 +215,7 @@ function fileNames(definition: Definition): string[] {
 
 /** A word for a shell, quoted only when it must be. */
 export function quoteWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return /^[\w@%+=:,./-][\w@%+=:,./#-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 async function allPages<Row>(

@@ -49,6 +49,14 @@ describe("the transport", () => {
     await expect(failure).rejects.toThrow("it took too long");
   });
 
+  it("says when the port does not speak TLS, and when a thing does not exist", async () => {
+    await using server = await StandInServer.start();
+    const secure = new HttpTransport(server.url.replace("http:", "https:"));
+    await expect(secure.exchange(request, schema)).rejects.toThrow(/does not speak TLS.*write http:/);
+    server.on("GET /thing", { status: 404, body: { code: "not-found", message: "there is no such run" } });
+    await expect(new HttpTransport(server.url).exchange(request, schema)).rejects.toMatchObject({ exitCode: 64 });
+  });
+
   it("says when nobody listens", async () => {
     const server = await StandInServer.start();
     const { url } = server;

@@ -8,6 +8,8 @@ import { EXIT } from "./exit-codes.ts";
 export const DEFAULT_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 const DISK_FULL_STATUS = 507;
+/** What the command line named does not exist, or is not written as it must be. */
+const USAGE_STATUSES: ReadonlySet<number> = new Set([400, 404, 422]);
 
 /** The control plane answered with an error. */
 export class ApiFailure extends CliError {
@@ -21,7 +23,8 @@ export class ApiFailure extends CliError {
     body: { code: string; message?: string; details?: unknown },
     retryAfterMs: number | null,
   ) {
-    super(body.message ?? `The control plane answered ${status}.`, { exitCode: EXIT.api, code: body.code });
+    const exitCode = USAGE_STATUSES.has(status) && body.message !== undefined ? EXIT.usage : EXIT.api;
+    super(body.message ?? `The control plane answered ${status}.`, { exitCode, code: body.code });
     this.status = status;
     this.details = body.details;
     this.retryAfterMs = retryAfterMs;
@@ -174,11 +177,16 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** What OpenSSL says to the first bytes of somebody who answers in plain text. */
+const NO_TLS_CODES: ReadonlySet<string> = new Set(["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG"]);
+
 function describeNetworkError(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (!(cause instanceof Error)) return "the connection failed";
   if (cause.name === "TimeoutError" || cause.name === "AbortError") return "it took too long";
   const code = (cause as NodeJS.ErrnoException).code;
+  if (code !== undefined && NO_TLS_CODES.has(code))
+    return "it does not speak TLS at this port; if it is meant to be unencrypted, write http:// instead of https://";
   if (code === "ECONNREFUSED") return "the connection was refused";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "the host name is unknown";
   if (code === "ECONNRESET" || code === "UND_ERR_SOCKET") return "the connection was cut";

@@ -462,10 +462,27 @@ describe("workspaces and projects", () => {
 });
 
 describe("the command line itself", () => {
-  it("suggests the command that was meant and exits with 2", async () => {
+  it("suggests the command that was meant and exits with 64", async () => {
     const result = await home.run(["validte"]);
     expect(result).toMatchObject({ code: 64, stdout: "" });
-    expect(result.stderr).toContain("Did you mean validate?");
+    expect(result.stderr).toContain(`There is no command "validte" here; did you mean validate?`);
+  });
+
+  it("names the flag that was meant, in words and as a document", async () => {
+    const sentence = "There is no flag --jsno here; did you mean --json? --help lists all with examples.";
+    const inWords = await home.run(["runs", "list", "--jsno"]);
+    expect(inWords).toMatchObject({ code: 64, stdout: "", stderr: `✗ ${sentence}\n` });
+    const document = await home.run(["runs", "list", "--jsno", "--json"]);
+    expect(JSON.parse(document.stdout)).toMatchObject({ error: { code: "usage", message: sentence } });
+    expect((await home.run(["runs", "view"])).stderr).toContain("Missing required argument 'run'; --help shows all");
+  });
+
+  it("says that a page of the dashboard is no control plane", async () => {
+    server.on("GET /app/runs/", { status: 404, body: { code: "not-found", message: "there is no such page" } });
+    const result = await home.run(["login", "--url", `${server.url}/app/runs`]);
+    expect(result).toMatchObject({ code: 64, stdout: "" });
+    expect(result.stderr).toContain(`There is no control plane at the path /app/runs of ${server.url}`);
+    expect(result.stderr).toContain(`next: shipfox login --url ${server.url}\n`);
   });
 
   it("has help with examples for every command", async () => {

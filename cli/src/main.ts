@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { CliError, usageError } from "./cli-error.ts";
 import { type CommandContext, createContext } from "./command-context.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
-import { buildProgram } from "./program.ts";
+import { buildProgram, usageSentence } from "./program.ts";
 import { errorDocument, renderError } from "./render/error.ts";
 import { openTerminal } from "./terminal.ts";
 
@@ -25,8 +25,7 @@ async function report(error: unknown, context: CommandContext, options: { json: 
   const { terminal } = context;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
-    if (options.json)
-      await terminal.print(JSON.stringify(errorDocument(usageError(error.message.replace(/^error: /, "")))));
+    if (options.json) await terminal.print(JSON.stringify(errorDocument(usageError(usageSentence(error.message)))));
     return EXIT.usage;
   }
   const known = error instanceof CliError ? error : internalError(error);

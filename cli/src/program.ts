@@ -15,15 +15,36 @@ import { registerVariables } from "./commands/variables.ts";
 import { registerWhoami } from "./commands/whoami.ts";
 import { registerWorkspaces } from "./commands/workspaces.ts";
 
+const UNKNOWN_FLAG = /^error: unknown option '([^']+)'(?:\s+\(Did you mean (?:one of )?([^?]+)\?\))?/;
+const UNKNOWN_COMMAND = /^error: unknown command '([^']+)'(?:\s+\(Did you mean (?:one of )?([^?]+)\?\))?/;
 const AFTER_HELP = `
 Examples:
   $ shipfox login
   $ shipfox projects create --repo https://github.com/owner/repo.git
   $ shipfox run ci --follow
 
-Exit codes: 0 good, 1 the run failed or a file has faults, 2 wrong usage, 3 the run was cancelled,
-4 the control plane refused or did not answer, 130 Ctrl-C.
+Exit codes: 0 good, 1 the run failed or a file has faults, 2 the run was cancelled, 64 wrong usage, 69 the control
+plane refused or did not answer, 70 a fault of this program, 130 Ctrl-C.
 Environment: SHIPFOX_URL, SHIPFOX_CONFIG_DIR, XDG_CONFIG_HOME, NO_COLOR.`;
+
+/** Commander's complaint in our words. */
+export function usageSentence(complaint: string): string {
+  const [, flag, nearest] = UNKNOWN_FLAG.exec(complaint) ?? [];
+  if (flag !== undefined) {
+    const hint = nearest === undefined ? "" : ` did you mean ${nearest.replaceAll(", ", " or ")}?`;
+    return `There is no flag ${flag} here;${hint} --help lists all with examples.`;
+  }
+  const [, command, nearestCommand] = UNKNOWN_COMMAND.exec(complaint) ?? [];
+  if (command !== undefined) {
+    const hint = nearestCommand === undefined ? "" : ` did you mean ${nearestCommand.replaceAll(", ", " or ")}?`;
+    return `There is no command "${command}" here;${hint} --help lists all with examples.`;
+  }
+  const sentence = complaint
+    .replace(/^error: /, "")
+    .trim()
+    .replace(/\.$/, "");
+  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}; --help shows all with examples.`;
+}
 
 /** The whole command line. Throws CommanderError instead of exiting. */
 export function buildProgram(context: CommandContext): Command {
@@ -32,10 +53,9 @@ export function buildProgram(context: CommandContext): Command {
     .description("Shipfox: run workflows on your own machines")
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help with examples")
-    .showHelpAfterError("(add --help for the options and examples)")
     .configureOutput({
       writeErr: (text) => void stderr.write(text),
-      outputError: (text, write) => write(`${context.terminal.errorColors.red("✗")} ${text.replace(/^error: /, "")}`),
+      outputError: (text, write) => write(`${context.terminal.errorColors.red("✗")} ${usageSentence(text)}\n`),
     })
     .exitOverride()
     .addHelpText("after", AFTER_HELP);

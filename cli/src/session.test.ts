@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { CliError } from "./cli-error.ts";
 import { CredentialsStore } from "./credentials.ts";
 import { expiresSoon, normalizeUrl, openSession } from "./session.ts";
 import { user } from "./testing/fixtures.ts";
@@ -17,6 +18,15 @@ afterEach(async () => {
   await server[Symbol.asyncDispose]();
   await rm(directory, { recursive: true, force: true });
 });
+
+function refusal(run: () => unknown): CliError | null {
+  try {
+    run();
+    return null;
+  } catch (error) {
+    return error as CliError;
+  }
+}
 
 const env = () => ({ SHIPFOX_CONFIG_DIR: directory });
 const jwt = (expiresInSeconds: number, name = "x") => {
@@ -100,9 +110,23 @@ describe("addresses and tokens", () => {
   it("normalises the address", () => {
     expect(normalizeUrl("HTTP://Example.com:16101/")).toBe("http://example.com:16101");
     expect(normalizeUrl("https://example.com/ci/")).toBe("https://example.com/ci");
-    for (const wrong of ["localhost:16101", "ftp://x", "nothing", "http://a:b@c/"]) {
-      expect(() => normalizeUrl(wrong)).toThrow("not the address");
-    }
+  });
+
+  it.each([
+    ["localhost:16101", /"localhost:16101" does not begin with http:\/\/ or https/, "http://localhost:16101"],
+    ["ci.example.com", /does not begin with http/, "https://ci.example.com"],
+    ["", /does not begin with http/, "http://localhost:16101"],
+    ["ftp://x", /begins with ftp:\/\/; expected http/, "http://x"],
+    ["http://a:secret@c/", /must not hold a user name or a password/, "http://c"],
+    ["http://c/?next=1", /must end before \? and #/, "http://c"],
+  ])("says what is wrong with the address %j, and what to type", (address, message, suggestion) => {
+    const error = refusal(() => normalizeUrl(address));
+    expect(error).toMatchObject({
+      message: expect.stringMatching(message),
+      exitCode: 64,
+      next: [`shipfox login --url ${suggestion}`],
+    });
+    expect(error?.message).not.toContain("secret");
   });
 
   it("takes a token that it cannot read as good", () => {

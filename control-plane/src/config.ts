@@ -23,7 +23,10 @@ export const SETTINGS = {
   ),
   databaseUrl: setting(
     "SHIPFOX_DATABASE_URL",
-    z.string().optional(),
+    z
+      .string()
+      .regex(/^postgres(ql)?:\/\//, "expected an address that begins with postgres://; unset it to use SQLite")
+      .optional(),
     "postgres://… to use PostgreSQL instead of SQLite in the data folder",
     { secret: true },
   ),

@@ -4,7 +4,7 @@ import type { Role } from "./http/abilities.ts";
 import type { Store } from "./store/store.ts";
 import { describeStores } from "./store/testing.ts";
 import { serveApi, TEST_ROOT_KEY, testClock, testTokens } from "./testing/api.ts";
-import { insertUser, insertWorkspace } from "./testing/rows.ts";
+import { insertConnection, insertProject, insertUser, insertWorkspace } from "./testing/rows.ts";
 import { projects } from "./modules/projects/public.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";
 import { Envelope } from "./modules/secrets/public.ts";
@@ -52,6 +52,21 @@ describeStores("registry credentials", (open) => {
     expect(JSON.stringify([rows, added.body])).not.toContain(PASSWORD);
     const list = await api.call("GET", path, { user: members.viewer });
     expect(list).toMatchObject({ status: 200, body: { registry_credentials: [added.body] } });
+  });
+
+  it("replaces the one for the same host and the same projects, and no other", async () => {
+    const { api, path, add, members, workspaceId, store } = await workspace();
+    const connectionId = await insertConnection(store, workspaceId);
+    const project = (repository: string) => insertProject(store, { workspaceId, connectionId, repository });
+    const [one, two] = [await project("git:one"), await project("git:two")];
+    const elsewhere = await add({ host: "other.example" });
+    await add();
+    const forAll = await add({ username: "newer", password: "renewed" });
+    await add({ project_ids: [one, two] });
+    const forBoth = await add({ project_ids: [two, one] });
+    const forOne = await add({ project_ids: [one] });
+    const list = await api.call("GET", path, { user: members.viewer });
+    expect(list.body.registry_credentials).toEqual([elsewhere.body, forAll.body, forBoth.body, forOne.body]);
   });
 
   it("is changed by those who manage the workspace, and by nobody else", async () => {

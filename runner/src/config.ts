@@ -6,6 +6,7 @@ import { type ConfigOf, setting, text } from "@shipfox/shared/config";
 import { canonicalLabels, isLabel, MAX_LABELS } from "@shipfox/shared/labels";
 import { pullPolicySchema } from "@shipfox/shared/machine";
 import { z } from "zod";
+import { parseEngineAddress } from "./sandbox/docker/engine-address.ts";
 import { type Network, parseNetwork } from "./sandbox/docker/networks.ts";
 import { ADDABLE_CAPABILITIES, checkRootImage } from "./sandbox/docker/root-images.ts";
 import { parseJobUser } from "./sandbox/job-user.ts";
@@ -26,6 +27,20 @@ const MAX_PIDS = 4_194_304;
 const MAX_OPEN_FILES = 1_048_576;
 
 const optionalText = z.string().optional();
+/** Only by its beginning: the control plane judges the rest. */
+const registrationToken = optionalText.superRefine((token, context) => {
+  if (token === undefined || /^sf_(mrt|ert)_\S*$/.test(token)) return;
+  const kind = /^sf_[a-z]+_/.exec(token)?.[0];
+  const found = kind === undefined ? "this is none" : `this is a token of another kind (${kind}…)`;
+  context.addIssue(`expected a registration token (sf_mrt_…), but ${found}; make one with "shipfox runners add"`);
+});
+const dockerHost = optionalText.superRefine((address, context) => {
+  try {
+    if (address !== undefined) parseEngineAddress(address);
+  } catch (error) {
+    context.addIssue((error as Error).message);
+  }
+});
 const hookPath = z.string().refine(isAbsolute, { error: "expected an absolute path" }).optional();
 const apiUrl = z
   .url({ protocol: /^https?$/, error: "expected an http or https URL" })
@@ -78,7 +93,7 @@ export const SETTINGS = {
   apiUrl: setting("SHIPFOX_API_URL", apiUrl, "Address of the control plane."),
   registrationToken: setting(
     "SHIPFOX_RUNNER_REGISTRATION_TOKEN",
-    optionalText,
+    registrationToken,
     "Registration token (sf_mrt_…), needed at the first start.",
     { secret: true },
   ),
@@ -322,7 +337,7 @@ export const SETTINGS = {
   ),
   dockerHost: setting(
     "DOCKER_HOST",
-    optionalText,
+    dockerHost,
     "Docker Engine to use, such as unix:///run/docker.sock or tcp://127.0.0.1:2375 (docker).",
   ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent."),

@@ -269,6 +269,7 @@ export class Daemon {
     await report.unhealthy(this.lastFault, signal);
     await this.pause(this.faultPause.next());
     const backoff = new Backoff();
+    let told: string | null = null;
     while (!signal.aborted) {
       try {
         monitor.waiting("the sandboxes' check", null);
@@ -278,12 +279,12 @@ export class Daemon {
         this.logger.info("healthy again: jobs are claimed");
         return await report.healthy(signal);
       } catch (error) {
-        monitor.setFault("sandbox", `sandboxes cannot be made: ${(error as Error).message}`);
-        this.logger.error(
-          { error: (error as Error).message },
-          "unhealthy: no jobs are claimed until sandboxes can be made again",
-        );
-        await report.unhealthy((error as Error).message, signal);
+        const { message } = error as Error;
+        monitor.setFault("sandbox", `sandboxes cannot be made: ${message}`);
+        if (message !== told)
+          this.logger.error(`unhealthy: no jobs are claimed until sandboxes can be made: ${message}`);
+        told = message;
+        await report.unhealthy(message, signal);
         await this.pause(backoff.next());
       }
     }

@@ -197,20 +197,23 @@ async function prepare(
   stopping: AbortSignal,
 ): Promise<void> {
   const backoff = new Backoff();
+  let told: string | null = null;
   while (!stopping.aborted) {
     try {
       await orAborted(provider.prepare(), stopping);
       if (stopping.aborted) return;
+      if (told !== null) logger.info("sandboxes can be made now");
       monitor.setFault("sandbox", null);
       for (const gap of provider.describeIsolation()) logger.warn(gap);
       return;
     } catch (error) {
       const delayMs = backoff.next();
-      monitor.setFault("sandbox", `sandboxes cannot be made: ${(error as Error).message}`);
-      logger.error(
-        { error: (error as Error).message, next_try_ms: Math.round(delayMs) },
-        "sandboxes cannot be made yet; trying again",
-      );
+      const { message } = error as Error;
+      monitor.setFault("sandbox", `sandboxes cannot be made: ${message}`);
+      const facts = { next_try_ms: Math.round(delayMs) };
+      if (message === told) logger.debug(facts, "sandboxes still cannot be made");
+      else logger.error(facts, `${message} No sandbox can be made until then; trying again, without saying this again`);
+      told = message;
       await sleep(delayMs, undefined, { signal: stopping }).catch(() => {});
     }
   }

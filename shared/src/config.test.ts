@@ -35,6 +35,49 @@ it("reads a secret from the file that its variable names, and from no flag", () 
   expect(() => parseFlags(SETTINGS, ["--token", "x"])).toThrow(ConfigError);
 });
 
+it("says in a sentence what is wrong with a flag, and which one is near", () => {
+  const fault = (...argv: string[]) => {
+    try {
+      parseFlags(SETTINGS, argv, { json: { type: "boolean" } });
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  expect(fault("--prot", "80")).toBe("there is no flag --prot; did you mean --port? --help lists the flags");
+  expect(fault("--unheard-of")).toBe("there is no flag --unheard-of; --help lists the flags");
+  expect(fault("-x")).toContain("there is no flag -x;");
+  expect(fault("--constructor")).toContain("there is no flag --constructor;");
+  expect(fault("--port")).toContain("--port needs a value");
+  expect(fault("--port", "--json")).toContain("--port needs a value");
+  expect(fault("--json=yes")).toContain("--json takes no value");
+  expect(fault("--token", "s3cret")).toBe(
+    "there is no flag --token, because everybody on the machine could read the secret; set TOKEN, or TOKEN_FILE to a file that holds it",
+  );
+  expect(fault("--port=-1", "--json")).toBeNull();
+});
+
+it("says what stands in a variable, but never what stands in a secret", () => {
+  const settings = {
+    open: setting("OPEN", text.boolean(false), "open it"),
+    secret: setting("SECRET", z.string().startsWith("sf_", "expected sf_…").optional(), "keep it", { secret: true }),
+  };
+  const fault = () => loadConfig(settings, { OPEN: "yes", SECRET: "hunter2" });
+  expect(fault).toThrow('OPEN: expected true or false, but it is "yes" (open it)');
+  expect(fault).toThrow("SECRET: expected sf_… (keep it)");
+  expect(fault).not.toThrow("hunter2");
+});
+
+it("says what is wrong with the file of a secret", () => {
+  const folder = mkdtempSync(join(tmpdir(), "shipfox-config-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "empty"), "\n");
+  const load = (file: string) => () => loadConfig(SETTINGS, { TOKEN_FILE: file });
+  expect(load(join(folder, "gone"))).toThrow(`TOKEN_FILE: there is no file ${folder}/gone`);
+  expect(load(folder)).toThrow(`TOKEN_FILE: ${folder} is a folder, not a file`);
+  expect(load(join(folder, "empty"))).toThrow(`TOKEN_FILE: the file ${folder}/empty is empty`);
+});
+
 it("reads flags named after the settings, and describes them", () => {
   expect(parseFlags(SETTINGS, ["start", "--port", "80", "--labels", "a,b"])).toEqual({
     variables: { PORT: "80", LABELS: "a,b" },

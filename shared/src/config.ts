@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 
+const MAX_SHOWN_CHARS = 200;
+
 /** One setting: its environment variable, its schema (with default) and one line of help. */
 export interface Setting<Schema extends z.ZodType = z.ZodType> {
   readonly variable: string;
@@ -40,9 +42,10 @@ export function loadConfig<Definitions extends Settings>(
   const faults: string[] = [];
   for (const [key, definition] of Object.entries(definitions)) {
     try {
-      const result = definition.schema.safeParse(rawValue(definition, env));
+      const raw = rawValue(definition, env);
+      const result = definition.schema.safeParse(raw);
       if (result.success) values[key] = result.data;
-      else faults.push(`${definition.variable}: ${result.error.issues[0]?.message ?? "invalid"} (${definition.help})`);
+      else faults.push(describeFault(definition, raw, result.error.issues[0]?.message ?? "invalid"));
     } catch (error) {
       faults.push(`${definition.variable}_FILE: ${(error as Error).message}`);
     }
@@ -55,7 +58,28 @@ function rawValue(definition: Setting, env: Record<string, string | undefined>):
   const direct = env[definition.variable];
   if (direct !== undefined && direct !== "") return direct;
   const file = definition.secret ? env[`${definition.variable}_FILE`] : undefined;
-  return file ? readFileSync(file, "utf8").trim() : undefined;
+  return file ? readSecretFile(file) : undefined;
+}
+
+function describeFault({ variable, secret, help }: Setting, raw: string | undefined, fault: string): string {
+  const found = raw === undefined || secret ? "" : `, but it is ${JSON.stringify(raw.slice(0, MAX_SHOWN_CHARS))}`;
+  return `${variable}: ${fault}${found} (${help})`;
+}
+
+/** Throws with a sentence that does not show what is in the file. */
+function readSecretFile(file: string): string {
+  let secret: string;
+  try {
+    secret = readFileSync(file, "utf8").trim();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new Error(`there is no file ${file}; make it, or correct the path`);
+    if (code === "EISDIR") throw new Error(`${file} is a folder, not a file; name the file in it`);
+    if (code === "EACCES") throw new Error(`this user may not read ${file}; give it the file, or start as its owner`);
+    throw new Error(`${file} cannot be read: ${message}`);
+  }
+  if (secret === "") throw new Error(`the file ${file} is empty; write the secret into it, or unset the variable`);
+  return secret;
 }
 
 /** Schemas for values that come as text. */
@@ -64,7 +88,7 @@ export const text = {
     z.coerce.number({ error: "expected a whole number" }).int().min(minimum).max(maximum).default(fallback),
   boolean: (fallback: boolean) =>
     z
-      .enum(["true", "false", "1", "0"])
+      .enum(["true", "false", "1", "0"], { error: "expected true or false" })
       .default(fallback ? "true" : "false")
       .transform((value) => value === "true" || value === "1"),
   list: (fallback: string) =>

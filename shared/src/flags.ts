@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { ConfigError, type Setting, type Settings } from "./config.ts";
+import { nearest } from "./nearest.ts";
 
 /** The flag of a variable: `SHIPFOX_RUNNER_STATE_DIR` is `--state-dir`. Secrets have none, so that no token is ever in argv. */
 function flagOf(variable: string): string {
@@ -22,42 +23,52 @@ export interface Flags {
 /** Options of a command that are no settings, such as `json: { type: "boolean" }`. */
 export type FurtherOptions = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
 
-/** Reads the flags of a table of settings, and further ones. Throws ConfigError on an unknown flag. */
+/** Reads the flags of a table of settings, and further ones. Throws ConfigError on an unknown flag and on a missing value. */
 export function parseFlags(settings: Settings, argv: readonly string[], further: FurtherOptions = {}): Flags {
   const open = Object.values(settings).filter((setting) => !setting.secret);
-  const options = Object.fromEntries(open.map(({ variable }) => [flagOf(variable), { type: "string" as const }]));
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      options: {
-        ...options,
-        ...further,
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean", short: "v" },
-      },
-      allowPositionals: true,
-    });
-    const variables: Record<string, string> = {};
-    for (const { variable } of open) {
-      const value = (values as Record<string, unknown>)[flagOf(variable)];
-      if (typeof value === "string") variables[variable] = value;
-    }
-    return {
-      variables,
-      words: positionals,
-      help: values.help === true,
-      version: values.version === true,
-      options: Object.fromEntries(
-        Object.entries(values as Record<string, unknown>).flatMap(([name, value]) =>
-          Object.hasOwn(further, name) && (typeof value === "string" || typeof value === "boolean")
-            ? [[name, value] as const]
-            : [],
-        ),
-      ),
-    };
-  } catch (error) {
-    throw new ConfigError(`${(error as Error).message}; --help lists the flags`);
+  const options: Record<string, { type: "string" | "boolean"; short?: string }> = {
+    ...Object.fromEntries(open.map(({ variable }) => [flagOf(variable), { type: "string" as const }])),
+    ...further,
+    help: { type: "boolean", short: "h" },
+    version: { type: "boolean", short: "v" },
+  };
+  const { tokens } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: false, tokens: true });
+  const values: Record<string, string | boolean> = {};
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") words.push(token.value);
+    if (token.kind !== "option") continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
+    if (option === undefined) throw new ConfigError(unknownFlag(token.rawName, settings, Object.keys(options)));
+    if (option.type === "boolean" && token.value !== undefined)
+      throw new ConfigError(`${token.rawName} takes no value; --help lists the flags`);
+    const isMissing = token.value === undefined || (token.inlineValue === false && token.value.startsWith("-"));
+    if (option.type === "string" && isMissing)
+      throw new ConfigError(`${token.rawName} needs a value, such as ${token.rawName}=value; --help lists the flags`);
+    values[token.name] = token.value ?? true;
   }
+  const variables: Record<string, string> = {};
+  for (const { variable } of open) {
+    const value = values[flagOf(variable)];
+    if (typeof value === "string") variables[variable] = value;
+  }
+  return {
+    variables,
+    words,
+    help: values["help"] === true,
+    version: values["version"] === true,
+    options: Object.fromEntries(Object.entries(values).filter(([name]) => Object.hasOwn(further, name))),
+  };
+}
+
+function unknownFlag(flag: string, settings: Settings, known: readonly string[]): string {
+  const name = flag.replace(/^-+/, "");
+  const secret = Object.values(settings).find((setting) => setting.secret && flagOf(setting.variable) === name);
+  if (secret !== undefined) {
+    return `there is no flag ${flag}, because everybody on the machine could read the secret; set ${secret.variable}, or ${secret.variable}_FILE to a file that holds it`;
+  }
+  const near = nearest(name, known);
+  return `there is no flag ${flag};${near === null ? "" : ` did you mean --${near}?`} --help lists the flags`;
 }
 
 /** Flag, variable, help and default of every setting, for `--help`. */

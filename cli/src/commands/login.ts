@@ -2,10 +2,10 @@ import { MIN_PASSWORD_CHARS } from "@shipfox/shared/api/accounts";
 import type { Command } from "commander";
 import { type About, ApiClient, type SignedIn } from "../api-client.ts";
 import { quoteWord } from "../choose.ts";
-import { usageError } from "../cli-error.ts";
+import { CliError, usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
 import { CredentialsStore, configDirectory } from "../credentials.ts";
-import { ApiFailure, HttpTransport } from "../http-transport.ts";
+import { ApiFailure, ConnectionFailure, HttpTransport } from "../http-transport.ts";
 import { askSecret, askText, askYes, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { DEFAULT_URL, normalizeUrl, saveSession } from "../session.ts";
@@ -41,7 +41,7 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
   const { terminal } = context;
   const url = await chooseUrl(context, options);
   const api = new ApiClient(new HttpTransport(url));
-  const about = await api.about();
+  const about = await findControlPlane(api, url);
   warnAboutPlainHttp(context, url);
   const signup = options.signup ?? (await offerSignup(context, options, about, url));
   const email =
@@ -66,6 +66,21 @@ async function chooseUrl(context: CommandContext, options: LoginOptions): Promis
   if (named) return normalizeUrl(named);
   const stored = await new CredentialsStore(configDirectory(context.env)).read();
   return stored.current_url ?? DEFAULT_URL;
+}
+
+/** An address copied from a browser has the path of a page, where there is no control plane. */
+async function findControlPlane(api: ApiClient, url: string): Promise<About> {
+  try {
+    return await api.about();
+  } catch (error) {
+    const { origin, pathname } = new URL(url);
+    const isAnswered = error instanceof CliError && !(error instanceof ConnectionFailure);
+    if (pathname === "/" || !isAnswered) throw error;
+    throw usageError(
+      `There is no control plane at the path ${pathname} of ${origin}; give the address without it.`,
+      `shipfox login --url ${origin}`,
+    );
+  }
 }
 
 async function offerSignup(

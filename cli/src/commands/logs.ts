@@ -25,7 +25,7 @@ export function registerLogs(program: Command, context: CommandContext): void {
   const command = program
     .command("logs")
     .description("print the logs of a run")
-    .argument("<run>", "id or number of the run")
+    .argument("<run>", "id of the run, its number, or its workflow and number such as ci#7")
     .option("-f, --follow", "go on until the run ends")
     .option("--job <job>", "only this job (its key)")
     .option("--step <step>", "only this step (its key or name)")

@@ -19,6 +19,7 @@ import { renderTable } from "../render/table.ts";
 import { age, duration } from "../render/time.ts";
 import { openSession } from "../session.ts";
 
+const RUN_ARGUMENT = "id, number, or workflow and number such as ci#7";
 const DEFAULT_LISTED_RUNS = 20;
 const MAX_LISTED_RUNS = 1_000;
 const PAGE_SIZE = 100;
@@ -50,16 +51,14 @@ export function registerRuns(program: Command, context: CommandContext): void {
   );
   finishCommand(
     withScope(
-      runs
-        .command("view")
-        .description("show the jobs, steps and annotations of a run")
-        .argument("<run>", "id or number"),
+      runs.command("view").description("show the jobs, steps and annotations of a run").argument("<run>", RUN_ARGUMENT),
     ).action((run: string, options: RunOptions) => viewRun(context, run, options)),
     "shipfox runs view 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
+    "shipfox runs view ci#7",
     "shipfox runs view 7 --project shop --json",
   );
   finishCommand(
-    withScope(runs.command("cancel").description("cancel a run").argument("<run>", "id or number"))
+    withScope(runs.command("cancel").description("cancel a run").argument("<run>", RUN_ARGUMENT))
       .option("--force", "kill the steps at once, also of a run that is already being cancelled")
       .action((run: string, options: CancelOptions) => cancelRun(context, run, options)),
     "shipfox runs cancel 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",

@@ -79,6 +79,6 @@ describe("variables", () => {
     const body = { code: "variable-not-found", message: "there is no such variable" };
     server.on("GET /workspaces/*/variables/NO", { status: 404, body });
     const result = await home.run(["variables", "get", "NO", "--workspace", membership().workspace_id]);
-    expect([result.code, result.stderr]).toEqual([69, expect.stringContaining("(variable-not-found)")]);
+    expect([result.code, result.stderr]).toEqual([64, expect.stringContaining("(variable-not-found)")]);
   });
 });

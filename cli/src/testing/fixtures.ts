@@ -63,6 +63,7 @@ export function project(overrides: Record<string, unknown> = {}) {
     name: "Shop",
     slug: "shop",
     source,
+    archived_at: null,
     ...times,
     ...overrides,
   });

@@ -32,12 +32,14 @@ async function checkEngine(engine: Engine): Promise<Finding> {
   try {
     await engine.ping();
   } catch (error) {
-    const code = (error as { cause?: NodeJS.ErrnoException }).cause?.code;
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    const code = cause?.code;
     const fix =
       code === "EACCES"
         ? 'Let this user use the socket, for example with "usermod -aG docker <user>", and log in again. Members of that group can become root on this machine.'
         : "Install and start Docker Engine (scripts/ensure-docker), set DOCKER_HOST to where it listens, or use SHIPFOX_RUNNER_SANDBOX=host on a machine that is thrown away.";
-    return fail((error as Error).message, fix);
+    // Without the advice of the error, which the fix gives in full.
+    return fail(`Docker does not answer at ${engine.address}: ${cause?.message ?? (error as Error).message}`, fix);
   }
   const { Version, ApiVersion, Platform } = await engine.version();
   const text = `${Platform?.Name || "Docker Engine"} ${Version}, API ${ApiVersion}`;

@@ -249,7 +249,7 @@ describe("metrics and health", () => {
     const env = { SHIPFOX_RUNNER_METRICS_PORT: "0", SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT };
     const runner = run(["--config-file", file], env);
     const port = (await runner.printed(/"host":"127\.0\.0\.1","port":(\d+)/))[1] ?? "";
-    await runner.printed(/sandboxes cannot be made yet/);
+    await runner.printed(/Docker does not answer.*No sandbox can be made until then/);
     const health = await get(port, "/healthz");
     expect(health).toEqual({ status: 503, text: expect.stringMatching(/^unhealthy: .*Docker does not answer/) });
     expect((await get(port, "/metrics")).text).toMatch(/^shipfox_runner_healthy 0$/m);

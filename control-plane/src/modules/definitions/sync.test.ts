@@ -100,6 +100,14 @@ describeStores("definition sync", (open) => {
     expect(await names()).toEqual(["A"]);
   });
 
+  it("names each file that has a fault", async () => {
+    const sync = syncOf(async () => fetched({ "a.yml": "name: [", "b.yml": workflow("B"), "c.yml": "jobs: []\n" }));
+    expect((await run(sync))?.last_error_message).toMatch(
+      /^\.shipfox\/workflows\/a\.yml:1:\d+: .*; \.shipfox\/workflows\/c\.yml:1:\d+: /,
+    );
+    expect(await names()).toEqual([]);
+  });
+
   it("keeps the former set when the repository cannot be read or has no workflow any more", async () => {
     let answer: () => FetchedWorkflows = () => fetched({ "a.yml": workflow("A") });
     const sync = syncOf(async () => answer());

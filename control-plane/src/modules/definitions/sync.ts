@@ -111,7 +111,7 @@ export class DefinitionSync {
   }
 
   async #sync(projectId: string): Promise<void> {
-    const { store, clock, source, reader } = this.#deps;
+    const { store, clock, source } = this.#deps;
     const startedAt = clock.now();
     if (!(await store.write((tx) => markSyncing(tx, projectId, startedAt)))) return;
     const fetched = await source.fetchWorkflows(projectId);
@@ -123,15 +123,31 @@ export class DefinitionSync {
     }
     const files: SyncedFile[] = [];
     const warnings: SyncWarning[] = [];
+    const faults: string[] = [];
     for (const { path, content } of fetched.files) {
       // A hundred files must not hold the event loop as one.
       await setImmediate();
-      const read = acceptFile(path, await reader.read(decode(path, content)));
+      const read = await this.#read(path, content);
+      if (typeof read === "string") {
+        faults.push(read);
+        continue;
+      }
       const key = upsertKey({ projectId, configPath: path, sha: null, ref: fetched.branch }) as string;
       files.push({ path, key, content: read.content });
       warnings.push(...read.warnings);
     }
+    if (faults.length > 0) throw new SyncFailure("invalid-definition", faults.join("; "));
     await this.#apply(projectId, { fetched, files, warnings: warnings.slice(0, MAX_WARNINGS) });
+  }
+
+  /** What is in a file, or its first fault: whoever corrects one file should know of the others. */
+  async #read(path: string, content: Buffer): Promise<ReturnType<typeof acceptFile> | string> {
+    try {
+      return acceptFile(path, await this.#deps.reader.read(decode(path, content)));
+    } catch (error) {
+      if (error instanceof SyncFailure && error.code === "invalid-definition") return error.message;
+      throw error;
+    }
   }
 
   async #apply(projectId: string, { fetched, files, warnings }: FilesToApply): Promise<void> {

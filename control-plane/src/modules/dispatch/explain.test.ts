@@ -38,8 +38,12 @@ describe("why a queued job waits", () => {
   });
 
   it("a capability is missing", () => {
-    const waiting = explainQueued({ ...entry, capabilities: ["image"] }, [session(["linux", "gpu"])], 1);
-    expect(waiting).toMatchObject({ reason: "capability_missing", message: expect.stringContaining("image") });
+    const needing = { ...entry, capabilities: ["image", "network"] };
+    const waiting = explainQueued(needing, [session(["linux", "gpu"], { capabilities: ["image"] })], 1);
+    expect(waiting).toMatchObject({
+      reason: "capability_missing",
+      message: expect.stringContaining("lacks the capability network (network: none)"),
+    });
   });
 
   it("all matching runners are busy", () => {

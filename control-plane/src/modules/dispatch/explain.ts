@@ -61,10 +61,11 @@ export function explainQueued(entry: Entry, online: readonly Session[], register
     };
   }
   if (able.length === 0) {
+    const missing = fewestLacking(labelled, entry.capabilities);
     return {
       ...base,
       reason: "capability_missing",
-      message: `the runners with the labels ${wanted} cannot do what the job needs: ${entry.capabilities.join(", ")}`,
+      message: `no online runner with the labels ${wanted} can do all that the job needs; the nearest one lacks the capability ${missing.map(describeCapability).join(" and ")}: start a runner with the docker sandbox`,
     };
   }
   if (healthy.length === 0) {
@@ -78,6 +79,23 @@ export function explainQueued(entry: Entry, online: readonly Session[], register
   if (busy.length === healthy.length)
     return { ...base, reason: "all_runners_busy", message: `all ${healthy.length} matching runners are busy` };
   return { ...base, reason: "fair_share", message: "a matching runner is free; the job's turn comes next" };
+}
+
+/** What each asks of a runner, as it is written in a workflow. */
+const WRITTEN_AS: Readonly<Record<string, string>> = {
+  image: "an image of the job's own",
+  services: "services beside the steps",
+  network: "network: none",
+};
+
+function describeCapability(capability: string): string {
+  const written = WRITTEN_AS[capability];
+  return written === undefined ? capability : `${capability} (${written})`;
+}
+
+function fewestLacking(sessions: readonly Session[], needed: readonly string[]): string[] {
+  const lacking = sessions.map((session) => needed.filter((capability) => !session.capabilities.has(capability)));
+  return lacking.reduce((fewest, own) => (own.length < fewest.length ? own : fewest));
 }
 
 function fewestMissing(online: readonly Session[], labels: readonly string[]): string[] {

@@ -16,7 +16,7 @@ import type { Store, Tx } from "../../store/store.ts";
 import type { Envelope } from "../secrets/public.ts";
 import { credentialForJob, sealContext } from "./credential-for-job.ts";
 import { presentCredential } from "./model.ts";
-import { countCredentials, deleteCredential, insertCredential, listCredentials } from "./store.ts";
+import { countCredentials, credentialsOfScope, deleteCredential, insertCredential, listCredentials } from "./store.ts";
 
 export interface RegistryRoutesDeps {
   readonly store: Store;
@@ -38,7 +38,8 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
       method: "POST",
       path: "/workspaces/{workspaceId}/registry-credentials",
       tag: TAG,
-      summary: "Store a credential for a registry of images, for all projects or for some",
+      summary:
+        "Store a credential for a registry of images, for all projects or for some; it replaces the one for the same host and the same projects",
       credential: "user",
       needs: "secrets:write",
       audit: "registry_credential.created",
@@ -54,7 +55,7 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
           host: body.host,
           username: body.username,
           sealed_password: envelope.seal(body.password, sealContext(identity)),
-          project_ids: body.project_ids === undefined ? null : JSON.stringify([...new Set(body.project_ids)]),
+          project_ids: body.project_ids === undefined ? null : JSON.stringify([...new Set(body.project_ids)].sort()),
           created_at: now,
         };
         await store.write(async (tx) => {
@@ -64,6 +65,8 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
               throw new ApiError("project-not-found", `the workspace has no project ${projectId}`);
             }
           }
+          const replaced = await credentialsOfScope(tx, row);
+          for (const credentialId of replaced) await deleteCredential(tx, workspaceId, credentialId);
           if ((await countCredentials(tx, workspaceId)) >= MAX_CREDENTIALS) {
             const message = `the workspace has ${MAX_CREDENTIALS} registry credentials, the most it may have; remove some`;
             throw new ApiError("registry-credentials-exhausted", message);
@@ -73,6 +76,7 @@ export function createRegistryRoutes(deps: RegistryRoutesDeps): Route[] {
             workspaceId,
             action: "registry_credential.created",
             target: { type: "registry_credential", id: row.id, name: row.host },
+            ...(replaced.length === 0 ? {} : { details: { replaced } }),
           });
         });
         return { status: 201, body: presentCredential(row) };

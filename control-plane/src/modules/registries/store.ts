@@ -7,6 +7,8 @@ const INSERT = `insert into registry_credentials (id, workspace_id, host, userna
 const LIST = "select * from registry_credentials where workspace_id = ? order by created_at, id";
 const OF_HOST =
   "select * from registry_credentials where workspace_id = ? and host = ? order by created_at desc, id desc";
+const OF_SCOPE =
+  "select id from registry_credentials where workspace_id = ? and host = ? and coalesce(project_ids, '') = ? order by id";
 const DELETE = "delete from registry_credentials where id = ? and workspace_id = ?";
 const SETUP_CONFIG = "select config from steps where job_execution_id = ? and position = 0";
 
@@ -26,6 +28,12 @@ export function listCredentials(tx: Tx, workspaceId: string): Promise<RegistryCr
 /** Newest first. */
 export function credentialsOfHost(tx: Tx, workspaceId: string, host: string): Promise<RegistryCredentialRow[]> {
   return tx.all<RegistryCredentialRow>(OF_HOST, [workspaceId, host]);
+}
+
+/** Those for the same host and the same projects, of which there is one at most unless it was stored before that was so. */
+export async function credentialsOfScope(tx: Tx, row: RegistryCredentialRow): Promise<string[]> {
+  const rows = await tx.all<{ id: string }>(OF_SCOPE, [row.workspace_id, row.host, row.project_ids ?? ""]);
+  return rows.map(({ id }) => id);
 }
 
 /** False when the workspace has none with this id. */

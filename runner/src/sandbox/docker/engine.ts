@@ -277,7 +277,7 @@ export class Engine {
     const fault = error as EngineFailure;
     const detail = fault.json?.message ?? (error instanceof Error ? error.message.trim() : String(error));
     const reason = faultReason(fault, detail);
-    return new SandboxError(reason, `${ADVICE[reason] ?? "Docker refused"} (${what} at ${this.#address}: ${detail})`, {
+    return new SandboxError(reason, `${ADVICE[reason] ?? "Docker refused"} (${what} at ${this.#address}: ${detail}).`, {
       cause: error,
     });
   }
@@ -321,7 +321,8 @@ const CONNECTION_CODES = new Set([
 ]);
 
 const ADVICE: Partial<Record<SandboxFault, string>> = {
-  docker_unavailable: "Docker does not answer: start it, and let this user use its socket",
+  docker_unavailable:
+    "Docker does not answer: start it and let this user use its socket, or set DOCKER_HOST to where it listens",
   disk_full: "Docker's disk is full: free space, for example with `docker system prune`",
   network_unavailable: "Docker could not make a network for the job",
 };
