@@ -17,6 +17,7 @@ import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
 import { confirmPassword, createAccountRoutes, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
+import { createAgentRoutes, parseProviderUrls, Prober } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
@@ -81,6 +82,7 @@ export interface AppOptions {
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, rootKey, publicUrl, log } = options;
   const clock = systemClock;
+  const providerUrls = parseProviderUrls(config.agentProviderUrls);
   const bus = new EventBus();
   const store = await openStore({
     databaseUrl: config.databaseUrl,
@@ -136,12 +138,13 @@ export async function startApp(options: AppOptions): Promise<App> {
   const providers = new Providers(["git", "webhook", ...(github ? ["github"] : []), ...(sentry ? ["sentry"] : [])]);
   const sources = new Sources({ envelope, urls, github: github?.sources ?? null });
   const mail = new Mail({ store, clock, log, envelope, smtp: readSmtp(config) });
+  const resolve = createResolver();
   const outgoing = new OutgoingWebhooks({
     store,
     clock,
     log,
     envelope,
-    resolve: createResolver(),
+    resolve,
     version: VERSION,
     random: Math.random,
     settings: {
@@ -222,6 +225,15 @@ export async function startApp(options: AppOptions): Promise<App> {
       envelope,
       allowPrivate: config.webhooksAllowPrivate,
       wake: () => outgoing.wake(),
+    }),
+    ...createAgentRoutes({
+      store,
+      clock,
+      access,
+      envelope,
+      resolve,
+      prober: new Prober({ clock, resolve, version: VERSION, timeoutMs: config.agentProbeTimeoutMs }),
+      settings: { allowPrivate: config.agentAllowPrivate, providerUrls },
     }),
     ...createSecretRoutes({ ...scopedValues, envelope }),
     ...createVariableRoutes(scopedValues),

@@ -254,6 +254,21 @@ export const SETTINGS = {
     text.integer(0, 1_000_000, 600),
     "calls that one custom webhook takes in a minute; 0 for any number",
   ),
+  agentAllowPrivate: setting(
+    "SHIPFOX_AGENT_ALLOW_PRIVATE",
+    text.boolean(false),
+    "let workspaces add model providers on private and loopback addresses, and on http://",
+  ),
+  agentProbeTimeoutMs: setting(
+    "SHIPFOX_AGENT_PROBE_TIMEOUT_MS",
+    text.integer(100, 60_000, 10_000),
+    "a model provider that is tested must answer within this time",
+  ),
+  agentProviderUrls: setting(
+    "SHIPFOX_AGENT_PROVIDER_URLS",
+    text.list(""),
+    "other addresses of built-in model providers, as anthropic=https://proxy.example,openai=https://…",
+  ),
   triggerEventRetentionDays: setting(
     "SHIPFOX_TRIGGER_EVENT_RETENTION_DAYS",
     text.integer(1, 36_500, 30),

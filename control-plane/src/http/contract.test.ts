@@ -1,6 +1,7 @@
 import { GitHubServer } from "@shipfox/shared/github-server.fixture";
 import { SentryServer } from "@shipfox/shared/sentry-server.fixture";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KEY, type ModelServer, serveModels } from "../testing/model-server.ts";
 import { TestRepository } from "../testing/git-repository.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
 import { serveApp } from "./served-app.fixture.ts";
@@ -20,6 +21,8 @@ const NOTHING = {
   tokenId: ID,
   key: "KEY",
   credentialId: ID,
+  providerId: "provider",
+  slug: "provider",
   webhookId: ID,
   deliveryId: ID,
   connectionId: ID,
@@ -66,6 +69,7 @@ describe("the API as /openapi.json describes it", () => {
   let app: Awaited<ReturnType<typeof serveApp>>;
   let contract: Contract;
   let repository: TestRepository;
+  let models: ModelServer;
   let github: GitHubServer;
   let sentry: SentryServer;
   let token: string;
@@ -73,7 +77,14 @@ describe("the API as /openapi.json describes it", () => {
   beforeAll(async () => {
     github = await GitHubServer.start();
     sentry = await SentryServer.start();
-    app = await serveApp({ SHIPFOX_GIT_ALLOW_FILE: "true", ...github.environment, ...sentry.environment });
+    models = await serveModels("openai");
+    app = await serveApp({
+      SHIPFOX_GIT_ALLOW_FILE: "true",
+      SHIPFOX_AGENT_ALLOW_PRIVATE: "true",
+      SHIPFOX_AGENT_PROVIDER_URLS: `deepseek=${models.url}/v1`,
+      ...github.environment,
+      ...sentry.environment,
+    });
     contract = await Contract.read(app.url);
     repository = await TestRepository.create();
     await repository.commit({ ".shipfox/workflows/contract.yml": YAML });
@@ -85,6 +96,7 @@ describe("the API as /openapi.json describes it", () => {
     await github.close();
     await sentry.close();
     await repository.remove();
+    await models.close();
   });
 
   type Params = Record<string, string>;
@@ -208,6 +220,8 @@ describe("the API as /openapi.json describes it", () => {
       if (kind === "variables") await succeed(`GET ${all}/{key}`, { workspaceId, key: "KEY" }, { token });
       await succeed(`DELETE ${all}/{key}`, { workspaceId, key: "KEY" }, { token });
     }
+
+    await exerciseAgents(succeed, { token, workspaceId }, models);
 
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: YAML } });
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: "name: 1" } });
@@ -421,6 +435,49 @@ describe("the API as /openapi.json describes it", () => {
     expect(await life("/")).toEqual(await life(""));
   });
 });
+
+type Succeed = (route: string, params: Record<string, string>, options: CallOptions) => Promise<{ ok?: boolean }>;
+
+/** The routes of agent providers, each once; `models` is the server that they call. */
+async function exerciseAgents(
+  succeed: Succeed,
+  { token, workspaceId }: { token: string; workspaceId: string },
+  models: ModelServer,
+): Promise<void> {
+  for (const path of ["/agent/provider-catalog", "/agent/model-provider-catalog"]) {
+    await succeed(`GET ${path}`, {}, { token });
+  }
+  const agent = "/workspaces/{workspaceId}/agent";
+  const inAgent = (route: string, body?: unknown) =>
+    succeed(
+      route,
+      { workspaceId, providerId: "deepseek", slug: "own" },
+      { token, ...(body === undefined ? {} : { body }) },
+    );
+  const configuration = { credentials: { api_key: KEY }, default_model: "model-a" };
+  await inAgent(`PUT ${agent}`, { provider_id: "deepseek", ...configuration });
+  await inAgent(`POST ${agent}/{providerId}/default`);
+  for (const segment of ["model-providers", "providers"]) {
+    await inAgent(`PUT ${agent}/${segment}/{providerId}`, configuration);
+    await inAgent(`PUT ${agent}/${segment}/{providerId}/default-model`, { default_model: null });
+  }
+  for (const segment of ["default-model-provider", "default-provider"]) {
+    await inAgent(`PUT ${agent}/${segment}`, { provider_id: "deepseek" });
+  }
+  await inAgent(`PUT ${agent}/default-harness`, { harness_id: "pi" });
+  const endpoint = { api: "openai-completions", base_url: models.url, api_key: KEY };
+  const own = { slug: "own", display_name: "Own", models: [{ id: "model-a", label: "A" }], ...endpoint };
+  await inAgent(`POST ${agent}/custom-model-providers`, own);
+  await inAgent(`PUT ${agent}/custom-model-providers/{slug}`, { display_name: "Ours" });
+  await inAgent(`POST ${agent}/custom-model-providers/discover-models`, endpoint);
+  await inAgent(`POST ${agent}/custom-model-providers/{slug}/discover-models`);
+  expect((await inAgent(`POST ${agent}/test`, { provider_id: "own" })).ok).toBe(true);
+  for (const path of [agent, `${agent}/model-providers`, `${agent}/providers`]) await inAgent(`GET ${path}`);
+  for (const segment of ["model-providers", "providers"]) {
+    await inAgent(`DELETE ${agent}/${segment}/{providerId}`);
+    if (segment === "model-providers") await inAgent(`PUT ${agent}`, { provider_id: "deepseek", ...configuration });
+  }
+}
 
 /** The names and types in a body, whatever the ids, times and tokens are. */
 function shapeOf(value: unknown): unknown {

@@ -10,6 +10,8 @@ export interface Schema {
   connections: ConnectionRow;
   used_install_states: UsedInstallStateRow;
   registry_credentials: RegistryCredentialRow;
+  agent_providers: AgentProviderRow;
+  agent_defaults: AgentDefaultsRow;
   projects: ProjectRow;
   definition_syncs: DefinitionSyncRow;
   definitions: DefinitionRow;
@@ -116,6 +118,27 @@ export interface RegistryCredentialRow {
   /** JSON list of ids; null: every project of the workspace. */
   project_ids: string | null;
   created_at: number;
+}
+
+export interface AgentProviderRow {
+  workspace_id: string;
+  provider_id: string;
+  /** `builtin` or `custom`. */
+  kind: string;
+  default_model: string | null;
+  /** JSON of what a custom provider is; null for a built-in one. */
+  settings: string | null;
+  secret_header_names: string;
+  sealed_secrets: string;
+  fingerprints: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface AgentDefaultsRow {
+  workspace_id: string;
+  provider_id: string | null;
+  harness_id: string | null;
 }
 
 export interface ProjectRow {

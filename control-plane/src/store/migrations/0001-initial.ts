@@ -125,6 +125,25 @@ export const initial = {
     )`,
     `create index registry_credentials_host on registry_credentials(workspace_id, host)`,
 
+    `create table agent_providers (
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      provider_id ${text} not null,
+      kind ${text} not null,
+      default_model ${text},
+      settings ${text},
+      secret_header_names ${text} not null,
+      sealed_secrets ${text} not null,
+      fingerprints ${text} not null,
+      created_at ${bigint} not null,
+      updated_at ${bigint} not null,
+      primary key (workspace_id, provider_id)
+    )${withoutRowid}`,
+    `create table agent_defaults (
+      workspace_id ${text} primary key references workspaces(id) on delete cascade,
+      provider_id ${text},
+      harness_id ${text}
+    )`,
+
     `create table projects (
       id ${text} primary key,
       workspace_id ${text} not null references workspaces(id) on delete cascade,
