@@ -20,6 +20,8 @@ import {
 } from "@shipfox/shared/api/scoped-values";
 import { membershipsReplySchema, workspaceSchema } from "@shipfox/shared/api/workspaces";
 import { z } from "zod";
+import { CliError } from "./cli-error.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { ApiReply, ApiRequest, HttpTransport } from "./http-transport.ts";
 
 const REFRESH_COOKIE = "shipfox_refresh_token";
@@ -33,6 +35,11 @@ const nothing = z.undefined();
 const anything = z.unknown();
 
 export type About = z.infer<typeof aboutSchema>;
+
+/** A code was mailed. */
+export interface EmailChallenge {
+  challengeId: string;
+}
 
 export interface SignedIn {
   accessToken: string;
@@ -94,9 +101,27 @@ export class ApiClient {
     return signedIn(await this.#http.exchange(request, sessionReplySchema));
   }
 
-  async signup(body: { email: string; password: string; name: string; setup_token?: string }): Promise<SignedIn> {
+  /** Where mail is configured a new account has to be proven by a code first. */
+  async signup(body: {
+    email: string;
+    password: string;
+    name: string;
+    setup_token?: string;
+  }): Promise<SignedIn | EmailChallenge> {
     const request: ApiRequest = { method: "POST", path: "/auth/signup", body };
-    return signedIn(await this.#http.exchange(request, signupReplySchema));
+    const { headers, body: reply } = await this.#http.exchange(request, signupReplySchema);
+    const { token, user, membership = null, email_challenge: challenge } = reply;
+    if (token !== undefined) return signedIn({ headers, body: { token, user, membership } });
+    if (challenge) return { challengeId: challenge.id };
+    throw new CliError("The control plane answered a sign-up in a way that this version does not understand.", {
+      exitCode: EXIT.api,
+      code: "unexpected-reply",
+    });
+  }
+
+  async verifyEmail(body: { email: string; challenge_id: string; code: string }): Promise<SignedIn> {
+    const request: ApiRequest = { method: "POST", path: "/auth/verify-email/confirm", body };
+    return signedIn(await this.#http.exchange(request, sessionReplySchema));
   }
 
   async refresh(refreshToken: string): Promise<SignedIn> {

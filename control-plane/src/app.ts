@@ -16,7 +16,7 @@ import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
-import { confirmPassword, createAccountRoutes, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
+import { createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { ForbiddenCalls } from "./modules/audit/public.ts";
@@ -166,27 +166,28 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
   });
   const waiting = createWaitingPort(dispatch);
-  const passwords = new Passwords();
+  const accounts = createAccounts({
+    store,
+    clock,
+    log,
+    tokens,
+    passwords: new Passwords(),
+    mail,
+    rootKey,
+    publicUrl,
+    allowSignup: config.allowSignup,
+    limits: {
+      loginPerAddress: config.loginLimitPerAddress,
+      loginPerEmail: config.loginLimitPerEmail,
+      mailPerAddress: config.mailLimitPerAddress,
+      mailPerEmail: config.mailLimitPerEmail,
+    },
+  });
   const tickets = new Tickets({ store, clock, access });
   const scopedValues = { store, clock, access, projects, maxPerWorkspace: config.maxSecretsPerWorkspace };
   const routes: Route[] = [
-    ...createAccountRoutes({
-      store,
-      clock,
-      tokens,
-      passwords,
-      log,
-      setupToken: setupToken(rootKey),
-      allowSignup: config.allowSignup,
-      publicUrl,
-    }),
-    ...createAccessTokenRoutes({
-      store,
-      clock,
-      access,
-      tickets,
-      confirmPassword: (caller, password) => confirmPassword({ store, passwords }, caller, password),
-    }),
+    ...accounts.routes,
+    ...createAccessTokenRoutes({ store, clock, access, tickets, confirmPassword: accounts.confirmPassword }),
     ...createWorkspaceRoutes({ store, clock }),
     ...createIntegrationRoutes({
       store,

@@ -35,10 +35,12 @@ export class DueLoop {
 
   /** Something is due at `at`: look then, unless an earlier look is planned. */
   arm(at: number): void {
-    if (this.#stopped || at >= this.#wakeAt) return;
+    const now = this.#clock.now();
+    // A timer that should have fired sleeps through a clock that was set forward.
+    if (this.#stopped || (at >= this.#wakeAt && this.#wakeAt > now)) return;
     this.#wakeAt = at;
     if (this.#timer) clearTimeout(this.#timer);
-    const sleep = Math.min(Math.max(0, at - this.#clock.now()), MAX_SLEEP_MS);
+    const sleep = Math.min(Math.max(0, at - now), MAX_SLEEP_MS);
     this.#timer = setTimeout(() => this.#fire(), sleep).unref();
   }
 

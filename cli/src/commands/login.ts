@@ -1,6 +1,6 @@
 import { MIN_PASSWORD_CHARS } from "@shipfox/shared/api/accounts";
 import type { Command } from "commander";
-import { type About, ApiClient, type SignedIn } from "../api-client.ts";
+import { type About, ApiClient, type EmailChallenge, type SignedIn } from "../api-client.ts";
 import { quoteWord } from "../choose.ts";
 import { CliError, usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
@@ -52,7 +52,7 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
     : "";
   const password = await readPassword(context, options, signup);
   const signedIn = signup
-    ? await createAccount(context, api, { email, password, name })
+    ? await proveAddress(context, api, email, await createAccount(context, api, { email, password, name }))
     : await api.login({ email, password });
   await saveSession(context.env, url, signedIn.user.email, signedIn);
   await printResult(context, options, {
@@ -105,7 +105,7 @@ async function createAccount(
   context: CommandContext,
   api: ApiClient,
   account: { email: string; password: string; name: string },
-): Promise<SignedIn> {
+): Promise<SignedIn | EmailChallenge> {
   const token = context.env.SHIPFOX_SETUP_TOKEN;
   if (token) return await api.signup({ ...account, setup_token: token });
   try {
@@ -116,6 +116,24 @@ async function createAccount(
     const setup_token = await askSecret(context.terminal, "Setup token (in the control plane's first log lines)");
     return await api.signup({ ...account, setup_token });
   }
+}
+
+/** Where mail is configured a new account types the code that it got. */
+async function proveAddress(
+  context: CommandContext,
+  api: ApiClient,
+  email: string,
+  made: SignedIn | EmailChallenge,
+): Promise<SignedIn> {
+  if (!("challengeId" in made)) return made;
+  context.terminal.note(`A code was mailed to ${plainText(email)}.`);
+  const code = await ask(
+    context,
+    "The mailed code",
+    () => askText(context.terminal, "Code"),
+    "--signup (on a terminal)",
+  );
+  return await api.verifyEmail({ email, challenge_id: made.challengeId, code });
 }
 
 async function readPassword(context: CommandContext, options: LoginOptions, signup: boolean): Promise<string> {

@@ -3,6 +3,7 @@ import { SentryServer } from "@shipfox/shared/sentry-server.fixture";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KEY, type ModelServer, serveModels } from "../testing/model-server.ts";
 import { TestRepository } from "../testing/git-repository.ts";
+import { codeIn, MailServer, tokenIn } from "../testing/mail-server.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
 import { serveApp } from "./served-app.fixture.ts";
 
@@ -68,6 +69,7 @@ const NDJSON = { "content-type": "application/x-ndjson" };
 describe("the API as /openapi.json describes it", () => {
   let app: Awaited<ReturnType<typeof serveApp>>;
   let contract: Contract;
+  let mails: MailServer;
   let repository: TestRepository;
   let models: ModelServer;
   let github: GitHubServer;
@@ -78,12 +80,15 @@ describe("the API as /openapi.json describes it", () => {
     github = await GitHubServer.start();
     sentry = await SentryServer.start();
     models = await serveModels("openai");
+    mails = await MailServer.start();
     app = await serveApp({
       SHIPFOX_GIT_ALLOW_FILE: "true",
       SHIPFOX_AGENT_ALLOW_PRIVATE: "true",
       SHIPFOX_AGENT_PROVIDER_URLS: `deepseek=${models.url}/v1`,
       ...github.environment,
       ...sentry.environment,
+      ...mails.environment,
+      SHIPFOX_ALLOW_SIGNUP: "true",
     });
     contract = await Contract.read(app.url);
     repository = await TestRepository.create();
@@ -97,6 +102,7 @@ describe("the API as /openapi.json describes it", () => {
     await sentry.close();
     await repository.remove();
     await models.close();
+    await mails.close();
   });
 
   type Params = Record<string, string>;
@@ -126,6 +132,26 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("DELETE /integration-connections/{connectionId}", removed, { token });
   };
 
+  /** A second account: a code by mail, then new passwords by link and by the old one. */
+  async function provesAndResets(email: string): Promise<void> {
+    const password = ACCOUNT.password;
+    const { email_challenge } = await succeed("POST /auth/signup", {}, { body: { ...ACCOUNT, email } });
+    const code = codeIn(await mails.mailTo(email));
+    const sent = { email, challenge_id: email_challenge.id };
+    await succeed("POST /auth/verify-email/resend", {}, { body: { ...sent, email: "nobody@example.com" } });
+    await succeed("POST /auth/verify-email/confirm", {}, { body: { ...sent, code } });
+    for (const path of ["/auth/password/reset", "/auth/password-reset"]) {
+      const before = mails.received.length;
+      await succeed(`POST ${path}`, {}, { body: { email } });
+      const link = tokenIn(await mails.mailTo(email, before));
+      await succeed(`POST ${path}/confirm`, {}, { body: { token: link, new_password: password } });
+    }
+    const own = (await succeed("POST /auth/login", {}, { body: { email, password } })).token;
+    const change = { current_password: password, new_password: password };
+    await succeed("POST /auth/change-password", {}, { token: own, body: change });
+    await succeed("POST /admin/auth/password-reset-links", {}, { token, body: { email } });
+  }
+
   it("does on every route what it describes, from sign-up to the end of a job", async () => {
     for (const path of ["/", "/healthz", "/readyz", "/openapi.json"]) await succeed(`GET ${path}`, {});
     const login = await contract.call(
@@ -137,6 +163,12 @@ describe("the API as /openapi.json describes it", () => {
     const refreshed = await succeed("POST /auth/refresh", {}, { headers: { cookie } });
     expect(refreshed.token).not.toBe("");
     await succeed("GET /auth/me", {}, { token });
+    await succeed("PATCH /auth/me", {}, { token, body: { name: "Ada L." } });
+    await succeed("GET /auth/login-methods", {});
+    await provesAndResets("bob@example.com");
+    const { sessions } = await succeed("GET /auth/sessions", {}, { token });
+    const { id: sessionId } = sessions.find((session: { current: boolean }) => !session.current);
+    await succeed("DELETE /auth/sessions/{sessionId}", { sessionId }, { token });
 
     const workspaceId = (await succeed("POST /workspaces", {}, { token, body: { name: "Contract" } })).id;
     await succeed("GET /workspaces", {}, { token });

@@ -60,6 +60,23 @@ export interface RefreshSessionRow {
   rotated_at: number | null;
   expires_at: number;
   revoked_at: number | null;
+  /** Of the sign-in. */
+  ip: string | null;
+  user_agent: string | null;
+  created_at: number;
+}
+
+/** A code that was mailed to prove an address. */
+export interface EmailChallengeRow {
+  id: string;
+  user_id: string;
+  code_hash: string;
+  sends: number;
+  wrong_codes: number;
+  /** Last. */
+  sent_at: number;
+  expires_at: number;
+  consumed_at: number | null;
   created_at: number;
 }
 

@@ -36,6 +36,16 @@ async function makeCertificate(): Promise<{ key: string; cert: string }> {
   }
 }
 
+/** The code of eight digits in a mail of ours. */
+export function codeIn({ raw }: ReceivedMail): string {
+  return /^\s+(\d{8})\r?$/m.exec(raw)?.[1] ?? "";
+}
+
+/** The token of the link in a mail of ours. */
+export function tokenIn({ raw }: ReceivedMail): string {
+  return /sf_[a-z]+_[\w-]{43}/.exec(raw.replaceAll("=\r\n", ""))?.[0] ?? "";
+}
+
 let certificate: ReturnType<typeof makeCertificate> | undefined;
 
 /** A real SMTP server on the loopback that keeps what it takes. */
@@ -88,6 +98,16 @@ export class MailServer {
     server.on("error", () => {});
     await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
     return new MailServer(server, (server.server.address() as AddressInfo).port, cert, received);
+  }
+
+  /** The settings of a control plane that mails here, without TLS and password. */
+  get environment(): Record<string, string> {
+    return {
+      SHIPFOX_SMTP_HOST: "127.0.0.1",
+      SHIPFOX_SMTP_PORT: String(this.port),
+      SHIPFOX_SMTP_TLS: "none",
+      SHIPFOX_SMTP_FROM: "ci@example.com",
+    };
   }
 
   /** The first mail to `address` from the `from`th on, once it came. */

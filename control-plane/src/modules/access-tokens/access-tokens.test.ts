@@ -9,9 +9,11 @@ import { originOf } from "../../http/origin.ts";
 import { route } from "../../http/route.ts";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
-import { type Api, serveApi, silentLog, testClock, testTokens } from "../../testing/api.ts";
+import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock, testTokens } from "../../testing/api.ts";
 import { insertUser, insertWorkspace } from "../../testing/rows.ts";
-import { confirmPassword, Passwords } from "../accounts/public.ts";
+import { createAccounts, Passwords } from "../accounts/public.ts";
+import { Mail } from "../mail/public.ts";
+import { Envelope } from "../secrets/public.ts";
 import { access } from "../workspaces/public.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./public.ts";
 
@@ -31,13 +33,19 @@ describeStores("access tokens and stream tickets", (open) => {
     store = await open();
     clock = testClock();
     tickets = new Tickets({ store, clock, access });
-    const deps = {
+    const accounts = createAccounts({
       store,
       clock,
-      access,
-      tickets,
-      confirmPassword: (caller, password) => confirmPassword({ store, passwords }, caller, password),
-    } satisfies Parameters<typeof createAccessTokenRoutes>[0];
+      log: silentLog,
+      tokens: testTokens,
+      passwords,
+      mail: new Mail({ store, clock, log: silentLog, envelope: new Envelope(TEST_ROOT_KEY), smtp: null }),
+      rootKey: TEST_ROOT_KEY,
+      publicUrl: "http://localhost",
+      allowSignup: false,
+      limits: { loginPerAddress: 0, loginPerEmail: 2, mailPerAddress: 0, mailPerEmail: 0 },
+    });
+    const deps = { store, clock, access, tickets, confirmPassword: accounts.confirmPassword };
     api = await serveApi([...createAccessTokenRoutes(deps), guarded()], {
       authenticate: createAuthenticate(testTokens, createAccessTokens({ store, clock, log: silentLog })),
     });
@@ -147,6 +155,8 @@ describeStores("access tokens and stream tickets", (open) => {
       body: { code: "invalid-credentials" },
     });
     expect((await mint({ ...sensitive, current_password: PASSWORD })).status).toBe(201);
+    // Whoever stole a sign-in guesses no oftener than at the front door.
+    expect((await mint({ ...sensitive, current_password: PASSWORD })).status).toBe(429);
     const log = await store.read((tx) =>
       tx.all<{ action: string; outcome: string }>("select action, outcome from audit_events order by id"),
     );

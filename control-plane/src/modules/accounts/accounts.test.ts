@@ -3,7 +3,9 @@ import { beforeEach, afterEach } from "vitest";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock, testTokens } from "../../testing/api.ts";
-import { createAccountRoutes, needsSetup, Passwords, setupToken } from "./public.ts";
+import { Mail } from "../mail/public.ts";
+import { Envelope } from "../secrets/public.ts";
+import { createAccounts, needsSetup, Passwords, setupToken } from "./public.ts";
 
 const PASSWORD = "correct horse battery";
 const ada = { email: "Ada@Example.com ", password: PASSWORD, name: "Ada" };
@@ -19,13 +21,15 @@ describeStores("accounts", (open) => {
 
   async function serve(options: { allowSignup?: boolean; publicUrl?: string } = {}): Promise<Api> {
     const { allowSignup = false, publicUrl = "http://localhost:16101" } = options;
-    const routes = createAccountRoutes({
+    const { routes } = createAccounts({
       store,
       clock,
       log: silentLog,
       tokens: testTokens,
       passwords,
-      setupToken: setupToken(TEST_ROOT_KEY),
+      mail: new Mail({ store, clock, log: silentLog, envelope: new Envelope(TEST_ROOT_KEY), smtp: null }),
+      rootKey: TEST_ROOT_KEY,
+      limits: { loginPerAddress: 0, loginPerEmail: 0, mailPerAddress: 0, mailPerEmail: 0 },
       allowSignup,
       publicUrl,
     });

@@ -2,9 +2,8 @@ import type { Tx } from "../../store/store.ts";
 import { accountExists } from "./store.ts";
 
 /** What app.ts and main.ts may use of accounts. */
-export { confirmPassword } from "./confirm-password.ts";
 export { Passwords } from "./passwords.ts";
-export { createAccountRoutes } from "./routes.ts";
+export { createAccounts } from "./accounts.ts";
 export { setupToken } from "./setup-token.ts";
 
 /** True while no account exists: the first one is still to be made. */

@@ -1,12 +1,17 @@
 import { hashToken } from "@shipfox/shared/tokens";
+import type { AuditActor } from "../../store/store.ts";
 import { oldestMembership } from "../workspaces/public.ts";
 import { decideRefresh, REFRESH_LIFETIME_MS } from "./model.ts";
 import { newRefreshToken, sessionIdOf } from "./refresh-token.ts";
 import type { AccountsDeps, SignedIn } from "./session.ts";
 import { findUser, lockSession, revokeSessionsOf, rotateSession } from "./store.ts";
 
-/** Exchanges a refresh token. Null when it is not good any more. */
-export async function refreshSession(deps: AccountsDeps, presented: string): Promise<SignedIn | null> {
+/** Exchanges a refresh token. Null when it is not good any more; one that was replaced ends all sessions of its user. */
+export async function refreshSession(
+  deps: AccountsDeps,
+  from: AuditActor,
+  presented: string,
+): Promise<SignedIn | null> {
   const { store, clock, log } = deps;
   const sessionId = sessionIdOf(presented);
   if (sessionId === null) return null;
@@ -20,6 +25,13 @@ export async function refreshSession(deps: AccountsDeps, presented: string): Pro
     if (verdict === "refuse") return null;
     if (verdict === "reused") {
       await revokeSessionsOf(tx, user.id, now);
+      await tx.audit(from, {
+        workspaceId: null,
+        action: "session.reuse_detected",
+        outcome: "denied",
+        target: { type: "user", id: user.id, name: user.email },
+        details: { session_id: sessionId },
+      });
       tx.afterCommit(() =>
         log.warn(
           { userId: user.id, sessionId },

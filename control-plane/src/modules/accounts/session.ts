@@ -4,12 +4,18 @@ import { hashToken } from "@shipfox/shared/tokens";
 import type { SignedTokens } from "../../http/signed-tokens.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { UserRow } from "../../store/schema.ts";
-import type { Store, WriteTx } from "../../store/store.ts";
+import type { AuditActor, Origin, Store, Tx, WriteTx } from "../../store/store.ts";
 import type { Logger } from "@shipfox/shared/logger";
+import type { Mail } from "../mail/public.ts";
+import { oldestMembership } from "../workspaces/public.ts";
+import type { EmailChallenges } from "./email-challenges.ts";
 import { REFRESH_LIFETIME_MS } from "./model.ts";
 import type { Passwords } from "./passwords.ts";
 import { newRefreshToken } from "./refresh-token.ts";
+import type { SignInLimits } from "./sign-in-limits.ts";
 import { insertSession } from "./store.ts";
+
+const MAX_USER_AGENT_CHARS = 256;
 
 /** What the use cases of accounts need. */
 export interface AccountsDeps {
@@ -18,6 +24,11 @@ export interface AccountsDeps {
   readonly log: Logger;
   readonly tokens: SignedTokens;
   readonly passwords: Passwords;
+  readonly limits: SignInLimits;
+  readonly mail: Mail;
+  readonly challenges: EmailChallenges;
+  /** Where browsers reach this server; without a slash at the end. */
+  readonly publicUrl: string;
   /** Of the first account from another machine. */
   readonly setupToken: string;
   /** Anybody may make an account once there is a first one. */
@@ -34,25 +45,39 @@ export interface SignedIn {
   readonly membership: MembershipRef;
 }
 
-/** Id and token of a session to be, made before the unit that inserts it. */
-export function newSession(now: number): { id: string; refreshToken: string } {
-  const id = newId(now);
-  return { id, refreshToken: newRefreshToken(id) };
+/** A session before the unit that inserts it. */
+interface NewSession {
+  readonly id: string;
+  readonly refreshToken: string;
+  readonly now: number;
+  readonly origin: Origin;
 }
 
-export async function openSession(
-  tx: WriteTx,
-  session: ReturnType<typeof newSession>,
-  userId: string,
-  now: number,
-): Promise<void> {
+export function newSession(now: number, origin: Origin): NewSession {
+  const id = newId(now);
+  return { id, refreshToken: newRefreshToken(id), now, origin };
+}
+
+export async function openSession(tx: WriteTx, session: NewSession, user: UserRow, from: AuditActor): Promise<void> {
+  const { id, refreshToken, now, origin } = session;
   await insertSession(tx, {
-    id: session.id,
-    user_id: userId,
-    token_hash: hashToken(session.refreshToken),
+    id,
+    user_id: user.id,
+    token_hash: hashToken(refreshToken),
     expires_at: now + REFRESH_LIFETIME_MS,
+    ip: origin.ip,
+    user_agent: origin.userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
     created_at: now,
   });
+  await tx.audit(
+    { ...from, userId: user.id },
+    { workspaceId: null, action: "session.opened", target: { type: "user", id: user.id, name: user.email } },
+  );
+}
+
+export async function signedInAs(tx: Tx, user: UserRow, session: NewSession): Promise<SignedIn> {
+  const membership = await oldestMembership(tx, user.id);
+  return { user, sessionId: session.id, refreshToken: session.refreshToken, membership };
 }
 
 export function presentSession(tokens: SignedTokens, { user, sessionId, membership }: SignedIn): SessionReply {

@@ -3,9 +3,10 @@ import { newId } from "@shipfox/shared/ids";
 import { secretsEqual } from "@shipfox/shared/tokens";
 import type { UserRow } from "../../store/schema.ts";
 import type { AuditActor, WriteTx } from "../../store/store.ts";
+import { mustVerify, type OpenChallenge } from "./email-challenges.ts";
 import { checkSignup, type SignupFacts } from "./model.ts";
 import { type AccountsDeps, newSession, openSession, type SignedIn } from "./session.ts";
-import { accountExists, claimInstance, insertUser } from "./store.ts";
+import { accountExists, claimInstance, findUser, findUserByEmail, insertUser } from "./store.ts";
 
 export interface SignupRequest {
   readonly email: string;
@@ -15,12 +16,19 @@ export interface SignupRequest {
   readonly localPeer: boolean;
 }
 
+/** Signed in, or asked to prove the address first. */
+export type SignedUp =
+  | { readonly session: SignedIn; readonly challenge: null }
+  | { readonly session: null; readonly user: UserRow; readonly challenge: OpenChallenge };
+
 /**
- * Makes an account and signs it in. The first one owns the instance; of several first ones at the same moment one is
- * first, and the others are asked what every later one is asked.
+ * Makes an account. The first one owns the instance and is signed in, as it proved itself by the machine or the setup
+ * token; of several first ones at the same moment one is first, and the others are asked what every later one is asked.
+ * Where mail is configured, a later one gets a code by mail and no session.
  */
-export async function signUp(deps: AccountsDeps, from: AuditActor, request: SignupRequest): Promise<SignedIn> {
-  const { store, clock, log, passwords } = deps;
+export async function signUp(deps: AccountsDeps, from: AuditActor, request: SignupRequest): Promise<SignedUp> {
+  const { store, clock, passwords, limits, challenges, mail } = deps;
+  limits.address(from.origin.ip);
   const facts = {
     localPeer: request.localPeer,
     setupTokenValid: request.setupToken !== undefined && secretsEqual(request.setupToken, deps.setupToken),
@@ -28,29 +36,56 @@ export async function signUp(deps: AccountsDeps, from: AuditActor, request: Sign
   };
   // Asked before the password is hashed, so that a closed door costs nothing, and decided again in the unit.
   checkSignup({ ...facts, firstAccount: !(await store.read(accountExists)) });
+  const known = await store.read((tx) => findUserByEmail(tx, request.email));
+  if (known) return resume(deps, from, request, known);
   const passwordHash = await passwords.hash(request.password);
   const now = clock.now();
   const user = newUser(request, passwordHash, now);
-  const session = newSession(now);
-  const made = await store.write(async (tx) => {
+  const session = newSession(now, from.origin);
+  const draft = mail.isConfigured ? challenges.draft(request.email, from.origin.ip) : null;
+  return store.write(async (tx) => {
     const owner = await becomesOwner(tx, user.id, facts, now);
-    const row = { ...user, admin_role: owner ? "admin-owner" : null };
-    if (!(await insertUser(tx, row))) {
-      throw new ApiError("email-taken", "an account with this e-mail address exists; sign in instead");
-    }
-    await openSession(tx, session, user.id, now);
-    await tx.audit(
-      { ...from, userId: user.id },
-      {
-        workspaceId: null,
-        action: "account.created",
-        target: { type: "user", id: user.id, name: user.email },
-      },
-    );
-    return row;
+    const isProven = owner || draft === null;
+    const row = { ...user, admin_role: owner ? "admin-owner" : null, email_verified_at: isProven ? now : null };
+    if (!(await insertUser(tx, row))) throw taken();
+    await auditCreated(deps, tx, row, from);
+    if (!isProven) return { session: null, user: row, challenge: await challenges.open(tx, row.id, draft) };
+    await openSession(tx, session, row, from);
+    return {
+      session: { user: row, sessionId: session.id, refreshToken: session.refreshToken, membership: null },
+      challenge: null,
+    };
   });
-  log.info({ userId: made.id, adminRole: made.admin_role }, "an account was made");
-  return { user: made, sessionId: session.id, refreshToken: session.refreshToken, membership: null };
+}
+
+/** Whoever left before he typed the code goes on where he was, if he knows the password. */
+async function resume(
+  { store, passwords, challenges, limits, mail }: AccountsDeps,
+  from: AuditActor,
+  request: SignupRequest,
+  known: UserRow,
+): Promise<SignedUp> {
+  limits.password(from.origin.ip, request.email);
+  const isRight = await passwords.verify(known.password_hash, request.password);
+  if (!isRight || known.status !== "active" || !mustVerify(known, mail)) throw taken();
+  const draft = challenges.draft(known.email, from.origin.ip);
+  return store.write(async (tx) => {
+    const user = await findUser(tx, known.id);
+    if (user?.status !== "active" || user.email_verified_at !== null) throw taken();
+    return { session: null, user, challenge: await challenges.open(tx, user.id, draft) };
+  });
+}
+
+function taken(): ApiError {
+  return new ApiError("email-taken", "an account with this e-mail address exists; sign in instead");
+}
+
+async function auditCreated({ log }: AccountsDeps, tx: WriteTx, user: UserRow, from: AuditActor): Promise<void> {
+  await tx.audit(
+    { ...from, userId: user.id },
+    { workspaceId: null, action: "account.created", target: { type: "user", id: user.id, name: user.email } },
+  );
+  tx.afterCommit(() => log.info({ userId: user.id, adminRole: user.admin_role }, "an account was made"));
 }
 
 async function becomesOwner(
@@ -64,7 +99,6 @@ async function becomesOwner(
   return firstAccount;
 }
 
-/** Without mail there is nothing to verify an address with, so it counts as verified. */
 function newUser({ email, name }: SignupRequest, passwordHash: string, now: number): UserRow {
   return {
     id: newId(now),
@@ -73,7 +107,7 @@ function newUser({ email, name }: SignupRequest, passwordHash: string, now: numb
     password_hash: passwordHash,
     status: "active",
     admin_role: null,
-    email_verified_at: now,
+    email_verified_at: null,
     created_at: now,
     updated_at: now,
   };

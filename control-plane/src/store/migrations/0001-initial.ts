@@ -28,9 +28,38 @@ export const initial = {
       rotated_at ${bigint},
       expires_at ${bigint} not null,
       revoked_at ${bigint},
+      ip ${text},
+      user_agent ${text},
       created_at ${bigint} not null
     )${withoutRowid}`,
     `create index refresh_sessions_user on refresh_sessions(user_id)`,
+    `create table email_challenges (
+      id ${text} primary key,
+      user_id ${text} not null references users(id) on delete cascade,
+      code_hash ${text} not null,
+      sends ${bigint} not null,
+      wrong_codes ${bigint} not null,
+      sent_at ${bigint} not null,
+      expires_at ${bigint} not null,
+      consumed_at ${bigint},
+      created_at ${bigint} not null
+    )${withoutRowid}`,
+    `create index email_challenges_user on email_challenges(user_id, created_at)`,
+    `create table email_challenge_sends (
+      id ${text} primary key,
+      destination_hash ${text} not null,
+      source_hash ${text} not null,
+      sent_at ${bigint} not null
+    )${withoutRowid}`,
+    `create index email_challenge_sends_destination on email_challenge_sends(destination_hash, sent_at)`,
+    `create index email_challenge_sends_source on email_challenge_sends(source_hash, sent_at)`,
+    `create index email_challenge_sends_sent on email_challenge_sends(sent_at)`,
+    `create table password_resets (
+      token_hash ${text} primary key,
+      user_id ${text} not null references users(id) on delete cascade,
+      expires_at ${bigint} not null
+    )${withoutRowid}`,
+    `create index password_resets_user on password_resets(user_id)`,
     `create table instance (
       id ${bigint} primary key check (id = 1),
       first_user_id ${text} not null,

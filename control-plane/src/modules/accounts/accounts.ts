@@ -1,0 +1,40 @@
+import { SignInLimits, type SignInLimitSettings } from "./sign-in-limits.ts";
+import { EmailChallenges } from "./email-challenges.ts";
+import type { Route } from "../../http/route.ts";
+import { confirmPassword } from "./confirm-password.ts";
+import { isLocalName } from "./local-peer.ts";
+import { createOwnAccountRoutes } from "./own-account-routes.ts";
+import { createPasswordRoutes } from "./password-routes.ts";
+import { createRefreshCookie } from "./refresh-cookie.ts";
+import type { Caller } from "../../http/caller.ts";
+import type { AccountsDeps } from "./session.ts";
+import { setupToken } from "./setup-token.ts";
+import { createSignInRoutes } from "./sign-in-routes.ts";
+import type { AccountRoutesDeps } from "./signed-in-reply.ts";
+
+export interface AccountsOptions extends Omit<AccountsDeps, "challenges" | "limits" | "setupToken"> {
+  readonly rootKey: Buffer;
+  readonly limits: SignInLimitSettings;
+}
+
+export interface Accounts {
+  readonly routes: Route[];
+  /** Throws 401 `invalid-credentials` unless this is the caller's password. */
+  readonly confirmPassword: (caller: Caller, password: string) => Promise<void>;
+}
+
+export function createAccounts({ rootKey, limits, ...given }: AccountsOptions): Accounts {
+  const { protocol, host } = new URL(given.publicUrl);
+  const deps: AccountRoutesDeps = {
+    ...given,
+    setupToken: setupToken(rootKey),
+    limits: new SignInLimits(given.clock, limits),
+    challenges: new EmailChallenges({ ...given, rootKey }),
+    cookie: createRefreshCookie({ secure: protocol === "https:" }),
+    isLocalInstance: isLocalName(host),
+  };
+  return {
+    routes: [...createSignInRoutes(deps), ...createPasswordRoutes(deps), ...createOwnAccountRoutes(deps)],
+    confirmPassword: async (caller, password) => void (await confirmPassword(deps, caller, password)),
+  };
+}
