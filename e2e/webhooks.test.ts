@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { call } from "./src/api.ts";
 import { ControlPlane } from "./src/control-plane.ts";
 import { eventually } from "./src/eventually.ts";
+import { fault } from "./src/fault.ts";
 import { Instance, type ProjectHandle, workflow } from "./src/instance.ts";
 import { useStage } from "./src/stage.ts";
 
@@ -84,12 +85,35 @@ describe("a control plane that is killed while it hears and tells", () => {
     expect(deliveries).toEqual([]);
   });
 
-  it("keeps every delivery that it acknowledged, once, when senders repeat what got no answer", async () => {
-    const { id } = await instance.api.post(webhookConnectionSchema, "/integrations/webhook/connections", {
-      workspace_id: instance.workspaceId,
-      name: "Alerts",
-      slug: "alerts",
-    });
+  /** A custom webhook; answers its id. */
+  async function connect(slug: string): Promise<string> {
+    const body = { workspace_id: instance.workspaceId, name: slug, slug };
+    return (await instance.api.post(webhookConnectionSchema, "/integrations/webhook/connections", body)).id;
+  }
+
+  /** The delivery ids of the events of a source. */
+  async function deliveriesOf(source: string): Promise<string[]> {
+    const seen: string[] = [];
+    for (let cursor = ""; ; ) {
+      const path = `/trigger-events?workspace_id=${instance.workspaceId}&source=${source}&limit=100${cursor}`;
+      const page = await instance.api.get(triggerEventsReplySchema, path);
+      seen.push(...page.trigger_events.map((event) => event.delivery_id ?? ""));
+      if (page.next_cursor === null) return seen.toSorted();
+      cursor = `&cursor=${page.next_cursor}`;
+    }
+  }
+
+  it(`${fault(41, "custom webhook")}`, async () => {
+    const id = await connect("crowd");
+    const send = (turn: number) =>
+      call(plane.url, "POST", `/webhook/${id}`, { body: { turn }, headers: { "x-delivery-id": `d${turn % 5}` } });
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, turn) => send(turn)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
+    expect(await deliveriesOf("crowd")).toEqual(["d0", "d1", "d2", "d3", "d4"]);
+  });
+
+  it(`${fault(42, "custom webhook")}`, async () => {
+    const id = await connect("alerts");
     const send = (delivery: number) =>
       eventually(`delivery ${delivery} is acknowledged`, async () => {
         const headers = { "x-delivery-id": `d${delivery}` };
@@ -100,14 +124,8 @@ describe("a control plane that is killed while it hears and tells", () => {
     await killAndRestart();
     await Promise.all(sent);
 
-    const seen: string[] = [];
-    for (let cursor = ""; ; ) {
-      const path = `/trigger-events?workspace_id=${instance.workspaceId}&source=alerts&limit=100${cursor}`;
-      const page = await instance.api.get(triggerEventsReplySchema, path);
-      seen.push(...page.trigger_events.map((event) => event.delivery_id ?? ""));
-      if (page.next_cursor === null) break;
-      cursor = `&cursor=${page.next_cursor}`;
-    }
-    expect(seen.toSorted()).toEqual(Array.from({ length: DELIVERIES }, (_, index) => `d${index}`).toSorted());
+    expect(await deliveriesOf("alerts")).toEqual(
+      Array.from({ length: DELIVERIES }, (_, index) => `d${index}`).toSorted(),
+    );
   });
 });

@@ -76,6 +76,12 @@ export const SCENARIOS: readonly Scenario[] = [
     "a token is rotated or revoked in the middle of a job",
     "rotated: the job goes on; revoked: it is stopped and fenced",
   ),
+  row(41, "a delivery of a webhook comes twice, or many times at once", "it is one event, whatever the repeats say"),
+  row(
+    42,
+    "deliveries of webhooks come while the control plane is killed and started again",
+    "what was acknowledged is stored; senders repeat what got no answer; each is one event",
+  ),
   row(45, "a reader of a log connects late and again", "every byte from the start, none twice"),
   row(
     46,

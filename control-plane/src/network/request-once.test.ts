@@ -1,4 +1,10 @@
-import { createServer as createTcpServer } from "node:net";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer as createHttpsServer } from "node:https";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type NameServer, serveNames } from "./name-server.fixture.ts";
 import { type OutgoingRequest, requestOnce } from "./request-once.ts";
@@ -151,6 +157,36 @@ describe("a request to a place that a user chose", () => {
       failure: "tls_failed",
     });
     expect(inside.received).toEqual([]);
+  });
+
+  it("sends nothing to a server that proves nothing, by name and by address", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "shipfox-tls-"));
+    const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+    await execa("openssl", [
+      ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -subj /CN=inside.example".split(
+        " ",
+      ),
+      ..."-addext subjectAltName=DNS:inside.example,IP:127.0.0.1 -keyout".split(" "),
+      key,
+      "-out",
+      certificate,
+    ]);
+    let requests = 0;
+    const server = createHttpsServer({ key: await readFile(key), cert: await readFile(certificate) }, (_, response) => {
+      requests += 1;
+      response.end();
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    answers["inside.example"] = [["127.0.0.1"]];
+    for (const host of ["inside.example", "127.0.0.1"]) {
+      await expect(post(`https://${host}:${port}/`, { allowPrivate: true })).rejects.toMatchObject({
+        failure: "tls_failed",
+      });
+    }
+    expect(requests).toBe(0);
+    server.close();
+    await rm(folder, { recursive: true });
   });
 
   it("ends with its caller", async () => {

@@ -63,7 +63,7 @@ export async function requestOnce(outgoing: OutgoingRequest, resolve: ResolveHos
 }
 
 async function allowedAddresses({ url, allowPrivate }: OutgoingRequest, resolve: ResolveHost): Promise<HostAddress[]> {
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const host = hostOf(url);
   const addresses = await resolve(host).catch((error: unknown) => {
     throw new RequestError("name_unresolved", `the name ${host} has no address`, error);
   });
@@ -71,6 +71,11 @@ async function allowedAddresses({ url, allowPrivate }: OutgoingRequest, resolve:
     throw new RequestError("address_refused", `${host} is not on the public internet`);
   }
   return addresses;
+}
+
+/** Name or address, without the brackets of IPv6. */
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 function send(
@@ -95,7 +100,8 @@ function send(
       if (all) callback(null, [...addresses]);
       else callback(null, first?.address ?? "", first?.family);
     },
-    ...(isTls && isIP(url.hostname) === 0 ? { servername: url.hostname } : {}),
+    // The certificate must be for the name, whatever the address; an address has no name to ask for.
+    ...(isTls && isIP(hostOf(url)) === 0 ? { servername: url.hostname } : {}),
   };
   return new Promise((resolve, reject) => {
     let isAnswered = false;
@@ -130,8 +136,8 @@ async function readBegin(response: IncomingMessage, maxBytes: number): Promise<B
 function withSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason as Error);
-    if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
   });
 }
