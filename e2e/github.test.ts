@@ -92,14 +92,14 @@ describe("a project on GitHub", () => {
       ".shipfox/workflows/ci.yml": CI.replace("name: CI", "name: CI two"),
     });
     const push = { ref: "refs/heads/main", repository: { id: shown.id, default_branch: "main" }, installation };
-    expect((await github.deliver(instance.plane.url, "push", push, "push-1")).status).toBe(204);
+    expect(await github.deliver(instance.plane.url, "push", push, "push-1")).toBe(204);
     await instance.plane.kill9();
     await instance.plane.restart();
     await eventually("the pushed workflow is known", async () => {
       const { definitions } = await instance.definitions(project.id);
       return definitions.some(({ name, sha }) => name === "CI two" && sha === commit);
     });
-    expect((await github.deliver(instance.plane.url, "push", push, "push-1")).status).toBe(204);
+    expect(await github.deliver(instance.plane.url, "push", push, "push-1")).toBe(204);
     const path = `/trigger-events?workspace_id=${instance.workspaceId}&source=github_acme`;
     expect((await instance.api.call("GET", path)).body).toMatchObject({ trigger_events: [{ delivery_id: "push-1" }] });
   });

@@ -321,7 +321,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   ]);
   outgoing.start();
   await github?.checks.start();
-  tellLoop.start(github ? [() => github.checks.runDue()] : []);
+  tellLoop.start(github ? [() => github.checks.runDue(), (now) => github.missed.runDue(now)] : []);
   await syncs.start();
   mail.start();
 

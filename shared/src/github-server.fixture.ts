@@ -80,6 +80,11 @@ export class GitHubServer {
   /** `METHOD path` of every API request, in order. */
   readonly requests: string[] = [];
   readonly faults: Fault[] = [];
+  /** Of the app's hook, newest first. */
+  readonly deliveries: { id: number; guid: string; status_code: number; redelivery: boolean }[] = [];
+  /** Where the app's hook leads; deliveries that are asked for again go there. */
+  hookUrl: string | null = null;
+  readonly #sent = new Map<string, { event: string; body: unknown }>();
   /** The time by which tokens and JWTs are judged. */
   now: () => number = Date.now;
   #lastInstallation = 1_000;
@@ -167,14 +172,20 @@ export class GitHubServer {
     };
   }
 
-  /** Sends a delivery as GitHub does. */
-  async deliver(planeUrl: string, event: string, body: unknown, id?: string): Promise<Response> {
+  /** Sends a delivery as GitHub does: once. Answers the status, 0 for none. */
+  async deliver(planeUrl: string, event: string, body: unknown, id?: string): Promise<number> {
     const text = JSON.stringify(body);
-    return fetch(`${planeUrl}/webhooks/integrations/github`, {
-      method: "POST",
-      headers: this.headersOf(event, text, id),
-      body: text,
-    });
+    const headers = this.headersOf(event, text, id);
+    const guid = headers["x-github-delivery"] as string;
+    const redelivery = this.#sent.has(guid);
+    this.#sent.set(guid, { event, body });
+    const url = `${planeUrl}/webhooks/integrations/github`;
+    const status = await fetch(url, { method: "POST", headers, body: text }).then(
+      (response) => response.status,
+      () => 0,
+    );
+    this.deliveries.unshift({ id: this.deliveries.length + 1, guid, status_code: status, redelivery });
+    return status;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -207,7 +218,16 @@ export class GitHubServer {
     const credential = authorization.replace(/^Bearer /, "");
     const match = (pattern: RegExp) => pattern.exec(call)?.slice(1);
     if (match(/^POST \/login\/oauth\/access_token$/)) return this.#exchange(body);
-    let parts = match(/^POST \/api\/v3\/app\/installations\/(\d+)\/access_tokens$/);
+    if (call === "GET /api/v3/app/hook/deliveries") {
+      this.#requireApp(credential);
+      return this.deliveries;
+    }
+    let parts = match(/^POST \/api\/v3\/app\/hook\/deliveries\/(\d+)\/attempts$/);
+    if (parts) {
+      this.#requireApp(credential);
+      return this.#redeliver(Number(parts[0]));
+    }
+    parts = match(/^POST \/api\/v3\/app\/installations\/(\d+)\/access_tokens$/);
     if (parts) return this.#issue(this.#ofApp(credential, Number(parts[0])), body);
     parts = match(/^GET \/api\/v3\/app\/installations\/(\d+)$/);
     if (parts) {
@@ -323,7 +343,19 @@ export class GitHubServer {
     return { token, expires_at: new Date(expiresAt).toISOString().replace(/\.\d+Z$/, "Z"), permissions: wanted };
   }
 
+  #redeliver(deliveryId: number): unknown {
+    const { guid } = this.deliveries.find(({ id }) => id === deliveryId) ?? refuse(404, "Not Found");
+    const sent = this.#sent.get(guid);
+    if (sent && this.hookUrl !== null) void this.deliver(this.hookUrl, sent.event, sent.body, guid);
+    return {};
+  }
+
   #ofApp(jwt: string, installationId: number): FakeInstallation {
+    this.#requireApp(jwt);
+    return this.installations.get(installationId) ?? refuse(404, "Not Found");
+  }
+
+  #requireApp(jwt: string): void {
     const [header = "", claims = "", signature = ""] = jwt.split(".");
     const read = (part: string) =>
       JSON.parse(Buffer.from(part, "base64url").toString() || "{}") as Record<string, unknown>;
@@ -336,7 +368,6 @@ export class GitHubServer {
       refuse(401, "A JSON web token could not be decoded");
     if (iat === undefined || exp === undefined || iat > now || exp <= now || exp - iat > MAX_JWT_SECONDS)
       refuse(401, "'Expiration time' claim ('exp') is too far in the future");
-    return this.installations.get(installationId) ?? refuse(404, "Not Found");
   }
 
   #seenBy(token: IssuedToken): FakeRepository[] {

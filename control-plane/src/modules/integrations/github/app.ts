@@ -29,6 +29,10 @@ export const repositorySchema = z.object({
 });
 const repositoryPageSchema = z.object({ total_count: z.int(), repositories: z.array(repositorySchema) });
 
+/** `guid` is the same for all attempts; `status_code` is 0 when there was no answer. */
+const deliveriesSchema = z.array(z.object({ id: z.int(), guid: z.string(), status_code: z.int() }));
+
+export type GitHubDelivery = z.infer<typeof deliveriesSchema>[number];
 export type GitHubRepository = z.infer<typeof repositorySchema>;
 export type GitHubInstallation = z.infer<typeof installationSchema>;
 
@@ -112,6 +116,18 @@ export class GitHubApp {
       if (error instanceof ApiError && error.code === "access-denied") return null;
       throw error;
     }
+  }
+
+  /** What GitHub sent lately, newest first, and how it was answered: at most 100. */
+  deliveries(): Promise<z.infer<typeof deliveriesSchema>> {
+    const list = { method: "GET", path: "/app/hook/deliveries?per_page=100", token: this.#jwt() } as const;
+    return this.api.call(list, deliveriesSchema);
+  }
+
+  /** Has GitHub send a delivery once more, with the id that it had. */
+  async redeliver(deliveryId: number): Promise<void> {
+    const path = `/app/hook/deliveries/${deliveryId}/attempts`;
+    await this.api.call({ method: "POST", path, token: this.#jwt(), repeatable: false }, z.unknown());
   }
 
   async #mint({ installationId, repositoryId, permissions }: TokenScope): Promise<InstallationToken> {

@@ -84,7 +84,7 @@ export async function openWorld(store: Store) {
     users,
     workspaceId,
     app: opened.app,
-    checks: opened.checks,
+    missed: opened.missed,
     checkouts: new Checkouts({ store, clock, sources }),
     /** A repository on GitHub with a workflow in it. */
     async repository(owner: string, name: string, id: number): Promise<FakeRepository & { git: TestRepository }> {

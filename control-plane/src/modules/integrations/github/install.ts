@@ -72,8 +72,8 @@ export async function finishInstall(
       if (!(await noteState(tx, state, now)))
         throw invalidState("this installation was finished already; start it again");
       const linked = await findInstallation(tx, installationId);
-      if (linked) return sameWorkspace(linked, state.workspaceId);
       const fresh = newConnection(app, installation, { id, workspaceId: state.workspaceId, now });
+      if (linked) return linkedBefore(tx, linked, fresh);
       const connection = (await relink(tx, fresh)) ?? (await link(tx, fresh, candidates));
       await followEvents(tx, state.workspaceId);
       tx.afterCommit(() => deps.onLinked(state.workspaceId));
@@ -87,8 +87,10 @@ export async function finishInstall(
     });
   } catch (error) {
     // Somebody else linked it between our look and our insert.
-    if (error instanceof ConstraintError && error.kind === "unique") throw alreadyLinked();
-    throw error;
+    if (!(error instanceof ConstraintError) || error.kind !== "unique") throw error;
+    const linked = await store.read((tx) => findInstallation(tx, installationId));
+    if (linked?.workspace_id !== state.workspaceId) throw alreadyLinked();
+    return linked;
   }
 }
 
@@ -109,15 +111,15 @@ async function requireWholeInstallation(app: GitHubApp, code: string, installati
   }
 }
 
-/** The app was removed from the account and installed anew: the connection, with its projects, goes on with that one. */
+/**
+ * The app was removed from the account and installed anew, for an account has it once: the connection, with its projects,
+ * goes on with the new installation.
+ */
 async function relink(tx: WriteTx, fresh: Omit<ConnectionRow, "slug">): Promise<ConnectionRow | null> {
   const { accountId } = githubSettingsOf(fresh);
   const connections = await listConnections(tx, fresh.workspace_id);
   const lost = connections.find(
-    (row) =>
-      row.provider === GITHUB_PROVIDER &&
-      row.lifecycle_status === "error" &&
-      githubSettingsOf(row).accountId === accountId,
+    (row) => row.provider === GITHUB_PROVIDER && githubSettingsOf(row).accountId === accountId,
   );
   if (!lost) return null;
   const { external_account_id, lifecycle_status, settings, updated_at } = fresh;
@@ -160,9 +162,17 @@ function newConnection(
   };
 }
 
-function sameWorkspace(linked: ConnectionRow, workspaceId: string): ConnectionRow {
-  if (linked.workspace_id !== workspaceId) throw alreadyLinked();
-  return linked;
+/** The end of a suspension may have been told to nobody. */
+async function linkedBefore(
+  tx: WriteTx,
+  linked: ConnectionRow,
+  fresh: Omit<ConnectionRow, "slug">,
+): Promise<ConnectionRow> {
+  if (linked.workspace_id !== fresh.workspace_id) throw alreadyLinked();
+  if (linked.lifecycle_status !== "error") return linked;
+  const known = { ...linked, lifecycle_status: fresh.lifecycle_status, updated_at: fresh.updated_at };
+  await updateConnection(tx, known);
+  return known;
 }
 
 /** `github_acme`, then `github_acme_2`: the words by which workflow files name the connection. */

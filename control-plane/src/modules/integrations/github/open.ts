@@ -5,6 +5,7 @@ import type { Store } from "../../../store/store.ts";
 import { GitHubApi } from "./api.ts";
 import { GitHubApp } from "./app.ts";
 import { Checks } from "./checks.ts";
+import { MissedDeliveries } from "./missed-deliveries.ts";
 import { githubSettings } from "./settings.ts";
 import { GitHubSources } from "./sources.ts";
 
@@ -12,6 +13,7 @@ export interface GitHub {
   readonly app: GitHubApp;
   readonly sources: GitHubSources;
   readonly checks: Checks;
+  readonly missed: MissedDeliveries;
   /** Ends the calls that run. */
   close(): void;
 }
@@ -35,6 +37,7 @@ export function openGitHub(deps: {
     app,
     sources: new GitHubSources(app),
     checks: new Checks({ store, clock, log, app, publicUrl, arm }),
+    missed: new MissedDeliveries({ clock, log, app }),
     close: () => api.close(),
   };
 }
