@@ -16,6 +16,9 @@ import { runExec } from "./run-exec.ts";
 /** From SIGKILL, sent by a process in the container, to its word that nothing is left. */
 const KILL_DEADLINE_MS = 10_000;
 const PROOF_DEADLINE_MS = 5000;
+/** A step whose end the engine does not tell so long after a kill is killed again, and its container after so many kills. */
+const END_NEWS_MS = 1000;
+const MAX_KILLS = 5;
 const GOING_POLLS = 20;
 const GOING_POLL_MS = 50;
 
@@ -95,9 +98,10 @@ export class JobContainer {
     this.#launching = launching.catch(() => {});
     const exec = await launching;
     this.#gates?.fillSoon();
-    const stop = new StopOnce(signal, async () => await this.#killTree(graceMs));
+    const exit = waitForExit(this.#engine, exec);
+    exit.catch(() => {});
+    const stop = new StopOnce(signal, async () => await this.#stopStep(exit, graceMs));
     try {
-      const exit = waitForExit(this.#engine, exec);
       const pump = pumpOutput(exec.output(), exit, onOutput);
       // A reader that fails must not leave the step running unseen.
       pump.catch(stop.now);
@@ -205,6 +209,19 @@ export class JobContainer {
 
   async #isGone(): Promise<boolean> {
     return !(await this.isRunning().catch(() => true));
+  }
+
+  /** The engine may start a step after the kill that was meant for it: only the step's own end shows that it was hit. */
+  async #stopStep(exit: Promise<unknown>, graceMs: number): Promise<void> {
+    const ended = exit.then(
+      () => true,
+      () => true,
+    );
+    for (let kills = 0; kills < MAX_KILLS && !this.#isKilled; kills += 1) {
+      await this.#killTree(kills === 0 ? graceMs : 0);
+      if (await Promise.race([ended, pause(END_NEWS_MS).then(() => false)])) return;
+    }
+    await this.kill();
   }
 
   /** When the tree cannot be proved dead from inside, for example because it left no process to start, all of it goes. */
