@@ -1,3 +1,4 @@
+import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Role } from "../../http/abilities.ts";
 import { isSignedWebhook, type SignatureHeaders } from "../../http/webhook-signature.ts";
@@ -253,6 +254,39 @@ describeStores("outgoing webhooks", (open) => {
     expect(new Set(receiver.received.map(({ headers }) => headers["webhook-id"])).size).toBe(225);
     expect(receiver.received).toHaveLength(225);
     expect(await deliveries(id, "?status=succeeded&limit=100")).toHaveLength(100);
+  });
+
+  it("of a workspace that is suspended wait until it is active again", async () => {
+    await create();
+    await happen("run.finished");
+    await outgoing.plan(clock.now());
+    const setStatus = (status: string) =>
+      store.write((tx) => tx.run("update workspaces set status = ? where id = ?", [status, workspaceId]));
+    await setStatus("suspended");
+    await happen("run.finished");
+    await work();
+    expect(receiver.received).toEqual([]);
+    await setStatus("active");
+    await work();
+    expect(receiver.received).toHaveLength(2);
+  });
+
+  it("wait as run events when too many wait as deliveries, and none is lost", async () => {
+    const { id } = (await create()).body;
+    await store.write(async (tx) => {
+      const sql = `insert into webhook_deliveries (id, webhook_id, event_type, body, status, attempts, due_at, created_at)
+        values (?, ?, 'webhook.test', '{}', 'pending', 0, ?, ?)`;
+      const later = clock.now() + HOUR_MS;
+      for (let index = 0; index < 9_999; index += 1) await tx.run(sql, [newId(), id, later, clock.now()]);
+    });
+    for (let index = 0; index < 3; index += 1) await happen("run.finished");
+    const planned = async () =>
+      (await store.read((tx) => tx.all("select id from webhook_deliveries where event_id is not null"))).length;
+    while ((await outgoing.plan(clock.now())) !== null);
+    expect(await planned()).toBe(1);
+    await store.write((tx) => tx.run("delete from webhook_deliveries where event_type = 'webhook.test'"));
+    while ((await outgoing.plan(clock.now())) !== null);
+    expect(await planned()).toBe(3);
   });
 
   it("are sent again when a process died between the sending and the writing down", async () => {

@@ -7,10 +7,11 @@ const INSERT = `insert into webhooks (id, workspace_id, name, url, events, statu
 const UPDATE = `update webhooks set name = ?, url = ?, events = ?, status = ?, disabled_reason = ?, sealed_secrets = ?,
   last_event = ?, failing_since = ?, updated_at = ? where id = ?`;
 const LAGGING = `select w.id from webhooks w join workspaces s on s.id = w.workspace_id
-  where w.status = 'active' and w.last_event < s.last_event order by w.id`;
+  where w.status = 'active' and s.status = 'active' and w.last_event < s.last_event order by w.id`;
 const INSERT_DELIVERY = `insert into webhook_deliveries (id, webhook_id, event_id, event_type, body, status, attempts, due_at,
     created_at) values (?, ?, ?, ?, ?, 'pending', 0, ?, ?) on conflict (webhook_id, event_id) do nothing`;
-const WITH_DUE = `select w.* from webhooks w where w.status = 'active'
+const WITH_DUE = `select w.* from webhooks w join workspaces s on s.id = w.workspace_id
+  where w.status = 'active' and s.status = 'active'
   and exists (select 1 from webhook_deliveries d where d.webhook_id = w.id and d.due_at <= ?) order by w.id`;
 const END_ATTEMPT = `update webhook_deliveries set status = ?, due_at = ?, last_attempt_at = ?, response_status = ?,
     response_excerpt = ?, duration_ms = ?, error = ?, finished_at = ?
@@ -70,7 +71,7 @@ export async function activeWorkspaces(tx: Tx): Promise<string[]> {
   return (await tx.all<{ workspace_id: string }>(sql)).map((row) => row.workspace_id);
 }
 
-/** Active webhooks whose workspace has run events that they have not been given yet. */
+/** Active webhooks whose workspace is active too and has run events that they have not been given yet. */
 export async function laggingWebhooks(tx: Tx): Promise<string[]> {
   return (await tx.all<{ id: string }>(LAGGING)).map((row) => row.id);
 }
@@ -115,7 +116,7 @@ export async function moveCursor(tx: WriteTx, webhookId: string, lastEvent: numb
   await tx.run("update webhooks set last_event = ? where id = ?", [lastEvent, webhookId]);
 }
 
-/** Active webhooks that have deliveries to be sent by `now`. */
+/** Active webhooks of active workspaces that have deliveries to be sent by `now`. */
 export function webhooksWithDue(tx: Tx, now: number): Promise<WebhookRow[]> {
   return tx.all<WebhookRow>(WITH_DUE, [now]);
 }

@@ -5,7 +5,7 @@ import { SENTRY_PROVIDER } from "../model.ts";
 import { updateConnection } from "../store.ts";
 import type { SentryDelivery } from "./delivery.ts";
 import { normaliseIssue } from "./normalise-issue.ts";
-import { findInstallation } from "./store.ts";
+import { findHearing, findInstallation } from "./store.ts";
 
 export interface SentryReceiveDeps {
   readonly store: Store;
@@ -14,7 +14,7 @@ export interface SentryReceiveDeps {
 
 /**
  * Stores what happened to an issue as a trigger event, and ends the connection of an installation that was removed. Everything
- * else, a repeat, and what comes for a connection that is unknown or not active changes nothing.
+ * else, a repeat, and what comes for a connection that is unknown or not active, or whose workspace is not, changes nothing.
  */
 export async function receiveDelivery(deps: SentryReceiveDeps, delivery: SentryDelivery): Promise<void> {
   if (delivery.installationId === null) return;
@@ -33,8 +33,8 @@ async function storeIssue(
   if (!payload) return;
   const receivedAt = clock.now();
   await store.write(async (tx) => {
-    const connection = await findInstallation(tx, installationId);
-    if (connection?.lifecycle_status !== "active") return;
+    const connection = await findHearing(tx, installationId);
+    if (!connection) return;
     await storeTriggerEvent(tx, {
       workspaceId: connection.workspace_id,
       provider: SENTRY_PROVIDER,

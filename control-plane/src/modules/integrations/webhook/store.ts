@@ -1,8 +1,11 @@
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Tx, WriteTx } from "../../../store/store.ts";
 
+/** Undefined as well when the workspace is suspended or deleted: it hears nothing. */
 export function findWebhookConnection(tx: Tx, connectionId: string): Promise<ConnectionRow | undefined> {
-  return lockWebhookConnection(tx, "", connectionId);
+  const sql = `select c.* from connections c join workspaces w on w.id = c.workspace_id
+    where c.id = ? and c.provider = 'webhook' and w.status = 'active'`;
+  return tx.get<ConnectionRow>(sql, [connectionId]);
 }
 
 /** `lock` is the dialect's `forUpdate`. */

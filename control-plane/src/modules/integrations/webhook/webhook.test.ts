@@ -173,7 +173,7 @@ describeStores("custom webhooks", (open) => {
     expect(await events()).toHaveLength(3);
   });
 
-  it("are not there for senders while disabled, after removal, and where another connection is meant", async () => {
+  it("are not there for senders while they or their workspace are disabled, after removal, and by another id", async () => {
     const { id } = (await create()).body;
     expect((await change(id, { lifecycle_status: "disabled" })).body.lifecycle_status).toBe("disabled");
     expect(await send(id)).toMatchObject({ status: 404, body: { code: "not-found" } });
@@ -182,6 +182,9 @@ describeStores("custom webhooks", (open) => {
     await store.write((tx) => tx.run("update connections set provider = 'git'"));
     expect((await send(id)).status).toBe(404);
     await store.write((tx) => tx.run("update connections set provider = 'webhook'"));
+    await store.write((tx) => tx.run("update workspaces set status = 'suspended'"));
+    expect((await send(id)).status).toBe(404);
+    await store.write((tx) => tx.run("update workspaces set status = 'active'"));
     expect((await api.call("DELETE", `${all}/${id}`, { user: members.owner })).status).toBe(204);
     expect((await send(id)).status).toBe(404);
     expect((await send(NOWHERE)).status).toBe(404);
