@@ -122,7 +122,10 @@ describe.each([
     });
     await eventually("the whole tree is dead", async () => (await processesWith(mark)).length === 0);
     await instance.logShows(step.id, "The job was cancelled.");
+    await slow.child.printed(/"msg":"job ended"/);
     await slow.child.stop();
+    // It did as it was told: nothing for an operator to look at.
+    expect(slow.child.output.split('"msg":"job started"')[1]).not.toMatch(/"level":[456]0/);
   });
 
   it(`${fault(25, "queued")}`, async () => {

@@ -424,7 +424,7 @@ export class JobRunner {
     const outcome = stop === null ? "drained" : await this.sendTail(stop);
     // Also stops the heartbeats, which would meet a lease that has ended.
     this.lease.end();
-    if (stop !== null && stop.kind !== "lost") await this.release(stop);
+    if (stop !== null && !leaseIsOver(stop)) await this.release(stop);
     background(this.discardLogs(outcome));
   }
 
@@ -435,9 +435,8 @@ export class JobRunner {
       this.logger.warn({ why: stop.why }, "the job goes back to the queue");
       this.currentLog?.line(`The job goes back to the queue. ${stop.why}`, "stderr");
     }
-    const leaseEnded = stop.kind === "lost" || (stop.kind === "cancelled" && stop.force === true);
-    const limit = AbortSignal.timeout(leaseEnded ? LOG_IDLE_MS : TAIL_LIMIT_MS);
-    const signal = leaseEnded ? limit : AbortSignal.any([limit, this.stop.hardSignal]);
+    const limit = AbortSignal.timeout(leaseIsOver(stop) ? LOG_IDLE_MS : TAIL_LIMIT_MS);
+    const signal = leaseIsOver(stop) ? limit : AbortSignal.any([limit, this.stop.hardSignal]);
     return (await this.currentLog?.finish(LOG_IDLE_MS, signal)) ?? "drained";
   }
 
@@ -455,6 +454,11 @@ export class JobRunner {
     await Promise.all(this.unsentLogs.map((log) => log.close({ keep: false })));
     await this.currentLog?.close({ keep: tail === "abandoned" && this.stop.stop?.kind !== "lost" });
   }
+}
+
+/** The control plane has already ended it, so there is nothing to give back: a forced cancel revokes it. */
+function leaseIsOver(stop: JobStop): boolean {
+  return stop.kind === "lost" || (stop.kind === "cancelled" && stop.force === true);
 }
 
 function refuse(log: StepLog, error: StepError): StepResult {

@@ -235,14 +235,16 @@ export class JobContainer {
       const user = userText(this.#settings.user);
       const result = await runExec(this.#engine, this.id, command, user, graceMs + KILL_DEADLINE_MS);
       if (result.exitCode === 0 && !this.#mayHide()) return;
-      this.#logger.warn(
-        { container: this.id, result },
-        "a step's processes cannot be proved dead: killing its container",
-      );
+      this.#tellUnlessKilled({ result }, "a step's processes cannot be proved dead: killing its container");
     } catch (error) {
-      this.#logger.warn({ container: this.id, err: error }, "cannot kill a step's processes: killing its container");
+      this.#tellUnlessKilled({ err: error }, "cannot kill a step's processes: killing its container");
     }
     await this.kill();
+  }
+
+  /** A container that was killed meanwhile, as a forced cancel does, took the tree along: nothing went wrong. */
+  #tellUnlessKilled(facts: object, message: string): void {
+    if (!this.#isKilled) this.#logger.warn({ container: this.id, ...facts }, message);
   }
 }
 

@@ -184,7 +184,10 @@ export class HostSandbox implements Sandbox {
         await isolation.killTree(0);
       }
     } catch (error) {
-      this.#settings.logger.warn({ err: error }, "cannot kill a step's processes: ending the job's isolation");
+      // A close meanwhile, as a forced cancel brings, ended them all.
+      if (this.#closing === null) {
+        this.#settings.logger.warn({ err: error }, "cannot kill a step's processes: ending the job's isolation");
+      }
       await isolation.end();
       this.#wake();
     }
