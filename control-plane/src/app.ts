@@ -21,7 +21,14 @@ import { createAgentRoutes, parseProviderUrls, Prober } from "./modules/agents/p
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
-import { createWaitingPort, Dispatch, leaseEndedAt, Reaper, runDueLeases } from "./modules/dispatch/public.ts";
+import {
+  createWaitingPort,
+  Dispatch,
+  leaseEndedAt,
+  Reaper,
+  recordLateCalls,
+  runDueLeases,
+} from "./modules/dispatch/public.ts";
 import {
   Checkouts,
   createGitHubRoutes,
@@ -257,13 +264,16 @@ export async function startApp(options: AppOptions): Promise<App> {
       readDocument: (yaml) => reader.readDocument(yaml),
     }),
     ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
-    ...createAnnotationRoutes({
-      store,
-      clock,
-      access,
-      settings: { tailMs: config.logTailMs },
-      workspaceOfRun: async (tx, runId) => (await findRun(tx, runId))?.workspace_id ?? null,
-    }),
+    ...recordLateCalls(dispatch, [
+      ...createAnnotationRoutes({
+        store,
+        clock,
+        access,
+        settings: { tailMs: config.logTailMs },
+        workspaceOfRun: async (tx, runId) => (await findRun(tx, runId))?.workspace_id ?? null,
+      }),
+      ...createRegistryRoutes({ store, clock, access, envelope, projects }),
+    ]),
     ...createUserRunnerRoutes({ store, clock, access, dispatch, version: VERSION }),
     ...createMachineRoutes({
       store,
@@ -280,7 +290,6 @@ export async function startApp(options: AppOptions): Promise<App> {
         version: VERSION,
       },
     }),
-    ...createRegistryRoutes({ store, clock, access, envelope, projects }),
     ...createHomeRoutes({
       publicUrl,
       needsSetup: () => store.read(needsSetup),

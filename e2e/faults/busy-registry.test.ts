@@ -64,20 +64,23 @@ describe("[docker] a registry that cannot serve", () => {
     expect(await expectDone(runId, 1)).toContain("Trying again in");
   });
 
-  it(`${fault(30, "for longer: the job goes back to the queue with the reason, and runs when the registry serves again")}`, async () => {
-    registry.faults.push(...Array<number>(MANY).fill(503));
-    const runId = await fireIn("team/longer");
-    const again = await instance.waitForRun(runId, (run) => jobOf(run, "job").job_executions.length === 2);
-    registry.faults.splice(0);
-    const [first] = jobOf(again, "job").job_executions.toSorted((left, right) => left.sequence - right.sequence);
-    expect(first).toMatchObject({
-      status: "failed",
-      failure_class: "infrastructure",
-      failure_cause: "image_unavailable",
-    });
-    expect(first?.status_reason_message).toMatch(/503|registry/i);
-    await expectDone(runId, 2);
-  });
+  it.each([429, 503])(
+    `${fault(30, "%i for longer: the job goes back to the queue with the reason, and runs when the registry serves again")}`,
+    async (status) => {
+      registry.faults.push(...Array<number>(MANY).fill(status));
+      const runId = await fireIn(`team/longer-${status}`);
+      const again = await instance.waitForRun(runId, (run) => jobOf(run, "job").job_executions.length === 2);
+      registry.faults.splice(0);
+      const [first] = jobOf(again, "job").job_executions.toSorted((left, right) => left.sequence - right.sequence);
+      expect(first).toMatchObject({
+        status: "failed",
+        failure_class: "infrastructure",
+        failure_cause: "image_unavailable",
+      });
+      expect(first?.status_reason_message).toMatch(new RegExp(`${status}|registry|too many requests`, "i"));
+      await expectDone(runId, 2);
+    },
+  );
 
   it(`${fault(30, "nothing is left")}`, async () => {
     await runner.child.stop();

@@ -46,6 +46,7 @@ export const LEASE_ROUTES: readonly LeaseRoute[] = [
   jobRoute("release", "lease-not-active", { reason: "draining" }),
   stepRoute("report", "lease-not-active", "POST", ({ id }) => `steps/${id}/report`, SUCCEEDED),
   stepRoute("checkout-token", "lease-not-active", "POST", ({ id }) => `steps/${id}/checkout-token?attempt=1`),
+  stepRoute("secrets", "lease-not-active", "GET", ({ id }) => `steps/${id}/secrets?attempt=1`),
   stepRoute("logs", null, "POST", ({ id }) => `steps/${id}/logs?attempt=1&offset=0`, Buffer.from(logLines("x"))),
   stepRoute(
     "agent-runtime-config",

@@ -2,9 +2,10 @@ import { RUNNER_VERSION_HEADER } from "@shipfox/shared/machine";
 import { VERSION } from "@shipfox/shared/version";
 import { onTestFinished } from "vitest";
 import { bearerOf, serveApi, testTokens, type ApiReply } from "../../testing/api.ts";
+import type { Route } from "../../http/route.ts";
 import { systemClock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
-import { createWaitingPort, type DispatchSettings } from "../dispatch/public.ts";
+import { createWaitingPort, type DispatchSettings, recordLateCalls } from "../dispatch/public.ts";
 import { createRunRoutes } from "../runs/public.ts";
 import { createMachineRoutes } from "./machine-routes.ts";
 import { TestPlane } from "./test-plane.ts";
@@ -49,7 +50,7 @@ export class ServedPlane {
 
   static async start(
     store: Store,
-    options: { settings?: Partial<DispatchSettings>; version?: string } = {},
+    options: { settings?: Partial<DispatchSettings>; version?: string; more?: (store: Store) => Route[] } = {},
   ): Promise<ServedPlane> {
     const inside = await TestPlane.start(store, { leaseTermMs: LEASE_TERM_MS, ...options.settings });
     const version = options.version ?? VERSION;
@@ -75,6 +76,7 @@ export class ServedPlane {
         readDocument: async () => null,
       }),
       ...createUserRunnerRoutes({ ...base, access, version }),
+      ...recordLateCalls(dispatch, options.more?.(store) ?? []),
     ]);
     onTestFinished(() => api.close());
     return new ServedPlane(inside, api.url);
