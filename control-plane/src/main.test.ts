@@ -9,8 +9,14 @@ import { expect, it, onTestFinished } from "vitest";
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
 /** Starts the control plane with these variables and waits until it has ended by itself. */
-async function startInVain(env: Record<string, string>): Promise<{ code: number | null; stderr: string }> {
-  const child = spawn(process.execPath, [MAIN], { env: { PORT: "0", ...env }, stdio: ["ignore", "ignore", "pipe"] });
+async function startInVain(
+  env: Record<string, string>,
+  flags: readonly string[] = [],
+): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...flags], {
+    env: { PORT: "0", ...env },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -37,4 +43,26 @@ it("says in one line what is wrong with its data folder or its address, and what
     expect(stderr.trim().split("\n")).toHaveLength(1);
     expect(code).toBe(1);
   }
+});
+
+it("names a setting that is wrong, what was expected and what to do, and shows no secret", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "shipfox-start-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const { code, stderr } = await startInVain({
+    SHIPFOX_DATA_DIR: folder,
+    SHIPFOX_ALLOW_SIGNUP: "yes",
+    SHIPFOX_DATABASE_URL: "mysql://shipfox:hunter2@db/shipfox",
+    SHIPFOX_ROOT_KEY_FILE: join(folder, "gone"),
+  });
+  expect(stderr).toContain('SHIPFOX_ALLOW_SIGNUP: expected true or false, but it is "yes" (');
+  expect(stderr).toContain("SHIPFOX_DATABASE_URL: expected an address that begins with postgres://; unset it");
+  expect(stderr).toContain(`SHIPFOX_ROOT_KEY_FILE: there is no file ${folder}/gone; make it`);
+  expect(stderr).not.toContain("hunter2");
+  expect(code).toBe(1);
+});
+
+it("names the flag that was meant", async () => {
+  const { code, stderr } = await startInVain({}, ["--prot", "8080"]);
+  expect(stderr).toBe("shipfox-control-plane: there is no flag --prot; did you mean --port? --help lists the flags\n");
+  expect(code).toBe(1);
 });

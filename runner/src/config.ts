@@ -31,7 +31,8 @@ const optionalText = z.string().optional();
 const registrationToken = optionalText.superRefine((token, context) => {
   if (token === undefined || /^sf_(mrt|ert)_\S*$/.test(token)) return;
   const kind = /^sf_[a-z]+_/.exec(token)?.[0];
-  const found = kind === undefined ? "this is none" : `this is a token of another kind (${kind}…)`;
+  const found =
+    kind === undefined || kind === "sf_mrt_" ? "this is none" : `this is a token of another kind (${kind}…)`;
   context.addIssue(`expected a registration token (sf_mrt_…), but ${found}; make one with "shipfox runners add"`);
 });
 const dockerHost = optionalText.superRefine((address, context) => {

@@ -16,6 +16,38 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+describe("the configuration", () => {
+  const fault = (variables: Record<string, string>) => {
+    try {
+      readConfiguration({}, variables);
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it("takes no token of another kind for a registration token, and shows none", () => {
+    const token = (text: string) => fault({ SHIPFOX_RUNNER_REGISTRATION_TOKEN: text });
+    expect(token("sf_pat_hunter2")).toContain(
+      'SHIPFOX_RUNNER_REGISTRATION_TOKEN: expected a registration token (sf_mrt_…), but this is a token of another kind (sf_pat_…); make one with "shipfox runners add"',
+    );
+    expect(token("hunter2")).toContain("but this is none");
+    expect(token("sf_mrt_a b")).toContain("but this is none");
+    for (const text of ["sf_pat_hunter2", "hunter2"]) expect(token(text)).not.toContain("hunter2");
+    expect(token("sf_mrt_hunter2")).toBeNull();
+  });
+
+  it("says what an address of the engine looks like", () => {
+    for (const wrong of ["docker", "ftp://x", "tcp://"]) {
+      expect(fault({ DOCKER_HOST: wrong })).toContain(
+        `DOCKER_HOST: expected a socket such as unix:///run/docker.sock, or an address such as tcp://127.0.0.1:2375, but it is "${wrong}"`,
+      );
+    }
+    for (const good of ["unix:///run/docker.sock", "/run/docker.sock", "tcp://127.0.0.1:2375", "https://[::1]:1"])
+      expect(fault({ DOCKER_HOST: good })).toBeNull();
+  });
+});
+
 describe("the configuration file", () => {
   it("counts less than the environment, which counts less than a flag; an empty variable hides nothing", () => {
     writeFileSync(file, "SHIPFOX_RUNNER_CONCURRENCY=2\nSHIPFOX_RUNNER_NAME=file\nSHIPFOX_RUNNER_LABELS=file\n");
