@@ -12,6 +12,7 @@ import { firstLine } from "./first-line/first-line.ts";
 import { jobsPerSecond } from "./jobs-per-second/jobs-per-second.ts";
 import { liveTail } from "./live-tail/live-tail.ts";
 import { logIngest } from "./log-ingest/log-ingest.ts";
+import { login } from "./login/login.ts";
 import { lost } from "./lost/lost.ts";
 import { describeMachine, loadAverages } from "./machine.ts";
 import { memory } from "./memory/memory.ts";
@@ -28,6 +29,7 @@ const BENCHES: readonly Bench[] = [
   jobsPerSecond,
   logIngest,
   liveTail,
+  login,
 ];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
 const BENCH_TIMEOUT_MS = 20 * 60_000;

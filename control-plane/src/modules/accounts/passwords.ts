@@ -1,34 +1,54 @@
-import { hash, verify } from "@node-rs/argon2";
+import { availableParallelism } from "node:os";
 import { ApiError } from "@shipfox/shared/errors";
 import PQueue from "p-queue";
+import { PasswordThread } from "./password-thread.ts";
 
-/** Argon2id (the library's default) with the parameters that OWASP's password storage cheat sheet names first. */
-const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 };
-/** Of the four threads that Node shares with the disk: a wave of logins must not hold back the logs. */
-const MAX_CONCURRENT = 2;
+/** Hashing is all processor and 19 MiB of memory, so more of it at once than this only takes both from the rest. */
+const MAX_THREADS = 4;
+/** About a second of work for each thread; who would wait longer is told to come back. */
 const MAX_WAITING = 128;
-/** A hash with these parameters of a password that nobody knows. */
+const RETRY_AFTER_SECONDS = 2;
+/** A hash with the parameters of the thread, of a password that nobody knows. */
 export const NOBODYS_HASH =
   "$argon2id$v=19$m=19456,t=2,p=1$eNjPhZn0RIH0Y+Q7FcR3dg$XmBS0Sw69M1F5Z1REa+e5+hzLYbW39T681nxAL39RwQ";
 
-/** Hashes and verifies passwords beside the event loop. Throws 503 `overloaded` when too many wait. */
+/**
+ * Hashes and verifies passwords in threads of their own: neither the event loop nor the threads that Node shares with
+ * the disk wait for a wave of sign-ins. Throws 503 `overloaded` when too many wait.
+ */
 export class Passwords {
-  readonly #queue = new PQueue({ concurrency: MAX_CONCURRENT });
+  readonly #idle: PasswordThread[] = [];
+  readonly #queue = new PQueue({ concurrency: Math.min(MAX_THREADS, availableParallelism()) });
 
   hash(password: string): Promise<string> {
-    return this.#enter(() => hash(password, PARAMETERS));
+    return this.#enter((thread) => thread.hash(password));
   }
 
   /** `stored` null (no such account) takes as long as a wrong password. */
   async verify(stored: string | null, password: string): Promise<boolean> {
-    const matches = await this.#enter(() => verify(stored ?? NOBODYS_HASH, password));
+    const matches = await this.#enter((thread) => thread.verify(stored ?? NOBODYS_HASH, password));
     return matches && stored !== null;
   }
 
-  #enter<T>(task: () => Promise<T>): Promise<T> {
+  #enter<T>(task: (thread: PasswordThread) => Promise<T>): Promise<T> {
     if (this.#queue.size >= MAX_WAITING) {
-      return Promise.reject(new ApiError("overloaded", "too many sign-ins are waiting; try again shortly"));
+      const headers = { "retry-after": String(RETRY_AFTER_SECONDS) };
+      return Promise.reject(
+        new ApiError("overloaded", "too many sign-ins are waiting; try again shortly", { headers }),
+      );
     }
-    return this.#queue.add(task);
+    return this.#queue.add(async () => {
+      const thread = this.#take();
+      try {
+        return await task(thread);
+      } finally {
+        this.#idle.push(thread);
+      }
+    });
+  }
+
+  #take(): PasswordThread {
+    for (let thread = this.#idle.pop(); thread; thread = this.#idle.pop()) if (!thread.ended) return thread;
+    return new PasswordThread();
   }
 }
