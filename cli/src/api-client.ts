@@ -1,5 +1,16 @@
 import { annotationsReplySchema } from "@shipfox/shared/api/annotations";
-import { meReplySchema, sessionReplySchema, signupReplySchema, type User } from "@shipfox/shared/api/accounts";
+import {
+  accessTokenSchema,
+  accessTokensReplySchema,
+  createAccessTokenReplySchema,
+} from "@shipfox/shared/api/access-tokens";
+import {
+  meReplySchema,
+  resetLinkReplySchema,
+  sessionReplySchema,
+  signupReplySchema,
+  type User,
+} from "@shipfox/shared/api/accounts";
 import {
   definitionsReplySchema,
   fireManualReplySchema,
@@ -117,6 +128,48 @@ export class ApiClient {
       exitCode: EXIT.api,
       code: "unexpected-reply",
     });
+  }
+
+  async accessTokens(cursor?: string) {
+    const query = { limit: 100, cursor };
+    return await this.#call({ method: "GET", path: "/auth/tokens", query }, accessTokensReplySchema);
+  }
+
+  async createAccessToken(body: {
+    name: string;
+    workspace_id: string;
+    abilities: string[];
+    ttl_seconds?: number;
+    current_password?: string;
+  }) {
+    return await this.#call({ method: "POST", path: "/auth/tokens", body }, createAccessTokenReplySchema);
+  }
+
+  async revokeAccessToken(tokenId: string): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/auth/tokens/${tokenId}` }, nothing);
+  }
+
+  /** The personal access token that this client calls with. */
+  async currentAccessToken() {
+    return await this.#call({ method: "GET", path: "/auth/tokens/current" }, accessTokenSchema);
+  }
+
+  async changePassword(body: { current_password: string; new_password: string }): Promise<void> {
+    await this.#call({ method: "POST", path: "/auth/change-password", body }, nothing);
+  }
+
+  async requestReset(email: string): Promise<void> {
+    await this.#call({ method: "POST", path: "/auth/password/reset", body: { email } }, nothing);
+  }
+
+  async confirmReset(body: { token: string; new_password: string }): Promise<SignedIn> {
+    const request: ApiRequest = { method: "POST", path: "/auth/password/reset/confirm", body };
+    return signedIn(await this.#http.exchange(request, sessionReplySchema));
+  }
+
+  async createResetLink(email: string) {
+    const request: ApiRequest = { method: "POST", path: "/admin/auth/password-reset-links", body: { email } };
+    return await this.#call(request, resetLinkReplySchema);
   }
 
   async verifyEmail(body: { email: string; challenge_id: string; code: string }): Promise<SignedIn> {

@@ -108,6 +108,85 @@ describe("signing in", () => {
     expect((await home.store.read()).instances).toEqual({});
   });
 
+  const pat = `sf_pat_${"x".repeat(43)}`;
+  const token = {
+    id: newId(),
+    name: "ci",
+    prefix: pat.slice(0, 12),
+    workspace_id: ids.workspace,
+    abilities: ["runs:read"],
+    expires_at: "2030-01-01T00:00:00.000Z",
+    last_used_at: null,
+    created_at: "2026-01-01T00:00:00.000Z",
+  };
+
+  it("takes a personal access token from stdin, uses it as it is, and says when it is refused", async () => {
+    server.on("GET /", about(false)).on("GET /auth/me", { body: { user, admin_role: null } });
+    server.on("GET /auth/tokens/current", { body: token });
+    const args = ["login", "--url", server.url, "--token-stdin"];
+    expect((await home.run(args, { stdin: "hunter2" })).code).toBe(64);
+    const result = await home.run(args, { stdin: `${pat}\n` });
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(result.stdout).toContain("with the token ci, until 2030-01-01");
+    expect((await home.run(["workspaces", "list"])).code).toBe(0);
+    expect(server.seen("GET /workspaces")[0]?.headers.authorization).toBe(`Bearer ${pat}`);
+    server.on("GET /workspaces", { status: 401, body: { code: "unauthorized" } });
+    const refused = await home.run(["workspaces", "list"]);
+    expect(refused.code).toBe(69);
+    expect(refused.stderr).toContain("--token-stdin");
+    expect(server.seen("POST /auth/refresh")).toEqual([]);
+    expect((await home.run(["logout"])).code).toBe(0);
+    expect(server.seen("POST /auth/logout")).toEqual([]);
+  });
+
+  it("makes, lists and revokes personal access tokens, with the password when it is asked for", async () => {
+    await home.signIn(server.url);
+    const needsPassword = { status: 403, body: { code: "password-required", message: "Send your password." } };
+    server.on("POST /auth/tokens", ({ body }) =>
+      (body as { current_password?: string }).current_password === undefined
+        ? needsPassword
+        : { status: 201, body: { ...token, raw_token: pat } },
+    );
+    const create = ["tokens", "create", "ci", "--ability", "secrets:write", "runs:read", "--ttl", "30d"];
+    expect((await home.run(create)).stderr).toContain("--password-stdin");
+    const made = await home.run([...create, "--password-stdin"], { stdin: "correct horse battery\n" });
+    expect(made.stdout.split("\n")[0]).toBe(pat);
+    expect(server.seen("POST /auth/tokens")[1]?.body).toEqual({
+      name: "ci",
+      workspace_id: ids.workspace,
+      abilities: ["secrets:write", "runs:read"],
+      ttl_seconds: 30 * 86_400,
+      current_password: "correct horse battery",
+    });
+    server.on("GET /auth/tokens", { body: { tokens: [token], next_cursor: null } });
+    server.on("DELETE /auth/tokens/*", { status: 204 });
+    expect((await home.run(["tokens", "list"])).stdout).toMatch(/ci +sf_pat_xxxxx +runs:read +2030-01-01/);
+    expect((await home.run(["tokens", "revoke", "other"])).code).toBe(64);
+    expect((await home.run(["tokens", "revoke", "ci"])).code).toBe(0);
+    expect(server.seen("DELETE /auth/tokens/*")[0]?.path).toBe(`/auth/tokens/${token.id}`);
+  });
+
+  it("changes passwords, and sets new ones by link", async () => {
+    await home.signIn(server.url);
+    server.on("POST /auth/change-password", { status: 204 }).on("POST /auth/password/reset", { status: 204 });
+    const two = { stdin: "correct horse battery\nanother horse entirely\n" };
+    expect((await home.run(["password", "change", "--stdin"], two)).code).toBe(0);
+    expect(server.seen("POST /auth/change-password")[0]?.body).toEqual({
+      current_password: "correct horse battery",
+      new_password: "another horse entirely",
+    });
+    expect((await home.run(["password", "reset", "ada@example.com"])).code).toBe(0);
+    server.on("POST /auth/password/reset/confirm", { body: session, headers: cookie });
+    const reset = `sf_pr_${"y".repeat(43)}`;
+    const link = { stdin: `${server.url}/auth/reset?token=${reset}\nanother horse entirely\n` };
+    expect((await home.run(["password", "set", "--stdin"], link)).code).toBe(0);
+    expect(server.seen("POST /auth/password/reset/confirm")[0]?.body).toMatchObject({ token: reset });
+    expect((await home.store.read()).instances[server.url]?.refresh_token).toBe("refresh-9");
+    const shown = { mailed: false, reset_url: "http://x/auth/reset?token=1", expires_at: token.expires_at };
+    server.on("POST /admin/auth/password-reset-links", { status: 201, body: shown });
+    expect((await home.run(["password", "link", "bob@example.com"])).stdout).toContain(shown.reset_url);
+  });
+
   it("says who is signed in", async () => {
     await home.signIn(server.url);
     server.on("GET /auth/me", { body: { user, admin_role: "admin-owner" } });

@@ -4,12 +4,14 @@ import type { CommandContext } from "./command-context.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
+import { registerPassword } from "./commands/password.ts";
 import { registerProjects } from "./commands/projects.ts";
 import { registerRegistries } from "./commands/registries.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerRunners } from "./commands/runners.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerSecrets } from "./commands/secrets.ts";
+import { registerTokens } from "./commands/tokens.ts";
 import { registerValidate } from "./commands/validate.ts";
 import { registerVariables } from "./commands/variables.ts";
 import { registerWhoami } from "./commands/whoami.ts";
@@ -72,5 +74,7 @@ export function buildProgram(context: CommandContext): Command {
   registerWorkspaces(program, context);
   registerProjects(program, context);
   registerRegistries(program, context);
+  registerTokens(program, context);
+  registerPassword(program, context);
   return program;
 }

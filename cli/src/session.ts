@@ -102,6 +102,7 @@ class StoredTokens implements TokenSource {
   }
 
   async renew(rejected: string): Promise<string> {
+    if (isPersonalToken(rejected)) throw tokenRefused(this.#url);
     if (this.#token !== rejected) return this.#token;
     this.#renewal ??= this.#renew(rejected).finally(() => {
       this.#renewal = null;
@@ -136,6 +137,19 @@ class StoredTokens implements TokenSource {
       });
     }
   }
+}
+
+/** It came with `shipfox login --token-stdin` and is nothing that could be renewed. */
+export function isPersonalToken(token: string): boolean {
+  return token.startsWith("sf_pat_");
+}
+
+function tokenRefused(url: string): CliError {
+  return new CliError("The personal access token was revoked, or has expired.", {
+    exitCode: EXIT.api,
+    code: "unauthorized",
+    next: [`shipfox login --url ${url} --token-stdin < token.txt`],
+  });
 }
 
 function notSignedIn(url: string | null): CliError {

@@ -9,11 +9,13 @@ import { ApiFailure, ConnectionFailure, HttpTransport } from "../http-transport.
 import { askSecret, askText, askYes, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { DEFAULT_URL, normalizeUrl, saveSession } from "../session.ts";
+import { loginWithToken } from "./login-with-token.ts";
 
 interface LoginOptions extends JsonOption {
   url?: string;
   email?: string;
   passwordStdin?: boolean;
+  tokenStdin?: boolean;
   signup?: boolean;
   name?: string;
 }
@@ -25,6 +27,7 @@ export function registerLogin(program: Command, context: CommandContext): void {
     .option("--url <url>", `address of the control plane (default: SHIPFOX_URL, the last one, or ${DEFAULT_URL})`)
     .option("--email <email>", "e-mail address of the account")
     .option("--password-stdin", "read the password from stdin")
+    .option("--token-stdin", "sign in with a personal access token from stdin, instead of a password")
     .option("--signup", "create the account first")
     .option("--name <name>", "your name, for --signup")
     .action((options: LoginOptions) => login(context, options));
@@ -34,6 +37,7 @@ export function registerLogin(program: Command, context: CommandContext): void {
     "shipfox login --url https://shipfox.example.com --email ada@example.com",
     'shipfox login --signup --name "Ada Lovelace" --email ada@example.com',
     "shipfox login --email ci@example.com --password-stdin < password.txt",
+    "shipfox login --url https://shipfox.example.com --token-stdin < token.txt",
   );
 }
 
@@ -43,6 +47,7 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
   const api = new ApiClient(new HttpTransport(url));
   const about = await findControlPlane(api, url);
   warnAboutPlainHttp(context, url);
+  if (options.tokenStdin) return await loginWithToken(context, options, { url, version: about.version });
   const signup = options.signup ?? (await offerSignup(context, options, about, url));
   const email =
     options.email ??
@@ -61,7 +66,7 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
   });
 }
 
-async function chooseUrl(context: CommandContext, options: LoginOptions): Promise<string> {
+export async function chooseUrl(context: CommandContext, options: { url?: string }): Promise<string> {
   const named = options.url ?? context.env.SHIPFOX_URL;
   if (named) return normalizeUrl(named);
   const stored = await new CredentialsStore(configDirectory(context.env)).read();

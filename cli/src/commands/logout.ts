@@ -16,7 +16,8 @@ export function registerLogout(program: Command, context: CommandContext): void 
 /** The credentials are forgotten first: they are gone even when the control plane does not answer. */
 async function logout(context: CommandContext, options: JsonOption): Promise<void> {
   const forgotten = await forgetSession(context.env);
-  if (forgotten) {
+  // A personal access token ends no session; it is revoked with `shipfox tokens revoke`.
+  if (forgotten && forgotten.refreshToken !== "") {
     try {
       await new ApiClient(new HttpTransport(forgotten.url)).logout(forgotten.refreshToken);
     } catch (error) {

@@ -1,5 +1,4 @@
 import type { Runner } from "@shipfox/shared/api/runners";
-import { parseDuration } from "@shipfox/shared/durations";
 import { type Command, InvalidArgumentError } from "commander";
 import { chooseRunner, chooseWorkspace } from "../choose.ts";
 import {
@@ -15,8 +14,7 @@ import { inStatusColor } from "../render/status.ts";
 import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
 import { openSession } from "../session.ts";
-
-const SECOND_MS = 1_000;
+import { parseTtl } from "../ttl.ts";
 
 interface WorkspaceOption extends JsonOption {
   workspace?: string;
@@ -162,11 +160,4 @@ function parseUses(text: string): number {
   const uses = Number(text);
   if (Number.isInteger(uses) && uses >= 1) return uses;
   throw new InvalidArgumentError("Expected a whole number of at least 1.");
-}
-
-/** Seconds. */
-function parseTtl(text: string): number {
-  const milliseconds = parseDuration(text);
-  if (milliseconds !== null && milliseconds >= SECOND_MS) return Math.floor(milliseconds / SECOND_MS);
-  throw new InvalidArgumentError("Expected a duration such as 90s, 15m, 24h or 30d.");
 }

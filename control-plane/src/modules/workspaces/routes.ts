@@ -31,7 +31,9 @@ export function createWorkspaceRoutes(deps: WorkspaceRoutesDeps): Route[] {
       responses: { 200: membershipsReplySchema },
       handle: async ({ principal }) => {
         const rows = await deps.store.read((tx) => listMemberships(tx, principal.userId));
-        return { status: 200, body: { memberships: rows.map(presentMembership) } };
+        // A token is of one workspace, and tells of no other.
+        const shown = rows.filter((row) => [row.workspace_id, undefined].includes(principal.token?.workspaceId));
+        return { status: 200, body: { memberships: shown.map(presentMembership) } };
       },
     }),
     route({

@@ -1,0 +1,31 @@
+import { ApiClient } from "../api-client.ts";
+import { usageError } from "../cli-error.ts";
+import { type CommandContext, type JsonOption, printResult } from "../command-context.ts";
+import { HttpTransport } from "../http-transport.ts";
+import { readSecretFromStdin } from "../prompts.ts";
+import { plainText } from "../render/plain-text.ts";
+import { isPersonalToken, saveSession } from "../session.ts";
+
+/** For programs: nothing is renewed, so it lasts as long as the personal access token on stdin does. */
+export async function loginWithToken(
+  context: CommandContext,
+  options: JsonOption,
+  { url, version }: { url: string; version: string },
+): Promise<void> {
+  const token = (await readSecretFromStdin(context.terminal)).trim();
+  if (!isPersonalToken(token)) {
+    throw usageError("Stdin has no personal access token (sf_pat_…).", "shipfox login --token-stdin < token.txt");
+  }
+  const tokens = { current: async () => token, renew: async () => token };
+  const api = new ApiClient(new HttpTransport(url, tokens));
+  const [{ user }, { name, expires_at }] = [await api.me(), await api.currentAccessToken()];
+  await saveSession(context.env, url, user.email, { accessToken: token, refreshToken: null, user, hasWorkspace: true });
+  const until = expires_at === null ? "" : `, until ${expires_at}`;
+  await printResult(context, options, {
+    document: { url, user, version, token: { name, expires_at } },
+    text: () => {
+      const who = `${plainText(user.email)} with the token ${plainText(name)}`;
+      return `${context.terminal.colors.green("✓")} Signed in to ${url} as ${who}${until}.`;
+    },
+  });
+}

@@ -1,0 +1,156 @@
+import type { AccessToken } from "@shipfox/shared/api/access-tokens";
+import type { Command } from "commander";
+import type { ApiClient } from "../api-client.ts";
+import { chooseWorkspace } from "../choose.ts";
+import { usageError } from "../cli-error.ts";
+import {
+  type CommandContext,
+  finishCommand,
+  type JsonOption,
+  nextLine,
+  printResult,
+  withExamples,
+} from "../command-context.ts";
+import { ApiFailure } from "../http-transport.ts";
+import { askSecret, readSecretFromStdin } from "../prompts.ts";
+import { plainText } from "../render/plain-text.ts";
+import { renderTable } from "../render/table.ts";
+import { age } from "../render/time.ts";
+import { openSession } from "../session.ts";
+import { parseTtl } from "../ttl.ts";
+
+/** What a token may do when nothing is said: look. */
+const DEFAULT_ABILITIES = ["projects:read", "runs:read"];
+
+interface CreateOptions extends JsonOption {
+  workspace?: string;
+  ability?: string[];
+  ttl?: number;
+  passwordStdin?: boolean;
+}
+
+export function registerTokens(program: Command, context: CommandContext): void {
+  const tokens = program.command("tokens").description("make, list and revoke personal access tokens");
+  withExamples(tokens, "shipfox tokens create ci --ability runs:start --ttl 30d", "shipfox tokens list");
+  finishCommand(
+    tokens
+      .command("create")
+      .description("make a token for a program; it is shown once")
+      .argument("<name>", "what it is for")
+      .option("-w, --workspace <workspace>", "slug or id of the one workspace it counts in (default: the only one)")
+      .option("-a, --ability <ability...>", `what it may do (default: ${DEFAULT_ABILITIES.join(" ")})`)
+      .option("--ttl <duration>", "how long it lives, as 90s, 15m, 24h or 30d (default: 90d)", parseTtl)
+      .option("--password-stdin", "read your password from stdin, which sensitive abilities need")
+      .action((name: string, options: CreateOptions) => createToken(context, name, options)),
+    "shipfox tokens create dashboard",
+    "shipfox tokens create ci --ability runs:read runs:start --ttl 30d",
+    "shipfox tokens create deploy --ability secrets:write --password-stdin < password.txt",
+  );
+  finishCommand(
+    tokens
+      .command("list")
+      .description("list your tokens")
+      .action((options: JsonOption) => listTokens(context, options)),
+    "shipfox tokens list",
+  );
+  finishCommand(
+    tokens
+      .command("revoke")
+      .description("revoke a token, at once")
+      .argument("<token>", "name, id or the first characters of the token")
+      .action((reference: string, options: JsonOption) => revokeToken(context, reference, options)),
+    "shipfox tokens revoke ci",
+  );
+}
+
+async function createToken(context: CommandContext, name: string, options: CreateOptions): Promise<void> {
+  const { api, url } = await openSession(context.env);
+  const workspace = await chooseWorkspace(api, options.workspace);
+  const body = {
+    name,
+    workspace_id: workspace.workspace_id,
+    abilities: options.ability ?? DEFAULT_ABILITIES,
+    ...(options.ttl === undefined ? {} : { ttl_seconds: options.ttl }),
+    ...(options.passwordStdin ? { current_password: await readSecretFromStdin(context.terminal) } : {}),
+  };
+  const token = await mint(context, api, body);
+  await printResult(context, options, {
+    document: token,
+    text: () =>
+      [
+        token.raw_token,
+        "",
+        context.terminal.colors.dim(
+          `Shown only now. It counts in ${plainText(workspace.workspace_name)}, may ${token.abilities.join(", ")}, until ${token.expires_at}.`,
+        ),
+        nextLine(context, `shipfox login --url ${url} --token-stdin < token.txt`),
+      ].join("\n"),
+  });
+}
+
+async function mint(context: CommandContext, api: ApiClient, body: Parameters<ApiClient["createAccessToken"]>[0]) {
+  try {
+    return await api.createAccessToken(body);
+  } catch (error) {
+    if (!(error instanceof ApiFailure) || error.code !== "password-required") throw error;
+    if (!context.terminal.interactive) {
+      throw usageError(error.message, "shipfox tokens create … --password-stdin < password.txt");
+    }
+    const current_password = await askSecret(context.terminal, "Your password");
+    return await api.createAccessToken({ ...body, current_password });
+  }
+}
+
+async function allTokens(api: ApiClient): Promise<AccessToken[]> {
+  const tokens: AccessToken[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await api.accessTokens(cursor);
+    tokens.push(...page.tokens);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined);
+  return tokens;
+}
+
+async function listTokens(context: CommandContext, options: JsonOption): Promise<void> {
+  const { api } = await openSession(context.env);
+  const tokens = await allTokens(api);
+  const { terminal } = context;
+  await printResult(context, options, {
+    document: { tokens },
+    text: () =>
+      tokens.length === 0
+        ? `You have no access tokens.\n${nextLine(context, "shipfox tokens create ci")}`
+        : renderTable(
+            terminal,
+            [
+              { head: "NAME", text: (token) => token.name },
+              { head: "PREFIX", text: (token) => token.prefix },
+              { head: "ABILITIES", text: (token) => token.abilities.join(","), flex: true },
+              { head: "EXPIRES", text: (token) => token.expires_at?.slice(0, "2026-01-01".length) ?? "never" },
+              { head: "USED", text: (token) => (token.last_used_at === null ? "-" : age(token.last_used_at)) },
+              { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text) },
+            ],
+            tokens,
+          ),
+  });
+}
+
+async function revokeToken(context: CommandContext, reference: string, options: JsonOption): Promise<void> {
+  const { api } = await openSession(context.env);
+  const tokens = await allTokens(api);
+  const matches = tokens.filter(({ id, name, prefix }) => [id, name, prefix].includes(reference));
+  const [token] = matches;
+  if (!token) throw usageError(`You have no access token ${plainText(reference)}.`, "shipfox tokens list");
+  if (matches.length > 1) {
+    throw usageError(
+      `You have ${matches.length} access tokens ${plainText(reference)}: name one by its id.`,
+      "shipfox tokens list",
+    );
+  }
+  await api.revokeAccessToken(token.id);
+  await printResult(context, options, {
+    document: { id: token.id, revoked: true },
+    text: () => `✓ ${plainText(token.name)} is revoked.`,
+  });
+}
