@@ -47,7 +47,15 @@ import { Mail, readSmtp } from "./modules/mail/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
-import { createRunRoutes, findRun, findStep, runDueExecutions, startRun } from "./modules/runs/public.ts";
+import {
+  createRunRoutes,
+  createUsageRoutes,
+  fillDuePlaces,
+  findRun,
+  findStep,
+  runDueExecutions,
+  startRun,
+} from "./modules/runs/public.ts";
 import { createSecretRoutes, Envelope, StepSecrets } from "./modules/secrets/public.ts";
 import { createTriggerRoutes, deleteOldTriggerEvents } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
@@ -131,6 +139,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       cancelLimitMs: config.cancelLimitMs,
       avoidMs: config.avoidMs,
       logTailMs: config.logTailMs,
+      maxConcurrentRuns: config.maxConcurrentRuns,
     },
     armDue: (at) => dueLoop.arm(at),
   });
@@ -253,7 +262,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       projects,
       reader,
       startRun: async (tx, request) =>
-        startRun(tx, dispatch, { ...request, model: await resolveModel(tx, request, request.model) }),
+        startRun(tx, dispatch.runs, { ...request, model: await resolveModel(tx, request, request.model) }),
     }),
     ...createRunRoutes({
       store,
@@ -262,6 +271,13 @@ export async function startApp(options: AppOptions): Promise<App> {
       waiting,
       runs: dispatch.runs,
       readDocument: (yaml) => reader.readDocument(yaml),
+    }),
+    ...createUsageRoutes({
+      store,
+      clock,
+      access,
+      places: dispatch.runs,
+      limits: { maxSecretsPerWorkspace: config.maxSecretsPerWorkspace, logRetentionDays: config.logRetentionDays },
     }),
     ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
     ...recordLateCalls(dispatch, [
@@ -313,6 +329,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   dueLoop.start([
     (now) => runDueExecutions(store, dispatch.runs, now),
     (now) => runDueLeases(dispatch, now),
+    (now) => fillDuePlaces(store, dispatch.runs, now),
     (now) => logs.closeDue(now),
     async (now) => {
       await store.write(async (tx) => {

@@ -199,6 +199,11 @@ export const SETTINGS = {
     text.integer(1, 36_500, 90),
     "days after which logs are deleted; counts for logs that end after it was set",
   ),
+  maxConcurrentRuns: setting(
+    "SHIPFOX_MAX_CONCURRENT_RUNS",
+    text.integer(0, 100_000, 0),
+    "runs that a workspace without a limit of its own may have going at once, others wait; 0 for any number",
+  ),
   maxSecretsPerWorkspace: setting(
     "SECRETS_MAX_PER_WORKSPACE",
     text.integer(1, 1_000_000, 10_000),

@@ -126,6 +126,7 @@ export const ERROR_CODES = {
   "stored-secret-base-url-changed": [422, "Stored secrets are not sent to another address; give them again."],
   "agent-providers-exhausted": [422, "The workspace has more custom model providers than the limit."],
   "registry-credentials-exhausted": [422, "The workspace has more registry credentials than the limit."],
+  "concurrency-limit": [429, "The workspace has as many runs going as it may at once, and the call asked not to wait."],
   "rate-limited": [429, "Too many requests; Retry-After says when to try again."],
   "email-challenge-limited": [429, "Too many codes were mailed; details.retry_at says when the next may be."],
   "too-many-streams": [429, "Too many open streams."],

@@ -253,6 +253,12 @@ describe("the API as /openapi.json describes it", () => {
       await succeed(`DELETE ${all}/{key}`, { workspaceId, key: "KEY" }, { token });
     }
 
+    await succeed(
+      "PATCH /workspaces/{workspaceId}/limits",
+      { workspaceId },
+      { token, body: { max_concurrent_runs: 9 } },
+    );
+    await succeed("GET /workspaces/{workspaceId}/usage", { workspaceId }, { token });
     await exerciseAgents(succeed, { token, workspaceId }, models);
 
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: YAML } });

@@ -16,6 +16,7 @@ export interface Schema {
   definition_syncs: DefinitionSyncRow;
   definitions: DefinitionRow;
   runs: RunRow;
+  run_limits: RunLimitRow;
   run_attempts: RunAttemptRow;
   jobs: JobRow;
   job_executions: JobExecutionRow;
@@ -225,6 +226,14 @@ export interface RunRow {
   updated_at: number;
   started_at: number | null;
   finished_at: number | null;
+  /** Since when the run waits for a place in its workspace; null once it has one. */
+  place_wanted_at: number | null;
+}
+
+/** A workspace's own limit; null for the server's. The row is also the lock under which places are given away. */
+export interface RunLimitRow {
+  workspace_id: string;
+  max_concurrent_runs: number | null;
 }
 
 export interface RunAttemptRow {

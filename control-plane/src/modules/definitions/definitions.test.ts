@@ -47,10 +47,9 @@ describeStores("definitions", (open) => {
       revokeLease: async () => false,
       dueAt: () => {},
     };
+    const places = { dispatch, ...store.sql, maxConcurrentRuns: 0 };
     const deps = { store, clock, access, projects, reader: new DefinitionReader([]) };
-    api = await serveApi(
-      createDefinitionRoutes({ ...deps, startRun: (tx, request) => startRun(tx, dispatch, request) }),
-    );
+    api = await serveApi(createDefinitionRoutes({ ...deps, startRun: (tx, request) => startRun(tx, places, request) }));
     for (const name of ["maintainer", "viewer", "stranger"] as const) users[name] = await insertUser(store);
     workspaceId = await insertWorkspace(store, { [users.maintainer]: "maintainer", [users.viewer]: "viewer" });
     projectId = await newProject("git:https://git.example.com/app");

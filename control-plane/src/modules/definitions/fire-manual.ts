@@ -34,6 +34,8 @@ export interface FireRequest {
   readonly definitionId: string;
   /** Replace the trigger's own inputs as a whole. */
   readonly inputs: Record<string, unknown> | undefined;
+  /** Rather no run than one that waits for a place in the workspace. */
+  readonly rejectOverLimit: boolean;
 }
 
 /**
@@ -44,7 +46,7 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
   const { store, clock, access, startRun } = deps;
   const cache = new Lru<string, Content>(MAX_CACHED);
 
-  return ({ caller, definitionId, inputs }) => {
+  return ({ caller, definitionId, inputs, rejectOverLimit }) => {
     const now = clock.now();
     return store.write(async (tx) => {
       const head = await tx.get<Pick<DefinitionRow, "workspace_id" | "project_id" | "manual_trigger" | "updated_at">>(
@@ -71,6 +73,7 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
         workflowYaml: content.yaml,
         trigger: { provider: "manual", source: "manual", event: "fire", payload },
         inputs: inputs ?? content.model.manualTrigger?.with ?? null,
+        overLimit: rejectOverLimit ? "reject" : "wait",
         now,
       });
       await tx.audit(caller, {

@@ -117,7 +117,8 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       method: "POST",
       path: "/workflow-definitions/{definitionId}/fire-manual",
       tag: TAG,
-      summary: "Start a run by hand; inputs replace those of the trigger",
+      summary:
+        "Start a run by hand; inputs replace those of the trigger. With the header `Prefer: reject` a run that would wait for a place in the workspace is refused",
       credential: "user",
       needs: "runs:start",
       audit: "run.started",
@@ -129,17 +130,24 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
         "manual-trigger-not-found",
         "forbidden",
         "project-archived",
+        "concurrency-limit",
         "workspace-label-sets-exhausted",
         "workflow-interpolation-unresolvable",
       ],
-      handle: async ({ principal, params, body }) => {
+      handle: async ({ principal, params, body, request }) => {
         const { runId } = await fireManual({
           caller: principal,
           definitionId: params.definitionId,
           inputs: body.inputs,
+          rejectOverLimit: prefers(request.header("prefer"), "reject"),
         });
         return { status: 201, body: { workflow_run_id: runId } };
       },
     }),
   ];
+}
+
+/** Whether the header `Prefer` (RFC 7240) has the preference, alone or among others. */
+function prefers(header: string | undefined, preference: string): boolean {
+  return (header ?? "").split(",").some((one) => one.split(";", 1)[0]?.trim().toLowerCase() === preference);
 }

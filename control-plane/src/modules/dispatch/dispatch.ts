@@ -43,7 +43,9 @@ export class Dispatch implements DispatchPort {
 
   constructor(deps: DispatchDeps) {
     this.deps = deps;
-    this.runs = { dispatch: this, logs: deps.logs, forUpdate: deps.store.sql.forUpdate };
+    const { forUpdate, skipLocked } = deps.store.sql;
+    const { maxConcurrentRuns } = deps.settings;
+    this.runs = { dispatch: this, logs: deps.logs, forUpdate, skipLocked, maxConcurrentRuns };
     this.labelSets = new LabelSets({
       onNew: (set) => {
         for (const session of this.sessions.addSet(set)) this.waiters.watchNewSet(session, set.id);

@@ -1,4 +1,4 @@
-/** Times of leases and claims, in milliseconds. All are settings, so that tests run them shorter. */
+/** Times of leases and claims, in milliseconds, and a limit. All are settings, so that tests run them shorter. */
 export interface DispatchSettings {
   /** A lease that is not renewed for this long has lost its runner. */
   readonly leaseTermMs: number;
@@ -10,6 +10,8 @@ export interface DispatchSettings {
   readonly avoidMs: number;
   /** Logs of an execution stay open this long after its lease ended, so that a late tail is kept. */
   readonly logTailMs: number;
+  /** Runs that a workspace without a limit of its own may have going at once; 0 for any number. */
+  readonly maxConcurrentRuns: number;
 }
 
 /** A parked claim looks again after this long, give or take a quarter, in case a wake-up was lost. */

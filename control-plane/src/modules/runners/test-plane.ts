@@ -20,6 +20,7 @@ const SETTINGS: DispatchSettings = {
   cancelLimitMs: 2_500,
   avoidMs: 6_000,
   logTailMs: 1_000,
+  maxConcurrentRuns: 0,
 };
 const LOG_SETTINGS = {
   budgetBaseBytes: 1 << 20,
@@ -118,7 +119,7 @@ export class TestPlane {
   }
 
   /** Starts a run of a workflow given as YAML. */
-  async fire(yaml: string, projectId = this.projectId): Promise<string> {
+  async fire(yaml: string, projectId = this.projectId, overLimit: "wait" | "reject" = "wait"): Promise<string> {
     const parsed = parseWorkflow(yaml);
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.diagnostics));
     const definitionId = newId();
@@ -129,7 +130,7 @@ export class TestPlane {
          values (?, ?, ?, 'manual', 'x', '', '{}', '{}', 0, ?, ?, ?)`,
         [definitionId, this.workspaceId, projectId, now, now, now],
       );
-      return startRun(tx, this.dispatch, {
+      return startRun(tx, this.dispatch.runs, {
         workspaceId: this.workspaceId,
         projectId,
         definitionId,
@@ -137,6 +138,7 @@ export class TestPlane {
         workflowYaml: yaml,
         trigger: { provider: "manual", source: "manual", event: "fire", payload: {} },
         inputs: null,
+        overLimit,
         now,
       });
     });

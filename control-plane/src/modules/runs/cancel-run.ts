@@ -1,7 +1,10 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
-import { endOpenSteps, record, type RunsDeps } from "./end-execution.ts";
+import { endOpenSteps } from "./end-execution.ts";
+import type { RunsDeps } from "./ports.ts";
+import { record } from "./record-event.ts";
 import { isOver, isTerminal } from "./model.ts";
+import { fillPlaces } from "./run-places.ts";
 import { finishExecution, finishJob, finishRun, loadJobs, lockExecution, lockRun } from "./store.ts";
 
 /**
@@ -56,6 +59,7 @@ export async function cancelRun(
     payload: { status: "cancelled", ...(force ? { force } : {}) },
     createdAt: now,
   });
+  await fillPlaces(tx, deps, run.workspace_id, now);
 }
 
 const EXECUTIONS_OF = "select id from job_executions where run_id = ? order by id";

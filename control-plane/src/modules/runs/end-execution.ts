@@ -1,30 +1,23 @@
 import { newId } from "@shipfox/shared/ids";
 import type { WriteTx } from "../../store/store.ts";
-import type { Logs } from "../logs/public.ts";
-import { requiredCapabilities, type JobModel } from "../workflow/public.ts";
-import { decideJob, decideRun, isTerminal, type ExecutionEnd } from "./model.ts";
-import type { DispatchPort } from "./ports.ts";
+import type { JobModel } from "../workflow/public.ts";
+import { advanceRun, enqueue } from "./advance-run.ts";
+import { decideJob, isTerminal, type ExecutionEnd } from "./model.ts";
+import type { RunsDeps } from "./ports.ts";
+import { record } from "./record-event.ts";
+import { fillPlaces } from "./run-places.ts";
 import { EXECUTION_COLUMNS, STEP_COLUMNS, stepsOf } from "./start-run.ts";
 import {
   endUnstartedStep,
   finishExecution,
   finishJob,
-  finishRun,
   finishStep,
   insertRows,
-  loadJobs,
   loadSteps,
   markQueued,
   retryJob,
   type ExecutionFacts,
 } from "./store.ts";
-
-export interface RunsDeps {
-  readonly dispatch: DispatchPort;
-  readonly logs: Logs;
-  /** The dialect's row lock, "" on SQLite. */
-  readonly forUpdate: string;
-}
 
 /**
  * Ends an execution and everything that follows from it: its job's end or retry, the jobs that may start now, the run's
@@ -54,7 +47,8 @@ export async function endExecution(
   }
   await finishJob(tx, facts.job_id, verdict.status, verdict.reason, now);
   record(tx, facts, "job.finished", { ...about, status: verdict.status, reason: verdict.reason }, now);
-  await advanceRun(tx, deps, facts, now);
+  const { finished } = await advanceRun(tx, deps, facts, now);
+  if (finished) await fillPlaces(tx, deps, facts.workspace_id, now);
 }
 
 /** The replacement: a new execution of the same job with the next sequence, queued now or after its back-off. */
@@ -113,63 +107,6 @@ export async function enqueueRetry(tx: WriteTx, deps: RunsDeps, facts: Execution
   await enqueue(tx, deps, facts, JSON.parse(facts.job_model) as JobModel, null, now);
 }
 
-function enqueue(
-  tx: WriteTx,
-  deps: RunsDeps,
-  facts: { id: string; workspace_id: string; project_id: string },
-  model: JobModel,
-  avoidedSessionId: string | null,
-  now: number,
-): Promise<void> {
-  return deps.dispatch.enqueue(tx, {
-    executionId: facts.id,
-    workspaceId: facts.workspace_id,
-    projectId: facts.project_id,
-    labels: model.runner,
-    capabilities: requiredCapabilities(model),
-    priority: 0,
-    avoidedSessionId,
-    now,
-  });
-}
-
-/** Starts, skips and finishes what a job's end has decided. */
-async function advanceRun(tx: WriteTx, deps: RunsDeps, facts: ExecutionFacts, now: number): Promise<void> {
-  const jobs = await loadJobs(tx, facts.run_attempt_id);
-  const started = new Set(
-    jobs.filter((job) => job.queuedAt !== null || job.executionStatus !== "pending").map((job) => job.key),
-  );
-  const verdict = decideRun(
-    jobs.map((job) => ({ key: job.key, status: job.status, needs: JSON.parse(job.needs) as string[] })),
-    started,
-  );
-  for (const job of jobs) {
-    const own = { ...facts, id: job.executionId, job_id: job.id };
-    if (verdict.skip.includes(job.key)) {
-      await finishJob(tx, job.id, "skipped", "default_gate_rejected", now);
-      await finishExecution(
-        tx,
-        job.executionId,
-        { status: "cancelled", reason: "default_gate_rejected", message: null, cause: null, timedOut: false },
-        now,
-      );
-      for (const step of await loadSteps(tx, job.executionId))
-        await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-      record(tx, own, "job.finished", { key: job.key, status: "skipped", reason: "default_gate_rejected" }, now);
-    } else if (verdict.start.includes(job.key)) {
-      const model = JSON.parse(job.model) as JobModel;
-      await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);
-      deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
-      record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);
-      await enqueue(tx, deps, own, model, null, now);
-    }
-  }
-  if (verdict.finish) {
-    await finishRun(tx, facts.run_id, verdict.finish, now);
-    record(tx, facts, "run.finished", { status: verdict.finish }, now);
-  }
-}
-
 /** Ends the steps of an execution that ends from outside; the running one takes `status`, its log closes when the lease is over. */
 export async function endOpenSteps(
   tx: WriteTx,
@@ -197,29 +134,4 @@ export async function endOpenSteps(
       await endUnstartedStep(tx, step.id, "cancelled", null, now);
     }
   }
-}
-
-type EventFacts = Pick<ExecutionFacts, "id" | "workspace_id" | "project_id" | "run_id" | "job_id"> & {
-  stepId?: string;
-};
-
-/** Appends a run event about an execution; `stepId` when it is about one of its steps. */
-export function record(
-  tx: WriteTx,
-  facts: EventFacts,
-  type: string,
-  payload: Record<string, unknown>,
-  now: number,
-): void {
-  tx.record({
-    workspaceId: facts.workspace_id,
-    projectId: facts.project_id,
-    runId: facts.run_id,
-    jobId: facts.job_id,
-    executionId: facts.id,
-    stepId: facts.stepId ?? null,
-    type,
-    payload,
-    createdAt: now,
-  });
 }

@@ -145,6 +145,7 @@ async function presentItem(
               createdAt: job.execution_created_at,
               queuedAt: job.queued_at,
               dueAt: job.due_at,
+              placeWantedAt: run.place_wanted_at,
               openNeeds: (JSON.parse(job.needs) as string[]).filter(
                 (key) => !isTerminal(statusByKey.get(key) ?? "pending"),
               ),

@@ -147,6 +147,14 @@ export function projectArchived(name: string): ApiError {
   return new ApiError("project-archived", `the project ${name} is archived; unarchive it first`);
 }
 
+// --- run in workspace ----------------------------------------------------------------------------------------------
+
+/** How many of the runs that wait get a place now, those that were created first. `limit` 0: each run has a place. */
+export function decidePlaces({ limit, going, waiting }: { limit: number; going: number; waiting: number }): number {
+  if (limit === 0) return waiting;
+  return Math.min(waiting, Math.max(0, limit - going));
+}
+
 /** A run is over when its status is. */
 export function isOver(status: RunStatus): boolean {
   return isTerminal(status);

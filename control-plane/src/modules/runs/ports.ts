@@ -1,5 +1,16 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import type { Tx, WriteTx } from "../../store/store.ts";
+import type { Logs } from "../logs/public.ts";
+
+export interface RunsDeps {
+  readonly dispatch: DispatchPort;
+  readonly logs: Logs;
+  /** The dialect's row locks, "" on SQLite. */
+  readonly forUpdate: string;
+  readonly skipLocked: string;
+  /** Runs that a workspace may have going at once when it has no limit of its own; 0 for any number. */
+  readonly maxConcurrentRuns: number;
+}
 
 /**
  * What runs need from dispatch, which lies above them: rows that must change in the same transaction.

@@ -45,6 +45,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
             createdAt: execution.created_at,
             queuedAt: execution.queued_at,
             dueAt: execution.due_at,
+            placeWantedAt: run.place_wanted_at,
             openNeeds: (JSON.parse(job.needs) as string[]).filter(
               (key) => !isTerminal(statusByKey.get(key) ?? "pending"),
             ),

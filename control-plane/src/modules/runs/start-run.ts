@@ -11,8 +11,8 @@ import {
   type WorkflowModel,
 } from "../workflow/public.ts";
 import { decideRun, projectArchived } from "./model.ts";
-import type { DispatchPort } from "./ports.ts";
-import { insertRows } from "./store.ts";
+import { concurrencyLimit, effectiveLimit, fillPlaces, type PlacesDeps } from "./run-places.ts";
+import { findRun, insertRows } from "./store.ts";
 
 export interface StartRun {
   readonly workspaceId: string;
@@ -28,6 +28,8 @@ export interface StartRun {
     readonly payload: Record<string, unknown>;
   };
   readonly inputs: Record<string, unknown> | null;
+  /** What becomes of a run for which the workspace has no place: it waits, or it is refused with 429 `concurrency-limit`. */
+  readonly overLimit?: "wait" | "reject";
   readonly now: number;
 }
 
@@ -36,11 +38,15 @@ const TAKE_NUMBER =
   "update definitions set last_run_number = last_run_number + 1 where id = ? and deleted_at is null returning last_run_number";
 
 /**
- * Creates a run with everything it will do, and queues the jobs that need nothing. One transaction, the caller's. Throws 404
- * `manual-trigger-not-found` for a definition that was removed, 409 `project-archived`.
+ * Creates a run with everything it will do, and queues the jobs that need nothing, or lets it wait for a place in its
+ * workspace. One transaction, the caller's. Throws 404 `manual-trigger-not-found` for a definition that was removed, 409
+ * `project-archived`, 429 `concurrency-limit`.
  */
-export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: StartRun): Promise<{ runId: string }> {
+export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun): Promise<{ runId: string }> {
+  const { dispatch } = deps;
   const { workspaceId, projectId, definitionId, model, now } = request;
+  const limit = await effectiveLimit(tx, deps, workspaceId);
+  const asks = limit > 0;
   await requireActiveProject(tx, projectId);
   const taken = await tx.get<{ last_run_number: number }>(TAKE_NUMBER, [definitionId]);
   if (!taken)
@@ -69,6 +75,7 @@ export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: Sta
       request.workflowYaml,
       now,
       now,
+      asks ? now : null,
     ],
   ]);
   await insertRows(tx, "run_attempts", "id, run_id, attempt, status, created_at", [
@@ -94,7 +101,7 @@ export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: Sta
   for (const [position, job] of model.jobs.entries()) {
     const jobId = newId(now);
     const executionId = newId(now);
-    const starts = verdict.start.includes(job.key);
+    const starts = !asks && verdict.start.includes(job.key);
     jobRows.push([
       jobId,
       workspaceId,
@@ -159,6 +166,12 @@ export async function startRun(tx: WriteTx, dispatch: DispatchPort, request: Sta
       now,
     });
   }
+  if (asks) {
+    await fillPlaces(tx, deps, workspaceId, now);
+    if (request.overLimit === "reject" && (await findRun(tx, runId))?.place_wanted_at != null) {
+      throw concurrencyLimit(limit);
+    }
+  }
   return { runId };
 }
 
@@ -168,7 +181,7 @@ async function requireActiveProject(tx: WriteTx, projectId: string): Promise<voi
 }
 
 const RUN_COLUMNS =
-  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at";
+  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at";
 const JOB_COLUMNS =
   "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, labels, model, infrastructure_retries, created_at, updated_at";
 export const EXECUTION_COLUMNS =

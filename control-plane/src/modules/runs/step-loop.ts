@@ -5,7 +5,9 @@ import type { LeasedStep, reportBodySchema } from "@shipfox/shared/machine";
 import type { z } from "zod";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
-import { endExecution, endOpenSteps, record, type RunsDeps } from "./end-execution.ts";
+import { endExecution, endOpenSteps } from "./end-execution.ts";
+import type { RunsDeps } from "./ports.ts";
+import { record } from "./record-event.ts";
 import { decideLast, decideNextStep, decideReport, isTerminal } from "./model.ts";
 import {
   endUnstartedStep,

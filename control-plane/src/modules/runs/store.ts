@@ -248,7 +248,7 @@ export async function markQueued(tx: WriteTx, executionId: string, dueAt: number
   await tx.run(QUEUE_EXECUTION, [now, dueAt, now, executionId]);
 }
 
-const FINISH_RUN = "update runs set status = ?, finished_at = ?, updated_at = ? where id = ?";
+const FINISH_RUN = "update runs set status = ?, finished_at = ?, place_wanted_at = null, updated_at = ? where id = ?";
 
 /** The run's row is also the state of its current attempt; an attempt's own row keeps it once a newer one has begun. */
 export async function finishRun(tx: WriteTx, runId: string, status: RunStatus, now: number): Promise<void> {

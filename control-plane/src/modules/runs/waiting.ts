@@ -12,6 +12,8 @@ export interface PendingJob {
   readonly dueAt: number | null;
   /** Keys of the needs that have not ended. */
   readonly openNeeds: readonly string[];
+  /** Since when its run waits for a place in the workspace; null when it has one. */
+  readonly placeWantedAt: number | null;
 }
 
 /** Why a pending job has not started. Decided from what is known of the job; only for a queued one dispatch is asked. */
@@ -26,6 +28,14 @@ export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob)
       since: new Date(job.createdAt).toISOString(),
       message: `an infrastructure fault ended the last try; the next one is queued at ${nextTry}`,
       next_try_at: nextTry,
+    };
+  }
+  if (job.queuedAt === null && job.placeWantedAt !== null && job.openNeeds.length === 0) {
+    return {
+      ...base,
+      reason: "workspace_limit",
+      since: new Date(job.placeWantedAt).toISOString(),
+      message: "the workspace has as many runs going as it may at once; this one starts when its turn comes",
     };
   }
   if (job.queuedAt === null) {

@@ -244,9 +244,16 @@ export const initial = {
       updated_at ${bigint} not null,
       started_at ${bigint},
       finished_at ${bigint},
+      place_wanted_at ${bigint},
       unique (definition_id, number)
     )`,
     `create index runs_project on runs(project_id, created_at, id)`,
+    `create index runs_active on runs(workspace_id) where finished_at is null`,
+    `create index runs_waiting on runs(workspace_id, created_at, id) where place_wanted_at is not null`,
+    `create table run_limits (
+      workspace_id ${text} primary key references workspaces(id) on delete cascade,
+      max_concurrent_runs ${bigint}
+    )`,
     `create table run_attempts (
       id ${text} primary key,
       run_id ${text} not null references runs(id) on delete cascade,
