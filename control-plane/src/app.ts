@@ -214,6 +214,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       providers,
       sources,
       git,
+      syncs,
       github: github?.sources ?? null,
     }),
     ...createGitHubRoutes({

@@ -4,6 +4,7 @@ import type { Caller } from "../../http/caller.ts";
 import type { ConnectionRow } from "../../store/schema.ts";
 import type { ConnectionsDeps } from "./create-connection.ts";
 import { listProjectsOf, lockConnection, removeConnection, updateConnection } from "./store.ts";
+import { type Syncs, syncProjects } from "./sync-projects.ts";
 
 /** Projects that a refusal names. */
 const MAX_NAMED_PROJECTS = 20;
@@ -13,9 +14,12 @@ export interface ConnectionChange {
   readonly displayName: string | undefined;
 }
 
-/** Renames, disables or enables a connection. Throws 404 `not-found`, 403 `forbidden`. */
+/**
+ * Renames, disables or enables a connection. One that works again brings its projects up to date: nobody told them what was
+ * pushed meanwhile. Throws 404 `not-found`, 403 `forbidden`.
+ */
 export async function changeConnection(
-  { store, clock, access }: ConnectionsDeps,
+  { store, clock, access, syncs }: ConnectionsDeps & { readonly syncs: Syncs },
   caller: Caller,
   connectionId: string,
   change: ConnectionChange,
@@ -32,11 +36,13 @@ export async function changeConnection(
       updated_at: now,
     };
     await updateConnection(tx, changed);
+    if (changed.lifecycle_status === "active" && found.lifecycle_status !== "active")
+      await syncProjects(tx, syncs, connectionId, now);
     await tx.audit(caller, {
       workspaceId: found.workspace_id,
       action: "connection.updated",
       target: { type: "connection", id: found.id, name: changed.display_name },
-      details: { ...change },
+      details: { lifecycle_status: change.lifecycleStatus, display_name: change.displayName },
     });
     return changed;
   });

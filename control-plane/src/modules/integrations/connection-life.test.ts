@@ -8,8 +8,10 @@ import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";
 import { type GitServer, serveGit, TestRepository } from "../../testing/git-repository.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
+import type { DefinitionSync } from "../definitions/public.ts";
 import { Envelope } from "../secrets/public.ts";
 import { access } from "../workspaces/public.ts";
+import { definitionSyncs } from "./definition-syncs.fixture.ts";
 import { createIntegrationRoutes, type Git, openGit, Providers, Sources } from "./public.ts";
 
 const urls = { allowFile: true, allowHttp: true, allowPrivate: true };
@@ -20,6 +22,7 @@ describeStores("the life of a connection", (open) => {
   let api: Api;
   let folder: string;
   let git: Git;
+  let syncs: DefinitionSync;
   let workspaceId: string;
   let connectionId: string;
   const clock = testClock();
@@ -32,7 +35,8 @@ describeStores("the life of a connection", (open) => {
     const envelope = new Envelope(TEST_ROOT_KEY);
     const sources = new Sources({ envelope, urls, github: null });
     const providers = new Providers(["git"]);
-    const deps = { store, clock, access, envelope, urls, sources, git, providers, github: null };
+    syncs = definitionSyncs({ store, clock, sources, git });
+    const deps = { store, clock, access, envelope, urls, sources, git, providers, syncs, github: null };
     api = await serveApi(createIntegrationRoutes(deps));
     for (const name of ["admin", "maintainer", "viewer", "stranger"] as const) users[name] = await insertUser(store);
     workspaceId = await insertWorkspace(store, {
@@ -43,7 +47,7 @@ describeStores("the life of a connection", (open) => {
     connectionId = (await connect({})).id;
   });
   afterEach(async () => {
-    await Promise.all([api.close(), git.close()]);
+    await Promise.all([api.close(), git.close(), syncs.stop()]);
     await rm(folder, { recursive: true });
   });
 
@@ -78,7 +82,10 @@ describeStores("the life of a connection", (open) => {
       lifecycle_status: "disabled",
     });
     expect(await repositories()).toMatchObject({ status: 422, body: { code: "integration-connection-inactive" } });
+    const projectId = await insertProject(store, { workspaceId, connectionId, repository: "git:file:///nowhere" });
     expect((await change({ lifecycle_status: "active" })).body.lifecycle_status).toBe("active");
+    const synced = await store.read((tx) => tx.all<{ project_id: string }>("select project_id from definition_syncs"));
+    expect(synced).toEqual([{ project_id: projectId }]);
     expect((await repositories()).status).toBe(200);
     expect(await audited()).toMatchObject([
       { action: "connection.updated", target_name: "Our GitLab" },

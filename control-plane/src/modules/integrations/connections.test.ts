@@ -7,8 +7,10 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
+import type { DefinitionSync } from "../definitions/public.ts";
 import { Envelope } from "../secrets/public.ts";
 import { access } from "../workspaces/public.ts";
+import { definitionSyncs } from "./definition-syncs.fixture.ts";
 import { Checkouts, createIntegrationRoutes, type Git, openGit, Providers, Sources } from "./public.ts";
 
 const TOKEN = "glpat-very-secret";
@@ -20,6 +22,7 @@ describeStores("connections", (open) => {
   let api: Api;
   let folder: string;
   let git: Git;
+  let syncs: DefinitionSync;
   let workspaceId: string;
   const clock = testClock();
   const envelope = new Envelope(TEST_ROOT_KEY);
@@ -31,7 +34,8 @@ describeStores("connections", (open) => {
     store = await open();
     folder = await mkdtemp(join(tmpdir(), "shipfox-connections-"));
     git = await openGit({ folder, urls, environment: process.env });
-    const deps = { store, clock, access, envelope, urls, sources, git, providers, github: null };
+    syncs = definitionSyncs({ store, clock, sources, git });
+    const deps = { store, clock, access, envelope, urls, sources, git, providers, syncs, github: null };
     api = await serveApi(createIntegrationRoutes(deps));
     for (const role of ["owner", "admin", "maintainer", "viewer"] as const) members[role] = await insertUser(store);
     workspaceId = await insertWorkspace(
@@ -40,7 +44,7 @@ describeStores("connections", (open) => {
     );
   });
   afterEach(async () => {
-    await Promise.all([api.close(), git.close()]);
+    await Promise.all([api.close(), git.close(), syncs.stop()]);
     await rm(folder, { recursive: true });
   });
 

@@ -18,12 +18,14 @@ import { type ConnectionsDeps, createGitConnection } from "./create-connection.t
 import { type ListRepositoriesDeps, listRepositories } from "./list-repositories.ts";
 import { presentConnection, type Providers } from "./model.ts";
 import { listConnections } from "./store.ts";
+import type { Syncs } from "./sync-projects.ts";
 
 const TAG = "Integrations";
 const byId = z.object({ connectionId: id });
 
 export interface IntegrationRoutesDeps extends ConnectionsDeps, ListRepositoriesDeps {
   readonly providers: Providers;
+  readonly syncs: Syncs;
 }
 
 export function createIntegrationRoutes(deps: IntegrationRoutesDeps): Route[] {

@@ -52,6 +52,7 @@ describeStores("projects", (open) => {
         sources,
         git,
         github: null,
+        syncs,
         providers: new Providers(["git"]),
       }),
       ...createProjectRoutes({ ...deps, sources, git, syncs }),

@@ -7,9 +7,9 @@ import type { Store } from "../../../store/store.ts";
 import { type ApiReply, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../../testing/api.ts";
 import { TestRepository } from "../../../testing/git-repository.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../../testing/rows.ts";
-import { DefinitionReader, DefinitionSync } from "../../definitions/public.ts";
 import { Envelope } from "../../secrets/public.ts";
 import { access } from "../../workspaces/public.ts";
+import { definitionSyncs } from "../definition-syncs.fixture.ts";
 import {
   Checkouts,
   createGitHubRoutes,
@@ -39,24 +39,10 @@ export async function openWorld(store: Store) {
   const envelope = new Envelope(TEST_ROOT_KEY);
   const sources = new Sources({ envelope, urls, github: opened.sources });
   const providers = new Providers(["git", "github"]);
-  const deps = { store, clock, access, log: silentLog, sources, git };
-  const syncs = new DefinitionSync({
-    ...deps,
-    reader: new DefinitionReader([]),
-    projects: {
-      workspaceOf: async (tx, projectId) =>
-        (await tx.get<{ workspace_id: string }>("select workspace_id from projects where id = ?", [projectId]))
-          ?.workspace_id ?? null,
-    },
-    source: {
-      fetchWorkflows: async (projectId) => {
-        const located = await store.read((tx) => sources.ofProject(tx, projectId));
-        return git.fetchWorkflows(await located.open({ contents: "read" }));
-      },
-    },
-  });
+  const deps = { store, clock, access, sources, git };
+  const syncs = definitionSyncs(deps);
   const api = await serveApi([
-    ...createIntegrationRoutes({ ...deps, envelope, urls, providers, github: opened.sources }),
+    ...createIntegrationRoutes({ ...deps, envelope, urls, providers, syncs, github: opened.sources }),
     ...createGitHubRoutes({
       ...deps,
       providers,

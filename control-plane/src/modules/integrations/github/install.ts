@@ -9,6 +9,7 @@ import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store, WriteTx } from "../../../store/store.ts";
 import { GITHUB_PROVIDER, type GitHubConnectionSettings, githubSettingsOf } from "../model.ts";
 import { insertConnection, listConnections, updateConnection } from "../store.ts";
+import { type Syncs, syncProjects } from "../sync-projects.ts";
 import type { GitHubApp, GitHubInstallation } from "./app.ts";
 import { invalidState, signInstallState, verifyInstallState } from "./install-state.ts";
 import { findInstallation, followEvents, noteState } from "./store.ts";
@@ -23,6 +24,7 @@ export interface InstallDeps {
   readonly clock: Clock;
   readonly access: Access;
   readonly app: GitHubApp;
+  readonly syncs: Syncs;
   /** A workspace has its first GitHub connection, or another one. */
   readonly onLinked: (workspaceId: string) => void;
 }
@@ -73,8 +75,8 @@ export async function finishInstall(
         throw invalidState("this installation was finished already; start it again");
       const linked = await findInstallation(tx, installationId);
       const fresh = newConnection(app, installation, { id, workspaceId: state.workspaceId, now });
-      if (linked) return linkedBefore(tx, linked, fresh);
-      const connection = (await relink(tx, fresh)) ?? (await link(tx, fresh, candidates));
+      if (linked) return linkedBefore(tx, deps.syncs, linked, fresh);
+      const connection = (await relink(tx, deps.syncs, fresh)) ?? (await link(tx, fresh, candidates));
       await followEvents(tx, state.workspaceId);
       tx.afterCommit(() => deps.onLinked(state.workspaceId));
       await tx.audit(caller, {
@@ -115,7 +117,7 @@ async function requireWholeInstallation(app: GitHubApp, code: string, installati
  * The app was removed from the account and installed anew, for an account has it once: the connection, with its projects,
  * goes on with the new installation.
  */
-async function relink(tx: WriteTx, fresh: Omit<ConnectionRow, "slug">): Promise<ConnectionRow | null> {
+async function relink(tx: WriteTx, syncs: Syncs, fresh: Omit<ConnectionRow, "slug">): Promise<ConnectionRow | null> {
   const { accountId } = githubSettingsOf(fresh);
   const connections = await listConnections(tx, fresh.workspace_id);
   const lost = connections.find(
@@ -125,6 +127,7 @@ async function relink(tx: WriteTx, fresh: Omit<ConnectionRow, "slug">): Promise<
   const { external_account_id, lifecycle_status, settings, updated_at } = fresh;
   const linked = { ...lost, external_account_id, lifecycle_status, settings, updated_at };
   await updateConnection(tx, linked);
+  await syncProjects(tx, syncs, linked.id, updated_at);
   return linked;
 }
 
@@ -165,6 +168,7 @@ function newConnection(
 /** The end of a suspension may have been told to nobody. */
 async function linkedBefore(
   tx: WriteTx,
+  syncs: Syncs,
   linked: ConnectionRow,
   fresh: Omit<ConnectionRow, "slug">,
 ): Promise<ConnectionRow> {
@@ -172,6 +176,7 @@ async function linkedBefore(
   if (linked.lifecycle_status !== "error") return linked;
   const known = { ...linked, lifecycle_status: fresh.lifecycle_status, updated_at: fresh.updated_at };
   await updateConnection(tx, known);
+  if (known.lifecycle_status === "active") await syncProjects(tx, syncs, known.id, known.updated_at);
   return known;
 }
 

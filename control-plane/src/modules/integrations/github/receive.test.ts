@@ -130,8 +130,11 @@ describeStores("what GitHub tells", (open) => {
     expect(await deliver("installation", { action: "suspend" })).toBe(204);
     expect((await connection()).lifecycle_status).toBe("error");
     expect(await deliver("push", push)).toBe(204);
+    const projectId = await world.project(connectionId, 7);
     expect(await deliver("installation", { action: "unsuspend" })).toBe(204);
     expect((await connection()).lifecycle_status).toBe("active");
+    const synced = await store.read((tx) => tx.all("select project_id from definition_syncs"));
+    expect(synced).toEqual([{ project_id: projectId }]);
     const renamed = { action: "renamed", account: { login: "acme-inc" }, changes: { login: { from: "acme" } } };
     expect(await deliver("installation_target", renamed)).toBe(204);
     expect(await connection()).toMatchObject({

@@ -1,10 +1,10 @@
 import type { Clock } from "../../../store/clock.ts";
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store, WriteTx } from "../../../store/store.ts";
-import type { DefinitionSync } from "../../definitions/public.ts";
 import { storeTriggerEvent } from "../../triggers/public.ts";
 import { GITHUB_PROVIDER, type GitHubConnectionSettings, githubSettingsOf } from "../model.ts";
-import { listProjectsOf, updateConnection } from "../store.ts";
+import { updateConnection } from "../store.ts";
+import { type Syncs, syncProjects } from "../sync-projects.ts";
 import type { GitHubApp } from "./app.ts";
 import { decideConnection, repositoriesToSync } from "./decide.ts";
 import type { Delivery } from "./delivery.ts";
@@ -16,7 +16,7 @@ export interface ReceiveDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly app: GitHubApp;
-  readonly syncs: Pick<DefinitionSync, "request" | "run">;
+  readonly syncs: Syncs;
 }
 
 /**
@@ -24,7 +24,7 @@ export interface ReceiveDeps {
  * installation and one of a connection that is not active change nothing.
  */
 export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Promise<void> {
-  const { store, clock, app } = deps;
+  const { store, clock, syncs } = deps;
   const { installationId, body } = delivery;
   if (installationId === null) return;
   const now = clock.now();
@@ -46,31 +46,17 @@ export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Pr
         receivedAt: now,
       });
       if (duplicate) return;
-      await requestSyncs(tx, deps, connection, delivery, now);
+      const changed = new Set(repositoriesToSync(delivery.event, body).map(repositoryExternalId));
+      if (changed.size > 0)
+        await syncProjects(tx, syncs, connection.id, now, (project) => changed.has(project.external_repository_id));
     }
-    await changeConnection(tx, app, connection, delivery, now);
+    await changeConnection(tx, deps, connection, delivery, now);
   });
-}
-
-async function requestSyncs(
-  tx: WriteTx,
-  { syncs }: ReceiveDeps,
-  connection: ConnectionRow,
-  delivery: Delivery,
-  now: number,
-): Promise<void> {
-  const changed = new Set(repositoriesToSync(delivery.event, delivery.body).map(repositoryExternalId));
-  if (changed.size === 0) return;
-  for (const project of await listProjectsOf(tx, connection.id)) {
-    if (project.archived_at !== null || !changed.has(project.external_repository_id)) continue;
-    await syncs.request(tx, project.id, now);
-    tx.afterCommit(() => void syncs.run(project.id));
-  }
 }
 
 async function changeConnection(
   tx: WriteTx,
-  app: GitHubApp,
+  { app, syncs }: ReceiveDeps,
   connection: ConnectionRow,
   delivery: Delivery,
   now: number,
@@ -91,5 +77,7 @@ async function changeConnection(
     settings: JSON.stringify(renamed),
     updated_at: now,
   });
+  if (change.lifecycleStatus === "active" && connection.lifecycle_status !== "active")
+    await syncProjects(tx, syncs, connection.id, now);
   tx.afterCommit(() => app.forgetTokens(Number(connection.external_account_id)));
 }

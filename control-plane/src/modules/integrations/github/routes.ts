@@ -10,9 +10,9 @@ import type { Access } from "../../../http/access.ts";
 import { type Route, route } from "../../../http/route.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
-import type { DefinitionSync } from "../../definitions/public.ts";
 import { DeliveryError } from "../delivery-error.ts";
 import { presentConnection, type Providers } from "../model.ts";
+import type { Syncs } from "../sync-projects.ts";
 import type { GitHubApp } from "./app.ts";
 import { readDelivery } from "./delivery.ts";
 import { finishInstall, INSTALLED, startInstall } from "./install.ts";
@@ -36,7 +36,7 @@ export interface GitHubRoutesDeps {
   readonly clock: Clock;
   readonly access: Access;
   readonly providers: Providers;
-  readonly syncs: DefinitionSync;
+  readonly syncs: Syncs;
   /** Null when no GitHub App is configured: the routes answer 404 then. */
   readonly app: GitHubApp | null;
   readonly onLinked: (workspaceId: string) => void;
