@@ -5,7 +5,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "./src/control-plane.ts";
 import { eventually } from "./src/eventually.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, workflow } from "./src/instance.ts";
+import { filesWith } from "./src/files-with.ts";
 import { Repository } from "./src/repository.ts";
+import type { Runner } from "./src/runner.ts";
 import { useStage } from "./src/stage.ts";
 
 const CI = workflow(
@@ -31,6 +33,7 @@ describe("a project on GitHub", () => {
   let installation: { id: number };
   let connectionId: string;
   let project: ProjectHandle;
+  let runner: Runner;
 
   beforeAll(async () => {
     github = await GitHubServer.start();
@@ -63,7 +66,7 @@ describe("a project on GitHub", () => {
     });
     await instance.syncOver(made.id);
     project = { id: made.id, slug: made.slug, repository };
-    await instance.runner();
+    runner = await instance.runner();
   });
 
   it("is checked out with a token of its own by a runner, and its jobs are shown on the commit", async () => {
@@ -111,5 +114,14 @@ describe("a project on GitHub", () => {
     expect(run.status).toBe("failed");
     const [setup] = newestExecution(jobOf(run, "build")).steps;
     expect(JSON.stringify(setup)).toContain("disabled");
+  });
+
+  it("leaves no secret of the app and no token in the database, the logs and what was said", async () => {
+    const { child, dataDir } = instance.plane;
+    // Written out of the write-ahead log, so that all of it is looked at.
+    await instance.plane.stop();
+    expect(github.secrets.length).toBeGreaterThan(5);
+    expect(filesWith([dataDir, runner.stateDir], github.secrets)).toEqual([]);
+    for (const secret of github.secrets) expect(child.output + runner.child.output).not.toContain(secret);
   });
 });

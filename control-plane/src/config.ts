@@ -126,6 +126,12 @@ export const SETTINGS = {
     "webhook secret of the GitHub App",
     { secret: true },
   ),
+  githubPreviousWebhookSecret: setting(
+    "SHIPFOX_GITHUB_PREVIOUS_WEBHOOK_SECRET",
+    z.string().optional(),
+    "the webhook secret before this one, taken as well while GitHub gets the new one",
+    { secret: true },
+  ),
   githubClientId: setting("SHIPFOX_GITHUB_CLIENT_ID", z.string().optional(), "client id of the GitHub App"),
   githubClientSecret: setting(
     "SHIPFOX_GITHUB_CLIENT_SECRET",

@@ -128,6 +128,13 @@ export class GitHubServer {
     };
   }
 
+  /** What must be seen by nobody: the secrets of the app, and every token that was handed out. */
+  get secrets(): string[] {
+    const { clientSecret } = this.app;
+    const keyLine = this.privateKey.split("\n")[1] as string;
+    return [clientSecret, this.webhookSecret, keyLine, ...this.#tokens.keys(), ...this.#userTokens.keys()];
+  }
+
   async close(): Promise<void> {
     this.#server.close();
     this.#server.closeAllConnections();

@@ -25,7 +25,11 @@ export interface Delivery {
 }
 
 /** Verifies the signature over the bytes as they came before it looks at anything in them. Throws DeliveryError. */
-export function readDelivery(header: (name: string) => string | undefined, raw: Buffer, secret: KeyObject): Delivery {
+export function readDelivery(
+  header: (name: string) => string | undefined,
+  raw: Buffer,
+  secrets: readonly KeyObject[],
+): Delivery {
   const id = header("x-github-delivery");
   if (!id || id.length > MAX_DELIVERY_ID_CHARS || /\p{Cc}/u.test(id))
     throw new DeliveryError(400, "the header X-GitHub-Delivery is missing or not understood");
@@ -35,7 +39,8 @@ export function readDelivery(header: (name: string) => string | undefined, raw: 
   if (!event || !EVENT_PATTERN.test(event))
     throw new DeliveryError(400, "the header X-GitHub-Event is missing or not understood");
   const hex = SIGNATURE_PATTERN.exec(signature)?.[1] ?? "";
-  if (!isHexSignature(secret, hex, raw)) throw new DeliveryError(401, "the signature is wrong");
+  if (!secrets.some((secret) => isHexSignature(secret, hex, raw)))
+    throw new DeliveryError(401, "the signature is wrong");
   const body = parse(raw);
   const action = actionSchema.safeParse(body["action"]).data;
   const installation = installationSchema.safeParse(body["installation"]).data;

@@ -106,7 +106,7 @@ export function createGitHubRoutes(deps: GitHubRoutesDeps): Route[] {
       handle: async ({ request, rawBody }) => {
         const { app } = configured();
         try {
-          const delivery = readDelivery((name) => request.header(name), rawBody, app.settings.webhookSecret);
+          const delivery = readDelivery((name) => request.header(name), rawBody, app.settings.webhookSecrets);
           await receiveDelivery({ ...deps, app }, delivery);
         } catch (error) {
           if (error instanceof DeliveryError) return { status: error.status, body: { error: error.message } };

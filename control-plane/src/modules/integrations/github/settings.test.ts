@@ -1,7 +1,8 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createHmac, generateKeyPairSync } from "node:crypto";
 import { expect, it } from "vitest";
 import { readConfig } from "../../../config.ts";
 import { TEST_ROOT_KEY } from "../../../testing/api.ts";
+import { readDelivery } from "./delivery.ts";
 import { githubSettings } from "./settings.ts";
 
 const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
@@ -32,6 +33,20 @@ it("is off without settings, and on with all of them", () => {
     apiUrl: "https://ghe.example/api/v3",
     appUrl: "https://ghe.example/github-apps/shipfox",
   });
+});
+
+it("takes deliveries with the webhook secret, and with the one before it", () => {
+  const secrets = read({ ...WHOLE, SHIPFOX_GITHUB_PREVIOUS_WEBHOOK_SECRET: "old" })?.webhookSecrets ?? [];
+  for (const secret of ["secret", "old"]) {
+    const signature = `sha256=${createHmac("sha256", secret).update("{}").digest("hex")}`;
+    const headers: Record<string, string> = {
+      "x-github-event": "ping",
+      "x-github-delivery": "1",
+      "x-hub-signature-256": signature,
+    };
+    expect(readDelivery((name) => headers[name], Buffer.from("{}"), secrets)).toMatchObject({ id: "1", event: "ping" });
+    expect(() => readDelivery((name) => headers[name], Buffer.from("{} "), secrets)).toThrow("signature");
+  }
 });
 
 it("takes a key whose lines were joined, and one in the other form", () => {

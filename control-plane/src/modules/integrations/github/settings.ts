@@ -11,7 +11,8 @@ const STATE_PURPOSE = "shipfox/github-install-state/v1";
 export interface GitHubSettings {
   readonly appId: string;
   readonly privateKey: KeyObject;
-  readonly webhookSecret: KeyObject;
+  /** The one that counts, and the one before it while it is replaced. */
+  readonly webhookSecrets: readonly KeyObject[];
   readonly clientId: string;
   readonly clientSecret: string;
   /** Without a slash at the end, as `webUrl`. */
@@ -41,12 +42,15 @@ export function githubSettings(config: Config, rootKey: Buffer): GitHubSettings 
   }
   const given = config as Config & Record<(typeof REQUIRED)[number], string>;
   const stateSecret = config.githubInstallStateSecret;
+  const previous = config.githubPreviousWebhookSecret;
   const apiUrl = config.githubApiUrl.replace(/\/+$/, "");
   const webUrl = config.githubWebUrl.replace(/\/+$/, "");
   return {
     appId: given.githubAppId,
     privateKey: readKey(given.githubPrivateKey),
-    webhookSecret: createSecretKey(given.githubWebhookSecret, "utf8"),
+    webhookSecrets: [given.githubWebhookSecret, ...(previous === undefined ? [] : [previous])].map((secret) =>
+      createSecretKey(secret, "utf8"),
+    ),
     clientId: given.githubClientId,
     clientSecret: given.githubClientSecret,
     apiUrl,
