@@ -6,6 +6,7 @@ const ORDER = [
   ["runs"],
   ["dispatch"],
   ["runners", "provisioners"],
+  ["events"],
   ["triggers"],
   ["definitions"],
 ];

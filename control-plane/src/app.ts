@@ -12,6 +12,7 @@ import { createExpressApp } from "./http/express-app.ts";
 import { createHomeRoutes } from "./http/home-routes.ts";
 import { createHotHandler } from "./http/hot-handler.ts";
 import { createOpenApi } from "./http/openapi.ts";
+import { OpenStreams } from "./http/open-streams.ts";
 import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
@@ -29,6 +30,7 @@ import {
   recordLateCalls,
   runDueLeases,
 } from "./modules/dispatch/public.ts";
+import { createEventRoutes, deleteOldRunEvents, EventFeed } from "./modules/events/public.ts";
 import {
   Checkouts,
   createGitHubRoutes,
@@ -51,6 +53,7 @@ import {
   createRunRoutes,
   createUsageRoutes,
   fillDuePlaces,
+  finalStatus,
   findRun,
   findStep,
   runDueExecutions,
@@ -128,6 +131,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     leaseEndedAt: (tx, executionId) => leaseEndedAt(tx, store.sql.forUpdate, executionId),
   });
   bus.subscribe((events) => logs.onRunEvents(events));
+  const feed = new EventFeed();
+  bus.subscribe(feed.onRunEvents);
   const dispatch = new Dispatch({
     store,
     clock,
@@ -182,6 +187,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
   });
   const waiting = createWaitingPort(dispatch);
+  const tickets = new Tickets({ store, clock, access });
+  const streams = new OpenStreams({ store, standing: tickets, limit: config.maxOpenStreams, log });
   const accounts = createAccounts({
     store,
     clock,
@@ -189,6 +196,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     tokens,
     passwords: new Passwords(),
     mail,
+    accessChanged: streams.accessChanged,
     rootKey,
     publicUrl,
     allowSignup: config.allowSignup,
@@ -199,11 +207,17 @@ export async function startApp(options: AppOptions): Promise<App> {
       mailPerEmail: config.mailLimitPerEmail,
     },
   });
-  const tickets = new Tickets({ store, clock, access });
   const scopedValues = { store, clock, access, projects, maxPerWorkspace: config.maxSecretsPerWorkspace };
   const routes: Route[] = [
     ...accounts.routes,
-    ...createAccessTokenRoutes({ store, clock, access, tickets, confirmPassword: accounts.confirmPassword }),
+    ...createAccessTokenRoutes({
+      store,
+      clock,
+      access,
+      tickets,
+      accessChanged: streams.accessChanged,
+      confirmPassword: accounts.confirmPassword,
+    }),
     ...createWorkspaceRoutes({ store, clock }),
     ...createIntegrationRoutes({
       store,
@@ -281,6 +295,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       limits: { maxSecretsPerWorkspace: config.maxSecretsPerWorkspace, logRetentionDays: config.logRetentionDays },
     }),
     ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
+    ...createEventRoutes({ store, clock, log, access, streams, feed, finalStatus }),
     ...recordLateCalls(dispatch, [
       ...createAnnotationRoutes({
         store,
@@ -317,6 +332,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const services: Services = {
     authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
+    tickets,
     forbidden: new ForbiddenCalls(store, log).note,
     clientAddress: clientAddress(config.trustProxy),
     log,
@@ -345,6 +361,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => logs.keepDue(now),
     (now) => deleteOldTriggerEvents(store, eventRetentionMs, now),
     (now) => outgoing.deleteOld(now),
+    (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),
   ]);
   outgoing.start();
   await github?.checks.start();

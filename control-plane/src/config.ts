@@ -285,6 +285,16 @@ export const SETTINGS = {
     text.integer(1, 36_500, 30),
     "days after which trigger events are deleted; a delivery that is repeated later than that counts as new",
   ),
+  runEventRetentionDays: setting(
+    "SHIPFOX_EVENT_RETENTION_DAYS",
+    text.integer(1, 36_500, 90),
+    "days after which the events of runs and runners are deleted",
+  ),
+  maxOpenStreams: limit(
+    "SHIPFOX_MAX_OPEN_STREAMS",
+    8,
+    "event streams that one user, or one access token, may have open",
+  ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent"),
 } as const;
 

@@ -92,6 +92,7 @@ export const ERROR_CODES = {
   "token-invalid": [410, "The token is unknown, was used, or has expired."],
   "email-challenge-expired": [410, "The code has expired; ask for a new one."],
   "email-challenge-exhausted": [410, "Too many wrong codes, or codes mailed; sign up again for a new one."],
+  "events-expired": [410, "Events behind the cursor were deleted; details.oldest_id is the oldest that is kept."],
   "annotation-body-too-large": [413, "An annotation's body is over its limit."],
   "annotation-count-limit-exceeded": [413, "The job execution would have more annotations than the limit."],
   "annotation-total-bytes-limit-exceeded": [413, "The annotations of the job execution would be over their limit."],

@@ -350,6 +350,9 @@ describe("the API as /openapi.json describes it", () => {
     // The log is closed now, so that the stream ends by itself.
     await succeed(`${logs}/stream`, { stepId, attempt: "1" }, { token });
     await succeed("GET /workflows/runs/{id}", { id }, { token });
+    await succeed("GET /workflows/runs/{id}/events", { id }, { token });
+    await succeed("GET /workflows/runs/{id}/events/stream", { id }, { token });
+    await succeed("GET /workspaces/{workspaceId}/events/stream", { workspaceId }, { token });
     await succeed("GET /workflows/runs/{id}/attempts", { id }, { token });
     for (const path of ["/workflows/runs/steps/{stepId}/attempts/{attempt}", "/steps/{stepId}/attempts/{attempt}"]) {
       await succeed(`GET ${path}`, { stepId, attempt: "1" }, { token });

@@ -8,6 +8,7 @@ import type { ClientAddress } from "./client-address.ts";
 import { originOf } from "./origin.ts";
 import { isTooDeep, MAX_JSON_DEPTH } from "./json-depth.ts";
 import type { Credential, Reply, RequestFacts, Route } from "./route.ts";
+import type { StreamTickets } from "./stream-tickets.ts";
 import { valuesByName } from "./values-by-name.ts";
 
 export const DEFAULT_BODY_LIMIT_BYTES = 1024 * 1024;
@@ -20,6 +21,7 @@ export interface RawRequest extends RequestFacts {
 
 export interface Services {
   readonly authenticate: Authenticate;
+  readonly tickets: StreamTickets;
   /** Told of calls that were refused for want of a right; keeps them for the audit log. */
   readonly forbidden: (caller: Caller, workspaceId: string | null, reason: string) => void;
   readonly clientAddress: ClientAddress;

@@ -60,7 +60,7 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
 function refuseStrangers(route: Route, services: Services): RequestHandler {
   return async (request, response, next) => {
     try {
-      response.locals["proven"] = await services.authenticate(route.credential, request.headers.authorization);
+      response.locals["proven"] = await prove(route, request, services);
     } catch (error) {
       discardBody(request, response);
       sendReply(response, errorReply(error, services.log));
@@ -68,6 +68,16 @@ function refuseStrangers(route: Route, services: Services): RequestHandler {
     }
     next();
   };
+}
+
+/** By the header; streams also by a ticket in the query, for clients that cannot send headers. */
+function prove(route: Route, request: Request, { authenticate, tickets }: Services): unknown {
+  const { authorization } = request.headers;
+  const isStream = route.credential === "user" && Object.values(route.responses).includes("sse");
+  const ticket = isStream && authorization === undefined ? request.query["ticket"] : undefined;
+  return typeof ticket === "string"
+    ? tickets.redeem(ticket, request.path)
+    : authenticate(route.credential, authorization);
 }
 
 /** `/runs/{id}` is Express' `/runs/:id`. */

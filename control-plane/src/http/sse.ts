@@ -3,6 +3,8 @@ import type { ServerResponse } from "node:http";
 const PING_INTERVAL_MS = 15_000;
 /** A reader that still has more than this before it when the next frame comes is cut off; it resumes from its cursor. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
+/** A reader that took nothing of what waits for it during so many pings is cut off. */
+const MAX_STUCK_PINGS = 4;
 const RETRY_MS = 1_000;
 
 const open = new Set<SseStream>();
@@ -28,6 +30,7 @@ export class SseStream {
   readonly #response: ServerResponse;
   readonly #onClose: (() => void)[] = [];
   #closed = false;
+  #stuckPings = 0;
 
   constructor(response: ServerResponse) {
     this.#response = response;
@@ -38,6 +41,9 @@ export class SseStream {
     });
     response.write(`retry: ${RETRY_MS}\n\n`);
     response.once("close", () => this.#ended());
+    response.on("drain", () => {
+      this.#stuckPings = 0;
+    });
     open.add(this);
     pings ??= setInterval(pingAll, PING_INTERVAL_MS).unref();
   }
@@ -74,6 +80,13 @@ export class SseStream {
     });
   }
 
+  /** Keeps the connection alive, and ends one whose other end has stopped reading. */
+  ping(): void {
+    if (this.#response.writableNeedDrain) this.#stuckPings += 1;
+    if (this.#stuckPings > MAX_STUCK_PINGS) this.#response.destroy();
+    else this.write(":ping\n\n");
+  }
+
   /** Runs `callback` once when the stream is over, at once when it already is. */
   onClose(callback: () => void): void {
     if (this.#closed) callback();
@@ -93,7 +106,7 @@ export class SseStream {
 }
 
 function pingAll(): void {
-  for (const stream of open) stream.write(":ping\n\n");
+  for (const stream of open) stream.ping();
   if (open.size === 0 && pings) {
     clearInterval(pings);
     pings = null;

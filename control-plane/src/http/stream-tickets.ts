@@ -1,3 +1,4 @@
+import type { Tx } from "../store/store.ts";
 import type { UserPrincipal } from "./caller.ts";
 
 /**
@@ -11,4 +12,10 @@ export interface StreamTickets {
    * been shut out.
    */
   redeem(ticket: string, path: string): Promise<UserPrincipal>;
+}
+
+/** Whether what somebody once showed is still good, for what lasts longer than a request. */
+export interface Standing {
+  /** False when he was suspended or has signed out, or when his access token was revoked or has expired. */
+  isGood(tx: Tx, principal: UserPrincipal): Promise<boolean>;
 }

@@ -47,13 +47,13 @@ describeStores(
       await addWorkspace(store, "w1");
       const draft = {
         workspaceId: "w1",
-        type: "step.started",
+        type: "step.started" as const,
         runId: "r",
         projectId: "p",
         jobId: "j",
         executionId: "e",
         stepId: "s",
-        payload: { text: "a\0b", list: [1, null] },
+        payload: { name: "a\0b", attempt: 1 },
         createdAt: 1_790_000_000_000,
       };
       await store.write(async (tx) => tx.record(draft));

@@ -1,3 +1,4 @@
+import type { RunEventPayloads, RunEventType } from "@shipfox/shared/api/events";
 import type { Compilable } from "kysely";
 import type { DialectSql } from "./dialect.ts";
 
@@ -36,7 +37,7 @@ export interface WriteTx extends Tx {
    * Appends a run event. All events of a unit are numbered and inserted by its last statements, so that the order of
    * the numbers of a workspace is the order of the commits, without gaps. They are published after the commit.
    */
-  record(event: RunEventDraft): void;
+  record<Type extends RunEventType>(event: RunEventDraft<Type>): void;
   /**
    * Writes an entry of the audit log, in the transaction of what it tells about. The log is append-only: the database
    * refuses to change an entry.
@@ -75,15 +76,15 @@ export interface AuditEntry {
 }
 
 /** A run event before it has its number. `createdAt` is wall time in milliseconds; `payload` becomes JSON. */
-export interface RunEventDraft {
+export interface RunEventDraft<Type extends RunEventType = RunEventType> {
   workspaceId: string;
-  type: string;
+  type: Type;
   runId: string | null;
   projectId: string | null;
   jobId?: string | null;
   executionId?: string | null;
   stepId?: string | null;
-  payload: Record<string, unknown>;
+  payload: RunEventPayloads[Type];
   createdAt: number;
 }
 

@@ -34,6 +34,7 @@ export async function itemIds(store: Store): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
-export function eventOf(workspaceId: string, type = "test"): RunEventDraft {
-  return { workspaceId, type, runId: null, projectId: null, payload: { type }, createdAt: 0 };
+export function eventOf(workspaceId: string, name = "test"): RunEventDraft<"step.started"> {
+  const payload = { name, attempt: 1 };
+  return { workspaceId, type: "step.started", runId: null, projectId: null, payload, createdAt: 0 };
 }

@@ -1,3 +1,4 @@
+import type { RunEventType } from "@shipfox/shared/api/events";
 import type { Compilable } from "kysely";
 import { UnitError } from "./errors.ts";
 import { auditEventRow, INSERT_AUDIT_EVENT } from "./audit-events.ts";
@@ -81,7 +82,7 @@ export class Unit implements WriteTx {
     return this.run(sql, parameters);
   }
 
-  record(event: RunEventDraft): void {
+  record<Type extends RunEventType>(event: RunEventDraft<Type>): void {
     this.#assertOpen();
     this.events.push(event);
   }

@@ -43,6 +43,7 @@ export function testServices(): Services {
   const accessTokens = { verify: () => Promise.reject(new ApiError("unauthorized")) };
   return {
     authenticate: createAuthenticate(testTokens, accessTokens),
+    tickets: { redeem: () => Promise.reject(new ApiError("unauthorized")) },
     forbidden: () => {},
     clientAddress: clientAddress(false),
     log: silentLog,

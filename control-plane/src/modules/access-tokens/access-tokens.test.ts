@@ -28,14 +28,17 @@ describeStores("access tokens and stream tickets", (open) => {
   let tickets: Tickets;
   let ada: string;
   let workspace: string;
+  let changed: object[];
 
   beforeEach(async () => {
     store = await open();
     clock = testClock();
+    changed = [];
     tickets = new Tickets({ store, clock, access });
     const accounts = createAccounts({
       store,
       clock,
+      accessChanged: () => {},
       log: silentLog,
       tokens: testTokens,
       passwords,
@@ -45,7 +48,14 @@ describeStores("access tokens and stream tickets", (open) => {
       allowSignup: false,
       limits: { loginPerAddress: 0, loginPerEmail: 2, mailPerAddress: 0, mailPerEmail: 0 },
     });
-    const deps = { store, clock, access, tickets, confirmPassword: accounts.confirmPassword };
+    const deps = {
+      store,
+      clock,
+      access,
+      tickets,
+      accessChanged: (whose: object) => void changed.push(whose),
+      confirmPassword: accounts.confirmPassword,
+    };
     api = await serveApi([...createAccessTokenRoutes(deps), guarded()], {
       authenticate: createAuthenticate(testTokens, createAccessTokens({ store, clock, log: silentLog })),
     });
@@ -138,6 +148,7 @@ describeStores("access tokens and stream tickets", (open) => {
     const other = await signedInUser();
     expect((await api.call("DELETE", `/auth/tokens/${second.id}`, { user: other })).status).toBe(404);
     expect((await api.call("DELETE", `/auth/tokens/${second.id}`, { user: ada })).status).toBe(204);
+    expect(changed).toEqual([{ tokenId: second.id }]);
     expect(await use(second.raw_token)).toBe(401);
     expect((await api.call("DELETE", `/auth/tokens/${second.id}`, { user: ada })).status).toBe(404);
     const { body } = await api.call("GET", "/auth/tokens", { user: ada });

@@ -13,6 +13,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
 import { ABILITIES, type Ability } from "../../http/abilities.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import type { AccessChanged } from "../../http/open-streams.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { AccessTokenRow } from "../../store/schema.ts";
 import { createToken, type CreateTokenDeps } from "./create-token.ts";
@@ -30,9 +31,14 @@ const bodySchema = createAccessTokenBodySchema.extend({
     .meta({ description: "What it may do: at most what your role in the workspace may" }),
 });
 
+export interface AccessTokenRoutesDeps extends CreateTokenDeps {
+  readonly tickets: Tickets;
+  readonly accessChanged: AccessChanged;
+}
+
 /** Tokens are made, listed and revoked by the person himself: `account` refuses a token that tries. */
-export function createAccessTokenRoutes(deps: CreateTokenDeps & { readonly tickets: Tickets }): Route[] {
-  const { store, clock, tickets } = deps;
+export function createAccessTokenRoutes(deps: AccessTokenRoutesDeps): Route[] {
+  const { store, clock, tickets, accessChanged } = deps;
   return [
     route({
       method: "POST",
@@ -114,6 +120,7 @@ export function createAccessTokenRoutes(deps: CreateTokenDeps & { readonly ticke
             target: { type: "access_token", id: revoked.id, name: revoked.name },
             details: { prefix: revoked.prefix },
           });
+          tx.afterCommit(() => accessChanged({ tokenId }));
         });
         return { status: 204 };
       },

@@ -2,7 +2,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { hashToken, newToken, tokenKind } from "@shipfox/shared/tokens";
 import { type Access, requireAbility } from "../../http/access.ts";
 import type { Caller, UserPrincipal } from "../../http/caller.ts";
-import type { StreamTickets } from "../../http/stream-tickets.ts";
+import type { Standing, StreamTickets } from "../../http/stream-tickets.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { StreamTicketRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
@@ -13,8 +13,10 @@ const TICKET_LIFETIME_MS = 60_000;
 /** Tickets of one user that can still be used; far more than one who opens streams ever has. */
 const MAX_OPEN_TICKETS = 100;
 
+type Maker = Pick<StreamTicketRow, "user_id" | "refresh_session_id" | "access_token_id">;
+
 /** A ticket may do what its maker may: no more, and only as long. */
-export class Tickets implements StreamTickets {
+export class Tickets implements StreamTickets, Standing {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #access: Access;
@@ -64,6 +66,11 @@ export class Tickets implements StreamTickets {
     throw new ApiError("unauthorized", "the stream ticket is unknown, used, expired or for another path; ask for one");
   }
 
+  async isGood(tx: Tx, { userId, refreshSessionId, token }: UserPrincipal): Promise<boolean> {
+    const maker = { user_id: userId, refresh_session_id: refreshSessionId, access_token_id: token?.id ?? null };
+    return (await this.#maker(tx, maker, this.#clock.now())) !== null;
+  }
+
   #take(ticketHash: string, path: string): Promise<UserPrincipal | null> {
     const now = this.#clock.now();
     return this.#store.write(async (tx) => {
@@ -76,7 +83,7 @@ export class Tickets implements StreamTickets {
   }
 
   /** Null when he was suspended, has signed out, or when his token was revoked or has expired. */
-  async #maker(tx: Tx, row: StreamTicketRow, now: number): Promise<UserPrincipal | null> {
+  async #maker(tx: Tx, row: Maker, now: number): Promise<UserPrincipal | null> {
     const { user_id: userId, refresh_session_id: sessionId, access_token_id: tokenId } = row;
     if (tokenId === null) {
       const isSignedIn = sessionId !== null && (await isLiveSession(tx, sessionId, now));

@@ -33,6 +33,7 @@ export async function changePassword(
     const session = cookieSession === null ? null : await lockSession(tx, cookieSession, store.sql.forUpdate);
     const isOwn = session !== null && refreshToken !== null && session?.token_hash === hashToken(refreshToken);
     await revokeOtherSessions(tx, user.id, [caller.refreshSessionId, isOwn ? cookieSession : null], now);
+    tx.afterCommit(() => deps.accessChanged({ userId: user.id }));
     await tx.audit(caller, {
       workspaceId: null,
       action: "password.changed",

@@ -8,11 +8,13 @@ export async function logOut(
   deps: AccountsDeps,
   { refreshToken, authorization }: { refreshToken: string | null; authorization: string | undefined },
 ): Promise<void> {
-  const { store, clock } = deps;
+  const { store, clock, accessChanged } = deps;
   const now = clock.now();
   if (refreshToken === null) {
     const bearerSession = sessionOfBearer(deps, authorization);
-    if (bearerSession !== null) await store.write((tx) => revokeSession(tx, bearerSession, now));
+    if (bearerSession === null) return;
+    await store.write((tx) => revokeSession(tx, bearerSession, now));
+    accessChanged({ sessionId: bearerSession });
     return;
   }
   const sessionId = sessionIdOf(refreshToken);
@@ -22,6 +24,7 @@ export async function logOut(
     const session = await lockSession(tx, sessionId, store.sql.forUpdate);
     if (session?.token_hash === hash || session?.previous_token_hash === hash) await revokeSession(tx, sessionId, now);
   });
+  accessChanged({ sessionId });
 }
 
 function sessionOfBearer({ tokens }: AccountsDeps, authorization: string | undefined): string | null {

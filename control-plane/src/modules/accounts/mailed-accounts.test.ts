@@ -44,6 +44,7 @@ describeStores("accounts", (open) => {
     const { routes } = createAccounts({
       store,
       clock,
+      accessChanged: () => {},
       log: silentLog,
       tokens: testTokens,
       passwords,

@@ -25,6 +25,7 @@ export async function refreshSession(
     if (verdict === "refuse") return null;
     if (verdict === "reused") {
       await revokeSessionsOf(tx, user.id, now);
+      tx.afterCommit(() => deps.accessChanged({ userId: user.id }));
       await tx.audit(from, {
         workspaceId: null,
         action: "session.reuse_detected",

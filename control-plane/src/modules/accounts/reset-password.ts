@@ -81,6 +81,7 @@ export async function confirmReset(
     const user = userId === null ? undefined : await setPassword(tx, userId, { hash, verifiedAt, now });
     if (!user) throw invalid();
     await revokeSessionsOf(tx, user.id, now);
+    tx.afterCommit(() => deps.accessChanged({ userId: user.id }));
     await tx.audit(
       { ...from, userId: user.id },
       { workspaceId: null, action: "password.reset", target: { type: "user", id: user.id, name: user.email } },

@@ -1,6 +1,7 @@
 import type { SessionReply, User } from "@shipfox/shared/api/accounts";
 import { newId } from "@shipfox/shared/ids";
 import { hashToken } from "@shipfox/shared/tokens";
+import type { AccessChanged } from "../../http/open-streams.ts";
 import type { SignedTokens } from "../../http/signed-tokens.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { UserRow } from "../../store/schema.ts";
@@ -24,6 +25,8 @@ export interface AccountsDeps {
   readonly log: Logger;
   readonly tokens: SignedTokens;
   readonly passwords: Passwords;
+  /** Told after sessions were ended before their time: what is still open with them ends too. */
+  readonly accessChanged: AccessChanged;
   readonly limits: SignInLimits;
   readonly mail: Mail;
   readonly challenges: EmailChallenges;

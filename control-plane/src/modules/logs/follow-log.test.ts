@@ -4,9 +4,10 @@ import { expect, it } from "vitest";
 import { build } from "../../store/build.ts";
 import type { RunEvent, Store } from "../../store/store.ts";
 import { describeStore, describeStores } from "../../store/testing.ts";
+import { eventsOf } from "../../testing/read-sse.ts";
 import type { Logs } from "./logs.ts";
 import { endRecord, filler, MIB, openLogs, output, seedStep, textOf } from "./logs.fixture.ts";
-import { collect, eventsOf, serveLogs } from "./log-server.fixture.ts";
+import { collect, serveLogs } from "./log-server.fixture.ts";
 import { type StreamRef, streamKey } from "./model.ts";
 
 const RUNS = 15;

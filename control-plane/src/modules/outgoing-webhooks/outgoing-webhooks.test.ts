@@ -1,3 +1,4 @@
+import type { RunEventType } from "@shipfox/shared/api/events";
 import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Role } from "../../http/abilities.ts";
@@ -71,7 +72,7 @@ describeStores("outgoing webhooks", (open) => {
   const read = async (id: string) => (await api.call("GET", `${all()}/${id}`, { user: members.admin })).body;
   const deliveries = async (id: string, query = "") =>
     (await api.call("GET", `${all()}/${id}/deliveries${query}`, { user: members.admin })).body.deliveries;
-  const happen = (type: string, fields: Partial<RunEventDraft> = {}) =>
+  const happen = (type: RunEventType, fields: Partial<RunEventDraft> = {}) =>
     store.write(async (tx) =>
       tx.record({
         workspaceId,
@@ -100,7 +101,7 @@ describeStores("outgoing webhooks", (open) => {
     const made = await create({ events: ["run.finished", "job.finished"], name: "CI" });
     expect(made).toMatchObject({ status: 201, body: { name: "CI", status: "active", failing_since: null } });
     await happen("run.started");
-    await happen("job.finished", { jobId: JOB, payload: { key: "test", status: "failed" } });
+    await happen("job.finished", { jobId: JOB, payload: { key: "test", sequence: 1, status: "failed", reason: null } });
     await happen("step.finished");
     await happen("run.finished");
     await work();
@@ -116,8 +117,11 @@ describeStores("outgoing webhooks", (open) => {
           project_id: PROJECT,
           job_id: JOB,
           job_execution_id: null,
+          step_id: null,
           key: "test",
+          sequence: 1,
           status: "failed",
+          reason: null,
         },
       },
       expect.objectContaining({ id: 4, type: "run.finished", run_id: RUN }),

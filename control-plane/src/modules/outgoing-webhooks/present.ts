@@ -5,6 +5,7 @@ import {
   webhookEventSchema,
   webhookSchema,
 } from "@shipfox/shared/api/webhooks";
+import { eventOfRow, eventText } from "../../events/event-text.ts";
 import type { RunEventRow, WebhookDeliveryRow, WebhookRow } from "../../store/schema.ts";
 import { eventsOf } from "./store.ts";
 
@@ -44,19 +45,7 @@ export function presentDelivery(row: Omit<WebhookDeliveryRow, "body">): WebhookD
 
 /** The body of a delivery: the run event as the API shows it. */
 export function eventBody(row: RunEventRow): string {
-  return JSON.stringify({
-    id: row.id,
-    type: row.type,
-    run_id: row.run_id,
-    created_at: new Date(row.created_at).toISOString(),
-    payload: {
-      workspace_id: row.workspace_id,
-      project_id: row.project_id,
-      job_id: row.job_id,
-      job_execution_id: row.execution_id,
-      ...(JSON.parse(row.payload) as Record<string, unknown>),
-    },
-  });
+  return eventText(eventOfRow(row));
 }
 
 function iso(milliseconds: number | null): string | null {

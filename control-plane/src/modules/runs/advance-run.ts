@@ -66,7 +66,8 @@ export async function advanceRun(
       );
       for (const step of await loadSteps(tx, job.executionId))
         await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-      record(tx, own, "job.finished", { key: job.key, status: "skipped", reason: "default_gate_rejected" }, now);
+      const skipped = { key: job.key, sequence: 1, status: "skipped", reason: "default_gate_rejected" } as const;
+      record(tx, own, "job.finished", skipped, now);
     } else if (verdict.start.includes(job.key)) {
       const model = JSON.parse(job.model) as JobModel;
       await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);

@@ -46,7 +46,8 @@ export async function cancelRun(
         { status: "cancelled", reason: "run_cancelled", message: null, cause: null, timedOut: false },
         now,
       );
-      record(tx, facts, "job.finished", { key: job.key, status: "cancelled", reason: "run_cancelled" }, now);
+      const ended = { key: job.key, sequence: facts.sequence, status: "cancelled", reason: "run_cancelled" } as const;
+      record(tx, facts, "job.finished", ended, now);
     }
     await finishJob(tx, job.id, "cancelled", "run_cancelled", now);
   }

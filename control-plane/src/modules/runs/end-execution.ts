@@ -129,7 +129,8 @@ export async function endOpenSteps(
         },
         now,
       );
-      record(tx, { ...facts, stepId: step.id }, "step.finished", { name: step.name, status: running.status }, now);
+      const finished = { name: step.name, attempt: step.currentAttempt, status: running.status, exit_code: null };
+      record(tx, { ...facts, stepId: step.id }, "step.finished", finished, now);
     } else if (!isTerminal(step.status)) {
       await endUnstartedStep(tx, step.id, "cancelled", null, now);
     }

@@ -10,4 +10,5 @@ export { fillDuePlaces } from "./run-places.ts";
 export { createUsageRoutes } from "./usage-routes.ts";
 export { projectArchived } from "./model.ts";
 export { findStep } from "./find-step.ts";
+export { finalStatus } from "./final-status.ts";
 export { type ExecutionFacts, findRun, lockExecution } from "./store.ts";

@@ -1,3 +1,4 @@
+import type { RunEventPayloads, RunEventType } from "@shipfox/shared/api/events";
 import type { WriteTx } from "../../store/store.ts";
 
 /** What an event is about: a run, or one execution of a job of it, or one step of that. */
@@ -12,11 +13,11 @@ interface EventFacts {
 }
 
 /** Appends a run event. */
-export function record(
+export function record<Type extends RunEventType>(
   tx: WriteTx,
   facts: EventFacts,
-  type: string,
-  payload: Record<string, unknown>,
+  type: Type,
+  payload: RunEventPayloads[Type],
   now: number,
 ): void {
   tx.record({

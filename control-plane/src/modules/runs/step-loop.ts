@@ -99,13 +99,18 @@ async function advance(
       };
     }
     case "done": {
-      for (const step of next.skipped) {
-        await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-        record(tx, { ...facts, stepId: step.id }, "step.finished", { name: step.name, status: "skipped" }, now);
-      }
+      await skipSteps(tx, facts, next.skipped, now);
       if (facts.status === "running") await finishByResult(tx, deps, facts, next.status, now);
       return { kind: "done", status: next.status };
     }
+  }
+}
+
+async function skipSteps(tx: WriteTx, facts: ExecutionFacts, steps: readonly StepFacts[], now: number): Promise<void> {
+  for (const step of steps) {
+    await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
+    const skipped = { name: step.name, attempt: step.currentAttempt, status: "skipped", exit_code: null } as const;
+    record(tx, { ...facts, stepId: step.id }, "step.finished", skipped, now);
   }
 }
 
@@ -209,7 +214,7 @@ async function applyReport(
     tx,
     { ...facts, stepId: step.id },
     "step.finished",
-    { name: step.name, status: body.status, exit_code: exitCode },
+    { name: step.name, attempt: step.currentAttempt, status: body.status, exit_code: exitCode },
     now,
   );
 }
@@ -229,7 +234,7 @@ export async function executionLost(
   if (!facts || facts.status !== "running") return;
   const next = decideNextStep(await loadSteps(tx, executionId));
   if (next.kind === "done") {
-    for (const step of next.skipped) await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
+    await skipSteps(tx, facts, next.skipped, now);
     await endExecution(
       tx,
       deps,

@@ -1,0 +1,4 @@
+/** What other modules and app.ts may use of events. */
+export { EventFeed } from "./event-feed.ts";
+export { deleteOldRunEvents } from "./retention.ts";
+export { createEventRoutes } from "./routes.ts";

@@ -1,0 +1,33 @@
+import { ApiError } from "@shipfox/shared/errors";
+import type { Tx } from "../../store/store.ts";
+import { hasWholeRun, newestEvent, oldestEvent } from "./store.ts";
+import type { Topic } from "./topics.ts";
+
+/** The number of the last event that a reader has; null when it starts anew. Throws 400 `invalid-cursor`. */
+export function readCursor(lastEventId: string | undefined, after: string | undefined): number | null {
+  const text = lastEventId || after;
+  if (text === undefined || text === "") return null;
+  const cursor = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(cursor)) throw invalidCursor();
+  return cursor;
+}
+
+/**
+ * Behind which event a reader starts: its cursor; without one a run is read from its first event, and anything else from
+ * now on. Throws 410 `events-expired` when events behind the cursor were deleted, 400 `invalid-cursor` for one that is
+ * ahead of everything that happened.
+ */
+export async function startPosition(tx: Tx, topic: Topic, workspaceId: string, cursor: number | null): Promise<number> {
+  const newest = (await newestEvent(tx, workspaceId)) ?? 0;
+  if (cursor === null) return topic.kind === "run" ? 0 : newest;
+  if (cursor > newest) throw invalidCursor();
+  const oldest = (await oldestEvent(tx, workspaceId)) ?? newest + 1;
+  if (cursor + 1 >= oldest || (topic.kind === "run" && (await hasWholeRun(tx, topic.id)))) return cursor;
+  throw new ApiError("events-expired", `events behind ${cursor} were deleted; the oldest that is kept is ${oldest}`, {
+    details: { oldest_id: oldest },
+  });
+}
+
+function invalidCursor(): ApiError {
+  return new ApiError("invalid-cursor", "the cursor is not the id of an event of this stream; start without one");
+}

@@ -1,0 +1,9 @@
+import type { RunStatus } from "@shipfox/shared/api/runs";
+import type { Tx } from "../../store/store.ts";
+import { isOver } from "./model.ts";
+
+/** How a run ended; null while it has not. */
+export async function finalStatus(tx: Tx, runId: string): Promise<RunStatus | null> {
+  const run = await tx.get<{ status: RunStatus }>("select status from runs where id = ?", [runId]);
+  return run && isOver(run.status) ? run.status : null;
+}

@@ -1,0 +1,126 @@
+import { z } from "zod";
+import { infrastructureCauseSchema } from "../failure.ts";
+import { jobStatusSchema, runStatusSchema } from "./runs.ts";
+import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, timestamp } from "./values.ts";
+
+const terminalRun = runStatusSchema.extract(["succeeded", "failed", "cancelled"]);
+const terminalJob = jobStatusSchema.extract(["succeeded", "failed", "cancelled", "skipped"]);
+/** `key` is the job's name in the workflow, `sequence` the number of its execution, from 1. */
+const execution = { key: z.string(), sequence: z.int().min(1) };
+const reason = z.string().nullable();
+const cause = infrastructureCauseSchema.optional();
+const runner = { runner_id: id };
+const labels = z.array(z.string());
+
+/** What each type of event tells, beside where it happened. Nothing else is ever recorded. */
+export const RUN_EVENT_PAYLOADS = {
+  "run.created": z.object({ status: z.literal("pending"), number: z.int(), name: z.string() }),
+  "run.place_given": z
+    .object({ waited_ms: z.int().min(0) })
+    .meta({ description: "The run waited for the limit of its workspace and may go on" }),
+  "run.started": z.object({ status: z.literal("running") }),
+  "run.finished": z.object({ status: terminalRun, force: z.literal(true).optional() }),
+  "job.queued": z.object({
+    ...execution,
+    retry_of: id.optional().meta({ description: "The execution that this one repeats" }),
+  }),
+  "job.started": z.object({ ...execution, ...runner }),
+  "job.retry_scheduled": z.object({ ...execution, at: timestamp }),
+  "job.execution_finished": z
+    .object({ ...execution, status: runStatusSchema.extract(["succeeded", "failed"]), reason, cause })
+    .meta({ description: "The execution ended and the job is tried again" }),
+  "job.finished": z.object({ ...execution, status: terminalJob, reason, cause }),
+  "step.started": z.object({ name: z.string(), attempt: z.int().min(1) }),
+  "step.finished": z.object({
+    name: z.string(),
+    attempt: z.int().min(1),
+    status: terminalJob,
+    exit_code: z.int().nullable(),
+  }),
+  "annotations.changed": z.object({ annotation_count: z.int().min(0) }),
+  "lease.late_call": z
+    .object({ ...runner, call: z.string(), reason: z.string(), fence: z.int() })
+    .meta({ description: "A runner still worked on a job that it had lost" }),
+  "runner.registered": z.object({ ...runner, name: z.string(), labels }),
+  "runner.labels_changed": z.object({ ...runner, name: z.string(), labels }),
+  "runner.healthy": z.object(runner),
+  "runner.unhealthy": z.object({ ...runner, reason: z.string() }),
+  "runner.drain_requested": z.object(runner),
+  "runner.revoked": z.object(runner),
+  "webhook.disabled": z.object({ webhook_id: id, reason: z.string() }),
+} as const satisfies Record<string, z.ZodObject>;
+
+export type RunEventType = keyof typeof RUN_EVENT_PAYLOADS;
+export type RunEventPayloads = { [Type in RunEventType]: z.output<(typeof RUN_EVENT_PAYLOADS)[Type]> };
+
+export const RUN_EVENT_TYPES = Object.keys(RUN_EVENT_PAYLOADS) as [RunEventType, ...RunEventType[]];
+
+/** Where it happened; null for what does not apply. */
+const place = {
+  workspace_id: id,
+  project_id: id.nullable(),
+  job_id: id.nullable(),
+  job_execution_id: id.nullable(),
+  step_id: id.nullable(),
+};
+
+function eventSchema<Type extends RunEventType>(type: Type) {
+  return z
+    .object({
+      id: z.int().min(1),
+      type: z.literal(type),
+      run_id: id.nullable(),
+      created_at: timestamp,
+      payload: z.object({ ...place, ...RUN_EVENT_PAYLOADS[type].shape }),
+    })
+    .meta({ id: `RunEvent.${type}` });
+}
+
+/** One event as every way of reading shows it. `id` counts the events of the workspace, in the order of their commits, without gaps. */
+export const runEventSchema = z
+  .discriminatedUnion(
+    "type",
+    RUN_EVENT_TYPES.map(eventSchema) as [ReturnType<typeof eventSchema>, ...ReturnType<typeof eventSchema>[]],
+  )
+  .meta({ id: "RunEvent" });
+export type ShownRunEvent = z.output<typeof runEventSchema>;
+
+/** `job.finished,step.*`: types, and groups of types. */
+const types = z
+  .string()
+  .transform((text) => [...new Set(text.split(",").map((part) => part.trim()))])
+  .superRefine((wanted, context) => {
+    for (const each of wanted) {
+      if (matchingTypes(each).length === 0)
+        context.addIssue(`"${each}" is neither a type of event nor a group as job.*`);
+    }
+  })
+  .transform((wanted) => [...new Set(wanted.flatMap(matchingTypes))])
+  .meta({
+    description: "Types separated by commas; `job.*` stands for all that begin so",
+    example: "run.*,job.finished",
+  });
+
+function matchingTypes(wanted: string): RunEventType[] {
+  if (!wanted.endsWith(".*")) return RUN_EVENT_TYPES.filter((type) => type === wanted);
+  return RUN_EVENT_TYPES.filter((type) => type.startsWith(wanted.slice(0, -1)));
+}
+
+export const runEventsQuerySchema = z.object({
+  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE),
+  cursor: z.string().min(1).max(MAX_CURSOR_CHARS).optional(),
+  types: types.optional(),
+});
+export const runEventsReplySchema = z.object({ events: z.array(runEventSchema), next_cursor: nextCursor });
+
+const after = z
+  .string()
+  .max(MAX_CURSOR_CHARS)
+  .optional()
+  .meta({ description: "The id of the last event that was read; the header Last-Event-ID wins over it" });
+const streamTicket = z
+  .string()
+  .max(MAX_CURSOR_CHARS)
+  .optional()
+  .meta({ description: "From POST /auth/stream-tokens, instead of the header Authorization" });
+export const eventStreamQuerySchema = z.object({ after, ticket: streamTicket });
