@@ -15,6 +15,11 @@ export const ATTACKS: readonly Attack[] = [
     "none is where a step can look: tokens stay in 0600 files and in the runner's memory, git's credential with the runner's git",
   ),
   row(
+    2,
+    "somebody uses a token in another workspace, after its end, for another purpose, or makes it stronger than its owner",
+    "a token is looked up at every call, counts in one workspace, is never stronger than its owner is then, and makes no others",
+  ),
+  row(
     3,
     "a runner calls the endpoints of another runner's job",
     "the lease in the token decides, not the ids in the path; nothing changes",
@@ -103,6 +108,21 @@ export const ATTACKS: readonly Attack[] = [
     25,
     "a job asks cloud metadata, link-local addresses, its host and other jobs",
     "routes in its network refuse them, and the firewall of a runner that is root",
+  ),
+  row(
+    27,
+    "a refresh token, a reset link or a stream ticket that was used is used again, or on another path",
+    "each works once; a replaced refresh token ends all sessions of its user",
+  ),
+  row(
+    28,
+    "a stranger finds out who has an account, by answers or by time, or guesses passwords over many connections",
+    "the same answer after the same work; tries are counted by account and address before anything is looked up",
+  ),
+  row(
+    29,
+    "an address or a name holds line ends, further addresses or markup that a mail would carry out",
+    "one valid address per mail, line ends are no part of any header, markup is escaped",
   ),
 ];
 

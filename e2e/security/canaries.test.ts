@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { createAccessTokenReplySchema, createStreamTicketReplySchema } from "@shipfox/shared/api/access-tokens";
+import { resetLinkReplySchema } from "@shipfox/shared/api/accounts";
 import { connectionSchema } from "@shipfox/shared/api/integrations";
 import { setSecretsReplySchema } from "@shipfox/shared/api/scoped-values";
 import { execa } from "execa";
@@ -88,6 +90,17 @@ describe("after a tour with secrets", () => {
     const run = await instance.waitForRun(runId, isOver("bad"));
     await instance.api.call("POST", `/workflows/runs/${runId}/cancel`);
 
+    const minted = { name: "canary", workspace_id: instance.workspaceId, abilities: ["runs:read"] };
+    const { raw_token: accessToken } = await instance.api.post(createAccessTokenReplySchema, "/auth/tokens", minted);
+    const asked = { path: "/ws", workspace_id: instance.workspaceId };
+    const { ticket } = await instance.api.post(createStreamTicketReplySchema, "/auth/stream-tokens", asked);
+    await instance.api.call("GET", `/workspaces/${instance.workspaceId}/events/stream?ticket=${ticket}`);
+    await call(plane.url, "GET", `/ws?ticket=${ticket}`);
+    const link = await instance.api.post(resetLinkReplySchema, "/admin/auth/password-reset-links", {
+      email: ACCOUNT.email,
+    });
+    const resetToken = new URL(link.reset_url ?? "").searchParams.get("token") ?? "";
+
     const credential = JSON.parse(await readFile(join(runner.stateDir, "credential.json"), "utf8")) as {
       runner_token: string;
     };
@@ -101,6 +114,9 @@ describe("after a tour with secrets", () => {
       registered.session_token,
       registered.runner_token ?? "",
       claim.lease_token,
+      accessToken,
+      ticket,
+      resetToken,
       credential.runner_token,
     ];
     expect(canaries.filter((text) => text.length < 12)).toEqual([]);
