@@ -47,6 +47,7 @@ import { createLogRoutes, Logs } from "./modules/logs/public.ts";
 import { createOutgoingWebhookRoutes, OutgoingWebhooks } from "./modules/outgoing-webhooks/public.ts";
 import { Mail, readSmtp } from "./modules/mail/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
+import { createProvisionerRoutes } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
 import {
@@ -287,6 +288,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       runs: dispatch.runs,
       readDocument: (yaml) => reader.readDocument(yaml),
     }),
+    ...createProvisionerRoutes({ store, clock, access }),
     ...createUsageRoutes({
       store,
       clock,

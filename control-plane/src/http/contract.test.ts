@@ -258,6 +258,11 @@ describe("the API as /openapi.json describes it", () => {
       { workspaceId },
       { token, body: { max_concurrent_runs: 9 } },
     );
+    const provisioners = "/workspaces/{workspaceId}/provisioners";
+    const { id: tokenId } = await succeed(`POST ${provisioners}/tokens`, { workspaceId }, { token, body: {} });
+    await succeed(`GET ${provisioners}/tokens`, { workspaceId }, { token });
+    await succeed(`POST ${provisioners}/tokens/{tokenId}/revoke`, { workspaceId, tokenId }, { token });
+    await succeed(`GET ${provisioners}/active`, { workspaceId }, { token });
     await succeed("GET /workspaces/{workspaceId}/usage", { workspaceId }, { token });
     await exerciseAgents(succeed, { token, workspaceId }, models);
 

@@ -22,6 +22,7 @@ export interface Schema {
   job_executions: JobExecutionRow;
   steps: StepRow;
   step_attempts: StepAttemptRow;
+  provisioner_tokens: ProvisionerTokenRow;
   label_sets: LabelSetRow;
   queue: QueueRow;
   leases: LeaseRow;
@@ -322,6 +323,22 @@ export interface StepAttemptRow {
   log_outcome: string | null;
   started_at: number;
   finished_at: number | null;
+}
+
+export interface ProvisionerTokenRow {
+  id: string;
+  workspace_id: string;
+  name: string | null;
+  prefix: string;
+  token_hash: string;
+  expires_at: number | null;
+  revoked_at: number | null;
+  created_by_user_id: string;
+  revoked_by_user_id: string | null;
+  /** When a provisioner last called with it. */
+  last_seen_at: number | null;
+  created_at: number;
+  updated_at: number;
 }
 
 export interface LabelSetRow {

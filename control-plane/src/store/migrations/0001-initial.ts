@@ -402,6 +402,21 @@ export const initial = {
       updated_at ${bigint} not null
     )`,
     `create index registration_tokens_workspace on registration_tokens(workspace_id, created_at)`,
+    `create table provisioner_tokens (
+      id ${text} primary key,
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      name ${text},
+      prefix ${text} not null,
+      token_hash ${text} not null unique,
+      expires_at ${bigint},
+      revoked_at ${bigint},
+      created_by_user_id ${text} not null,
+      revoked_by_user_id ${text},
+      last_seen_at ${bigint},
+      created_at ${bigint} not null,
+      updated_at ${bigint} not null
+    )`,
+    `create index provisioner_tokens_workspace on provisioner_tokens(workspace_id, created_at)`,
     `create table runners (
       id ${text} primary key,
       workspace_id ${text} not null references workspaces(id) on delete cascade,

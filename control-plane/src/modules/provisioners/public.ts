@@ -1,0 +1,2 @@
+/** What app.ts may use of provisioners. */
+export { createProvisionerRoutes } from "./routes.ts";
