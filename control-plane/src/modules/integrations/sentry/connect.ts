@@ -51,11 +51,7 @@ export async function startInstall(
  */
 export async function connectSentry(deps: SentryDeps, caller: Caller, claim: SentryClaim): Promise<ConnectionRow> {
   const { store, access } = deps;
-  const known = await store.read(async (tx) => {
-    await requireAbility(access, tx, caller, claim.workspaceId);
-    return findInstallation(tx, claim.installationId);
-  });
-  if (known) return sameConnection(known, claim.workspaceId);
+  await store.read((tx) => requireAbility(access, tx, caller, claim.workspaceId));
   if (underWay.has(claim.installationId)) {
     throw new ApiError("sentry-verification-in-progress", "this installation is being linked; try again in a moment", {
       details: { retry_after_seconds: IN_PROGRESS_WAIT_SECONDS },
@@ -64,7 +60,9 @@ export async function connectSentry(deps: SentryDeps, caller: Caller, claim: Sen
   }
   underWay.add(claim.installationId);
   try {
-    return await claimInstallation(deps, caller, claim);
+    // Only now: what ended just before has stored its connection.
+    const known = await store.read((tx) => findInstallation(tx, claim.installationId));
+    return known ? sameConnection(known, claim.workspaceId) : await claimInstallation(deps, caller, claim);
   } finally {
     underWay.delete(claim.installationId);
   }
