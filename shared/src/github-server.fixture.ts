@@ -97,9 +97,9 @@ export class GitHubServer {
   readonly #server: Server;
 
   private constructor() {
-    const pair = generateKeyPairSync("rsa", { modulusLength: RSA_BITS });
-    this.privateKey = pair.privateKey.export({ type: "pkcs1", format: "pem" }).toString();
-    this.#publicKey = pair.publicKey;
+    keyPair ??= generateKeyPairSync("rsa", { modulusLength: RSA_BITS });
+    this.privateKey = keyPair.privateKey.export({ type: "pkcs1", format: "pem" }).toString();
+    this.#publicKey = keyPair.publicKey;
     this.#server = createServer((request, response) => void this.#serve(request, response));
   }
 
@@ -391,6 +391,9 @@ export class GitHubServer {
     return found ?? refuse(404, "Not Found");
   }
 }
+
+/** Made once: it takes a moment. */
+let keyPair: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | undefined;
 
 const ALL = { contents: "write", checks: "write" } as const;
 

@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { z } from "zod";
+import { isTooDeep, MAX_JSON_DEPTH } from "../../../http/json-depth.ts";
 import { isHexSignature } from "../../../http/webhook-signature.ts";
 import { DeliveryError } from "../delivery-error.ts";
 
@@ -49,11 +50,13 @@ export function readDelivery(
 }
 
 function parse(raw: Buffer): Delivery["body"] {
-  let value: unknown;
+  let value: unknown = null;
+  // What follows walks the body by recursion.
+  if (isTooDeep(raw)) throw new DeliveryError(400, `the body is nested deeper than ${MAX_JSON_DEPTH} levels`);
   try {
     value = JSON.parse(raw.toString("utf8"));
   } catch {
-    value = null;
+    // Refused below, without the parser's quotation.
   }
   if (!bodySchema.safeParse(value).success) throw new DeliveryError(400, "the body is no JSON object");
   return value as Delivery["body"];

@@ -75,6 +75,7 @@ describeStores("what GitHub tells", (open) => {
     const good = world.github.headersOf("push", text);
     const without = (name: string) => Object.fromEntries(Object.entries(good).filter(([header]) => header !== name));
     const signature = good["x-hub-signature-256"] as string;
+    const deep = `{"x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
     const cases: [number, string, Record<string, string>][] = [
       [400, text, without("x-github-delivery")],
       [401, text, without("x-hub-signature-256")],
@@ -87,6 +88,7 @@ describeStores("what GitHub tells", (open) => {
       [401, JSON.stringify(push, null, 1), good],
       [400, "[]", world.github.headersOf("push", "[]")],
       [400, "{", world.github.headersOf("push", "{")],
+      [400, deep, world.github.headersOf("push", deep)],
       [400, text, { ...good, "x-github-event": "../push" }],
       [400, text, { ...good, "x-github-delivery": "x".repeat(201) }],
     ];
