@@ -7,7 +7,7 @@ import { createLogger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
-import { setupToken } from "./modules/accounts/public.ts";
+import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
 import { loadRootKey, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
 
@@ -22,10 +22,11 @@ const LISTEN_ADVICE: Record<string, string> = {
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
-Usage: shipfox-control-plane [start|setup] [flags]
+Usage: shipfox-control-plane [start|setup|recover EMAIL] [flags]
 
   start   run the server (the default)
   setup   print the token with which another machine makes the first account
+  recover print a link with which an account gets a new password, where mail or an administrator cannot help
 
 Examples:
   shipfox-control-plane --port 8080 --data-dir /var/lib/shipfox
@@ -47,8 +48,15 @@ async function main(argv: readonly string[]): Promise<void> {
     case "setup":
       process.stdout.write(`${setupToken(loadRootKey({ dataDir: config.dataDir, configured: config.rootKey }))}\n`);
       return;
+    case "recover": {
+      const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
+      process.stdout.write(
+        `${recoveryLink({ rootKey, publicUrl: publicUrlOf(config), email: flags.words[1], now: Date.now() })}\n`,
+      );
+      return;
+    }
     default:
-      throw new ConfigError(`unknown command "${command}"; expected start or setup, see --help`);
+      throw new ConfigError(`unknown command "${command}"; expected start, setup or recover, see --help`);
   }
 }
 
@@ -58,7 +66,7 @@ async function start(config: Config): Promise<void> {
   const log = createLogger("control-plane", config.logLevel);
   makeDataDir(resolve(config.dataDir));
   const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
-  const publicUrl = (config.publicUrl ?? `http://localhost:${config.port}`).replace(/\/$/, "");
+  const publicUrl = publicUrlOf(config);
   let app: App | null = null;
   let isStopping = false;
   const stop = async (reason: string, code: number) => {
@@ -74,6 +82,10 @@ async function start(config: Config): Promise<void> {
   app = await startApp({ config, rootKey, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
   await listen(app, config);
   announce(app, config);
+}
+
+function publicUrlOf({ publicUrl, port }: Config): string {
+  return (publicUrl ?? `http://localhost:${port}`).replace(/\/$/, "");
 }
 
 /** Throws ConfigError when the folder is not there and cannot be made. */

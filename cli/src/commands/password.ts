@@ -16,7 +16,7 @@ import { plainText } from "../render/plain-text.ts";
 import { openSession, saveSession } from "../session.ts";
 import { chooseUrl } from "./login.ts";
 
-const TOKEN_IN_LINK = /sf_pr_[\w-]{43}/;
+const TOKEN_IN_LINK = /sf_(?:pr_[\w-]{43}|rec_[\w-]+\.[\w-]{43})/;
 
 interface StdinOption extends JsonOption {
   stdin?: boolean;
@@ -109,7 +109,7 @@ async function setPassword(context: CommandContext, options: UrlOption): Promise
   const url = await chooseUrl(context, options);
   const [link, next] = await readTwo(context, options, ["The link", "New password"]);
   const token = TOKEN_IN_LINK.exec(link)?.[0];
-  if (token === undefined) throw usageError("That is not the link: it ends with a token sf_pr_…");
+  if (token === undefined) throw usageError("That is not the link: it ends with ?token=sf_…");
   requireLong(next);
   const signedIn = await new ApiClient(new HttpTransport(url)).confirmReset({ token, new_password: next });
   await saveSession(context.env, url, signedIn.user.email, signedIn);

@@ -165,6 +165,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /auth/me", {}, { token });
     await succeed("PATCH /auth/me", {}, { token, body: { name: "Ada L." } });
     await succeed("GET /auth/login-methods", {});
+    await succeed("GET /auth/reset", {});
     await provesAndResets("bob@example.com");
     const { sessions } = await succeed("GET /auth/sessions", {}, { token });
     const { id: sessionId } = sessions.find((session: { current: boolean }) => !session.current);

@@ -25,7 +25,7 @@ export const sessionReplySchema = z
 
 const newPassword = z.string().min(MIN_PASSWORD_CHARS).max(MAX_PASSWORD_CHARS);
 const knownPassword = z.string().min(1).max(MAX_PASSWORD_CHARS);
-const MAX_TOKEN_CHARS = 256;
+const MAX_TOKEN_CHARS = 512;
 const challengeId = z.uuid().meta({ description: "`email_challenge.id` of the sign-up" });
 
 export const signupBodySchema = z.object({

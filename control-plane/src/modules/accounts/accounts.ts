@@ -5,6 +5,7 @@ import { confirmPassword } from "./confirm-password.ts";
 import { isLocalName } from "./local-peer.ts";
 import { createOwnAccountRoutes } from "./own-account-routes.ts";
 import { createPasswordRoutes } from "./password-routes.ts";
+import { recoveryKey } from "./recovery-token.ts";
 import { createRefreshCookie } from "./refresh-cookie.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { AccountsDeps } from "./session.ts";
@@ -12,7 +13,7 @@ import { setupToken } from "./setup-token.ts";
 import { createSignInRoutes } from "./sign-in-routes.ts";
 import type { AccountRoutesDeps } from "./signed-in-reply.ts";
 
-export interface AccountsOptions extends Omit<AccountsDeps, "challenges" | "limits" | "setupToken"> {
+export interface AccountsOptions extends Omit<AccountsDeps, "challenges" | "limits" | "setupToken" | "recoveryKey"> {
   readonly rootKey: Buffer;
   readonly limits: SignInLimitSettings;
 }
@@ -28,6 +29,7 @@ export function createAccounts({ rootKey, limits, ...given }: AccountsOptions): 
   const deps: AccountRoutesDeps = {
     ...given,
     setupToken: setupToken(rootKey),
+    recoveryKey: recoveryKey(rootKey),
     limits: new SignInLimits(given.clock, limits),
     challenges: new EmailChallenges({ ...given, rootKey }),
     cookie: createRefreshCookie({ secure: protocol === "https:" }),

@@ -49,7 +49,8 @@ export function retryAt(
   return blocking === undefined ? null : blocking + rule.withinMs;
 }
 
-export function limited(at: number): ApiError {
+export function limited(at: number, now: number): ApiError {
   const details = { retry_at: new Date(at).toISOString() };
-  return new ApiError("email-challenge-limited", "too many codes were mailed; try again later", { details });
+  const headers = { "retry-after": String(Math.ceil((at - now) / 1_000)) };
+  return new ApiError("email-challenge-limited", "too many codes were mailed; try again later", { details, headers });
 }

@@ -148,7 +148,7 @@ export class EmailChallenges {
     for (const rule of SEND_LIMITS) {
       const sent = await sendsSince(tx, rule.of, hashes[rule.of], now - rule.withinMs);
       const at = retryAt(sent, rule, now);
-      if (at !== null) throw limited(at);
+      if (at !== null) throw limited(at, now);
     }
     await insertSend(tx, { id: letter.id, ...hashes, now }, now - SENDS_MEMORY_MS);
     await this.#mail.enqueue(tx, letter);

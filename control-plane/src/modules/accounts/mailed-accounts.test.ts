@@ -6,7 +6,7 @@ import { type Api, bearerOf, serveApi, silentLog, TEST_ROOT_KEY, testClock, test
 import { codeIn, MailServer, tokenIn } from "../../testing/mail-server.ts";
 import { Mail, Smtp } from "../mail/public.ts";
 import { Envelope } from "../secrets/public.ts";
-import { createAccounts, Passwords } from "./public.ts";
+import { createAccounts, Passwords, recoveryLink } from "./public.ts";
 
 const PASSWORD = "correct horse battery";
 const NEW_PASSWORD = "another horse entirely";
@@ -257,6 +257,28 @@ describeStores("accounts", (open) => {
     const reply = await link(mailed, user.id, ada.email);
     expect(reply.body).toMatchObject({ mailed: true, reset_url: null });
     expect(tokenIn(await mails.mailTo(ada.email))).not.toBe("");
+  });
+
+  it("are recovered by the operator's link, once, whatever the mail does", async () => {
+    const api = await serve({ withMail: false });
+    await post(api, "/auth/signup", owner);
+    const link = (email: string, rootKey = TEST_ROOT_KEY) =>
+      recoveryLink({ rootKey, publicUrl: "http://localhost:16101", email, now: clock.now() });
+    const use = async (made: string) => {
+      const token = new URL(made).searchParams.get("token");
+      return (await post(api, "/auth/password/reset/confirm", { token, new_password: NEW_PASSWORD })).status;
+    };
+    clock.advance(1);
+    const first = link(` ${owner.email.toUpperCase()}`);
+    expect(await use(link(owner.email, Buffer.alloc(32, 9)))).toBe(410);
+    expect(await use(link("nobody@example.com"))).toBe(410);
+    expect([await use(first), await use(first)]).toEqual([200, 410]);
+    expect((await logIn(api, NEW_PASSWORD, owner.email)).status).toBe(200);
+    clock.advance(1);
+    const late = link(owner.email);
+    clock.advance(HOUR_MS);
+    expect(await use(late)).toBe(410);
+    expect(() => link("no address")).toThrow("recover");
   });
 
   it("change their password with the old one, and keep the session that did", async () => {

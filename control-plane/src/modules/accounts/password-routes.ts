@@ -16,10 +16,33 @@ const TAG = "Accounts";
 /** The published path, and the one that the program behind the published page had. */
 const RESET_PATHS = ["/auth/password/reset", "/auth/password-reset"];
 
+const LINK_HELP = `Set a new password for your Shipfox account
+
+Run this, and give it the address of this page when it asks for the link:
+
+    shipfox password set --url URL
+
+Without the command line: POST URL/auth/password/reset/confirm with the JSON body
+{"token": "<what stands behind token= in the address of this page>", "new_password": "…"}.
+`;
+
 /** A new password: with the old one, with a mailed link, or with a link of an administrator. */
 export function createPasswordRoutes(deps: AccountRoutesDeps): Route[] {
   return [
     ...RESET_PATHS.flatMap((path) => createResetRoutes(deps, path)),
+    route({
+      method: "GET",
+      path: "/auth/reset",
+      tag: TAG,
+      summary: "Where the link of a mail leads: says how to set the new password",
+      credential: "none",
+      responses: { 200: "text" },
+      handle: async () => ({
+        status: 200,
+        body: LINK_HELP.replaceAll("URL", deps.publicUrl),
+        headers: { "cache-control": "no-store", "referrer-policy": "no-referrer" },
+      }),
+    }),
     route({
       method: "POST",
       path: "/auth/change-password",

@@ -4,6 +4,7 @@ import { accountExists } from "./store.ts";
 /** What app.ts and main.ts may use of accounts. */
 export { Passwords } from "./passwords.ts";
 export { createAccounts } from "./accounts.ts";
+export { recoveryLink } from "./recovery-link.ts";
 export { setupToken } from "./setup-token.ts";
 
 /** True while no account exists: the first one is still to be made. */

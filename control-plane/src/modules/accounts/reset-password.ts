@@ -6,7 +6,16 @@ import type { UserRow } from "../../store/schema.ts";
 import type { AuditActor } from "../../store/store.ts";
 import { access } from "../workspaces/public.ts";
 import { type AccountsDeps, newSession, openSession, signedInAs, type SignedIn } from "./session.ts";
-import { findUserByEmail, insertReset, resetExists, revokeSessionsOf, setPassword, takeReset } from "./store.ts";
+import { readRecoveryToken } from "./recovery-token.ts";
+import {
+  findRecoverable,
+  findUserByEmail,
+  insertReset,
+  resetExists,
+  revokeSessionsOf,
+  setPassword,
+  takeReset,
+} from "./store.ts";
 
 const LINK_LIFETIME_MS = 3_600_000;
 
@@ -61,7 +70,10 @@ function refuseRise(user: UserRow, callerRole: string | null): void {
   throw new ForbiddenError("the password of an administrator can be reset by an admin-owner only", null);
 }
 
-/** Sets the password, ends all sessions of the user and signs in. Throws 410 `token-invalid`. */
+/**
+ * Sets the password, ends all sessions of the user and signs in. `token` is of a link, or of the operator. Throws 410
+ * `token-invalid`.
+ */
 export async function confirmReset(
   deps: AccountsDeps,
   from: AuditActor,
@@ -72,11 +84,15 @@ export async function confirmReset(
   const now = clock.now();
   const tokenHash = hashToken(token);
   // Looked up before the password is hashed: guesses cost nothing.
-  if (tokenKind(token) !== "pr" || !(await store.read((tx) => resetExists(tx, tokenHash, now)))) throw invalid();
+  const recovery = readRecoveryToken(deps.recoveryKey, token, now);
+  const isLink = tokenKind(token) === "pr" && (await store.read((tx) => resetExists(tx, tokenHash, now)));
+  if (!recovery && !isLink) throw invalid();
   const hash = await passwords.hash(newPassword);
   const session = newSession(now, from.origin);
   return store.write(async (tx) => {
-    const userId = await takeReset(tx, tokenHash, now);
+    const userId = recovery
+      ? await findRecoverable(tx, recovery, store.sql.forUpdate)
+      : await takeReset(tx, tokenHash, now);
     const verifiedAt = mail.isConfigured ? now : null;
     const user = userId === null ? undefined : await setPassword(tx, userId, { hash, verifiedAt, now });
     if (!user) throw invalid();

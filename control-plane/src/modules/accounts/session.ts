@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { SessionReply, User } from "@shipfox/shared/api/accounts";
 import { newId } from "@shipfox/shared/ids";
 import { hashToken } from "@shipfox/shared/tokens";
@@ -32,6 +33,7 @@ export interface AccountsDeps {
   readonly challenges: EmailChallenges;
   /** Where browsers reach this server; without a slash at the end. */
   readonly publicUrl: string;
+  readonly recoveryKey: KeyObject;
   /** Of the first account from another machine. */
   readonly setupToken: string;
   /** Anybody may make an account once there is a first one. */

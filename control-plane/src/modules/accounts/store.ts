@@ -141,3 +141,14 @@ export async function takeReset(tx: WriteTx, tokenHash: string, now: number): Pr
   await tx.run("delete from password_resets where user_id = ?", [taken.user_id]);
   return taken.user_id;
 }
+
+/** The account of that address, unless it was changed after `issuedAt`. Locks the row. */
+export async function findRecoverable(
+  tx: WriteTx,
+  { email, issuedAt }: { email: string; issuedAt: number },
+  forUpdate: string,
+): Promise<string | null> {
+  const sql = `select id, updated_at from users where email = ?${forUpdate}`;
+  const user = await tx.get<Pick<UserRow, "id" | "updated_at">>(sql, [email]);
+  return user && user.updated_at < issuedAt ? user.id : null;
+}
