@@ -1,6 +1,7 @@
 import { Agent, get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type RunDetail, type Step, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
+import { logStateSchema } from "@shipfox/shared/api/logs";
 import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
 import { createParser } from "eventsource-parser";
 import type { ControlPlane } from "./control-plane.ts";
@@ -105,7 +106,7 @@ export class FireAndFollow {
     let isOver = false;
     const parser = createParser({
       onEvent: ({ event, data }) => {
-        if (event === "end") isOver = true;
+        if (event === "state") isOver = logStateSchema.parse(JSON.parse(data)).state === "end";
         if (event === "log") for (const record of decodeLogRecords(data)) onRecord(record);
       },
     });

@@ -1,6 +1,6 @@
+import { logStateSchema } from "@shipfox/shared/api/logs";
 import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
-import { z } from "zod";
 import { CliError } from "./cli-error.ts";
 import { EXIT } from "./exit-codes.ts";
 import { backOff, ConnectionFailure, isTransient } from "./http-transport.ts";
@@ -11,8 +11,6 @@ const SILENCE_MS = 45_000;
 const OUTAGE_MS = 120_000;
 /** Above the largest record (4 MiB of an agent's session line) with room for the frame around it. */
 const MAX_FRAME_CHARS = 16 * 1024 * 1024;
-
-const endSchema = z.object({ state: z.enum(["open", "closed"]), truncated: z.boolean() });
 
 /** The connection ended in the middle: the ordinary reason to connect again. */
 class Interrupted extends Error {}
@@ -54,8 +52,9 @@ export async function* followLog(options: LogStreamOptions): AsyncGenerator<LogS
         lastContact = performance.now();
         failures = 0;
         if (message !== "ping") {
-          if (message.event === "end") {
-            yield { kind: "end", truncated: endSchema.parse(JSON.parse(message.data)).truncated };
+          const state = message.event === "state" ? logStateSchema.parse(JSON.parse(message.data)) : null;
+          if (state?.state === "end") {
+            yield { kind: "end", truncated: state.truncated };
             return;
           }
           const records = message.event === "log" ? position.accept(message) : [];
@@ -66,6 +65,8 @@ export async function* followLog(options: LogStreamOptions): AsyncGenerator<LogS
       if (signal.aborted) return;
       failure = error instanceof Interrupted ? undefined : asStreamError(error);
       if (failure !== undefined && !isTransient(failure)) throw failure;
+      // The server is there; a place among the open streams comes when another log ends.
+      if (failure?.code === "too-many-streams") lastContact = performance.now();
     }
     if (signal.aborted) return;
     failures += 1;

@@ -296,7 +296,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       places: dispatch.runs,
       limits: { maxSecretsPerWorkspace: config.maxSecretsPerWorkspace, logRetentionDays: config.logRetentionDays },
     }),
-    ...createLogRoutes({ store, clock, log, access, logs, steps: { findStep } }),
+    ...createLogRoutes({ store, clock, log, access, logs, streams, steps: { findStep } }),
     ...createEventRoutes({ store, clock, log, access, streams, feed, finalStatus }),
     ...recordLateCalls(dispatch, [
       ...createAnnotationRoutes({

@@ -1,3 +1,4 @@
+import { logStateSchema } from "@shipfox/shared/api/logs";
 import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { Api } from "./api.ts";
@@ -26,7 +27,8 @@ export async function followLog(
       if (!response.ok || !response.body) throw new Error(`stream: ${response.status} ${await response.text()}`);
       const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
       for await (const event of events) {
-        if (event.event === "end") return true;
+        if (event.event === "state" && logStateSchema.parse(JSON.parse(event.data)).state === "end") return true;
+        if (event.event !== "log") continue;
         for (const record of decodeLogRecords(event.data)) {
           records.push(record);
           onRecord?.(record);

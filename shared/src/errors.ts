@@ -98,6 +98,7 @@ export const ERROR_CODES = {
   "annotation-total-bytes-limit-exceeded": [413, "The annotations of the job execution would be over their limit."],
   "value-too-large": [413, "The value is over its limit."],
   "body-too-large": [413, "The body is over its limit."],
+  "range-not-satisfiable": [416, "The range lies behind the end of the text."],
   "invalid-media-type": [415, "The content type is not supported here."],
   "unsupported-media-type": [415, "The content type is none of those that a custom webhook takes."],
   "source-connection-inactive": [422, "The connection is disabled."],

@@ -109,7 +109,7 @@ export class StreamedLog {
   }
 
   static end(truncated: boolean): string {
-    return `event: end\ndata: ${JSON.stringify({ state: "closed", truncated })}\n\n`;
+    return `event: state\ndata: ${JSON.stringify({ state: "end", truncated })}\n\n`;
   }
 }
 

@@ -134,7 +134,7 @@ export function sendReply(response: ServerResponse, reply: Reply): void {
     return;
   }
   if ("chunks" in reply) {
-    response.writeHead(reply.status, { "content-type": "text/plain; charset=utf-8" });
+    response.writeHead(reply.status, { "content-type": "text/plain; charset=utf-8", ...reply.headers });
     // The source reports its own failures; a client that hangs up is no fault.
     pipeline(reply.chunks, response).catch(() => undefined);
     return;

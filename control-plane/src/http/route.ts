@@ -68,7 +68,11 @@ export interface RouteContext<C extends Credential, Params, Query, Body> {
  */
 export type Reply =
   | { readonly status: number; readonly body?: unknown; readonly headers?: Record<string, string | string[]> }
-  | { readonly status: number; readonly chunks: AsyncIterable<string> }
+  | {
+      readonly status: number;
+      readonly chunks: AsyncIterable<string | Uint8Array>;
+      readonly headers?: Record<string, string>;
+    }
   | { readonly status: number; readonly stream: (sse: SseStream) => void };
 
 type Output<S> = S extends z.ZodType ? z.output<S> : undefined;

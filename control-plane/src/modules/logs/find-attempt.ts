@@ -24,6 +24,7 @@ export interface Attempt {
   readonly stepId: string;
   readonly attempt: number;
   readonly runId: string;
+  readonly workspaceId: string;
   readonly found: StreamRef | "never" | "not-yet" | "running" | "finished";
 }
 
@@ -34,7 +35,8 @@ export function findAttempt(deps: FindDeps, caller: Caller, stepId: string, atte
     if (!step) throw noSuchLog();
     await requireVisible(deps.access, tx, caller, step.workspaceId, noSuchLog);
     const row = await findStream(tx, stepId, attempt);
-    return { stepId, attempt, runId: step.runId, found: row ?? attemptWithoutLog(step, attempt) };
+    const { runId, workspaceId } = step;
+    return { stepId, attempt, runId, workspaceId, found: row ?? attemptWithoutLog(step, attempt) };
   });
 }
 

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
+import { encodeLogRecord } from "@shipfox/shared/log-records";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { build } from "../../store/build.ts";
@@ -33,6 +34,7 @@ describeStores("following a log", (open) => {
     const response = await get(stream, "/stream");
     expect(response.headers.get("content-type")).toContain("text/event-stream");
     const events = eventsOf(response);
+    expect((await events.next()).value).toEqual({ event: "state", id: undefined, data: '{"state":"open"}' });
     expect((await events.next()).value).toEqual({
       event: "log",
       id: `${length}`,
@@ -47,9 +49,9 @@ describeStores("following a log", (open) => {
     await logs.append(stream, after, endRecord());
     expect((await events.next()).value).toMatchObject({ event: "log", data: textOf(endRecord()).trimEnd() });
     expect((await events.next()).value).toEqual({
-      event: "end",
+      event: "state",
       id: undefined,
-      data: '{"state":"closed","truncated":false}',
+      data: '{"state":"end","truncated":false}',
     });
     expect((await events.next()).done).toBe(true);
   });
@@ -65,7 +67,7 @@ describeStores("following a log", (open) => {
     await appendAll(opened.logs, stream, [output("hi\n"), endRecord()]);
     expect(await following).toMatchObject({
       text: textOf(output("hi\n"), endRecord()),
-      end: { state: "closed", truncated: false },
+      end: { state: "end", truncated: false },
     });
   });
 
@@ -77,7 +79,7 @@ describeStores("following a log", (open) => {
     const following = collect(await get(stream, "/stream"));
     await setStatus(store, stream, "skipped");
     runChanged(opened.logs, stream);
-    expect(await following).toEqual({ text: "", ids: [], end: { state: "closed", truncated: false } });
+    expect(await following).toEqual({ text: "", ids: [], gaps: [], end: { state: "end", truncated: false } });
   });
 
   it("ends for a step that finishes without having printed anything", async () => {
@@ -87,7 +89,21 @@ describeStores("following a log", (open) => {
     const stream = await seedStep(store);
     const following = collect(await get(stream, "/stream"));
     await store.write((tx) => opened.logs.closeStream(tx, stream, { truncated: false, now: opened.clock.now() }));
-    expect(await following).toEqual({ text: "", ids: [], end: { state: "closed", truncated: false } });
+    expect(await following).toEqual({ text: "", ids: [], gaps: [], end: { state: "end", truncated: false } });
+  });
+
+  it("tells of a gap before the records among which it is, and not of what only looks like one", async () => {
+    const store = await open();
+    const opened = await openLogs(store);
+    const { get } = await serveLogs(store, opened);
+    const { logs } = opened;
+    const stream = await seedStep(store);
+    const gap = Buffer.from(encodeLogRecord({ v: 1, ts: 1, type: "gap", dropped_bytes: 77 }));
+    const chunks = [output('{"type":"gap"}'), output("gap"), gap, output("tail\n")];
+    await appendAll(logs, stream, [...chunks, endRecord()]);
+    const { text, gaps } = await collect(await get(stream, "/stream"));
+    expect(text).toBe(textOf(...chunks, endRecord()));
+    expect(gaps).toEqual([77]);
   });
 
   it("tells of a cap and of a lost runner once, across a reconnect between them", async () => {
@@ -99,8 +115,10 @@ describeStores("following a log", (open) => {
     await logs.append(stream, 0, filler(600));
     const abort = new AbortController();
     const events = eventsOf(await get(stream, "/stream", { signal: abort.signal }));
+    expect((await events.next()).value?.event).toBe("state");
     expect((await events.next()).value?.id).toBe("600");
     await logs.append(stream, 600, filler(200));
+    expect((await events.next()).value?.data).toBe('{"state":"gap","dropped_bytes":null}');
     expect((await events.next()).value).toMatchObject({ id: "601", data: expect.stringContaining('"capped"') });
     abort.abort();
 
@@ -109,7 +127,7 @@ describeStores("following a log", (open) => {
     await store.write((tx) => logs.closeStream(tx, stream, { truncated: true, now: clock.now() }));
     const { text, ids, end } = await following;
     expect(JSON.parse(text)).toMatchObject({ type: "runner_lost" });
-    expect([ids, end]).toEqual([[602], { state: "closed", truncated: true }]);
+    expect([ids, end]).toEqual([[602], { state: "end", truncated: true }]);
   });
 });
 
@@ -155,7 +173,8 @@ describeStore("sqlite", "following a log", (open) => {
               for await (const { event, id, data } of eventsOf(
                 await get(stream, "/stream", { headers: { "last-event-id": last }, signal: abort.signal }),
               )) {
-                if (event === "end") return text;
+                if (event === "state" && data.includes('"end"')) return text;
+                if (event === "state") continue;
                 text += `${data}\n`;
                 last = id as string;
                 left -= 1;
@@ -201,7 +220,7 @@ describeStore("sqlite", "following a log", (open) => {
     // The reader takes nothing while megabytes are written; it is far behind when it begins.
     await appendAll(logs, stream, [...Array.from({ length: 8 }, () => block), endRecord()], history);
     const { text, ids, end } = await collect(response);
-    expect(end).toEqual({ state: "closed", truncated: false });
+    expect(end).toEqual({ state: "end", truncated: false });
     expect(text === Buffer.concat([...Array.from({ length: 20 }, () => block), endRecord()]).toString()).toBe(true);
     expect(ids).toEqual([...new Set(ids)].sort((left, right) => left - right));
     expect(ids.at(-1)).toBeGreaterThan(20 * MIB - MIB);

@@ -1,6 +1,7 @@
 import type { SseStream } from "../../http/sse.ts";
 import type { Attempt } from "./find-attempt.ts";
-import { encodeLogFrame, type Follower } from "./hub.ts";
+import type { Follower } from "./hub.ts";
+import { encodeLogFrame, encodeState } from "./log-frames.ts";
 import type { Logs } from "./logs.ts";
 import { type StreamRef, streamKey, tombstonesAfter } from "./model.ts";
 import { readRecords } from "./read-records.ts";
@@ -10,7 +11,7 @@ const HISTORY_PIECE_BYTES = 256 * 1024;
 
 /**
  * Sends a log from `cursor` to its end, each record once and in order: first what is stored, at the reader's pace, then
- * what arrives. Ends with the event `end`. `find` looks the attempt up again while it has no log yet.
+ * what arrives. Ends with the state `end`. `find` looks the attempt up again while it has no log yet.
  */
 export async function followLog(
   logs: Logs,
@@ -25,8 +26,9 @@ export async function followLog(
     logs.hub.wake(attempt.runId, follower);
   });
   const stream = await awaitStream(logs, sse, follower, attempt, find);
-  if (stream) await sendStream(logs, sse, follower, stream, options.now);
-  else end(sse, false);
+  if (!stream) return end(sse, false);
+  sse.write(encodeState({ state: "open" }));
+  await sendStream(logs, sse, follower, stream, options.now);
 }
 
 /** The log once there is one; null when none can come any more. */
@@ -76,8 +78,9 @@ async function sendStream(
       sse.write(encodeLogFrame(records, follower.position));
       continue;
     }
-    for (const { line, next } of tombstonesAfter(state, follower.position, now())) {
+    for (const { type, line, next } of tombstonesAfter(state, follower.position, now())) {
       follower.position = next;
+      if (type === "capped") sse.write(encodeState({ state: "gap", dropped_bytes: null }));
       sse.write(encodeLogFrame(Buffer.from(line), next));
     }
     if (state.closed) return end(sse, state.truncated);
@@ -86,6 +89,6 @@ async function sendStream(
 }
 
 function end(sse: SseStream, truncated: boolean): void {
-  sse.send({ event: "end", data: JSON.stringify({ state: "closed", truncated }) });
+  sse.write(encodeState({ state: "end", truncated }));
   sse.end();
 }

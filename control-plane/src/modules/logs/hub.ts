@@ -1,4 +1,4 @@
-import { encodeFrame } from "../../http/sse.ts";
+import { encodeLogFrame } from "./log-frames.ts";
 
 /** Above this, followers read from the file at their own pace instead of being handed the bytes. */
 const MAX_LIVE_FRAME_BYTES = 1024 * 1024;
@@ -95,9 +95,4 @@ export class LogHub {
       wake();
     }
   }
-}
-
-/** Whole records as one event; `id` is the cursor behind them. */
-export function encodeLogFrame(records: Buffer, id: number): Buffer {
-  return Buffer.from(encodeFrame({ event: "log", id, data: records.toString("utf8", 0, records.length - 1) }));
 }

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { logStateSchema } from "@shipfox/shared/api/logs";
 import { newId } from "@shipfox/shared/ids";
 import { onTestFinished } from "vitest";
 import { createExpressApp } from "../../http/express-app.ts";
+import { OpenStreams } from "../../http/open-streams.ts";
 import { endAllStreams } from "../../http/sse.ts";
 import { build } from "../../store/build.ts";
 import type { Store } from "../../store/store.ts";
@@ -47,8 +49,9 @@ export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "l
     role: async (_tx: unknown, userId: string) => (userId === member ? ("viewer" as const) : null),
     instanceRole: async () => null,
   };
+  const streams = new OpenStreams({ store, standing: { isGood: async () => true }, limit: 0, log: silent });
   const server = createServer(
-    createExpressApp(createLogRoutes({ store, access, steps, logs, clock, log: silent }), testServices()),
+    createExpressApp(createLogRoutes({ store, access, steps, logs, clock, streams, log: silent }), testServices()),
   );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -69,14 +72,20 @@ export async function serveLogs(store: Store, { logs, clock }: Pick<TestLogs, "l
   };
 }
 
-/** Everything of a stream: the log as it would stand in a file, the ids, and what `end` said. */
-export async function collect(response: Response): Promise<{ text: string; ids: number[]; end: unknown }> {
+/** Everything of a stream: the log as it would stand in a file, the ids, and what the states `gap` and `end` said. */
+export async function collect(
+  response: Response,
+): Promise<{ text: string; ids: number[]; gaps: unknown[]; end: unknown }> {
   let text = "";
+  const gaps: unknown[] = [];
   const ids: number[] = [];
   for await (const { event, id, data } of eventsOf(response)) {
-    if (event === "end") return { text, ids, end: JSON.parse(data) };
+    const state = event === "state" ? logStateSchema.parse(JSON.parse(data)) : null;
+    if (state?.state === "gap") gaps.push(state.dropped_bytes);
+    if (state?.state === "end") return { text, ids, gaps, end: state };
+    if (state) continue;
     text += `${data}\n`;
     ids.push(Number(id));
   }
-  return { text, ids, end: null };
+  return { text, ids, gaps, end: null };
 }

@@ -72,6 +72,7 @@ export function decideKeeping(settings: RetentionSettings, closedAt: number, now
 }
 
 export interface Tombstone {
+  readonly type: "capped" | "runner_lost";
   readonly line: string;
   /** The reader's cursor behind it. */
   readonly next: number;
@@ -88,6 +89,7 @@ export function tombstonesAfter(stream: StreamState, cursor: number, now: number
   ];
   return types
     .map((type, index) => ({
+      type,
       line: encodeLogRecord({ v: 1, ts: stream.closedAt ?? now, type }),
       next: stream.stored + index + 1,
     }))

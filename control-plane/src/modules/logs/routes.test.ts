@@ -88,6 +88,32 @@ describeStores("the log routes", (open) => {
     expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
     const expected = `out\nerr\n${Array.from({ length: 300 }, (_, index) => `${index} ${"é".repeat(4_000)}\n`).join("")}`;
     expect((await response.text()) === expected).toBe(true);
+    expect(response.headers.get("accept-ranges")).toBe("bytes");
+  });
+
+  it("give a part of the text for a range, the whole for one that is not understood, and 416 behind its end", async () => {
+    const store = await open();
+    const opened = await openLogs(store);
+    const { get } = await serveLogs(store, opened);
+    const stream = await seedStep(store);
+    await opened.logs.append(stream, 0, Buffer.concat([output("héllo\n"), output("world\n"), endRecord()]));
+    const part = async (range: string, rest: Record<string, string> = {}) => {
+      const response = await get(stream, "/raw", { headers: { range, ...rest } });
+      const text = Buffer.from(await response.arrayBuffer()).toString("latin1");
+      return [response.status, response.headers.get("content-range"), text];
+    };
+    const whole = Buffer.from("héllo\nworld\n").toString("latin1");
+    expect(await part("bytes=0-1")).toEqual([206, "bytes 0-1/13", whole.slice(0, 2)]);
+    expect(await part("bytes=2-8")).toEqual([206, "bytes 2-8/13", whole.slice(2, 9)]);
+    expect(await part("bytes=7-")).toEqual([206, "bytes 7-12/13", "world\n"]);
+    expect(await part("bytes=-3")).toEqual([206, "bytes 10-12/13", "ld\n"]);
+    expect(await part("bytes=5-900")).toEqual([206, "bytes 5-12/13", whole.slice(5)]);
+    for (const range of ["bytes=0-1,3-4", "lines=1-2", "bytes=4-2", "bytes=-"]) {
+      expect(await part(range)).toEqual([200, null, whole]);
+    }
+    expect(await part("bytes=0-1", { "if-range": '"1"' })).toEqual([200, null, whole]);
+    const [status, range, body] = await part("bytes=13-");
+    expect([status, range, JSON.parse(String(body)).code]).toEqual([416, "bytes */13", "range-not-satisfiable"]);
   });
 
   it("mark in the text what is missing, and why", async () => {

@@ -1,25 +1,30 @@
-import { logPageSchema, logParamsSchema, logQuerySchema } from "@shipfox/shared/api/logs";
+import { logPageSchema, logParamsSchema, logQuerySchema, logStreamQuerySchema } from "@shipfox/shared/api/logs";
 import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
+import { requireVisible } from "../../http/access.ts";
+import type { OpenStreams } from "../../http/open-streams.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
+import type { Tx } from "../../store/store.ts";
 import { findAttempt, type FindDeps, noSuchLog } from "./find-attempt.ts";
 import { followLog } from "./follow-log.ts";
 import type { Logs } from "./logs.ts";
 import { readOutput } from "./read-output.ts";
 import { readPage } from "./read-page.ts";
+import { parseRange, replyWithRange } from "./byte-range.ts";
 import { requireRecordBoundary } from "./read-records.ts";
 
 export interface LogRoutesDeps extends FindDeps {
   readonly logs: Logs;
   readonly clock: Clock;
+  readonly streams: OpenStreams;
   readonly log: Logger;
 }
 
 const PATH = "/steps/{stepId}/attempts/{attempt}/logs";
 
 export function createLogRoutes(deps: LogRoutesDeps): Route[] {
-  const { logs, clock, log } = deps;
+  const { logs, clock, log, streams } = deps;
   return [
     route({
       method: "GET",
@@ -45,29 +50,28 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
       credential: "user",
       needs: "runs:read",
       params: logParamsSchema,
-      query: logQuerySchema,
+      query: logStreamQuerySchema,
       responses: { 200: "sse" },
-      errors: ["not-found", "invalid-cursor"],
+      errors: ["not-found", "forbidden", "invalid-cursor", "too-many-streams"],
       handle: async ({ principal, params, query, request }) => {
         const cursor = lastEventId(request.header("last-event-id")) ?? query.cursor;
         const find = () => findAttempt(deps, principal, params.stepId, params.attempt);
         const attempt = await find();
+        const { workspaceId } = attempt;
         if (typeof attempt.found !== "string") {
           const { stored } = await logs.streams.state(attempt.found);
           await requireRecordBoundary(logs.files, attempt.found, { cursor, end: stored });
         }
-        return {
-          status: 200,
-          stream: (sse) => {
-            followLog(logs, sse, { attempt, cursor, find, now: () => clock.now() }).catch((error: unknown) => {
-              log.warn(
-                { err: error, step_id: params.stepId, attempt: params.attempt },
-                "a log could not be followed to its end",
-              );
-              sse.end();
-            });
-          },
-        };
+        const check = (tx: Tx) => requireVisible(deps.access, tx, principal, workspaceId, noSuchLog);
+        return streams.reply(request, { caller: principal, workspaceId, check }, (sse) => {
+          followLog(logs, sse, { attempt, cursor, find, now: () => clock.now() }).catch((error: unknown) => {
+            log.warn(
+              { err: error, step_id: params.stepId, attempt: params.attempt },
+              "a log could not be followed to its end",
+            );
+            sse.end();
+          });
+        });
       },
     }),
     route({
@@ -78,13 +82,17 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
       credential: "user",
       needs: "runs:read",
       params: logParamsSchema,
-      responses: { 200: "text" },
-      errors: ["not-found"],
-      handle: async ({ principal, params }) => {
+      responses: { 200: "text", 206: "text" },
+      errors: ["not-found", "forbidden", "range-not-satisfiable"],
+      handle: async ({ principal, params, request }) => {
         const { found } = await findAttempt(deps, principal, params.stepId, params.attempt);
         if (found === "never" || found === "not-yet") throw noSuchLog();
         if (typeof found === "string") return { status: 200, body: "" };
-        return { status: 200, chunks: reported(readOutput(logs, found, clock.now()), log) };
+        // Nothing names a version of the text, so a condition cannot be met and the whole is sent.
+        const wanted = request.header("if-range") === undefined ? parseRange(request.header("range")) : null;
+        const text = () => reported(readOutput(logs, found, clock.now()), log);
+        if (wanted === null) return { status: 200, headers: { "accept-ranges": "bytes" }, chunks: text() };
+        return replyWithRange(text, wanted);
       },
     }),
   ];
