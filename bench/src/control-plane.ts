@@ -13,6 +13,16 @@ import { awaitReady, freePort, type ServerProcess, startProcess } from "./server
 
 const COMMAND = fileURLToPath(import.meta.resolve("../../control-plane/bin/shipfox-control-plane"));
 const GIT_TIMEOUT_MS = 10_000;
+/** What the server can is measured, not what one user may. */
+const NO_RATE_LIMITS: Readonly<Record<string, string>> = {
+  SHIPFOX_RATE_READS: "0",
+  SHIPFOX_RATE_WRITES: "0",
+  SHIPFOX_RATE_RUN_STARTS: "0",
+  SHIPFOX_RATE_SETTINGS: "0",
+  SHIPFOX_RATE_MACHINE: "0",
+  SHIPFOX_RATE_STRANGERS: "0",
+  SHIPFOX_RATE_WEBHOOKS: "0",
+};
 
 /** The real control plane in a process of its own, with an account, a workspace and a project that is ready to fire. */
 export interface ControlPlane {
@@ -49,6 +59,7 @@ export async function startControlPlane(
         SHIPFOX_DATA_DIR: join(folder, "data"),
         SHIPFOX_LOG_LEVEL: "warn",
         SHIPFOX_GIT_ALLOW_FILE: "true",
+        ...NO_RATE_LIMITS,
         ...settings,
       },
       logFile: join(folder, "control-plane.log"),

@@ -9,6 +9,10 @@ import { createAuthenticate } from "./http/authenticate.ts";
 import { clientAddress } from "./http/client-address.ts";
 import type { Services } from "./http/execute.ts";
 import { createExpressApp } from "./http/express-app.ts";
+import { createFrontDoor } from "./http/front-door.ts";
+import { AllowedOrigins } from "./http/cors.ts";
+import { Idempotency } from "./http/idempotency.ts";
+import { RateLimits } from "./http/rate-limits.ts";
 import { createHomeRoutes } from "./http/home-routes.ts";
 import { createHotHandler } from "./http/hot-handler.ts";
 import { createOpenApi } from "./http/openapi.ts";
@@ -332,14 +336,26 @@ export async function startApp(options: AppOptions): Promise<App> {
   ];
   routes.push(openApiRoute(routes));
 
+  const idempotency = new Idempotency(store, clock);
   const services: Services = {
     authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
     tickets,
     forbidden: new ForbiddenCalls(store, log).note,
     clientAddress: clientAddress(config.trustProxy),
+    limits: new RateLimits(clock, {
+      read: config.rateReads,
+      write: config.rateWrites,
+      "run-start": config.rateRunStarts,
+      settings: config.rateSettings,
+      machine: config.rateMachine,
+      stranger: config.rateStrangers,
+      webhook: config.rateWebhooks,
+    }),
+    idempotency,
     log,
   };
-  const server = createServer(createHotHandler(routes, services, createExpressApp(routes, services)));
+  const handler = createHotHandler(routes, services, createExpressApp(routes, services));
+  const server = createServer(createFrontDoor(new AllowedOrigins(config.allowedOrigins), handler));
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
 
@@ -364,6 +380,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => deleteOldTriggerEvents(store, eventRetentionMs, now),
     (now) => outgoing.deleteOld(now),
     (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),
+    (now) => idempotency.deleteOld(now),
   ]);
   outgoing.start();
   await github?.checks.start();

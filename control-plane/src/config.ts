@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { loadConfig, setting, text, type ConfigOf } from "@shipfox/shared/config";
 import { z } from "zod";
+import { originFault } from "./http/cors.ts";
 import { parseTrustProxy } from "./http/client-address.ts";
 
 const MAX_PORT = 65_535;
@@ -94,6 +95,24 @@ export const SETTINGS = {
     3,
     "mails to one address that strangers may ask for in an hour",
   ),
+  allowedOrigins: setting(
+    "BROWSER_ALLOWED_ORIGIN",
+    text.list("").refine((origins) => origins.every((origin) => originFault(origin) === null), {
+      error: "expected origins such as https://app.example.com or https://*.example.com, separated by commas",
+    }),
+    "pages of other origins that may call with a user's credential, separated by commas",
+  ),
+  rateReads: limit("SHIPFOX_RATE_READS", 1_200, "reading calls a minute, for each user and each access token"),
+  rateWrites: limit("SHIPFOX_RATE_WRITES", 300, "changing calls a minute, for each user and each access token"),
+  rateRunStarts: limit("SHIPFOX_RATE_RUN_STARTS", 20, "runs started a minute, by each user and each access token"),
+  rateSettings: limit(
+    "SHIPFOX_RATE_SETTINGS",
+    20,
+    "changes of settings and secrets a minute, by each user and each access token",
+  ),
+  rateMachine: limit("SHIPFOX_RATE_MACHINE", 60_000, "calls a minute of each runner session"),
+  rateWebhooks: limit("SHIPFOX_RATE_WEBHOOKS", 6_000, "deliveries of webhooks a minute from one address"),
+  rateStrangers: limit("SHIPFOX_RATE_STRANGERS", 600, "calls a minute without a credential from one address"),
   gitAllowFile: setting("SHIPFOX_GIT_ALLOW_FILE", text.boolean(false), "allow file:// repositories on this machine"),
   gitAllowHttp: setting("SHIPFOX_GIT_ALLOW_HTTP", text.boolean(false), "allow repositories over unencrypted http://"),
   gitAllowPrivate: setting(

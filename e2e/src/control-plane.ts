@@ -16,6 +16,17 @@ const SHORT_TIMES: Record<string, string> = {
   SHIPFOX_LOG_TAIL_MS: "2000",
 };
 
+/** A suite calls faster than any user may. */
+const NO_RATE_LIMITS: Record<string, string> = {
+  SHIPFOX_RATE_READS: "0",
+  SHIPFOX_RATE_WRITES: "0",
+  SHIPFOX_RATE_RUN_STARTS: "0",
+  SHIPFOX_RATE_SETTINGS: "0",
+  SHIPFOX_RATE_MACHINE: "0",
+  SHIPFOX_RATE_STRANGERS: "0",
+  SHIPFOX_RATE_WEBHOOKS: "0",
+};
+
 /** The times that the product has by itself. */
 export const DEFAULT_TIMES: Record<string, string> = {};
 
@@ -59,6 +70,7 @@ export class ControlPlane {
       options.port ?? (await freePort()),
       dataDir,
       {
+        ...NO_RATE_LIMITS,
         ...(options.times ?? SHORT_TIMES),
         ...options.env,
       },

@@ -70,6 +70,11 @@ export const ERROR_CODES = {
   "run-already-finished": [409, "The run has already ended."],
   "webhook-disabled": [409, "The webhook is disabled; enable it first."],
   "offset-gap": [409, "The log offset is not where the server's copy ends."],
+  "idempotency-key-reused": [409, "The Idempotency-Key was used for another call."],
+  "idempotency-replay-unavailable": [
+    409,
+    "The call was carried out before, but its reply is not kept: it held a secret, was large, or the server was interrupted. details.target names what it touched.",
+  ],
   "step-not-running": [409, "The step is not running."],
   "step-attempt-ahead": [409, "The attempt is newer than the server knows."],
   "step-attempt-mismatch": [409, "The attempt is not the current one."],

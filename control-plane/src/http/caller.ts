@@ -1,4 +1,4 @@
-import type { Origin } from "../store/store.ts";
+import type { IdempotentCall, Origin } from "../store/store.ts";
 import type { Ability } from "./abilities.ts";
 
 /** What a personal access token may do, as it was minted: never more than its owner may. */
@@ -30,4 +30,6 @@ export type Need = Ability | "account" | "identity" | "instance:read" | "instanc
 export interface Caller extends UserPrincipal {
   readonly needs: Need;
   readonly origin: Origin;
+  /** When the call carries an `Idempotency-Key`. */
+  readonly call?: IdempotentCall | null;
 }

@@ -5,7 +5,10 @@ import { ForbiddenError } from "./access.ts";
 import type { Authenticate, Proven } from "./authenticate.ts";
 import type { Caller, UserPrincipal } from "./caller.ts";
 import type { ClientAddress } from "./client-address.ts";
+import { type Idempotency, lostItsKey } from "./idempotency.ts";
+import type { IdempotentCall } from "../store/store.ts";
 import { originOf } from "./origin.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import { isTooDeep, MAX_JSON_DEPTH } from "./json-depth.ts";
 import type { Credential, Reply, RequestFacts, Route } from "./route.ts";
 import type { StreamTickets } from "./stream-tickets.ts";
@@ -25,6 +28,9 @@ export interface Services {
   /** Told of calls that were refused for want of a right; keeps them for the audit log. */
   readonly forbidden: (caller: Caller, workspaceId: string | null, reason: string) => void;
   readonly clientAddress: ClientAddress;
+  readonly limits: RateLimits;
+  /** Null where nothing is kept, and keys have no effect. */
+  readonly idempotency: Idempotency | null;
   readonly log: Logger;
 }
 
@@ -38,10 +44,17 @@ export async function execute(
   request: RawRequest,
   services: Services,
 ): Promise<Reply> {
-  const caller = route.credential === "user" ? callerOf(route, proven as UserPrincipal, request) : null;
+  const user = route.credential === "user" ? (proven as UserPrincipal) : null;
+  const { idempotency } = services;
+  let caller: Caller | null = null;
+  let call: IdempotentCall | null = null;
   try {
+    call = user && idempotency ? idempotency.callOf(route, user, request, request.body) : null;
+    caller = user && { ...user, needs: route.needs ?? "account", origin: originOf(request), call };
     if (caller) refuseToken(caller);
-    return await route.handle({
+    const earlier = call && idempotency ? await idempotency.replay(call) : null;
+    if (earlier) return earlier;
+    const reply = await route.handle({
       principal: caller ?? (proven as Caller),
       params: route.params ? validate(route.params, request.params, "params") : undefined,
       query: route.query ? validate(route.query, valuesByName(request.query), "querystring") : undefined,
@@ -49,14 +62,23 @@ export async function execute(
       rawBody: request.body,
       request,
     });
+    if (call && idempotency) await idempotency.keep(call, reply);
+    return reply;
   } catch (error) {
+    if (call && lostItsKey(error)) return await replayOf(call, services);
     if (caller && error instanceof ForbiddenError) services.forbidden(caller, error.workspaceId, error.message);
     return errorReply(error, services.log);
   }
 }
 
-function callerOf(route: Route, user: UserPrincipal, request: RawRequest): Caller {
-  return { ...user, needs: route.needs ?? "account", origin: originOf(request) };
+/** For a call that lost to another one with its key. */
+async function replayOf(call: IdempotentCall, { idempotency, log }: Services): Promise<Reply> {
+  try {
+    const reply = await idempotency?.replay(call);
+    return reply ?? errorReply(new ApiError("idempotency-replay-unavailable"), log);
+  } catch (error) {
+    return errorReply(error, log);
+  }
 }
 
 /** What concerns the person, or the whole server, is not for a token of his. */

@@ -8,8 +8,9 @@ import express, {
 } from "express";
 import helmet from "helmet";
 import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type Services } from "./execute.ts";
-import { discardBody, rawRequest, sendReply } from "./hot-handler.ts";
-import type { Reply, Route } from "./route.ts";
+import { countCall, discardBody, rawRequest, sendReply } from "./hot-handler.ts";
+import type { Proven } from "./authenticate.ts";
+import type { Credential, Reply, Route } from "./route.ts";
 
 /** Every route behind Express, which adds the security headers; unknown paths answer 404 `not-found`. */
 export function createExpressApp(routes: readonly Route[], services: Services): Express {
@@ -56,11 +57,13 @@ export function createExpressApp(routes: readonly Route[], services: Services): 
   return app;
 }
 
-/** Authenticates before a byte of the body is kept. */
+/** Authenticates and counts before a byte of the body is kept. */
 function refuseStrangers(route: Route, services: Services): RequestHandler {
   return async (request, response, next) => {
     try {
-      response.locals["proven"] = await prove(route, request, services);
+      const proven = await prove(route, request, services);
+      countCall(route, proven, request, response, services);
+      response.locals["proven"] = proven;
     } catch (error) {
       discardBody(request, response);
       sendReply(response, errorReply(error, services.log));
@@ -71,7 +74,7 @@ function refuseStrangers(route: Route, services: Services): RequestHandler {
 }
 
 /** By the header; streams also by a ticket in the query, for clients that cannot send headers. */
-function prove(route: Route, request: Request, { authenticate, tickets }: Services): unknown {
+async function prove(route: Route, request: Request, { authenticate, tickets }: Services): Promise<Proven<Credential>> {
   const { authorization } = request.headers;
   const isStream = route.credential === "user" && Object.values(route.responses).includes("sse");
   const ticket = isStream && authorization === undefined ? request.query["ticket"] : undefined;

@@ -2,9 +2,11 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { randomUUID } from "node:crypto";
 import { pipeline } from "node:stream/promises";
 import { ApiError } from "@shipfox/shared/errors";
+import type { Proven } from "./authenticate.ts";
 import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type RawRequest, type Services } from "./execute.ts";
 import { findRoute, indexRoutes } from "./match.ts";
-import type { Reply, Route } from "./route.ts";
+import { asAccepted } from "./problem.ts";
+import type { Credential, Reply, Route } from "./route.ts";
 import { SseStream } from "./sse.ts";
 
 /**
@@ -14,12 +16,10 @@ import { SseStream } from "./sse.ts";
 export function createHotHandler(routes: readonly Route[], services: Services, next: RequestListener): RequestListener {
   const index = indexRoutes(routes.filter((route) => route.hot));
   return (incoming, response) => {
-    const url = incoming.url ?? "/";
-    const queryStart = url.indexOf("?");
-    const path = queryStart < 0 ? url : url.slice(0, queryStart);
+    const path = pathOf(incoming);
     const match = findRoute(index, incoming.method ?? "GET", path);
     if (!match) return next(incoming, response);
-    const query = new URLSearchParams(queryStart < 0 ? "" : url.slice(queryStart + 1));
+    const query = new URLSearchParams((incoming.url ?? "").slice(path.length + 1));
     void serve(match.route, match.params, query, incoming, response, services);
   };
 }
@@ -36,6 +36,7 @@ async function serve(
   try {
     // Before a byte of the body is kept: strangers must not fill our memory.
     const proven = await services.authenticate(route.credential, incoming.headers.authorization);
+    countCall(route, proven, incoming, response, services);
     const body = await readBody(incoming, route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES);
     reply = await execute(route, proven, rawRequest(incoming, response, { params, query, body }, services), services);
   } catch (error) {
@@ -66,6 +67,7 @@ export function rawRequest(
     get id() {
       return requestId(incoming);
     },
+    path: pathOf(incoming),
     headers: incoming.headers,
     header: (name) => {
       const value = incoming.headers[name];
@@ -127,8 +129,27 @@ function readBody(incoming: IncomingMessage, limitBytes: number): Promise<Buffer
   });
 }
 
-export function sendReply(response: ServerResponse, reply: Reply): void {
+/** Without the query. */
+function pathOf({ url = "/" }: IncomingMessage): string {
+  const queryStart = url.indexOf("?");
+  return queryStart < 0 ? url : url.slice(0, queryStart);
+}
+
+/** Counts the call towards its limit, before a byte of the body is read. Throws 429 `rate-limited`. */
+export function countCall(
+  route: Route,
+  proven: Proven<Credential>,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  { limits, clientAddress }: Pick<Services, "limits" | "clientAddress">,
+): void {
+  const headers = limits.take(route, proven, clientAddress(incoming));
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+}
+
+export function sendReply(response: ServerResponse, answer: Reply): void {
   if (response.destroyed) return;
+  const reply = asAccepted(answer, response.req.headers.accept, pathOf(response.req));
   if ("stream" in reply) {
     reply.stream(new SseStream(response));
     return;

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { ErrorCode } from "@shipfox/shared/errors";
 import type { z } from "zod";
 import type { Caller, Need } from "./caller.ts";
+import type { RateClass } from "./rate-class.ts";
 import type { SseStream } from "./sse.ts";
 
 /** Who must be calling. The adapters authenticate before anything of the request is validated. */
@@ -44,6 +45,8 @@ export interface RequestFacts {
   readonly ip: string;
   /** What the client sent in `X-Request-Id`, or an id made here; the reply carries it. */
   readonly id: string;
+  /** Without the query. */
+  readonly path: string;
   header(name: string): string | undefined;
   /** All of them by their lower-case names, and the query as it came: for routes that take whatever somebody sends. */
   readonly headers: IncomingHttpHeaders;
@@ -101,6 +104,8 @@ export interface Route<
   readonly credential: C;
   readonly needs?: Need;
   readonly audit?: string;
+  /** What its calls count towards, where that is not told by method and `needs`; `none` where they are not counted here. */
+  readonly rate?: RateClass | "none";
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;

@@ -6,11 +6,22 @@ import { startApp } from "../app.ts";
 import { readConfig } from "../config.ts";
 import { silentLog, TEST_ROOT_KEY } from "../testing/api.ts";
 
+/** A suite calls faster than any user may. */
+const NO_RATE_LIMITS = {
+  SHIPFOX_RATE_READS: "0",
+  SHIPFOX_RATE_WRITES: "0",
+  SHIPFOX_RATE_RUN_STARTS: "0",
+  SHIPFOX_RATE_SETTINGS: "0",
+  SHIPFOX_RATE_MACHINE: "0",
+  SHIPFOX_RATE_STRANGERS: "0",
+  SHIPFOX_RATE_WEBHOOKS: "0",
+};
+
 /** The whole server on a free port, with a data folder of its own; `close` removes it. */
 export async function serveApp(env: Record<string, string> = {}): Promise<{ url: string; close(): Promise<void> }> {
   const dataDir = await mkdtemp(join(tmpdir(), "shipfox-app-"));
   const app = await startApp({
-    config: readConfig({ ...env, SHIPFOX_DATA_DIR: dataDir }),
+    config: readConfig({ ...NO_RATE_LIMITS, ...env, SHIPFOX_DATA_DIR: dataDir }),
     rootKey: TEST_ROOT_KEY,
     publicUrl: "http://localhost",
     log: silentLog,

@@ -63,6 +63,17 @@ export interface AuditActor {
   readonly userId: string | null;
   readonly token: { readonly id: string } | null;
   readonly origin: Origin;
+  /** When what is done must be done only once: the entry's transaction also keeps the key. */
+  readonly call?: IdempotentCall | null;
+}
+
+/** A call with an `Idempotency-Key`. `caller` is a user or an access token; `nonce` tells this try of it from others. */
+export interface IdempotentCall {
+  readonly caller: string;
+  readonly route: string;
+  readonly key: string;
+  readonly bodyHash: string;
+  readonly nonce: string;
 }
 
 /** `action` is `<object>.<past verb>`; `workspaceId` null is for what concerns the whole server. `details` holds no secret. */

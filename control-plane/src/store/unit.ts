@@ -2,6 +2,7 @@ import type { RunEventType } from "@shipfox/shared/api/events";
 import type { Compilable } from "kysely";
 import { UnitError } from "./errors.ts";
 import { auditEventRow, INSERT_AUDIT_EVENT } from "./audit-events.ts";
+import { keepKey } from "./idempotency-keys.ts";
 import { checkValues } from "./sql-values.ts";
 import type { AuditActor, AuditEntry, RunEventDraft, SqlValue, WriteTx } from "./store.ts";
 
@@ -89,6 +90,7 @@ export class Unit implements WriteTx {
 
   async audit(actor: AuditActor, entry: AuditEntry): Promise<void> {
     await this.run(INSERT_AUDIT_EVENT, auditEventRow(actor, entry));
+    if (actor.call) await keepKey(this, actor.call, entry, actor.origin.at);
   }
 
   afterCommit(callback: () => void): void {

@@ -8,8 +8,10 @@ import type { Services } from "../http/execute.ts";
 import { createExpressApp } from "../http/express-app.ts";
 import { createHotHandler } from "../http/hot-handler.ts";
 import type { Route } from "../http/route.ts";
+import type { RateSettings } from "../http/rate-class.ts";
+import { RateLimits } from "../http/rate-limits.ts";
 import { SignedTokens } from "../http/signed-tokens.ts";
-import type { Clock } from "../store/clock.ts";
+import { type Clock, systemClock } from "../store/clock.ts";
 
 const ACCESS_TOKEN_SECONDS = 900;
 const SESSION_TOKEN_SECONDS = 3_600;
@@ -38,6 +40,16 @@ export function testClock(start = 1_800_000_000_000): Clock & { advance(millisec
   };
 }
 
+export const UNLIMITED: RateSettings = {
+  read: 0,
+  write: 0,
+  "run-start": 0,
+  settings: 0,
+  machine: 0,
+  stranger: 0,
+  webhook: 0,
+};
+
 /** What the adapters need, where there are no personal access tokens and nobody keeps what was refused. */
 export function testServices(): Services {
   const accessTokens = { verify: () => Promise.reject(new ApiError("unauthorized")) };
@@ -46,6 +58,8 @@ export function testServices(): Services {
     tickets: { redeem: () => Promise.reject(new ApiError("unauthorized")) },
     forbidden: () => {},
     clientAddress: clientAddress(false),
+    limits: new RateLimits(systemClock, UNLIMITED),
+    idempotency: null,
     log: silentLog,
   };
 }

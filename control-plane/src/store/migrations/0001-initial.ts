@@ -594,6 +594,21 @@ export const initial = {
       primary key (workspace_id, scope_id, key)
     )${withoutRowid}`,
 
+    `create table idempotency_keys (
+      caller ${text} not null,
+      route ${text} not null,
+      key ${text} not null,
+      body_hash ${text} not null,
+      nonce ${text} not null,
+      target_type ${text} not null,
+      target_id ${text},
+      status ${bigint},
+      body ${text},
+      created_at ${bigint} not null,
+      primary key (caller, route, key)
+    )${withoutRowid}`,
+    `create index idempotency_keys_age on idempotency_keys(created_at)`,
+
     `create table audit_events (
       id ${text} primary key,
       workspace_id ${text},

@@ -99,6 +99,7 @@ export function createGitHubRoutes(deps: GitHubRoutesDeps): Route[] {
       tag: TAG,
       summary: "What GitHub tells the app; signed with its webhook secret",
       credential: "none",
+      rate: "webhook",
       raw: "application/json",
       bodyLimitBytes: MAX_DELIVERY_BYTES,
       responses: { 204: null, 400: deliveryErrorSchema, 401: deliveryErrorSchema },

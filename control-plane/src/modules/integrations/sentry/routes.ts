@@ -91,6 +91,7 @@ export function createSentryRoutes(deps: SentryRoutesDeps): Route[] {
       tag: TAG,
       summary: "What Sentry tells the integration; signed with its client secret",
       credential: "none",
+      rate: "webhook",
       raw: "application/json",
       bodyLimitBytes: MAX_DELIVERY_BYTES,
       responses: { 204: null, 400: deliveryErrorSchema, 401: deliveryErrorSchema },

@@ -113,6 +113,7 @@ export function createWebhookRoutes(deps: WebhookRoutesDeps): Route[] {
       tag: TAG,
       summary: "Send an event; the URL is the credential, and the signature where the connection has a secret",
       credential: "none",
+      rate: "webhook",
       params: byId,
       raw: CALL_MEDIA_TYPES,
       bodyLimitBytes: MAX_CALL_BYTES,

@@ -1,0 +1,11 @@
+import type { RequestListener } from "node:http";
+import { type AllowedOrigins, answerCors } from "./cors.ts";
+import { requestId } from "./hot-handler.ts";
+
+/** What every reply has, whichever handler gives it: the request's id, and what pages of other origins may do. */
+export function createFrontDoor(allowed: AllowedOrigins, next: RequestListener): RequestListener {
+  return (incoming, response) => {
+    response.setHeader("x-request-id", requestId(incoming));
+    if (!answerCors(incoming, response, allowed)) next(incoming, response);
+  };
+}
