@@ -20,6 +20,7 @@ import { OpenStreams } from "./http/open-streams.ts";
 import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
+import { createWebSockets } from "./http/websocket.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
 import { createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober } from "./modules/agents/public.ts";
@@ -34,7 +35,7 @@ import {
   recordLateCalls,
   runDueLeases,
 } from "./modules/dispatch/public.ts";
-import { createEventRoutes, deleteOldRunEvents, EventFeed } from "./modules/events/public.ts";
+import { createEventChannels, createEventRoutes, deleteOldRunEvents, EventFeed } from "./modules/events/public.ts";
 import {
   Checkouts,
   createGitHubRoutes,
@@ -354,8 +355,18 @@ export async function startApp(options: AppOptions): Promise<App> {
     idempotency,
     log,
   };
+  const origins = new AllowedOrigins(config.allowedOrigins);
+  const webSockets = createWebSockets({
+    tickets,
+    streams,
+    channels: createEventChannels({ store, clock, log, access, feed, finalStatus }),
+    origins,
+    clientAddress: services.clientAddress,
+    log,
+  });
   const handler = createHotHandler(routes, services, createExpressApp(routes, services));
-  const server = createServer(createFrontDoor(new AllowedOrigins(config.allowedOrigins), handler));
+  const server = createServer(createFrontDoor(origins, handler));
+  server.on("upgrade", webSockets.onUpgrade);
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
 
@@ -392,6 +403,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     reaper.stop();
     dispatch.waiters.stop();
     endAllStreams();
+    webSockets.close();
     await closeServer(server);
     await git.close();
     await syncs.stop();

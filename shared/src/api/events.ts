@@ -124,3 +124,35 @@ const streamTicket = z
   .optional()
   .meta({ description: "From POST /auth/stream-tokens, instead of the header Authorization" });
 export const eventStreamQuerySchema = z.object({ after, ticket: streamTicket });
+
+const MAX_CHANNEL_CHARS = 64;
+const channel = z
+  .string()
+  .max(MAX_CHANNEL_CHARS)
+  .meta({ description: "`workspace:ID`, `run:ID`, or `runners:ID` with the id of a workspace" });
+
+/** What a client sends over `GET /ws`, one JSON object a message; `auth` is its first. */
+export const webSocketRequestSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("auth"), ticket: z.string().max(MAX_CURSOR_CHARS) }),
+  z.strictObject({ type: z.literal("subscribe"), channel, after: z.int().min(0).optional() }),
+  z.strictObject({ type: z.literal("unsubscribe"), channel }),
+]);
+
+/** What the server answers. Events themselves are a `RunEvent` with `channel`; a run's last message has the type `end`. */
+export const webSocketAnswerSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("authenticated") }),
+  z.object({
+    type: z.literal("subscribed"),
+    channel,
+    last_event_id: z.int().min(0).meta({ description: "Behind which event it begins" }),
+  }),
+  z.object({ type: z.literal("unsubscribed"), channel }),
+  z.object({
+    type: z.literal("error"),
+    channel: channel.optional(),
+    code: z.string(),
+    message: z.string(),
+    details: z.unknown().optional(),
+  }),
+]);
+export type WebSocketAnswer = z.infer<typeof webSocketAnswerSchema>;

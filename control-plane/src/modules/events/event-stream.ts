@@ -19,10 +19,8 @@ export interface EventStreamStart {
 /** Sends a topic as server-sent events: `connected`, then each event, and `end` when it is a run that is over. */
 export function streamEvents(deps: EventStreamDeps, start: EventStreamStart, sse: SseStream): void {
   const { clock, log } = deps;
-  const runId = start.topic.kind === "run" ? start.topic.id : null;
   const note = (id: number, type: string, payload: object): void => {
-    const createdAt = new Date(clock.now()).toISOString();
-    sse.send({ id, event: type, data: JSON.stringify({ id, type, run_id: runId, created_at: createdAt, payload }) });
+    sse.send({ id, event: type, data: JSON.stringify(streamNote(start.topic, { id, type, payload }, clock.now())) });
   };
   note(start.after, "connected", { workspace_id: start.workspaceId });
   const sink = {
@@ -44,4 +42,15 @@ export function streamEvents(deps: EventStreamDeps, start: EventStreamStart, sse
       sse.end();
     },
   );
+}
+
+/** What a stream says of itself, in the form of an event. */
+export function streamNote(
+  topic: Topic,
+  note: { readonly id: number; readonly type: string; readonly payload: object },
+  now: number,
+): object {
+  const { id, type, payload } = note;
+  const runId = topic.kind === "run" ? topic.id : null;
+  return { id, type, run_id: runId, created_at: new Date(now).toISOString(), payload };
 }

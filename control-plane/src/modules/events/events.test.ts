@@ -1,4 +1,3 @@
-import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { EventBus } from "../../events/event-bus.ts";
 import type { UserPrincipal } from "../../http/caller.ts";
@@ -8,8 +7,9 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, bearerOf, serveApi, silentLog, testClock } from "../../testing/api.ts";
 import { eventsOf, type ReceivedEvent } from "../../testing/read-sse.ts";
-import { insertConnection, insertProject, insertUser, insertWorkspace, memberAccess } from "../../testing/rows.ts";
+import { memberAccess } from "../../testing/rows.ts";
 import { finalStatus } from "../runs/public.ts";
+import { seedRuns } from "./events.fixture.ts";
 import { createEventRoutes, deleteOldRunEvents, EventFeed } from "./public.ts";
 
 const DAY_MS = 86_400_000;
@@ -23,8 +23,8 @@ describeStores("events", (open) => {
   let ada: string;
   let stranger: string;
   let workspaceId: string;
-  let projectId: string;
-  let definitionId: string;
+  let startRun: () => Promise<string>;
+  let seeded: Awaited<ReturnType<typeof seedRuns>>;
   let runId: string;
   let tickets: Map<string, UserPrincipal>;
   let hasStanding: boolean;
@@ -49,19 +49,8 @@ describeStores("events", (open) => {
         },
       },
     });
-    ada = await insertUser(store);
-    stranger = await insertUser(store);
-    workspaceId = await insertWorkspace(store, { [ada]: "viewer" });
-    const connectionId = await insertConnection(store, workspaceId);
-    projectId = await insertProject(store, { workspaceId, connectionId, repository: "git:https://example.com/a.git" });
-    definitionId = newId();
-    await store.write((tx) =>
-      tx.run(
-        `insert into definitions (id, workspace_id, project_id, source, name, yaml, document, model, last_run_number, fetched_at, created_at, updated_at)
-          values (?, ?, ?, 'manual', 'Run', '', '{}', '{}', 0, 0, 0, 0)`,
-        [definitionId, workspaceId, projectId],
-      ),
-    );
+    seeded = await seedRuns(store, clock);
+    ({ ada, stranger, workspaceId, startRun } = seeded);
     runId = await startRun();
   });
   afterEach(async () => {
@@ -69,49 +58,8 @@ describeStores("events", (open) => {
     await api.close();
   });
 
-  async function startRun(): Promise<string> {
-    const id = newId();
-    await store.write(async (tx) => {
-      const columns = `id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider,
-        trigger_source, trigger_event, trigger_payload, source_yaml, created_at, updated_at`;
-      const values = [
-        id,
-        workspaceId,
-        projectId,
-        definitionId,
-        Math.floor(Math.random() * 1e9),
-        "Run",
-        "Run",
-        "pending",
-        1,
-      ];
-      const rest = ["manual", "manual", "fire", "{}", "", clock.now(), clock.now()];
-      await tx.run(`insert into runs (${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, [
-        ...values,
-        ...rest,
-      ]);
-      const payload = { status: "pending", number: 1, name: "Run" } as const;
-      tx.record({ workspaceId, projectId, runId: id, type: "run.created", payload, createdAt: clock.now() });
-    });
-    return id;
-  }
-  const stepStarted = (name: string, of = runId) =>
-    store.write(async (tx) =>
-      tx.record({
-        workspaceId,
-        projectId,
-        runId: of,
-        type: "step.started",
-        payload: { name, attempt: 1 },
-        createdAt: clock.now(),
-      }),
-    );
-  const finish = (id = runId) =>
-    store.write(async (tx) => {
-      await tx.run("update runs set status = 'failed' where id = ?", [id]);
-      const payload = { status: "failed" } as const;
-      tx.record({ workspaceId, projectId, runId: id, type: "run.finished", payload, createdAt: clock.now() });
-    });
+  const stepStarted = (name: string, of = runId) => seeded.stepStarted(name, of);
+  const finish = () => seeded.finish(runId);
 
   async function* follow(path: string, headers: Record<string, string> = { authorization: bearerOf(ada) }) {
     const response = await fetch(api.url + path, { headers });
@@ -139,7 +87,7 @@ describeStores("events", (open) => {
           created_at: new Date(clock.now()).toISOString(),
           payload: {
             workspace_id: workspaceId,
-            project_id: projectId,
+            project_id: seeded.projectId,
             job_id: null,
             job_execution_id: null,
             step_id: null,

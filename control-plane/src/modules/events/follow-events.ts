@@ -37,7 +37,7 @@ export type FollowEnd = { readonly status: RunStatus; readonly last: number } | 
  */
 export async function followEvents(
   { store, feed, finalStatus }: FollowDeps,
-  { topic, workspaceId, after }: { topic: Topic; workspaceId: string; after: number },
+  { topic, workspaceId, after, page = PAGE }: { topic: Topic; workspaceId: string; after: number; page?: number },
   sink: EventSink,
 ): Promise<FollowEnd> {
   const name = topicName(topic);
@@ -61,10 +61,10 @@ export async function followEvents(
   }
 
   async function lookBehind(tx: Tx, position: number) {
-    const events = await eventsAfter(tx, topic, position, PAGE);
+    const events = await eventsAfter(tx, topic, position, page);
     const newest = await newestEvent(tx, workspaceId);
     const status = topic.kind === "run" ? await finalStatus(tx, topic.id) : null;
-    return { events, newest, status, isWhole: events.length < PAGE };
+    return { events, newest, status, isWhole: events.length < page };
   }
 }
 

@@ -1,18 +1,18 @@
 import { eventStreamQuerySchema, runEventsQuerySchema, runEventsReplySchema } from "@shipfox/shared/api/events";
 import { id } from "@shipfox/shared/api/values";
-import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
 import { presentEvent } from "../../events/event-text.ts";
-import { type Access, requireAbility, requireVisible } from "../../http/access.ts";
+import type { Access } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import type { OpenStreams } from "../../http/open-streams.ts";
-import { type Route, route } from "../../http/route.ts";
+import { type Reply, type RequestFacts, type Route, route } from "../../http/route.ts";
 import type { Tx } from "../../store/store.ts";
-import { findRun } from "../runs/public.ts";
-import { type EventStreamDeps, streamEvents } from "./event-stream.ts";
+import { type EventStreamDeps, type EventStreamStart, streamEvents } from "./event-stream.ts";
+import { requireReadable } from "./readable-topic.ts";
 import { readCursor, startPosition } from "./start-position.ts";
 import { listRunEvents } from "./store.ts";
+import type { Topic } from "./topics.ts";
 
 export interface EventRoutesDeps extends EventStreamDeps {
   readonly access: Access;
@@ -26,12 +26,19 @@ const workspaceParams = z.object({ workspaceId: id });
 export function createEventRoutes(deps: EventRoutesDeps): Route[] {
   const { store, access, streams } = deps;
 
-  /** The workspace of a run that the caller may read. */
-  async function workspaceOfRun(tx: Tx, caller: Caller, runId: string): Promise<string> {
-    const run = await findRun(tx, runId);
-    if (!run) throw noSuchRun();
-    await requireVisible(access, tx, caller, run.workspace_id, noSuchRun);
-    return run.workspace_id;
+  /** Where the stream of a topic begins, when the caller may read it. */
+  function startOf(caller: Caller, topic: Topic, cursor: number | null): Promise<EventStreamStart> {
+    return store.read(async (tx) => {
+      const workspaceId = await requireReadable(access, tx, caller, topic);
+      return { topic, workspaceId, after: await startPosition(tx, topic, workspaceId, cursor) };
+    });
+  }
+
+  async function reply(caller: Caller, request: RequestFacts, topic: Topic, after: string | undefined): Promise<Reply> {
+    const start = await startOf(caller, topic, readCursor(request.header("last-event-id"), after));
+    const check = async (tx: Tx) => void (await requireReadable(access, tx, caller, topic));
+    const stream = { caller, workspaceId: start.workspaceId, check };
+    return streams.reply(request, stream, (sse) => streamEvents(deps, start, sse));
   }
 
   return [
@@ -49,7 +56,7 @@ export function createEventRoutes(deps: EventRoutesDeps): Route[] {
       handle: async ({ principal, params, query: { limit, cursor, types } }) => {
         const [after] = cursor === undefined ? [0] : decodeCursor(cursor, ["number"]);
         const events = await store.read(async (tx) => {
-          await workspaceOfRun(tx, principal, params.id);
+          await requireReadable(access, tx, principal, { kind: "run", id: params.id });
           return listRunEvents(tx, { runId: params.id, after, types, limit: limit + 1 });
         });
         const page = events.slice(0, limit);
@@ -69,17 +76,8 @@ export function createEventRoutes(deps: EventRoutesDeps): Route[] {
       query: eventStreamQuerySchema,
       responses: { 200: "sse" },
       errors: ["not-found", "forbidden", "invalid-cursor", "events-expired", "too-many-streams"],
-      handle: async ({ principal, params, query, request }) => {
-        const cursor = readCursor(request.header("last-event-id"), query.after);
-        const topic = { kind: "run", id: params.id } as const;
-        const start = await store.read(async (tx) => {
-          const workspaceId = await workspaceOfRun(tx, principal, params.id);
-          return { topic, workspaceId, after: await startPosition(tx, topic, workspaceId, cursor) };
-        });
-        const check = async (tx: Tx) => void (await workspaceOfRun(tx, principal, params.id));
-        const stream = { caller: principal, workspaceId: start.workspaceId, check };
-        return streams.reply(request, stream, (sse) => streamEvents(deps, start, sse));
-      },
+      handle: ({ principal, params, query, request }) =>
+        reply(principal, request, { kind: "run", id: params.id }, query.after),
     }),
     route({
       method: "GET",
@@ -92,21 +90,8 @@ export function createEventRoutes(deps: EventRoutesDeps): Route[] {
       query: eventStreamQuerySchema,
       responses: { 200: "sse" },
       errors: ["forbidden", "invalid-cursor", "events-expired", "too-many-streams"],
-      handle: async ({ principal, params: { workspaceId }, query, request }) => {
-        const cursor = readCursor(request.header("last-event-id"), query.after);
-        const topic = { kind: "workspace", id: workspaceId } as const;
-        const check = (tx: Tx) => requireAbility(access, tx, principal, workspaceId);
-        const start = await store.read(async (tx) => {
-          await check(tx);
-          return { topic, workspaceId, after: await startPosition(tx, topic, workspaceId, cursor) };
-        });
-        const stream = { caller: principal, workspaceId, check };
-        return streams.reply(request, stream, (sse) => streamEvents(deps, start, sse));
-      },
+      handle: ({ principal, params, query, request }) =>
+        reply(principal, request, { kind: "workspace", id: params.workspaceId }, query.after),
     }),
   ];
-}
-
-function noSuchRun(): ApiError {
-  return new ApiError("not-found", "there is no such run that you may see");
 }

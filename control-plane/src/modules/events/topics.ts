@@ -13,6 +13,12 @@ export function topicName({ kind, id }: Topic): TopicName {
   return `${kind}:${id}`;
 }
 
+/** The topic of a name as `run:<id>`; null when it is none. */
+export function parseTopic(name: string): Topic | null {
+  const [, kind, id] = /^(workspace|run|runners):([0-9a-f-]{36})$/.exec(name) ?? [];
+  return kind === undefined || id === undefined ? null : { kind: kind as Topic["kind"], id };
+}
+
 export const RUNNER_TYPES = "runner.";
 
 /** Everything that an event belongs to. */

@@ -1,0 +1,76 @@
+import { type IncomingMessage, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { AllowedOrigins } from "./cors.ts";
+import type { ClientAddress } from "./client-address.ts";
+import { requestId } from "./hot-handler.ts";
+import { originOf } from "./origin.ts";
+import { MAX_MESSAGE_BYTES, SocketSession, type SocketDeps, WEB_SOCKET_PATH } from "./socket-session.ts";
+
+const PING_EVERY_MS = 30_000;
+/** Sockets that have not shown a ticket yet. */
+const MAX_STRANGERS = 256;
+const GOING_AWAY = 1_001;
+
+export interface WebSocketDeps extends SocketDeps {
+  /** Pages of other hosts that may connect, as for requests. */
+  readonly origins: Pick<AllowedOrigins, "allows">;
+  readonly clientAddress: ClientAddress;
+}
+
+export interface WebSockets {
+  /** For the server's event `upgrade`. */
+  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Closes all of them; clients come back with their cursors. */
+  close(): void;
+}
+
+/** `GET /ws`: events by channel over one connection, on the port of everything else. */
+export function createWebSockets(deps: WebSocketDeps): WebSockets {
+  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  const sessions = new Set<SocketSession>();
+  const pings = setInterval(() => {
+    for (const session of sessions) session.ping();
+  }, PING_EVERY_MS).unref();
+
+  return {
+    onUpgrade: (request, socket, head) => {
+      // Without a listener a connection that breaks here would end the process.
+      socket.on("error", () => socket.destroy());
+      const status = refusal(request);
+      if (status !== null) return refuse(socket, status);
+      // Now, because a socket that has closed knows no address any more.
+      const facts = { ip: deps.clientAddress(request), id: requestId(request), header: headerOf(request) };
+      server.handleUpgrade(request, socket, head, (webSocket) => {
+        const session = new SocketSession(webSocket, originOf(facts), deps);
+        sessions.add(session);
+        webSocket.once("close", () => sessions.delete(session));
+      });
+    },
+    close: () => {
+      clearInterval(pings);
+      for (const session of sessions) session.close(GOING_AWAY, "the server is stopping");
+    },
+  };
+
+  function refusal(request: IncomingMessage): number | null {
+    const { origin, host } = request.headers;
+    if (request.url?.split("?", 1)[0] !== WEB_SOCKET_PATH) return 404;
+    // A page of this server's own needs no leave, by whatever name it was reached.
+    const isOther = origin !== undefined && origin.replace(/^https?:\/\//, "") !== host;
+    if (isOther && !deps.origins.allows(origin)) return 403;
+    const strangers = [...sessions].filter((session) => session.isStranger).length;
+    return strangers >= MAX_STRANGERS ? 503 : null;
+  }
+}
+
+function headerOf(request: IncomingMessage): (name: string) => string | undefined {
+  return (name) => {
+    const value = request.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  };
+}
+
+function refuse(socket: Duplex, status: number): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
