@@ -8,25 +8,31 @@ export interface PasswordTask {
 
 export type PasswordAnswer = { readonly result: string | boolean } | { readonly error: string };
 
-/** One thread that works on one password at a time. It does not hold the process while it has nothing to do. */
+/** One thread that works on one password after the other. It does not hold the process while it has nothing to do. */
 export class PasswordThread {
   readonly #worker = new Worker(new URL("./passwords.thread.ts", import.meta.url));
+  /** Answers come in the order of the tasks. */
+  readonly #asked: PromiseWithResolvers<PasswordAnswer>[] = [];
   #ended = false;
-  #reject: ((error: Error) => void) | null = null;
 
   constructor() {
-    const end = (error: Error): void => {
-      this.#ended = true;
-      this.#reject?.(error);
-    };
-    this.#worker.once("error", end);
-    this.#worker.once("exit", () => end(new Error("the thread for passwords ended")));
+    this.#worker.on("message", (answer: PasswordAnswer) => {
+      this.#asked.shift()?.resolve(answer);
+      if (this.#asked.length === 0) this.#worker.unref();
+    });
+    this.#worker.once("error", (error) => this.#end(error));
+    this.#worker.once("exit", () => this.#end(new Error("the thread for passwords ended")));
     this.#worker.unref();
   }
 
   /** True once it is of no use any more. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Tasks that it was given and has not answered. */
+  get load(): number {
+    return this.#asked.length;
   }
 
   async hash(password: string): Promise<string> {
@@ -38,18 +44,17 @@ export class PasswordThread {
   }
 
   async #ask(task: PasswordTask): Promise<string | boolean> {
+    const asked = Promise.withResolvers<PasswordAnswer>();
+    this.#asked.push(asked);
     this.#worker.ref();
-    try {
-      const answer = await new Promise<PasswordAnswer>((resolve, reject) => {
-        this.#reject = reject;
-        this.#worker.once("message", resolve);
-        this.#worker.postMessage(task);
-      });
-      if ("error" in answer) throw new Error(answer.error);
-      return answer.result;
-    } finally {
-      this.#reject = null;
-      this.#worker.unref();
-    }
+    this.#worker.postMessage(task);
+    const answer = await asked.promise;
+    if ("error" in answer) throw new Error(answer.error);
+    return answer.result;
+  }
+
+  #end(error: Error): void {
+    this.#ended = true;
+    for (const { reject } of this.#asked.splice(0)) reject(error);
   }
 }

@@ -4,7 +4,9 @@ import PQueue from "p-queue";
 import { PasswordThread } from "./password-thread.ts";
 
 /** Hashing is all processor and 19 MiB of memory, so more of it at once than this only takes both from the rest. */
-const MAX_THREADS = 4;
+const THREADS = Math.min(4, availableParallelism());
+/** One that it works on, and one to go on with while the event loop is busy. */
+const TASKS_OF_THREAD = 2;
 /** About a second of work for each thread; who would wait longer is told to come back. */
 const MAX_WAITING = 128;
 const RETRY_AFTER_SECONDS = 2;
@@ -17,8 +19,8 @@ export const NOBODYS_HASH =
  * the disk wait for a wave of sign-ins. Throws 503 `overloaded` when too many wait.
  */
 export class Passwords {
-  readonly #idle: PasswordThread[] = [];
-  readonly #queue = new PQueue({ concurrency: Math.min(MAX_THREADS, availableParallelism()) });
+  #threads: PasswordThread[] = [];
+  readonly #queue = new PQueue({ concurrency: THREADS * TASKS_OF_THREAD });
 
   hash(password: string): Promise<string> {
     return this.#enter((thread) => thread.hash(password));
@@ -37,18 +39,15 @@ export class Passwords {
         new ApiError("overloaded", "too many sign-ins are waiting; try again shortly", { headers }),
       );
     }
-    return this.#queue.add(async () => {
-      const thread = this.#take();
-      try {
-        return await task(thread);
-      } finally {
-        this.#idle.push(thread);
-      }
-    });
+    return this.#queue.add(() => task(this.#leastBusy()));
   }
 
-  #take(): PasswordThread {
-    for (let thread = this.#idle.pop(); thread; thread = this.#idle.pop()) if (!thread.ended) return thread;
-    return new PasswordThread();
+  #leastBusy(): PasswordThread {
+    this.#threads = this.#threads.filter((thread) => !thread.ended);
+    const [first, ...others] = this.#threads.toSorted((left, right) => left.load - right.load);
+    if (first && (first.load === 0 || others.length + 1 === THREADS)) return first;
+    const started = new PasswordThread();
+    this.#threads.push(started);
+    return started;
   }
 }
