@@ -23,7 +23,7 @@ import { endAllStreams } from "./http/sse.ts";
 import { createWebSockets } from "./http/websocket.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
 import { createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
-import { createAgentRoutes, parseProviderUrls, Prober } from "./modules/agents/public.ts";
+import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
@@ -45,15 +45,20 @@ import {
   openGit,
   openGitHub,
   Providers,
+  sealedCredentials,
   sentrySettings,
   Sources,
 } from "./modules/integrations/public.ts";
 import { createLogRoutes, Logs } from "./modules/logs/public.ts";
-import { createOutgoingWebhookRoutes, OutgoingWebhooks } from "./modules/outgoing-webhooks/public.ts";
-import { Mail, readSmtp } from "./modules/mail/public.ts";
+import {
+  createOutgoingWebhookRoutes,
+  OutgoingWebhooks,
+  sealedWebhookSecrets,
+} from "./modules/outgoing-webhooks/public.ts";
+import { Mail, readSmtp, sealedLetters } from "./modules/mail/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createProvisionerRoutes } from "./modules/provisioners/public.ts";
-import { createRegistryRoutes } from "./modules/registries/public.ts";
+import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
 import {
   createRunRoutes,
@@ -65,7 +70,15 @@ import {
   runDueExecutions,
   startRun,
 } from "./modules/runs/public.ts";
-import { createSecretRoutes, Envelope, StepSecrets } from "./modules/secrets/public.ts";
+import {
+  createRootKeyRoutes,
+  createSecretRoutes,
+  Envelope,
+  type KeyRing,
+  Reseal,
+  sealedSecrets,
+  StepSecrets,
+} from "./modules/secrets/public.ts";
 import { createTriggerRoutes, deleteOldTriggerEvents } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
@@ -86,6 +99,16 @@ const KEEP_ALIVE_MS = 72_000;
 /** How long a stop waits for requests that are being answered. */
 const STOP_TIMEOUT_MS = 5_000;
 
+/** Every place where a module keeps something sealed. */
+export const SEALED_COLUMNS = [
+  sealedSecrets,
+  sealedCredentials,
+  sealedPasswords,
+  sealedWebhookSecrets,
+  sealedProviderSecrets,
+  sealedLetters,
+];
+
 export interface App {
   readonly server: Server;
   /** The token for a first account from another machine; null when an account exists. */
@@ -95,7 +118,7 @@ export interface App {
 
 export interface AppOptions {
   readonly config: Config;
-  readonly rootKey: Buffer;
+  readonly rootKeys: KeyRing;
   readonly publicUrl: string;
   readonly log: Logger;
   /** The database is no longer ours: the process must stop. */
@@ -104,7 +127,8 @@ export interface AppOptions {
 
 /** Opens the store, recovers what a crash left, and builds the server. The caller listens. */
 export async function startApp(options: AppOptions): Promise<App> {
-  const { config, rootKey, publicUrl, log } = options;
+  const { config, rootKeys, publicUrl, log } = options;
+  const rootKey = rootKeys.current;
   const clock = systemClock;
   const providerUrls = parseProviderUrls(config.agentProviderUrls);
   const bus = new EventBus();
@@ -115,7 +139,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     onLost: options.onLost,
     log,
   });
-  const tokens = new SignedTokens(rootKey, { userSeconds: USER_TOKEN_SECONDS, sessionSeconds: SESSION_TOKEN_SECONDS });
+  const tokens = new SignedTokens(rootKeys, { userSeconds: USER_TOKEN_SECONDS, sessionSeconds: SESSION_TOKEN_SECONDS });
   const dueLoop = new DueLoop(clock, log);
   // Archiving takes seconds; leases and timers must not wait for it.
   const keepLoop = new DueLoop(clock, log);
@@ -158,7 +182,15 @@ export async function startApp(options: AppOptions): Promise<App> {
   await dispatch.recover();
 
   const urls = { allowFile: config.gitAllowFile, allowHttp: config.gitAllowHttp, allowPrivate: config.gitAllowPrivate };
-  const envelope = new Envelope(rootKey);
+  const envelope = new Envelope(rootKeys);
+  const reseal = new Reseal({
+    store,
+    log,
+    ring: rootKeys,
+    envelope,
+    columns: SEALED_COLUMNS,
+    tokenLifetimeMs: SESSION_TOKEN_SECONDS * 1_000,
+  });
   const github = openGitHub({ config, rootKey, publicUrl, store, clock, log, arm: (at) => tellLoop.arm(at) });
   if (github) bus.subscribe((events) => github.checks.onRunEvents(events));
   const sentry = sentrySettings(config);
@@ -203,7 +235,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     passwords: new Passwords(),
     mail,
     accessChanged: streams.accessChanged,
-    rootKey,
+    rootKey: rootKeys,
     publicUrl,
     allowSignup: config.allowSignup,
     limits: {
@@ -272,6 +304,14 @@ export async function startApp(options: AppOptions): Promise<App> {
       resolve,
       prober: new Prober({ clock, resolve, version: VERSION, timeoutMs: config.agentProbeTimeoutMs }),
       settings: { allowPrivate: config.agentAllowPrivate, providerUrls },
+    }),
+    ...createRootKeyRoutes({
+      store,
+      clock,
+      access,
+      ring: rootKeys,
+      reseal,
+      onRotated: (now) => keepLoop.arm(now),
     }),
     ...createSecretRoutes({ ...scopedValues, envelope }),
     ...createVariableRoutes(scopedValues),
@@ -392,6 +432,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => outgoing.deleteOld(now),
     (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),
     (now) => idempotency.deleteOld(now),
+    (now) => reseal.run(now),
   ]);
   outgoing.start();
   await github?.checks.start();

@@ -39,7 +39,7 @@ export const SETTINGS = {
   rootKey: setting(
     "SHIPFOX_ROOT_KEY",
     z.string().optional(),
-    "32 bytes, base64, from which all keys are derived; default root.key in the data folder",
+    "32 bytes, base64, from which all keys are derived, replaced ones behind it, separated by commas; default root.key in the data folder",
     { secret: true },
   ),
   allowSignup: setting("SHIPFOX_ALLOW_SIGNUP", text.boolean(false), "let anybody make an account after the first one"),

@@ -8,7 +8,7 @@ import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
 import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
-import { loadRootKey, RootKeyError } from "./modules/secrets/public.ts";
+import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
 
 const DATA_DIR_MODE = 0o700;
@@ -46,10 +46,10 @@ async function main(argv: readonly string[]): Promise<void> {
     case "start":
       return start(config);
     case "setup":
-      process.stdout.write(`${setupToken(loadRootKey({ dataDir: config.dataDir, configured: config.rootKey }))}\n`);
+      process.stdout.write(`${setupToken(loadKeys(config).current)}\n`);
       return;
     case "recover": {
-      const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
+      const rootKey = loadKeys(config).current;
       process.stdout.write(
         `${recoveryLink({ rootKey, publicUrl: publicUrlOf(config), email: flags.words[1], now: Date.now() })}\n`,
       );
@@ -60,12 +60,16 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
+function loadKeys(config: Config): KeyRing {
+  return KeyRing.load({ dataDir: config.dataDir, configured: config.rootKey });
+}
+
 async function start(config: Config): Promise<void> {
   // The database holds password hashes and sealed credentials: nobody else on this machine may read what we create.
   process.umask(OTHERS_NOTHING);
   const log = createLogger("control-plane", config.logLevel);
   makeDataDir(resolve(config.dataDir));
-  const rootKey = loadRootKey({ dataDir: config.dataDir, configured: config.rootKey });
+  const rootKeys = loadKeys(config);
   const publicUrl = publicUrlOf(config);
   let app: App | null = null;
   let isStopping = false;
@@ -79,7 +83,7 @@ async function start(config: Config): Promise<void> {
   };
   process.once("SIGTERM", () => void stop("SIGTERM", 0));
   process.once("SIGINT", () => void stop("SIGINT", 0));
-  app = await startApp({ config, rootKey, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
+  app = await startApp({ config, rootKeys, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
   await listen(app, config);
   announce(app, config);
 }

@@ -58,6 +58,8 @@ export const ERROR_CODES = {
   "checkout-unavailable": [404, "The job has nothing to check out."],
   "handler-timeout": [408, "The request took too long."],
   "email-taken": [409, "An account with this e-mail address exists."],
+  "root-key-configured": [409, "The operator gives the root key by a setting, so the server cannot change it."],
+  "root-key-ring-full": [409, "There are too many replaced root keys that are still needed."],
   "slug-collision": [409, "Another provider has this slug."],
   "slug-conflict": [409, "The slug is taken."],
   "project-archived": [409, "The project is archived: it starts no runs and is not synced until it is unarchived."],

@@ -373,6 +373,8 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("DELETE /runners/session", {}, { token: runner.session_token });
     await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/revoke", { workspaceId, runnerId }, { token });
     await succeed(`${tokens}/{tokenId}/revoke`, { workspaceId, tokenId: registration.id }, { token });
+    await succeed("GET /admin/root-key", {}, { token });
+    await succeed("POST /admin/root-key/rotate", {}, { token, body: {} });
     await succeed("POST /auth/logout", {}, { headers: { cookie } });
 
     const untouched = contract.routes.filter((route) => !contract.seen(route).some((status) => status < 400));

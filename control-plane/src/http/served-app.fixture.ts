@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startApp } from "../app.ts";
 import { readConfig } from "../config.ts";
+import { KeyRing } from "../modules/secrets/public.ts";
 import { silentLog, TEST_ROOT_KEY } from "../testing/api.ts";
 
 /** A suite calls faster than any user may. */
@@ -22,7 +23,7 @@ export async function serveApp(env: Record<string, string> = {}): Promise<{ url:
   const dataDir = await mkdtemp(join(tmpdir(), "shipfox-app-"));
   const app = await startApp({
     config: readConfig({ ...NO_RATE_LIMITS, ...env, SHIPFOX_DATA_DIR: dataDir }),
-    rootKey: TEST_ROOT_KEY,
+    rootKeys: new KeyRing([{ key: TEST_ROOT_KEY, replacedAt: null, tokens: true }], dataDir),
     publicUrl: "http://localhost",
     log: silentLog,
     onLost: () => {},

@@ -1,12 +1,19 @@
 import { createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 import { ApiError } from "@shipfox/shared/errors";
 import jsonwebtoken from "jsonwebtoken";
+import { asRootKeys, type RootKeys } from "./root-keys.ts";
 import type { LeasePrincipal, RunnerSessionPrincipal } from "./route.ts";
 
 /** Verified tokens are remembered until they expire; the bound keeps a flood of distinct tokens from growing memory. */
 const MAX_CACHED_TOKENS = 20_000;
 const KEY_SALT = "shipfox/auth-root/v1";
 const KEY_BYTES = 32;
+const PURPOSES = {
+  user: "shipfox/user-access-token/v1",
+  session: "shipfox/runner-session-token/v1",
+  lease: "shipfox/job-lease-token/v1",
+} as const;
+type TokenUse = keyof typeof PURPOSES;
 const SESSION_AUDIENCE = "runner-session";
 const LEASE_AUDIENCE = "runner-job-lease";
 
@@ -27,23 +34,37 @@ export interface UserTokenFacts {
  * passes for another. Keys are KeyObjects: with a string secret jsonwebtoken is fifty times slower.
  */
 export class SignedTokens {
-  readonly #userKey: KeyObject;
-  readonly #sessionKey: KeyObject;
-  readonly #leaseKey: KeyObject;
+  readonly #rootKeys: RootKeys;
   readonly #lifetimes: TokenLifetimes;
   readonly #verified = new Map<string, { principal: unknown; expiresAtMs: number }>();
+  #keys: Record<TokenUse, readonly KeyObject[]>;
+  #version: number;
 
-  constructor(rootKey: Buffer, lifetimes: TokenLifetimes) {
-    this.#userKey = deriveKey(rootKey, "shipfox/user-access-token/v1");
-    this.#sessionKey = deriveKey(rootKey, "shipfox/runner-session-token/v1");
-    this.#leaseKey = deriveKey(rootKey, "shipfox/job-lease-token/v1");
+  constructor(rootKeys: Buffer | RootKeys, lifetimes: TokenLifetimes) {
+    this.#rootKeys = asRootKeys(rootKeys);
     this.#lifetimes = lifetimes;
+    this.#keys = deriveAll(this.#rootKeys.forTokens);
+    this.#version = this.#rootKeys.version;
+  }
+
+  /** The keys of a kind of token, with which they are signed first. What was verified by a key that is gone is forgotten. */
+  #keysFor(use: TokenUse): readonly KeyObject[] {
+    if (this.#version !== this.#rootKeys.version) {
+      this.#keys = deriveAll(this.#rootKeys.forTokens);
+      this.#version = this.#rootKeys.version;
+      this.#verified.clear();
+    }
+    return this.#keys[use];
+  }
+
+  #signingKey(use: TokenUse): KeyObject {
+    return this.#keysFor(use)[0] as KeyObject;
   }
 
   signUser(facts: UserTokenFacts): string {
     return jsonwebtoken.sign(
       { email: facts.email, name: facts.name, refreshSessionId: facts.refreshSessionId },
-      this.#userKey,
+      this.#signingKey("user"),
       {
         algorithm: "HS256",
         subject: facts.userId,
@@ -60,7 +81,7 @@ export class SignedTokens {
       labels: facts.labels,
       maxClaims: facts.maxClaims,
     };
-    return jsonwebtoken.sign(claims, this.#sessionKey, {
+    return jsonwebtoken.sign(claims, this.#signingKey("session"), {
       algorithm: "HS256",
       audience: SESSION_AUDIENCE,
       expiresIn: this.#lifetimes.sessionSeconds,
@@ -82,7 +103,7 @@ export class SignedTokens {
       fence: lease.fence,
       ...(lease.stepId === null ? {} : { currentStepId: lease.stepId, currentStepAttempt: lease.stepAttempt }),
     };
-    const token = jsonwebtoken.sign(claims, this.#leaseKey, {
+    const token = jsonwebtoken.sign(claims, this.#signingKey("lease"), {
       algorithm: "HS256",
       audience: LEASE_AUDIENCE,
       expiresIn: lifetimeSeconds,
@@ -93,21 +114,21 @@ export class SignedTokens {
   }
 
   verifyUser(token: string): { userId: string; refreshSessionId: string | null } {
-    return this.#verify(token, this.#userKey, undefined, (claims) => ({
+    return this.#verify(token, "user", undefined, (claims) => ({
       userId: claims["sub"] as string,
       refreshSessionId: (claims["refreshSessionId"] as string | undefined) ?? null,
     }));
   }
 
   verifySession(token: string): RunnerSessionPrincipal {
-    return this.#verify(token, this.#sessionKey, SESSION_AUDIENCE, (claims) => ({
+    return this.#verify(token, "session", SESSION_AUDIENCE, (claims) => ({
       sessionId: claims["runnerSessionId"] as string,
       workspaceId: claims["workspaceId"] as string,
     }));
   }
 
   verifyLease(token: string): LeasePrincipal {
-    return this.#verify(token, this.#leaseKey, LEASE_AUDIENCE, (claims) => ({
+    return this.#verify(token, "lease", LEASE_AUDIENCE, (claims) => ({
       fence: claims["fence"] as number,
       sessionId: claims["runnerSessionId"] as string,
       runnerId: claims["runnerId"] as string,
@@ -125,26 +146,15 @@ export class SignedTokens {
 
   #verify<P>(
     token: string,
-    key: KeyObject,
+    use: TokenUse,
     audience: string | undefined,
     principalOf: (claims: jsonwebtoken.JwtPayload) => P,
   ): P {
+    const keys = this.#keysFor(use);
     const cacheKey = `${audience ?? "user"}:${token}`;
     const known = this.#verified.get(cacheKey);
     if (known && known.expiresAtMs > Date.now()) return known.principal as P;
-    let claims: jsonwebtoken.JwtPayload;
-    try {
-      claims = jsonwebtoken.verify(token, key, {
-        algorithms: ["HS256"],
-        ...(audience === undefined ? {} : { audience }),
-      }) as jsonwebtoken.JwtPayload;
-    } catch (error) {
-      const expired = error instanceof jsonwebtoken.TokenExpiredError;
-      throw new ApiError(
-        "unauthorized",
-        expired ? "the token has expired; sign in or register again" : "the token is not valid here",
-      );
-    }
+    const claims = claimsOf(token, keys, audience);
     const principal = principalOf(claims);
     this.#remember(cacheKey, principal, (claims.exp ?? 0) * 1000);
     return principal;
@@ -154,6 +164,25 @@ export class SignedTokens {
     if (this.#verified.size >= MAX_CACHED_TOKENS) this.#verified.delete(this.#verified.keys().next().value as string);
     this.#verified.set(cacheKey, { principal, expiresAtMs });
   }
+}
+
+/** Throws 401 `unauthorized` for a token that none of the keys has signed, or that has expired. */
+function claimsOf(token: string, keys: readonly KeyObject[], audience: string | undefined): jsonwebtoken.JwtPayload {
+  const options = { algorithms: ["HS256" as const], ...(audience === undefined ? {} : { audience }) };
+  for (const key of keys) {
+    try {
+      return jsonwebtoken.verify(token, key, options) as jsonwebtoken.JwtPayload;
+    } catch (error) {
+      if (!(error instanceof jsonwebtoken.TokenExpiredError)) continue;
+      throw new ApiError("unauthorized", "the token has expired; sign in or register again");
+    }
+  }
+  throw new ApiError("unauthorized", "the token is not valid here");
+}
+
+function deriveAll(rootKeys: readonly Buffer[]): Record<TokenUse, readonly KeyObject[]> {
+  const derived = (use: TokenUse) => rootKeys.map((rootKey) => deriveKey(rootKey, PURPOSES[use]));
+  return { user: derived("user"), session: derived("session"), lease: derived("lease") };
 }
 
 /** A key for one purpose out of the root key (HKDF-SHA256). */

@@ -29,7 +29,8 @@ export function auditEventRow(actor: AuditActor, entry: AuditEntry): SqlValue[] 
   ];
 }
 
-function actorType({ userId, token }: AuditActor): string {
+function actorType({ userId, token, runnerId }: AuditActor): string {
+  if (runnerId !== undefined) return "runner";
   if (token) return "access_token";
   return userId === null ? "anonymous" : "user";
 }

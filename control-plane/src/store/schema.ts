@@ -593,7 +593,7 @@ export interface StreamTicketRow {
 export interface AuditEventRow {
   id: string;
   workspace_id: string | null;
-  actor_type: "user" | "access_token" | "anonymous";
+  actor_type: "user" | "access_token" | "runner" | "anonymous";
   actor_user_id: string | null;
   actor_token_id: string | null;
   action: string;

@@ -58,10 +58,12 @@ export interface Origin {
   readonly at: number;
 }
 
-/** Who did something; without a user it was somebody who is not signed in. */
+/** Who did something; without a user it was a runner, or somebody who is not signed in. */
 export interface AuditActor {
   readonly userId: string | null;
   readonly token: { readonly id: string } | null;
+  /** Of a runner that did it for a job of its own; the details say which. */
+  readonly runnerId?: string;
   readonly origin: Origin;
   /** When what is done must be done only once: the entry's transaction also keeps the key. */
   readonly call?: IdempotentCall | null;

@@ -1,5 +1,6 @@
 import { SignInLimits, type SignInLimitSettings } from "./sign-in-limits.ts";
 import { EmailChallenges } from "./email-challenges.ts";
+import { asRootKeys, type RootKeys } from "../../http/root-keys.ts";
 import type { Route } from "../../http/route.ts";
 import { confirmPassword } from "./confirm-password.ts";
 import { isLocalName } from "./local-peer.ts";
@@ -14,7 +15,7 @@ import { createSignInRoutes } from "./sign-in-routes.ts";
 import type { AccountRoutesDeps } from "./signed-in-reply.ts";
 
 export interface AccountsOptions extends Omit<AccountsDeps, "challenges" | "limits" | "setupToken" | "recoveryKey"> {
-  readonly rootKey: Buffer;
+  readonly rootKey: Buffer | RootKeys;
   readonly limits: SignInLimitSettings;
 }
 
@@ -26,12 +27,19 @@ export interface Accounts {
 
 export function createAccounts({ rootKey, limits, ...given }: AccountsOptions): Accounts {
   const { protocol, host } = new URL(given.publicUrl);
+  const keys = asRootKeys(rootKey);
+  // The operator's commands read the key from its file at each use: what they print is checked against the key of now.
+  const currentKey = () => keys.all[0] as Buffer;
   const deps: AccountRoutesDeps = {
     ...given,
-    setupToken: setupToken(rootKey),
-    recoveryKey: recoveryKey(rootKey),
+    get setupToken() {
+      return setupToken(currentKey());
+    },
+    get recoveryKey() {
+      return recoveryKey(currentKey());
+    },
     limits: new SignInLimits(given.clock, limits),
-    challenges: new EmailChallenges({ ...given, rootKey }),
+    challenges: new EmailChallenges({ ...given, rootKey: currentKey() }),
     cookie: createRefreshCookie({ secure: protocol === "https:" }),
     isLocalInstance: isLocalName(host),
   };

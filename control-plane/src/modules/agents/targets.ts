@@ -1,7 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { isPublicAddress } from "../../network/public-address.ts";
 import type { AgentProviderRow } from "../../store/schema.ts";
-import type { Envelope } from "../secrets/public.ts";
+import type { Envelope, SealedColumn } from "../secrets/public.ts";
 import { type BuiltinProvider, findBuiltin } from "./catalog.ts";
 import type { AgentDeps } from "./deps.ts";
 import {
@@ -33,6 +33,13 @@ export function openSecrets(
 function sealContext({ workspace_id, provider_id }: Identity) {
   return { workspaceId: workspace_id, name: `agent-provider/${provider_id}` };
 }
+
+export const sealedProviderSecrets: SealedColumn = {
+  table: "agent_providers",
+  key: ["workspace_id", "provider_id"],
+  column: "sealed_secrets",
+  context: ({ workspace_id = "", provider_id = "" }) => sealContext({ workspace_id, provider_id }),
+};
 
 /** Throws 422 `provider-unsupported`. */
 export function requireBuiltin(providerId: string): BuiltinProvider {

@@ -10,3 +10,4 @@ export { createSentryRoutes } from "./sentry/routes.ts";
 export { sentrySettings } from "./sentry/settings.ts";
 export { Sources } from "./sources.ts";
 export { createWebhookRoutes } from "./webhook/routes.ts";
+export { sealedCredentials } from "./sources.ts";

@@ -1,13 +1,21 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { ConnectionRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
-import type { Envelope } from "../secrets/public.ts";
+import type { Envelope, SealedColumn } from "../secrets/public.ts";
 import type { GitCredential } from "./git-environment.ts";
 import type { GitHubSources } from "./github/sources.ts";
 import { type GitSecrets, GITHUB_PROVIDER, repositoryOf, requireActive, settingsOf } from "./model.ts";
 import type { Located, LocatedProject } from "./located.ts";
 import { GIT_PROVIDER, repositoryId, type UrlSettings } from "./repository-url.ts";
 import { findConnection, findProjectSource } from "./store.ts";
+
+export const sealedCredentials: SealedColumn = {
+  table: "connections",
+  key: ["id"],
+  column: "sealed_credential",
+  beside: ["workspace_id"],
+  context: ({ id = "", workspace_id = "" }) => secretContext({ id, workspace_id }),
+};
 
 export interface SourcesDeps {
   readonly envelope: Envelope;

@@ -6,7 +6,7 @@ import { DueLoop } from "../../due-loop.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { MailRow } from "../../store/schema.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
-import type { Envelope } from "../secrets/public.ts";
+import type { Envelope, SealedColumn } from "../secrets/public.ts";
 import type { Letter } from "./letter.ts";
 import { SendError, type Smtp } from "./smtp.ts";
 import { deleteMail, insertMail, isQueueFull, nextDue, postpone, takeDue } from "./store.ts";
@@ -24,6 +24,13 @@ const STOP_WAIT_MS = 5_000;
 const MAX_ERROR_CHARS = 300;
 /** The envelope's context of every letter; none belongs to a workspace. */
 const CONTEXT = "mail";
+
+export const sealedLetters: SealedColumn = {
+  table: "mail_queue",
+  key: ["id"],
+  column: "sealed_letter",
+  context: ({ id = "" }) => ({ workspaceId: CONTEXT, name: id }),
+};
 
 export interface MailDeps {
   readonly store: Store;

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { newWebhookSecret } from "../../http/webhook-signature.ts";
 import type { WebhookRow } from "../../store/schema.ts";
-import { type Envelope, openSecrets, sealNextSecret } from "../secrets/public.ts";
+import { type Envelope, openSecrets, type SealedColumn, sealNextSecret } from "../secrets/public.ts";
 
 const SECRET_BYTES = 32;
 
@@ -26,6 +26,14 @@ export function signingSecrets(
 ): string[] {
   return openSecrets(envelope, boundTo(webhook), webhook.sealed_secrets, now);
 }
+
+export const sealedWebhookSecrets: SealedColumn = {
+  table: "webhooks",
+  key: ["id"],
+  column: "sealed_secrets",
+  beside: ["workspace_id"],
+  context: ({ id = "", workspace_id = "" }) => boundTo({ id, workspace_id }),
+};
 
 function boundTo({ id, workspace_id }: Identity) {
   return { workspaceId: workspace_id, name: `webhook/${id}` };

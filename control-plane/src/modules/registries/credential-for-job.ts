@@ -5,7 +5,7 @@ import type { LeasePrincipal } from "../../http/route.ts";
 import type { RegistryCredentialRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
 import { leaseGone, requireStanding } from "../dispatch/public.ts";
-import type { Envelope } from "../secrets/public.ts";
+import type { Envelope, SealedColumn } from "../secrets/public.ts";
 import { chooseCredential, namesImage } from "./model.ts";
 import { credentialsOfHost, setupConfigText } from "./store.ts";
 
@@ -13,6 +13,14 @@ import { credentialsOfHost, setupConfigText } from "./store.ts";
 export function sealContext({ id, workspace_id }: Pick<RegistryCredentialRow, "id" | "workspace_id">) {
   return { workspaceId: workspace_id, name: `registry-credential/${id}` };
 }
+
+export const sealedPasswords: SealedColumn = {
+  table: "registry_credentials",
+  key: ["id"],
+  column: "sealed_password",
+  beside: ["workspace_id"],
+  context: ({ id = "", workspace_id = "" }) => sealContext({ id, workspace_id }),
+};
 
 /**
  * What the leased job may show to the registry of `image`; null when the workspace has nothing for it. Throws

@@ -1,2 +1,3 @@
 /** What app.ts may use of registries. */
+export { sealedPasswords } from "./credential-for-job.ts";
 export { createRegistryRoutes } from "./routes.ts";

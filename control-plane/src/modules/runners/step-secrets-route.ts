@@ -2,6 +2,7 @@ import { errorSchema, id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { attemptQuerySchema, secretBindingsSchema, stepSecretsReplySchema } from "@shipfox/shared/machine";
 import { z } from "zod";
+import { originOf } from "../../http/origin.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import { requireLeasedStep } from "./leased-step.ts";
@@ -16,7 +17,10 @@ export interface SecretsPort {
   ): Promise<ReadonlyMap<string, string>>;
 }
 
-/** Exactly the secrets that the running step names, read when it asks: a value that was just replaced counts. */
+/**
+ * Exactly the secrets that the running step names, read when it asks: a value that was just replaced counts. What is read is
+ * written to the audit log in the same transaction and before the answer, so that no value leaves without a trace.
+ */
 export function createStepSecretsRoute({ store, secrets }: { store: Store; secrets: SecretsPort }): Route {
   return route({
     method: "GET",
@@ -38,8 +42,9 @@ export function createStepSecretsRoute({ store, secrets }: { store: Store; secre
       "secret-bindings-invalid",
       "secret-value-invalid",
     ],
-    handle: async ({ principal, params, query }) => {
-      const opened = await store.read(async (tx) => {
+    handle: async ({ principal, params, query, request }) => {
+      const actor = { userId: null, token: null, runnerId: principal.runnerId, origin: originOf(request) };
+      const opened = await store.write(async (tx) => {
         const step = await requireLeasedStep(tx, principal, params.stepId, query.attempt);
         if (step.type !== "run") throw new ApiError("step-not-run", "the step runs no command, so it has no secrets");
         const bindings = secretBindingsSchema.safeParse(step.config["secret_bindings"] ?? []);
@@ -47,7 +52,24 @@ export function createStepSecretsRoute({ store, secrets }: { store: Store; secre
         const keys = bindings.data.flatMap(({ segments }) =>
           segments.flatMap((segment) => (segment.kind === "secret" ? [segment.key] : [])),
         );
-        return secrets.open(tx, principal, keys);
+        const values = await secrets.open(tx, principal, keys);
+        if (values.size > 0) {
+          await tx.audit(actor, {
+            workspaceId: principal.workspaceId,
+            action: "secret.read",
+            target: { type: "step", id: params.stepId },
+            details: {
+              keys: [...values.keys()],
+              attempt: query.attempt,
+              runner_id: principal.runnerId,
+              workflow_run_id: principal.runId,
+              job_id: principal.jobId,
+              job_execution_id: principal.executionId,
+              project_id: principal.projectId,
+            },
+          });
+        }
+        return values;
       });
       const body = [...opened].map(([key, value]) => ({ store: "local", key, value }));
       return { status: 200, headers: { "cache-control": "no-store" }, body: { secrets: body } };

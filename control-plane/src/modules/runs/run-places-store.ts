@@ -1,6 +1,8 @@
 import type { Tx, WriteTx } from "../../store/store.ts";
 
 const LIMIT = "select max_concurrent_runs from run_limits where workspace_id = ?";
+const LOOK = `select (select max_concurrent_runs from run_limits where workspace_id = ?) as max_concurrent_runs,
+  (select 1 from runs where workspace_id = ? and place_wanted_at is not null limit 1) as waits`;
 const MAKE_LIMIT = `insert into run_limits (workspace_id, max_concurrent_runs) values (?, null)
   on conflict (workspace_id) do nothing`;
 const SET_LIMIT = `insert into run_limits (workspace_id, max_concurrent_runs) values (?, ?)
@@ -26,6 +28,12 @@ interface Limit {
 /** Null when the workspace has none of its own. */
 export async function findLimit(tx: Tx, workspaceId: string): Promise<number | null> {
   return (await tx.get<Limit>(LIMIT, [workspaceId]))?.max_concurrent_runs ?? null;
+}
+
+/** The limit, and whether any run waits, in one statement: asked whenever a run ends. */
+export async function lookAtPlaces(tx: Tx, workspaceId: string): Promise<{ limit: number | null; someWait: boolean }> {
+  const row = await tx.get<Limit & { waits: number | null }>(LOOK, [workspaceId, workspaceId]);
+  return { limit: row?.max_concurrent_runs ?? null, someWait: row?.waits === 1 };
 }
 
 /** As `findLimit`, and nobody else gives away places of the workspace until the transaction ends. */

@@ -8,6 +8,7 @@ import {
   countWaiting,
   findLimit,
   lockLimit,
+  lookAtPlaces,
   setLimit,
   takeFirstWaiting,
   workspacesWithWaiting,
@@ -36,8 +37,8 @@ export async function effectiveLimit(tx: Tx, deps: PlacesDeps, workspaceId: stri
  * beside. The lock comes after the run that ended and before the runs that start.
  */
 export async function fillPlaces(tx: WriteTx, deps: PlacesDeps, workspaceId: string, now: number): Promise<boolean> {
-  const isUnlimited = (await effectiveLimit(tx, deps, workspaceId)) === 0;
-  if (isUnlimited && (await countWaiting(tx, workspaceId, 1)) === 0) return false;
+  const look = await lookAtPlaces(tx, workspaceId);
+  if ((look.limit ?? deps.maxConcurrentRuns) === 0 && !look.someWait) return false;
   const limit = (await lockLimit(tx, deps.forUpdate, workspaceId)) ?? deps.maxConcurrentRuns;
   const going = limit === 0 ? 0 : await countGoing(tx, workspaceId, limit);
   const waiting = await countWaiting(tx, workspaceId, MAX_FILLED + 1);

@@ -11,7 +11,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadRootKey, ROOT_KEY_FILE, RootKeyError } from "./root-key.ts";
+import { loadRootKeys, ROOT_KEY_FILE, RootKeyError, writeRootKeys } from "./root-key.ts";
+
+const loadRootKey = (from: { dataDir: string; configured?: string }) => loadRootKeys(from)[0]?.key as Buffer;
 
 let dataDir: string;
 beforeEach(() => {
@@ -19,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dataDir, { recursive: true }));
 
-describe("loadRootKey", () => {
+describe("the root key", () => {
   it("makes a key of its owner alone at the first start and reads the same one afterwards", () => {
     const folder = join(dataDir, "made", "on demand");
     const key = loadRootKey({ dataDir: folder });
@@ -59,5 +61,34 @@ describe("loadRootKey", () => {
     expect(loadRootKey({ dataDir, configured })).toEqual(Buffer.alloc(32, 3));
     expect(readdirSync(dataDir)).toEqual([]);
     expect(() => loadRootKey({ dataDir, configured: "hunter2" })).toThrow(/SHIPFOX_ROOT_KEY/);
+  });
+
+  it("may have replaced ones behind it, which are read as they were written", () => {
+    const [current, old, older] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte)) as [Buffer, Buffer, Buffer];
+    const keys = [
+      { key: current, replacedAt: null, tokens: true },
+      { key: old, replacedAt: 1_800_000_000_000, tokens: true },
+      { key: older, replacedAt: 1_700_000_000_000, tokens: false },
+    ];
+    writeRootKeys(dataDir, keys);
+    expect(loadRootKeys({ dataDir })).toEqual(keys);
+    expect(statSync(join(dataDir, ROOT_KEY_FILE)).mode & 0o777).toBe(0o600);
+    expect(readdirSync(dataDir)).toEqual([ROOT_KEY_FILE]);
+    const configured = [current, old].map((key) => key.toString("base64")).join(", ");
+    expect(loadRootKeys({ dataDir, configured }).map(({ key }) => key)).toEqual([current, old]);
+  });
+
+  it("is refused with a line that is not understood behind it, and a half written change is forgotten", () => {
+    const key = Buffer.alloc(32, 1).toString("base64");
+    for (const line of [key, `${key} yesterday tokens`, `${key} 2026-01-01T00:00:00.000Z all`, "short"]) {
+      writeFileSync(join(dataDir, ROOT_KEY_FILE), `${key}\n${line}\n`, { mode: 0o600 });
+      expect(() => loadRootKeys({ dataDir })).toThrow(RootKeyError);
+    }
+    writeFileSync(join(dataDir, ROOT_KEY_FILE), `${key}\n`, { mode: 0o600 });
+    writeFileSync(join(dataDir, `${ROOT_KEY_FILE}.next`), "half", { mode: 0o600 });
+    const keys = loadRootKeys({ dataDir });
+    expect(keys).toHaveLength(1);
+    writeRootKeys(dataDir, keys);
+    expect(readdirSync(dataDir)).toEqual([ROOT_KEY_FILE]);
   });
 });

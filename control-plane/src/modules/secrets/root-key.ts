@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
@@ -16,6 +17,7 @@ import { join } from "node:path";
 /** Every other key is derived from this one: those of tokens, of sealed secrets, of the setup token. */
 export const ROOT_KEY_BYTES = 32;
 export const ROOT_KEY_FILE = "root.key";
+const NEXT_SUFFIX = ".next";
 
 const OWNER_ONLY = 0o600;
 const ANYONE_ELSE = 0o077;
@@ -26,17 +28,50 @@ export class RootKeyError extends Error {
   override readonly name = "RootKeyError";
 }
 
+/** A root key, the current one or one that it replaced. */
+export interface RootKey {
+  readonly key: Buffer;
+  /** When another took its place, milliseconds since the epoch; null for the current one, and for those of a setting. */
+  readonly replacedAt: number | null;
+  /** Whether tokens signed with it are good until they expire. */
+  readonly tokens: boolean;
+}
+
 /**
- * The root key: `configured` (base64 of 32 bytes) when the operator gives one, else the file in the data folder, which
- * is made at the first start. Losing it makes all sealed secrets unreadable and all tokens invalid.
+ * The root keys, the current one first: `configured` (base64 of 32 bytes each, separated by commas) when the operator gives
+ * them, else those of the file in the data folder, which is made at the first start. Losing a key makes what was sealed with it
+ * unreadable and its tokens invalid.
  */
-export function loadRootKey({ dataDir, configured }: { dataDir: string; configured?: string | undefined }): Buffer {
-  if (configured !== undefined) return decodeKey(configured, "SHIPFOX_ROOT_KEY");
+export function loadRootKeys({
+  dataDir,
+  configured,
+}: {
+  dataDir: string;
+  configured?: string | undefined;
+}): readonly RootKey[] {
+  if (configured !== undefined) {
+    const texts = configured.split(",").map((text) => text.trim());
+    return texts.map((text) => ({ key: decodeKey(text, "SHIPFOX_ROOT_KEY"), replacedAt: null, tokens: true }));
+  }
   const path = join(dataDir, ROOT_KEY_FILE);
   return readKeyFile(path) ?? makeKeyFile(dataDir, path);
 }
 
-function readKeyFile(path: string): Buffer | null {
+/** Puts the keys into the file of the data folder, whole and synced, or not at all. Throws RootKeyError. */
+export function writeRootKeys(dataDir: string, keys: readonly RootKey[]): void {
+  const path = join(dataDir, ROOT_KEY_FILE);
+  const next = `${path}${NEXT_SUFFIX}`;
+  try {
+    rmSync(next, { force: true });
+    writeSynced(next, keys.map(toLine).join(""));
+    renameSync(next, path);
+    syncFolder(dataDir);
+  } catch (error) {
+    throw new RootKeyError(`The root key ${path} cannot be written: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function readKeyFile(path: string): RootKey[] | null {
   let file: number;
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -50,14 +85,32 @@ function readKeyFile(path: string): Buffer | null {
     if ((stat.mode & ANYONE_ELSE) !== 0) {
       throw new RootKeyError(`The root key ${path} is open to other users of this machine. Run: chmod 600 ${path}`);
     }
-    return decodeKey(readFileSync(file, "utf8").trim(), path);
+    const lines = readFileSync(file, "utf8").trim().split("\n");
+    return lines.map((line, at) => fromLine(line, at === 0, path));
   } finally {
     closeSync(file);
   }
 }
 
+/** The current key is alone in its line, a replaced one stands with when that was and what it is still good for. */
+function toLine({ key, replacedAt, tokens }: RootKey): string {
+  const rest = replacedAt === null ? "" : ` ${new Date(replacedAt).toISOString()} ${tokens ? "tokens" : "sealed"}`;
+  return `${key.toString("base64")}${rest}\n`;
+}
+
+function fromLine(line: string, isFirst: boolean, path: string): RootKey {
+  const [text = "", time, use, ...rest] = line.trim().split(" ");
+  const key = decodeKey(text, path);
+  const replacedAt = time === undefined ? null : Date.parse(time);
+  const isGood = isFirst ? replacedAt === null : Number.isFinite(replacedAt) && (use === "tokens" || use === "sealed");
+  if (!isGood || rest.length > 0) {
+    throw new RootKeyError(`${path} has a line that this version does not know; restore the file from a copy.`);
+  }
+  return { key, replacedAt, tokens: isFirst || use === "tokens" };
+}
+
 /** The key appears under its name whole and synced, or not at all; when two processes make one, the first stays. */
-function makeKeyFile(dataDir: string, path: string): Buffer {
+function makeKeyFile(dataDir: string, path: string): RootKey[] {
   const partial = `${path}.${randomBytes(6).toString("hex")}`;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -73,9 +126,9 @@ function makeKeyFile(dataDir: string, path: string): Buffer {
   } finally {
     rmSync(partial, { force: true });
   }
-  const key = readKeyFile(path);
-  if (!key) throw new RootKeyError(`The root key ${path} vanished while it was made; start again.`);
-  return key;
+  const keys = readKeyFile(path);
+  if (!keys) throw new RootKeyError(`The root key ${path} vanished while it was made; start again.`);
+  return keys;
 }
 
 function writeSynced(path: string, text: string): void {

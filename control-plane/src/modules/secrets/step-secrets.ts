@@ -4,11 +4,19 @@ import type { ScopedValueRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
 import { type Envelope, EnvelopeError, type SecretContext } from "./envelope.ts";
 import { ScopedValues } from "./scoped-values.ts";
+import type { SealedColumn } from "./sealed-columns.ts";
 
 /** What a secret is sealed for. The key has no slash, so no two secrets have one context. */
 export function sealContext(row: Pick<ScopedValueRow, "workspace_id" | "scope_id" | "key">): SecretContext {
   return { workspaceId: row.workspace_id, name: `secret/${row.scope_id}/${row.key}` };
 }
+
+export const sealedSecrets: SealedColumn = {
+  table: "secrets",
+  key: ["workspace_id", "scope_id", "key"],
+  column: "value",
+  context: ({ workspace_id = "", scope_id = "", key = "" }) => sealContext({ workspace_id, scope_id, key }),
+};
 
 /** Opens secrets for the steps that name them. The values go to a runner, never further. */
 export class StepSecrets {
