@@ -213,6 +213,9 @@ describeStores("accounts", (open) => {
     const second = cookieOf(await logIn());
     expect((await api.call("POST", "/auth/logout", { headers: { cookie: second } })).status).toBe(204);
     expect((await refresh(second)).status).toBe(401);
+    const ended = "select actor_user_id from audit_events where action = 'session.ended'";
+    const actor = { actor_user_id: signedUp.user.id };
+    expect(await store.read((tx) => tx.all(ended))).toEqual([actor, actor]);
   });
 
   it("answers 404 to somebody whose account is gone", async () => {

@@ -16,7 +16,7 @@ const TAG = "Accounts";
 const MAX_LISTED_SESSIONS = 100;
 
 /** What a user sees and changes of the own account. */
-export function createOwnAccountRoutes({ store, clock }: AccountRoutesDeps): Route[] {
+export function createOwnAccountRoutes({ store, clock, accessChanged }: AccountRoutesDeps): Route[] {
   return [
     route({
       method: "GET",
@@ -91,6 +91,7 @@ export function createOwnAccountRoutes({ store, clock }: AccountRoutesDeps): Rou
           }
           const target = { type: "session", id: sessionId };
           await tx.audit(principal, { workspaceId: null, action: "session.ended", target });
+          tx.afterCommit(() => accessChanged({ sessionId }));
         });
         return { status: 204 };
       },

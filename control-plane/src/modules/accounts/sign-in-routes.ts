@@ -135,7 +135,7 @@ export function createSignInRoutes(deps: AccountRoutesDeps): Route[] {
       responses: { 204: null },
       handle: async ({ request }) => {
         const refreshToken = cookie.read(request.header("cookie"));
-        await logOut(deps, { refreshToken, authorization: request.header("authorization") });
+        await logOut(deps, stranger(request), { refreshToken, authorization: request.header("authorization") });
         return { status: 204, headers: { "set-cookie": cookie.clear() } };
       },
     }),

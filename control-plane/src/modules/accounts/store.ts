@@ -58,8 +58,10 @@ export async function rotateSession(
   );
 }
 
-export async function revokeSession(tx: WriteTx, sessionId: string, now: number): Promise<void> {
-  await tx.run("update refresh_sessions set revoked_at = ? where id = ? and revoked_at is null", [now, sessionId]);
+/** The user whose session ended; null when it had ended before. */
+export async function revokeSession(tx: WriteTx, sessionId: string, now: number): Promise<string | null> {
+  const sql = "update refresh_sessions set revoked_at = ? where id = ? and revoked_at is null returning user_id";
+  return (await tx.get<{ user_id: string }>(sql, [now, sessionId]))?.user_id ?? null;
 }
 
 export async function revokeSessionsOf(tx: WriteTx, userId: string, now: number): Promise<void> {

@@ -91,6 +91,7 @@ describeStores("mail", (open) => {
       const server = await serve({ tls, login });
       await send(start(server.port, { tls, ...login, ca: server.ca }));
       expect((await server.mailTo(letter.to)).from).toBe("ci@example.com");
+      await running.splice(0)[0]?.stop();
     }
   });
 
@@ -158,8 +159,16 @@ describeStores("mail", (open) => {
   it("is given up when it is of no use any more", async () => {
     const away = await MailServer.start();
     await away.close();
-    await send(start(away.port), letter, 5_000);
+    const mail = start(away.port);
+    await send(mail, letter, 5_000);
     await expect.poll(queue, { timeout: 10_000 }).toEqual([]);
+    await mail.stop();
+    await send(mail, letter, 5_000);
+    clock.advance(5_000);
+    const back = await serve({}, away.port);
+    start(away.port);
+    await expect.poll(queue, { timeout: 10_000 }).toEqual([]);
+    expect(back.received).toEqual([]);
   });
 
   it("bounds what waits", async () => {

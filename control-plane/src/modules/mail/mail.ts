@@ -123,6 +123,7 @@ export class Mail {
 
   /** Null when it is sent. */
   async #try(smtp: Smtp, mail: MailRow): Promise<SendError | null> {
+    if (mail.expires_at <= this.#deps.clock.now()) return new SendError("it is of no use any more", true);
     try {
       const plain = this.#deps.envelope.open(mail.sealed_letter, { workspaceId: CONTEXT, name: mail.id });
       await smtp.send(mail.id, JSON.parse(plain) as Letter);
