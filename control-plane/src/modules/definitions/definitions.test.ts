@@ -75,6 +75,31 @@ describeStores("definitions", (open) => {
     expect((await fire(id)).status).toBe(201);
   });
 
+  it("creates no run over the workspace's limit for a call that prefers to be refused", async () => {
+    const { id } = (await save()).body;
+    await store.write((tx) =>
+      tx.run("insert into run_limits (workspace_id, max_concurrent_runs) values (?, 1)", [workspaceId]),
+    );
+    const prefer = (preference: string) =>
+      api.call("POST", `/workflow-definitions/${id}/fire-manual`, {
+        user: users.maintainer,
+        body: {},
+        headers: { prefer: preference },
+      });
+    expect((await prefer("reject")).status).toBe(201);
+    for (const preference of ["reject", "respond-async, Reject; x=1"]) {
+      expect(await prefer(preference)).toMatchObject({
+        status: 429,
+        body: { code: "concurrency-limit", details: { max_concurrent_runs: 1 } },
+      });
+    }
+    expect(await runs()).toHaveLength(1);
+    expect(queued).toHaveLength(1);
+    expect((await prefer("rejected")).status).toBe(201);
+    expect(await runs()).toMatchObject([{ place_wanted_at: null }, { place_wanted_at: clock.now() }]);
+    expect(queued).toHaveLength(1);
+  });
+
   it("saves a workflow and shows it", async () => {
     const saved = await save();
     expect(saved).toMatchObject({
