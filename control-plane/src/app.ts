@@ -8,6 +8,7 @@ import { EventBus } from "./events/event-bus.ts";
 import { createAuthenticate } from "./http/authenticate.ts";
 import { clientAddress } from "./http/client-address.ts";
 import type { Services } from "./http/execute.ts";
+import { createDocsRoutes } from "./http/docs-routes.ts";
 import { createExpressApp } from "./http/express-app.ts";
 import { createFrontDoor } from "./http/front-door.ts";
 import { AllowedOrigins } from "./http/cors.ts";
@@ -375,7 +376,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       checks: { database: () => store.read(async (tx) => void (await tx.get("select 1 as one"))) },
     }),
   ];
-  routes.push(openApiRoute(routes));
+  routes.push(...createDocsRoutes(), openApiRoute(routes));
 
   const idempotency = new Idempotency(store, clock);
   const services: Services = {

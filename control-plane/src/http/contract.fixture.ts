@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Example } from "./examples.ts";
 
 export interface CallOptions {
   readonly token?: string | null;
@@ -18,13 +19,18 @@ export interface Answer {
 
 type JsonSchema = Record<string, unknown>;
 
+interface Content {
+  readonly schema: JsonSchema;
+  readonly example?: unknown;
+}
+
 interface Operation {
   readonly security?: readonly Readonly<Record<string, unknown>>[];
   readonly "x-needs"?: string;
   readonly "x-audit"?: string;
-  readonly requestBody?: unknown;
+  readonly requestBody?: { readonly content: Readonly<Record<string, Content>> };
   readonly parameters?: unknown;
-  readonly responses: Readonly<Record<string, { content?: Readonly<Record<string, { schema: JsonSchema }>> }>>;
+  readonly responses: Readonly<Record<string, { content?: Readonly<Record<string, Content>> }>>;
 }
 
 interface OpenApiDocument {
@@ -38,6 +44,8 @@ export class Contract {
   readonly #document: OpenApiDocument;
   /** `POST /projects` and the statuses it was seen to answer. */
   readonly #seen = new Map<string, Set<number>>();
+  /** The first success of each route. */
+  readonly examples = new Map<string, Example>();
 
   private constructor(url: string, document: OpenApiDocument) {
     this.#url = url;
@@ -81,7 +89,26 @@ export class Contract {
     const statuses = this.#seen.get(route) ?? new Set();
     this.#seen.set(route, statuses.add(answer.status));
     this.check(route, answer);
+    if (answer.status < 400 && !this.examples.has(route)) {
+      const request = typeof options.body === "string" ? undefined : options.body;
+      this.examples.set(route, { request, status: answer.status, reply: answer.body ?? undefined });
+    }
     return answer;
+  }
+
+  /** What is wrong with the examples that the document gives for a route. */
+  faultsOfExamples(route: string): string[] {
+    const { requestBody, responses } = this.operation(route);
+    const replies = Object.entries(responses).filter(([status]) => Number(status) < 400);
+    const places = [
+      ["request", requestBody?.content["application/json"]] as const,
+      ...replies.map(([status, { content }]) => [status, content?.["application/json"]] as const),
+    ];
+    const given = places.filter(([, content]) => content?.example !== undefined);
+    return given.flatMap(([place, content]) => {
+      const result = this.#schema((content as Content).schema).safeParse(content?.example);
+      return result.success ? [] : [`${route} ${place}: ${z.prettifyError(result.error)}`];
+    });
   }
 
   /** Throws when the answer is not one that the document announces. */
@@ -102,7 +129,11 @@ export class Contract {
 
   #schema(schema: JsonSchema): z.ZodType {
     const definitions = { ...schema, $defs: this.#document.components.schemas };
-    const text = JSON.stringify(definitions).replaceAll("#/components/schemas/", "#/$defs/");
+    const text = JSON.stringify(definitions)
+      .replaceAll("#/components/schemas/", "#/$defs/")
+      // Patterns are Unicode patterns; zod compiles them as plain ones.
+      .replaceAll("\\\\p{Cc}", "\\\\u0000-\\\\u001f\\\\u007f-\\\\u009f")
+      .replaceAll("\\\\p{Cf}", "\\\\u00ad\\\\u200b-\\\\u200f\\\\ufeff");
     return z.fromJSONSchema(JSON.parse(text));
   }
 }

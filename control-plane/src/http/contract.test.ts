@@ -5,6 +5,7 @@ import { KEY, type ModelServer, serveModels } from "../testing/model-server.ts";
 import { TestRepository } from "../testing/git-repository.ts";
 import { codeIn, MailServer, tokenIn } from "../testing/mail-server.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
+import { writeExamples } from "./examples.fixture.ts";
 import { serveApp } from "./served-app.fixture.ts";
 
 const ACCOUNT = { email: "ada@example.com", password: "correct horse battery", name: "Ada" };
@@ -153,7 +154,11 @@ describe("the API as /openapi.json describes it", () => {
   }
 
   it("does on every route what it describes, from sign-up to the end of a job", async () => {
-    for (const path of ["/", "/healthz", "/readyz", "/openapi.json"]) await succeed(`GET ${path}`, {});
+    for (const path of ["/", "/healthz", "/readyz", "/openapi.json", "/docs"]) await succeed(`GET ${path}`, {});
+    for (const file of ["swagger-ui.css", "swagger-ui-bundle.js", "start.js"]) {
+      await succeed("GET /docs/files/{file}", { file });
+    }
+    await succeed("GET /docs/errors/{code}", { code: "not-found" });
     const login = await contract.call(
       "POST /auth/login",
       {},
@@ -377,6 +382,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("POST /admin/root-key/rotate", {}, { token, body: {} });
     await succeed("POST /auth/logout", {}, { headers: { cookie } });
 
+    if (process.env["SHIPFOX_WRITE_EXAMPLES"]) await writeExamples(contract.examples);
     const untouched = contract.routes.filter((route) => !contract.seen(route).some((status) => status < 400));
     expect(untouched).toEqual(ONLY_FOR_AGENTS);
   });
@@ -386,6 +392,12 @@ describe("the API as /openapi.json describes it", () => {
     expect(ofUsers.filter((route) => !contract.operation(route)["x-needs"])).toEqual([]);
     const silent = ofUsers.filter((route) => !route.startsWith("GET ") && !contract.operation(route)["x-audit"]);
     expect(silent).toEqual(CHANGE_NOTHING);
+  });
+
+  it("shows examples that are what the routes take and answer", () => {
+    const ofUsers = contract.routes.filter((route) => contract.securityOf(route).includes("userToken"));
+    const faults = ofUsers.flatMap((route) => contract.faultsOfExamples(route));
+    expect(faults, "write them anew with SHIPFOX_WRITE_EXAMPLES=1").toEqual([]);
   });
 
   it("refuses without a credential with 401, described, on every route that asks for one", async () => {

@@ -93,6 +93,8 @@ function withoutUndeclaredFields(route: Route, reply: Reply): Reply {
   if ("stream" in reply || "chunks" in reply) return reply;
   const schema = route.responses[reply.status];
   if (!schema || typeof schema === "string" || reply.body === undefined) return reply;
+  // A page for browsers in place of the JSON.
+  if (typeof reply.body === "string" || Buffer.isBuffer(reply.body)) return reply;
   return { ...reply, body: schema.parse(reply.body) };
 }
 

@@ -1,5 +1,6 @@
 import { VERSION } from "@shipfox/shared/version";
 import { z } from "zod";
+import { escapeHtml, page } from "./html.ts";
 import { route, type Route } from "./route.ts";
 
 export interface HomeDeps {
@@ -72,7 +73,7 @@ export function createHomeRoutes(deps: HomeDeps): Route[] {
         return {
           status: 200,
           headers: { "content-type": "text/html; charset=utf-8" },
-          body: page({ healthy: status === "ok", needsSetup, publicUrl: deps.publicUrl }),
+          body: welcome({ healthy: status === "ok", needsSetup, publicUrl: deps.publicUrl }),
         };
       },
     }),
@@ -83,23 +84,16 @@ function prefersHtml(accept: string | undefined): boolean {
   return accept !== undefined && accept.includes("text/html");
 }
 
-function page(facts: { healthy: boolean; needsSetup: boolean; publicUrl: string }): string {
+function welcome(facts: { healthy: boolean; needsSetup: boolean; publicUrl: string }): string {
   const url = escapeHtml(facts.publicUrl);
   const next = facts.needsSetup
     ? `<p>There is no account yet. Make the first one, which owns this instance:</p><pre>shipfox login --url ${url} --signup</pre>
 <p>From another machine it asks for the setup token, which the server's log and <code>shipfox-control-plane setup</code> show.</p>`
     : `<p>Sign in from a terminal, then start a workflow:</p><pre>shipfox login --url ${url}\nshipfox run --follow</pre>`;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Shipfox</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:4rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}
-pre{background:#f3f1ee;padding:.8rem 1rem;border-radius:.4rem;overflow-x:auto}a{color:#b3470f}
-@media(prefers-color-scheme:dark){body{color:#eee;background:#17171a}pre{background:#26262b}a{color:#ff9d66}}</style></head>
-<body><h1>Shipfox, self-hosted</h1><p>Version ${VERSION} · ${facts.healthy ? "healthy" : "<strong>not healthy: the database does not answer</strong>"}</p>
+  return page(
+    "Shipfox",
+    `<h1>Shipfox, self-hosted</h1><p>Version ${VERSION} · ${facts.healthy ? "healthy" : "<strong>not healthy: the database does not answer</strong>"}</p>
 ${next}
-<p><a href="/openapi.json">API description</a> · <a href="/readyz">Readiness</a></p></body></html>
-`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+<p><a href="/docs">API explorer</a> · <a href="/openapi.json">API description</a> · <a href="/readyz">Readiness</a></p>`,
+  );
 }

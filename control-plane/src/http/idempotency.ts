@@ -45,7 +45,7 @@ export class Idempotency {
 
   /** Null without the header, and on routes that change nothing. Throws 400 for a key that is none. */
   callOf(route: Route, user: UserPrincipal, request: RequestFacts, body: Buffer): IdempotentCall | null {
-    if (route.method !== "POST" || route.audit === undefined) return null;
+    if (!takesKey(route)) return null;
     const key = request.header(IDEMPOTENCY_KEY_HEADER);
     if (key === undefined) return null;
     if (!KEY_PATTERN.test(key))
@@ -94,6 +94,11 @@ export class Idempotency {
     const oldest = (await this.#store.read((tx) => tx.get<{ oldest: number | null }>(OLDEST)))?.oldest ?? null;
     return oldest === null ? null : oldest + KEPT_MS;
   }
+}
+
+/** The calls that make something. */
+export function takesKey(route: Pick<Route, "method" | "credential" | "audit">): boolean {
+  return route.method === "POST" && route.credential === "user" && route.audit !== undefined;
 }
 
 /** Whether a call lost its key to another that was under way at the same moment. */

@@ -114,6 +114,8 @@ export interface Route<
   readonly raw?: string | readonly string[];
   readonly bodyLimitBytes?: number;
   readonly responses: Readonly<Record<number, z.ZodType | null | "sse" | "text">>;
+  /** The content types of a "text" that is no plain one. */
+  readonly produces?: readonly string[];
   readonly errors?: readonly ErrorCode[];
   readonly hot?: boolean;
   handle(context: RouteContext<C, Output<Params>, Output<Query>, Output<Body>>): Promise<Reply>;

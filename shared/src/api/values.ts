@@ -47,3 +47,16 @@ export const nextCursor = z.string().nullable();
 export const errorSchema = z
   .object({ code: z.string(), message: z.string().optional(), details: z.unknown().optional() })
   .meta({ id: "Error" });
+
+/** The same as RFC 7807, for whoever accepts `application/problem+json`. */
+export const problemSchema = z
+  .object({
+    type: z.string().meta({ description: "A page on the code" }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: "The message" }),
+    instance: z.string().meta({ description: "The path that was called" }),
+    code: z.string(),
+    details: z.unknown().optional(),
+  })
+  .meta({ id: "Problem" });

@@ -29,7 +29,7 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
     route({
       method: "GET",
       path: PATH,
-      tag: "logs",
+      tag: "Logs",
       summary: "A page of a step attempt's log",
       credential: "user",
       needs: "runs:read",
@@ -45,7 +45,7 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
     route({
       method: "GET",
       path: `${PATH}/stream`,
-      tag: "logs",
+      tag: "Logs",
       summary: "A step attempt's log from its start or a cursor, and everything that follows, as server-sent events",
       credential: "user",
       needs: "runs:read",
@@ -77,7 +77,7 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
     route({
       method: "GET",
       path: `${PATH}/raw`,
-      tag: "logs",
+      tag: "Logs",
       summary: "What a step attempt printed so far, as text",
       credential: "user",
       needs: "runs:read",
