@@ -86,6 +86,7 @@ import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
 import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
 import { openStore } from "./store/open.ts";
+import type { Store } from "./store/store.ts";
 
 const USER_TOKEN_SECONDS = 15 * 60;
 /** Sessions are checked in the store at every claim, so the token itself may live long. */
@@ -114,6 +115,10 @@ export interface App {
   readonly server: Server;
   /** The token for a first account from another machine; null when an account exists. */
   readonly setupToken: string | null;
+  /** What is served and from what, for who looks in from this process. */
+  readonly routes: readonly Route[];
+  readonly services: Services;
+  readonly store: Store;
   stop(): Promise<void>;
 }
 
@@ -458,7 +463,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     await logs.close();
     await store.close();
   };
-  return { server, setupToken: (await store.read(needsSetup)) ? setupToken(rootKey) : null, stop };
+  return {
+    server,
+    setupToken: (await store.read(needsSetup)) ? setupToken(rootKey) : null,
+    routes,
+    services,
+    store,
+    stop,
+  };
 }
 
 function openApiRoute(routes: readonly Route[]): Route {

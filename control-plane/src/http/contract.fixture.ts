@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Need } from "./caller.ts";
 import type { Example } from "./examples.ts";
 
 export interface CallOptions {
@@ -26,7 +27,7 @@ interface Content {
 
 interface Operation {
   readonly security?: readonly Readonly<Record<string, unknown>>[];
-  readonly "x-needs"?: string;
+  readonly "x-needs"?: Need;
   readonly "x-audit"?: string;
   readonly requestBody?: { readonly content: Readonly<Record<string, Content>> };
   readonly parameters?: unknown;
@@ -44,6 +45,7 @@ export class Contract {
   readonly #document: OpenApiDocument;
   /** `POST /projects` and the statuses it was seen to answer. */
   readonly #seen = new Map<string, Set<number>>();
+  readonly #compiled = new Map<JsonSchema, z.ZodType>();
   /** The first success of each route. */
   readonly examples = new Map<string, Example>();
 
@@ -128,6 +130,12 @@ export class Contract {
   }
 
   #schema(schema: JsonSchema): z.ZodType {
+    const known = this.#compiled.get(schema) ?? this.#compile(schema);
+    this.#compiled.set(schema, known);
+    return known;
+  }
+
+  #compile(schema: JsonSchema): z.ZodType {
     const definitions = { ...schema, $defs: this.#document.components.schemas };
     const text = JSON.stringify(definitions)
       .replaceAll("#/components/schemas/", "#/$defs/")

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KEY, type ModelServer, serveModels } from "../testing/model-server.ts";
 import { TestRepository } from "../testing/git-repository.ts";
 import { codeIn, MailServer, tokenIn } from "../testing/mail-server.ts";
+import type { Need } from "./caller.ts";
+import { Callers, type OtherCaller } from "./callers.fixture.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
 import { writeExamples } from "./examples.fixture.ts";
 import { serveApp } from "./served-app.fixture.ts";
@@ -65,6 +67,14 @@ const CHANGE_NOTHING = [
   "POST /integrations/sentry/install",
   "POST /definitions/validate",
 ];
+/** Every call of it is also made by everybody who must be refused. */
+const TOUR_LIMIT_MS = 120_000;
+/** Called with another token than the owner's in the tour. */
+const NOT_CALLED_BY_THE_OWNER = ["POST /auth/change-password", "GET /auth/tokens/current"];
+/** Steps that the same person must take. */
+const ONLY_IN_PERSON: readonly string[] = [];
+/** Strangers see an empty list, as of a run that does not exist. */
+const EMPTY_FOR_STRANGERS = ["GET /annotations", "GET /annotations/summary"];
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("the API as /openapi.json describes it", () => {
@@ -76,6 +86,9 @@ describe("the API as /openapi.json describes it", () => {
   let github: GitHubServer;
   let sentry: SentryServer;
   let token: string;
+  let callers: Callers;
+  /** Routes that were seen to refuse who may not call them. */
+  const refusals = new Set<string>();
 
   beforeAll(async () => {
     github = await GitHubServer.start();
@@ -94,6 +107,7 @@ describe("the API as /openapi.json describes it", () => {
     contract = await Contract.read(app.url);
     repository = await TestRepository.create();
     await repository.commit({ ".shipfox/workflows/contract.yml": YAML });
+    callers = new Callers(app.store);
     ({ token } = await succeed("POST /auth/signup", {}, { body: ACCOUNT }));
   });
 
@@ -108,11 +122,30 @@ describe("the API as /openapi.json describes it", () => {
 
   type Params = Record<string, string>;
   const succeed = async (route: string, params: Params, options: CallOptions = {}) => {
-    const answer = await contract.call(route, params, options);
+    const need = options.token === token ? contract.operation(route)["x-needs"] : undefined;
+    if (need) await refuseOthers(route, params, options, need);
+    const answer = await contract.call(route, params, allowed(route, options, need));
     expect([route, answer.status, answer.status < 400 ? "" : answer.text]).toEqual([route, answer.status, ""]);
     // biome-ignore lint/suspicious/noExplicitAny: checked against the description
     // oxlint-disable-next-line typescript/no-explicit-any -- checked against the description
     return answer.body as any;
+  };
+
+  /** The same call by everybody who may not make it, before it is made. */
+  const refuseOthers = async (route: string, params: Params, options: CallOptions, need: Need) => {
+    const refusal = async ({ who, token: other, statuses }: OtherCaller) => {
+      const answer = await contract.call(route, params, { ...options, token: other });
+      const isRefused = statuses.includes(answer.status) || (isStranger(statuses) && showsNothing(route, answer));
+      expect(isRefused, `${route} by ${who} was answered ${answer.status} ${answer.text}`).toBe(true);
+    };
+    await Promise.all(callers.refused(need).map(refusal));
+    refusals.add(route);
+  };
+
+  /** Made by who may just make it, so that the ability is shown to be enough. */
+  const allowed = (route: string, options: CallOptions, need: Need | undefined): CallOptions => {
+    const weakest = need && !ONLY_IN_PERSON.includes(route) ? callers.weakest(need) : null;
+    return weakest === null ? options : { ...options, token: weakest };
   };
 
   const tourGitHub = async (workspaceId: string) => {
@@ -153,7 +186,9 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("POST /admin/auth/password-reset-links", {}, { token, body: { email } });
   }
 
-  it("does on every route what it describes, from sign-up to the end of a job", async () => {
+  it("does on every route what it describes, from sign-up to the end of a job", {
+    timeout: TOUR_LIMIT_MS,
+  }, async () => {
     for (const path of ["/", "/healthz", "/readyz", "/openapi.json", "/docs"]) await succeed(`GET ${path}`, {});
     for (const file of ["swagger-ui.css", "swagger-ui-bundle.js", "start.js"]) {
       await succeed("GET /docs/files/{file}", { file });
@@ -177,6 +212,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("DELETE /auth/sessions/{sessionId}", { sessionId }, { token });
 
     const workspaceId = (await succeed("POST /workspaces", {}, { token, body: { name: "Contract" } })).id;
+    await callers.gather(workspaceId, (await succeed("GET /auth/me", {}, { token })).user.id);
     await succeed("GET /workspaces", {}, { token });
     const minted = { name: "ci", workspace_id: workspaceId, abilities: ["runs:read"] };
     const pat = await succeed("POST /auth/tokens", {}, { token, body: minted });
@@ -394,6 +430,11 @@ describe("the API as /openapi.json describes it", () => {
     expect(silent).toEqual(CHANGE_NOTHING);
   });
 
+  it("was seen to refuse, on every route of users, everybody but those whom it is for", () => {
+    const ofUsers = contract.routes.filter((route) => contract.operation(route)["x-needs"]);
+    expect(ofUsers.filter((route) => !refusals.has(route))).toEqual(NOT_CALLED_BY_THE_OWNER);
+  });
+
   it("shows examples that are what the routes take and answer", () => {
     const ofUsers = contract.routes.filter((route) => contract.securityOf(route).includes("userToken"));
     const faults = ofUsers.flatMap((route) => contract.faultsOfExamples(route));
@@ -545,6 +586,15 @@ function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shapeOf);
   if (typeof value !== "object" || value === null) return typeof value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shapeOf(inner)]));
+}
+
+function isStranger(statuses: readonly number[]): boolean {
+  return statuses.includes(404);
+}
+
+function showsNothing(route: string, { status, body }: Answer): boolean {
+  const { annotations, total } = (body ?? {}) as { annotations?: unknown[]; total?: number };
+  return EMPTY_FOR_STRANGERS.includes(route) && status === 200 && (annotations?.length ?? total) === 0;
 }
 
 /** Express adds the security headers. */

@@ -6,6 +6,7 @@ export const TAGS: Readonly<Record<string, string>> = {
   Accounts: "Signing up and in, sessions, passwords and the own account",
   "Access tokens": "Personal access tokens, and tickets for streams",
   Administration: "The whole server: people and workspaces, for its administrators",
+  Instance: "The whole server: its keys, people and workspaces",
   Workspaces: "Workspaces, their limits and what they use",
   Members: "Who belongs to a workspace, with which role",
   Invitations: "Asking people into a workspace",

@@ -189,6 +189,8 @@ export function errorCodesOf(route: Route): Set<ErrorCode> {
     ...(typeof route.raw === "object" ? (["unsupported-media-type"] as const) : []),
     ...(route.method === "GET" ? [] : (["body-too-large"] as const)),
     ...(route.credential === "none" ? [] : (["unauthorized"] as const)),
+    // Of `identity` everybody has enough who is signed in.
+    ...(route.needs && route.needs !== "identity" ? (["forbidden"] as const) : []),
     ...(rateClassOf(route) === "none" ? [] : (["rate-limited"] as const)),
     ...(takesKey(route) ? (["idempotency-key-reused", "idempotency-replay-unavailable"] as const) : []),
     "server-error",

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startApp } from "../app.ts";
+import { type App, startApp } from "../app.ts";
 import { readConfig } from "../config.ts";
 import { KeyRing } from "../modules/secrets/public.ts";
 import { silentLog, TEST_ROOT_KEY } from "../testing/api.ts";
@@ -18,8 +18,13 @@ const NO_RATE_LIMITS = {
   SHIPFOX_RATE_WEBHOOKS: "0",
 };
 
+export interface ServedApp extends Pick<App, "routes" | "services" | "store"> {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
 /** The whole server on a free port, with a data folder of its own; `close` removes it. */
-export async function serveApp(env: Record<string, string> = {}): Promise<{ url: string; close(): Promise<void> }> {
+export async function serveApp(env: Record<string, string> = {}): Promise<ServedApp> {
   const dataDir = await mkdtemp(join(tmpdir(), "shipfox-app-"));
   const app = await startApp({
     config: readConfig({ ...NO_RATE_LIMITS, ...env, SHIPFOX_DATA_DIR: dataDir }),
@@ -31,6 +36,9 @@ export async function serveApp(env: Record<string, string> = {}): Promise<{ url:
   await new Promise<void>((resolve) => app.server.listen(0, "127.0.0.1", resolve));
   const { port } = app.server.address() as AddressInfo;
   return {
+    routes: app.routes,
+    services: app.services,
+    store: app.store,
     url: `http://127.0.0.1:${port}`,
     close: async () => {
       await app.stop();
