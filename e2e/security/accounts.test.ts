@@ -145,10 +145,25 @@ describe("accounts and their tokens", () => {
   });
 
   it(`${attack(27, "of the stream ticket, which is also no access token")}`, async () => {
-    const asked = { path: `/workspaces/${instance.workspaceId}/runners` };
-    const { ticket } = await instance.api.post(createStreamTicketReplySchema, "/auth/stream-tokens", asked);
-    expect((await call(plane.url, "GET", asked.path, { token: ticket })).status).toBe(401);
-    expect((await call(plane.url, "GET", `${asked.path}?ticket=${ticket}`)).status).toBe(401);
+    const stream = (workspaceId: string) => `/workspaces/${workspaceId}/events/stream`;
+    const path = stream(instance.workspaceId);
+    const ticketFor = async (body: object) =>
+      (await instance.api.post(createStreamTicketReplySchema, "/auth/stream-tokens", { path, ...body })).ticket;
+    /** The status of a stream, which is not read any further. */
+    const open = async (where: string, ticket: string) => {
+      const hangUp = new AbortController();
+      const { status } = await fetch(`${plane.url}${where}?ticket=${ticket}`, { signal: hangUp.signal });
+      hangUp.abort();
+      return status;
+    };
+    const good = await ticketFor({ workspace_id: instance.workspaceId });
+    expect([await open(path, good), await open(path, good)]).toEqual([200, 401]);
+    const swapped = await ticketFor({});
+    expect([await open(stream(otherWorkspace), swapped), await open(path, swapped)]).toEqual([401, 401]);
+    const ofOther = await ticketFor({ workspace_id: otherWorkspace });
+    expect(await open(path, ofOther)).toBe(403);
+    const unused = await ticketFor({});
+    expect((await call(plane.url, "GET", "/auth/me", { token: unused })).status).toBe(401);
   });
 
   it(`${attack(28, "by answers")}`, async () => {
