@@ -1,5 +1,7 @@
+import { runEventsReplySchema } from "@shipfox/shared/api/events";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "./src/control-plane.ts";
+import { followEvents } from "./src/event-stream.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, runStep, workflow } from "./src/instance.ts";
 import { followLog, outputOf } from "./src/log-stream.ts";
 import { useStage } from "./src/stage.ts";
@@ -38,9 +40,11 @@ describe("a control plane that is killed while a job prints", () => {
   ])("loses and doubles no line: killed $kills time(s)", async ({ after }) => {
     const runId = await instance.fire(project, "Counting");
     let following: Promise<string> | undefined;
+    let happening: ReturnType<typeof followEvents> | undefined;
     for (const line of after) {
       const { step } = await instance.stepPrinted(runId, "count", `${line}\n`);
       following ??= followLog(instance.api, step.id).then(outputOf);
+      happening ??= followEvents(instance.api, `/workflows/runs/${runId}/events/stream?logs=true`);
       await plane.kill9();
       await plane.restart();
     }
@@ -53,6 +57,11 @@ describe("a control plane that is killed while a job prints", () => {
     expect(numbered(await instance.logText(runStep(job).id))).toEqual(EXPECTED);
     // A reader that was connected all the time sees the same.
     expect(numbered(await (following ?? Promise.resolve("")))).toEqual(EXPECTED);
+    const { events } = await instance.api.get(runEventsReplySchema, `/workflows/runs/${runId}/events?limit=100`);
+    expect(events.at(-1)?.type).toBe("run.finished");
+    const happened = await happening;
+    expect({ events: happened?.events, end: happened?.end }).toEqual({ events, end: "succeeded" });
+    expect(numbered(outputOf(happened?.records.get(runStep(job).id) ?? []))).toEqual(EXPECTED);
   });
 
   it("keeps what it had acknowledged: accounts, runs and the queue", async () => {

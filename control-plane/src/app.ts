@@ -348,7 +348,17 @@ export async function startApp(options: AppOptions): Promise<App> {
       limits: { maxSecretsPerWorkspace: config.maxSecretsPerWorkspace, logRetentionDays: config.logRetentionDays },
     }),
     ...createLogRoutes({ store, clock, log, access, logs, streams, steps: { findStep } }),
-    ...createEventRoutes({ store, clock, log, access, streams, feed, finalStatus }),
+    ...createEventRoutes({
+      store,
+      clock,
+      log,
+      access,
+      streams,
+      feed,
+      finalStatus,
+      logs,
+      steps: { findStep },
+    }),
     ...recordLateCalls(dispatch, [
       ...createAnnotationRoutes({
         store,

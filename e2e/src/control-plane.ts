@@ -25,6 +25,7 @@ const NO_RATE_LIMITS: Record<string, string> = {
   SHIPFOX_RATE_MACHINE: "0",
   SHIPFOX_RATE_STRANGERS: "0",
   SHIPFOX_RATE_WEBHOOKS: "0",
+  SHIPFOX_MAX_OPEN_STREAMS: "0",
 };
 
 /** The times that the product has by itself. */

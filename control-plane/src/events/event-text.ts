@@ -32,7 +32,8 @@ export function presentEvent(event: RunEvent): ShownRunEvent {
       step_id: event.stepId ?? null,
       ...event.payload,
     },
-  };
+    // The payload is that of the type, which the draft of the event made sure of.
+  } as ShownRunEvent;
 }
 
 /** As one line of JSON. */

@@ -82,8 +82,16 @@ export const runEventSchema = z
     "type",
     RUN_EVENT_TYPES.map(eventSchema) as [ReturnType<typeof eventSchema>, ...ReturnType<typeof eventSchema>[]],
   )
-  .meta({ id: "RunEvent" });
-export type ShownRunEvent = z.output<typeof runEventSchema>;
+  .meta({ id: "RunEvent" }) as z.ZodType<unknown> as z.ZodType<ShownRunEvent>;
+
+interface ShownRunEventOf<Type extends RunEventType> {
+  readonly id: number;
+  readonly type: Type;
+  readonly run_id: string | null;
+  readonly created_at: string;
+  readonly payload: z.output<z.ZodObject<typeof place>> & RunEventPayloads[Type];
+}
+export type ShownRunEvent = { [Type in RunEventType]: ShownRunEventOf<Type> }[RunEventType];
 
 /** `job.finished,step.*`: types, and groups of types. */
 const types = z
@@ -113,9 +121,11 @@ export const runEventsQuerySchema = z.object({
 });
 export const runEventsReplySchema = z.object({ events: z.array(runEventSchema), next_cursor: nextCursor });
 
+/** With logs it names how far each open log was read. */
+const MAX_STREAM_CURSOR_CHARS = 8_192;
 const after = z
   .string()
-  .max(MAX_CURSOR_CHARS)
+  .max(MAX_STREAM_CURSOR_CHARS)
   .optional()
   .meta({ description: "The id of the last event that was read; the header Last-Event-ID wins over it" });
 const streamTicket = z
@@ -124,6 +134,13 @@ const streamTicket = z
   .optional()
   .meta({ description: "From POST /auth/stream-tokens, instead of the header Authorization" });
 export const eventStreamQuerySchema = z.object({ after, ticket: streamTicket });
+export const runEventStreamQuerySchema = eventStreamQuerySchema.extend({
+  logs: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((value) => value === "true")
+    .meta({ description: "`true` adds what the steps print, as events of type `log`" }),
+});
 
 const MAX_CHANNEL_CHARS = 64;
 const channel = z

@@ -8,12 +8,14 @@ import { describeStores } from "../../store/testing.ts";
 import { type Api, bearerOf, serveApi, silentLog, testClock } from "../../testing/api.ts";
 import { eventsOf, type ReceivedEvent } from "../../testing/read-sse.ts";
 import { memberAccess } from "../../testing/rows.ts";
+import { Logs } from "../logs/public.ts";
 import { finalStatus } from "../runs/public.ts";
 import { seedRuns } from "./events.fixture.ts";
 import { createEventRoutes, deleteOldRunEvents, EventFeed } from "./public.ts";
 
 const DAY_MS = 86_400_000;
 const LIMIT = 3;
+const steps = { findStep: async () => null };
 
 describeStores("events", (open) => {
   let store: Store;
@@ -38,7 +40,17 @@ describeStores("events", (open) => {
     hasStanding = true;
     streams = new OpenStreams({ store, standing: { isGood: async () => hasStanding }, limit: LIMIT, log: silentLog });
     tickets = new Map();
-    const deps = { store, clock, log: silentLog, access: memberAccess, streams, feed, finalStatus };
+    const deps = {
+      store,
+      clock,
+      log: silentLog,
+      access: memberAccess,
+      streams,
+      feed,
+      finalStatus,
+      logs: unusedLogs(),
+      steps,
+    };
     api = await serveApi(createEventRoutes(deps), {
       tickets: {
         redeem: async (ticket, path) => {
@@ -60,6 +72,18 @@ describeStores("events", (open) => {
 
   const stepStarted = (name: string, of = runId) => seeded.stepStarted(name, of);
   const finish = () => seeded.finish(runId);
+
+  /** No step of these runs has a log. */
+  function unusedLogs(): Logs {
+    const settings = {
+      budgetBaseBytes: 0,
+      budgetPerMinuteBytes: 0,
+      closeGraceMs: 0,
+      archiveAfterMs: 0,
+      retentionMs: 0,
+    };
+    return new Logs({ store, clock, log: silentLog, dir: "unused", settings, leaseEndedAt: async () => null });
+  }
 
   async function* follow(path: string, headers: Record<string, string> = { authorization: bearerOf(ada) }) {
     const response = await fetch(api.url + path, { headers });
@@ -133,6 +157,10 @@ describeStores("events", (open) => {
       (await Array.fromAsync(follow(path, { authorization: bearerOf(ada), ...headers }))).map(({ id }) => id);
     expect(await ids(`${ofRun()}?after=1`)).toEqual(["1", "2", "3", "3"]);
     expect(await ids(`${ofRun()}?after=1`, { "last-event-id": "2" })).toEqual(["2", "3", "3"]);
+    expect(await ids(`${ofRun()}?after=2&logs=true`)).toEqual(["2", "3", "3"]);
+    for (const cursor of ["1~2:0", "2~1:0", "2~x:0"]) {
+      expect((await read(`${ofRun()}?after=${cursor}&logs=true`)).status).toBe(400);
+    }
     expect(await read(`${ofRun()}?after=4`)).toMatchObject({ status: 400, body: { code: "invalid-cursor" } });
     expect((await read(ofRun(), { "last-event-id": "x" })).status).toBe(400);
   });

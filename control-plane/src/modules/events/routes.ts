@@ -1,4 +1,9 @@
-import { eventStreamQuerySchema, runEventsQuerySchema, runEventsReplySchema } from "@shipfox/shared/api/events";
+import {
+  eventStreamQuerySchema,
+  runEventsQuerySchema,
+  runEventsReplySchema,
+  runEventStreamQuerySchema,
+} from "@shipfox/shared/api/events";
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { presentEvent } from "../../events/event-text.ts";
@@ -7,14 +12,15 @@ import type { Caller } from "../../http/caller.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import type { OpenStreams } from "../../http/open-streams.ts";
 import { type Reply, type RequestFacts, type Route, route } from "../../http/route.ts";
-import type { Tx } from "../../store/store.ts";
-import { type EventStreamDeps, type EventStreamStart, streamEvents } from "./event-stream.ts";
+import type { RunEvent, Tx } from "../../store/store.ts";
+import { type EventStreamDeps, streamEvents } from "./event-stream.ts";
 import { requireReadable } from "./readable-topic.ts";
-import { readCursor, startPosition } from "./start-position.ts";
-import { listRunEvents } from "./store.ts";
+import { RunLogs, type RunLogsDeps } from "./run-logs.ts";
+import { invalidCursor, readCursor, startPosition, type StreamCursor } from "./start-position.ts";
+import { findStepStart, listRunEvents } from "./store.ts";
 import type { Topic } from "./topics.ts";
 
-export interface EventRoutesDeps extends EventStreamDeps {
+export interface EventRoutesDeps extends EventStreamDeps, RunLogsDeps {
   readonly access: Access;
   readonly streams: OpenStreams;
 }
@@ -26,19 +32,36 @@ const workspaceParams = z.object({ workspaceId: id });
 export function createEventRoutes(deps: EventRoutesDeps): Route[] {
   const { store, access, streams } = deps;
 
-  /** Where the stream of a topic begins, when the caller may read it. */
-  function startOf(caller: Caller, topic: Topic, cursor: number | null): Promise<EventStreamStart> {
+  /** Where the stream of a topic begins, when the caller may read it, and with which logs. */
+  function startOf(caller: Caller, topic: Topic, cursor: StreamCursor | null) {
     return store.read(async (tx) => {
       const workspaceId = await requireReadable(access, tx, caller, topic);
-      return { topic, workspaceId, after: await startPosition(tx, topic, workspaceId, cursor) };
+      const after = await startPosition(tx, topic, workspaceId, cursor?.event ?? null);
+      const opened: { started: RunEvent; offset: number }[] = [];
+      for (const { startedBy, offset } of cursor?.logs ?? []) {
+        const started = startedBy <= after ? await findStepStart(tx, topic.id, startedBy) : null;
+        if (!started) throw invalidCursor();
+        opened.push({ started, offset });
+      }
+      return { topic, workspaceId, after, opened };
     });
   }
 
-  async function reply(caller: Caller, request: RequestFacts, topic: Topic, after: string | undefined): Promise<Reply> {
-    const start = await startOf(caller, topic, readCursor(request.header("last-event-id"), after));
+  async function reply(
+    caller: Caller,
+    request: RequestFacts,
+    topic: Topic,
+    options: { after?: string | undefined; logs?: boolean },
+  ): Promise<Reply> {
+    const start = await startOf(caller, topic, readCursor(request.header("last-event-id"), options.after));
     const check = async (tx: Tx) => void (await requireReadable(access, tx, caller, topic));
     const stream = { caller, workspaceId: start.workspaceId, check };
-    return streams.reply(request, stream, (sse) => streamEvents(deps, start, sse));
+    return streams.reply(request, stream, (sse) => {
+      if (!options.logs) return streamEvents(deps, start, sse);
+      const logs = new RunLogs(deps, topic.id, sse, start.after);
+      for (const { started, offset } of start.opened) logs.follow(started, offset);
+      streamEvents(deps, start, sse, logs);
+    });
   }
 
   return [
@@ -73,11 +96,11 @@ export function createEventRoutes(deps: EventRoutesDeps): Route[] {
       credential: "user",
       needs: "runs:read",
       params: runParams,
-      query: eventStreamQuerySchema,
+      query: runEventStreamQuerySchema,
       responses: { 200: "sse" },
       errors: ["not-found", "forbidden", "invalid-cursor", "events-expired", "too-many-streams"],
       handle: ({ principal, params, query, request }) =>
-        reply(principal, request, { kind: "run", id: params.id }, query.after),
+        reply(principal, request, { kind: "run", id: params.id }, query),
     }),
     route({
       method: "GET",
@@ -91,7 +114,7 @@ export function createEventRoutes(deps: EventRoutesDeps): Route[] {
       responses: { 200: "sse" },
       errors: ["forbidden", "invalid-cursor", "events-expired", "too-many-streams"],
       handle: ({ principal, params, query, request }) =>
-        reply(principal, request, { kind: "workspace", id: params.workspaceId }, query.after),
+        reply(principal, request, { kind: "workspace", id: params.workspaceId }, query),
     }),
   ];
 }

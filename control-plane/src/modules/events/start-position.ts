@@ -1,15 +1,31 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { Tx } from "../../store/store.ts";
+import type { LogPlace } from "./run-logs.ts";
 import { hasWholeRun, newestEvent, oldestEvent } from "./store.ts";
 import type { Topic } from "./topics.ts";
 
-/** The number of the last event that a reader has; null when it starts anew. Throws 400 `invalid-cursor`. */
-export function readCursor(lastEventId: string | undefined, after: string | undefined): number | null {
+/** What a reader has: the events up to a number, and so much of the logs that were open. */
+export interface StreamCursor {
+  readonly event: number;
+  readonly logs: readonly LogPlace[];
+}
+
+/**
+ * The cursor of the header, else of the query; null when the reader starts anew. `12`, or `12~10:4096~11:0` in a stream with
+ * logs. Throws 400 `invalid-cursor`.
+ */
+export function readCursor(lastEventId: string | undefined, after: string | undefined): StreamCursor | null {
   const text = lastEventId || after;
   if (text === undefined || text === "") return null;
-  const cursor = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(cursor)) throw invalidCursor();
-  return cursor;
+  if (!/^\d{1,15}(?:~\d{1,15}:\d{1,15})*$/.test(text)) throw invalidCursor();
+  const [event = "", ...logs] = text.split("~");
+  return {
+    event: Number(event),
+    logs: logs.map((place) => {
+      const [startedBy, offset] = place.split(":").map(Number);
+      return { startedBy: startedBy ?? 0, offset: offset ?? 0 };
+    }),
+  };
 }
 
 /**
@@ -28,6 +44,6 @@ export async function startPosition(tx: Tx, topic: Topic, workspaceId: string, c
   });
 }
 
-function invalidCursor(): ApiError {
+export function invalidCursor(): ApiError {
   return new ApiError("invalid-cursor", "the cursor is not the id of an event of this stream; start without one");
 }

@@ -17,6 +17,13 @@ export async function eventsAfter(tx: Tx, topic: Topic, after: number, limit: nu
   return (await tx.all<RunEventRow>(sql, [topic.id, after, limit])).map(eventOfRow);
 }
 
+/** The event of this number when it is the start of a step of this run. */
+export async function findStepStart(tx: Tx, runId: string, id: number): Promise<RunEvent | null> {
+  const sql = "select * from run_events where run_id = ? and id = ? and type = 'step.started'";
+  const row = await tx.get<RunEventRow>(sql, [runId, id]);
+  return row ? eventOfRow(row) : null;
+}
+
 /** As `eventsAfter`, of one run and of these types only; all when undefined. */
 export async function listRunEvents(
   tx: Tx,

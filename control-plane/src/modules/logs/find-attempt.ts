@@ -28,16 +28,38 @@ export interface Attempt {
   readonly found: StreamRef | "never" | "not-yet" | "running" | "finished";
 }
 
+/** The same for whoever may read the step's run already. Throws 404 `not-found` when there is no such step. */
+export function attemptOf(
+  { store, steps }: Pick<FindDeps, "store" | "steps">,
+  stepId: string,
+  attempt: number,
+): Promise<Attempt> {
+  return store.read(async (tx) => {
+    const step = await steps.findStep(tx, stepId);
+    if (!step) throw noSuchLog();
+    return describe(tx, step, stepId, attempt);
+  });
+}
+
 /** Throws 404 `not-found` when there is no such step for this user. */
 export function findAttempt(deps: FindDeps, caller: Caller, stepId: string, attempt: number): Promise<Attempt> {
   return deps.store.read(async (tx) => {
     const step = await deps.steps.findStep(tx, stepId);
     if (!step) throw noSuchLog();
     await requireVisible(deps.access, tx, caller, step.workspaceId, noSuchLog);
-    const row = await findStream(tx, stepId, attempt);
-    const { runId, workspaceId } = step;
-    return { stepId, attempt, runId, workspaceId, found: row ?? attemptWithoutLog(step, attempt) };
+    return describe(tx, step, stepId, attempt);
   });
+}
+
+async function describe(
+  tx: Tx,
+  step: NonNullable<Awaited<ReturnType<StepLookup["findStep"]>>>,
+  stepId: string,
+  attempt: number,
+): Promise<Attempt> {
+  const { runId, workspaceId } = step;
+  const row = await findStream(tx, stepId, attempt);
+  return { stepId, attempt, runId, workspaceId, found: row ?? attemptWithoutLog(step, attempt) };
 }
 
 export function noSuchLog(): ApiError {

@@ -6,6 +6,7 @@ import { build } from "../../store/build.ts";
 import type { RunEvent, Store } from "../../store/store.ts";
 import { describeStore, describeStores } from "../../store/testing.ts";
 import { eventsOf } from "../../testing/read-sse.ts";
+import type { LogPiece } from "./log-piece.ts";
 import type { Logs } from "./logs.ts";
 import { endRecord, filler, MIB, openLogs, output, seedStep, textOf } from "./logs.fixture.ts";
 import { collect, serveLogs } from "./log-server.fixture.ts";
@@ -231,7 +232,7 @@ describeStore("sqlite", "following a log", (open) => {
     const { logs } = await openLogs(store);
     const frames: string[] = [];
     const behind = { position: 0, write: () => true };
-    const joining = { position: 20, write: (frame: Uint8Array) => frames.push(Buffer.from(frame).toString()) > 0 };
+    const joining = { position: 20, write: (piece: LogPiece) => frames.push(piece.frame.toString()) > 0 };
     const woken = logs.hub.park("topic", behind);
     logs.hub.appended("topic", 10, Buffer.from("123456789\n"));
     const joined = logs.hub.park("topic", joining);
@@ -251,7 +252,7 @@ describeStore("sqlite", "following a log", (open) => {
     const frames = new Set<Uint8Array>();
     const followers = Array.from({ length: 100 }, () => ({
       position: 10,
-      write: (frame: Uint8Array) => frames.add(frame).size > 0,
+      write: (piece: LogPiece) => frames.add(piece.frame).size > 0,
     }));
     const woken = followers.map((follower) => logs.hub.park(topic, follower));
     logs.hub.appended(topic, 10, output("one\n"));

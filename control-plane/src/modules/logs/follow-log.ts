@@ -1,7 +1,6 @@
-import type { SseStream } from "../../http/sse.ts";
 import type { Attempt } from "./find-attempt.ts";
 import type { Follower } from "./hub.ts";
-import { encodeLogFrame, encodeState } from "./log-frames.ts";
+import { LogPiece } from "./log-piece.ts";
 import type { Logs } from "./logs.ts";
 import { type StreamRef, streamKey, tombstonesAfter } from "./model.ts";
 import { readRecords } from "./read-records.ts";
@@ -9,39 +8,60 @@ import { readRecords } from "./read-records.ts";
 /** About this much of the history is sent before waiting for the reader to take it. */
 const HISTORY_PIECE_BYTES = 256 * 1024;
 
+/** Where the records of one log go. */
+export interface LogSink {
+  readonly closed: boolean;
+  /** There is a log; called once before its first record. */
+  opened(): void;
+  /** Sends it; false when the connection should take no more at the moment. */
+  write(piece: LogPiece): boolean;
+  /** Settles when there is room again, or when the connection has closed. */
+  drained(): Promise<void>;
+  onClose(callback: () => void): void;
+}
+
+export interface FollowLogOptions {
+  readonly attempt: Attempt;
+  readonly cursor: number;
+  /** Looks the attempt up again while it has no log yet. */
+  readonly find: () => Promise<Attempt>;
+  readonly now: () => number;
+  readonly pieceBytes?: number;
+}
+
 /**
  * Sends a log from `cursor` to its end, each record once and in order: first what is stored, at the reader's pace, then
- * what arrives. Ends with the state `end`. `find` looks the attempt up again while it has no log yet.
+ * what arrives. Answers how it ended; null when the reader is gone.
  */
 export async function followLog(
   logs: Logs,
-  sse: SseStream,
-  options: { attempt: Attempt; cursor: number; find: () => Promise<Attempt>; now: () => number },
-): Promise<void> {
+  sink: LogSink,
+  options: FollowLogOptions,
+): Promise<{ truncated: boolean } | null> {
   const { attempt, find } = options;
-  const follower: Follower = { position: options.cursor, write: (frame) => sse.write(frame) };
+  const follower: Follower = { position: options.cursor, write: (piece) => sink.write(piece) };
   const topic = streamKey(attempt.stepId, attempt.attempt);
-  sse.onClose(() => {
+  sink.onClose(() => {
     logs.hub.wake(topic, follower);
     logs.hub.wake(attempt.runId, follower);
   });
-  const stream = await awaitStream(logs, sse, follower, attempt, find);
-  if (!stream) return end(sse, false);
-  sse.write(encodeState({ state: "open" }));
-  await sendStream(logs, sse, follower, stream, options.now);
+  const stream = await awaitStream(logs, sink, follower, attempt, find);
+  if (!stream) return sink.closed ? null : { truncated: false };
+  sink.opened();
+  return sendStream(logs, sink, follower, stream, options);
 }
 
 /** The log once there is one; null when none can come any more. */
 async function awaitStream(
   logs: Logs,
-  sse: SseStream,
+  sink: LogSink,
   follower: Follower,
   attempt: Attempt,
   find: () => Promise<Attempt>,
 ): Promise<StreamRef | null> {
   let { found } = attempt;
   while (found === "not-yet" || found === "running") {
-    if (sse.closed) return null;
+    if (sink.closed) return null;
     // Parked before it looks: what happens in between wakes it.
     const woken = logs.hub.park(attempt.runId, follower);
     try {
@@ -56,39 +76,34 @@ async function awaitStream(
 
 async function sendStream(
   logs: Logs,
-  sse: SseStream,
+  sink: LogSink,
   follower: Follower,
   stream: StreamRef,
-  now: () => number,
-): Promise<void> {
+  { now, pieceBytes = HISTORY_PIECE_BYTES }: FollowLogOptions,
+): Promise<{ truncated: boolean } | null> {
   const topic = streamKey(stream.stepId, stream.attempt);
-  while (!sse.closed) {
-    await sse.drained();
+  while (!sink.closed) {
+    await sink.drained();
     await logs.streams.state(stream);
     // From here to `park` nothing is awaited, so that no append slips in between.
     const state = logs.streams.known(stream)?.state;
-    if (!state || sse.closed) continue;
+    if (!state || sink.closed) continue;
     if (follower.position < state.stored) {
       const records = await readRecords(logs.files, stream, {
         cursor: follower.position,
         end: state.stored,
-        aboutBytes: HISTORY_PIECE_BYTES,
+        aboutBytes: pieceBytes,
       });
       follower.position += records.length;
-      sse.write(encodeLogFrame(records, follower.position));
+      sink.write(new LogPiece(records, follower.position));
       continue;
     }
-    for (const { type, line, next } of tombstonesAfter(state, follower.position, now())) {
+    for (const { line, next } of tombstonesAfter(state, follower.position, now())) {
       follower.position = next;
-      if (type === "capped") sse.write(encodeState({ state: "gap", dropped_bytes: null }));
-      sse.write(encodeLogFrame(Buffer.from(line), next));
+      sink.write(new LogPiece(Buffer.from(line), next));
     }
-    if (state.closed) return end(sse, state.truncated);
+    if (state.closed) return { truncated: state.truncated };
     await logs.hub.park(topic, follower);
   }
-}
-
-function end(sse: SseStream, truncated: boolean): void {
-  sse.write(encodeState({ state: "end", truncated }));
-  sse.end();
+  return null;
 }

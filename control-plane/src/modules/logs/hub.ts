@@ -1,4 +1,4 @@
-import { encodeLogFrame } from "./log-frames.ts";
+import { LogPiece } from "./log-piece.ts";
 
 /** Above this, followers read from the file at their own pace instead of being handed the bytes. */
 const MAX_LIVE_FRAME_BYTES = 1024 * 1024;
@@ -7,8 +7,8 @@ const MAX_LIVE_FRAME_BYTES = 1024 * 1024;
 export interface Follower {
   /** The cursor behind what it was sent. */
   position: number;
-  /** Sends a frame; false when its connection should take no more at the moment. */
-  write(frame: Uint8Array): boolean;
+  /** Sends it; false when its connection should take no more at the moment. */
+  write(piece: LogPiece): boolean;
 }
 
 interface Channel {
@@ -86,11 +86,11 @@ export class LogHub {
     if (chunks.length === 0) return;
     channel.chunks = [];
     channel.bytes = 0;
-    const frame = bytes <= MAX_LIVE_FRAME_BYTES ? encodeLogFrame(Buffer.concat(chunks, bytes), start + bytes) : null;
+    const piece = bytes <= MAX_LIVE_FRAME_BYTES ? new LogPiece(Buffer.concat(chunks, bytes), start + bytes) : null;
     for (const [follower, wake] of channel.parked) {
-      if (frame && follower.position === start) {
+      if (piece && follower.position === start) {
         follower.position = start + bytes;
-        if (follower.write(frame)) continue;
+        if (follower.write(piece)) continue;
       }
       wake();
     }

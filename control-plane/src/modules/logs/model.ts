@@ -72,7 +72,6 @@ export function decideKeeping(settings: RetentionSettings, closedAt: number, now
 }
 
 export interface Tombstone {
-  readonly type: "capped" | "runner_lost";
   readonly line: string;
   /** The reader's cursor behind it. */
   readonly next: number;
@@ -89,7 +88,6 @@ export function tombstonesAfter(stream: StreamState, cursor: number, now: number
   ];
   return types
     .map((type, index) => ({
-      type,
       line: encodeLogRecord({ v: 1, ts: stream.closedAt ?? now, type }),
       next: stream.stored + index + 1,
     }))

@@ -7,7 +7,7 @@ import { type Route, route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { Tx } from "../../store/store.ts";
 import { findAttempt, type FindDeps, noSuchLog } from "./find-attempt.ts";
-import { followLog } from "./follow-log.ts";
+import { streamLog } from "./log-stream.ts";
 import type { Logs } from "./logs.ts";
 import { readOutput } from "./read-output.ts";
 import { readPage } from "./read-page.ts";
@@ -64,7 +64,7 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
         }
         const check = (tx: Tx) => requireVisible(deps.access, tx, principal, workspaceId, noSuchLog);
         return streams.reply(request, { caller: principal, workspaceId, check }, (sse) => {
-          followLog(logs, sse, { attempt, cursor, find, now: () => clock.now() }).catch((error: unknown) => {
+          streamLog(logs, sse, { attempt, cursor, find, now: () => clock.now() }).catch((error: unknown) => {
             log.warn(
               { err: error, step_id: params.stepId, attempt: params.attempt },
               "a log could not be followed to its end",
