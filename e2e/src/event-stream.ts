@@ -1,15 +1,10 @@
-import { runEventSchema, type ShownRunEvent } from "@shipfox/shared/api/events";
-import { type LogRecord, logRecordSchema } from "@shipfox/shared/log-records";
+import { logEventSchema, runEventSchema, type ShownRunEvent } from "@shipfox/shared/api/events";
+import type { LogRecord } from "@shipfox/shared/log-records";
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import { z } from "zod";
 import type { Api } from "./api.ts";
 import { eventually } from "./eventually.ts";
 
 const FOLLOW_LIMIT_MS = 300_000;
-const logEventSchema = z.object({
-  type: z.literal("log"),
-  payload: z.object({ step_id: z.string(), offset: z.int(), records: z.array(logRecordSchema) }),
-});
 
 /**
  * Follows a stream of events over any number of connections, as a browser would: from the last id, again and again. Each

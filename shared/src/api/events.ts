@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { infrastructureCauseSchema } from "../failure.ts";
+import { logRecordSchema } from "../log-records.ts";
 import { jobStatusSchema, runStatusSchema } from "./runs.ts";
 import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, timestamp } from "./values.ts";
 
@@ -92,6 +93,20 @@ interface ShownRunEventOf<Type extends RunEventType> {
   readonly payload: z.output<z.ZodObject<typeof place>> & RunEventPayloads[Type];
 }
 export type ShownRunEvent = { [Type in RunEventType]: ShownRunEventOf<Type> }[RunEventType];
+
+/** Beside events in the stream of a run with logs: records of a step attempt's log, and the offset behind them. */
+export const logEventSchema = z.object({
+  id: z.string(),
+  type: z.literal("log"),
+  run_id: id,
+  created_at: timestamp,
+  payload: z.object({
+    step_id: id,
+    attempt: z.int().min(1),
+    offset: z.int().min(0),
+    records: z.array(logRecordSchema),
+  }),
+});
 
 /** `job.finished,step.*`: types, and groups of types. */
 const types = z
