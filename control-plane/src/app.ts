@@ -26,7 +26,7 @@ import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/
 import { createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
-import { ForbiddenCalls } from "./modules/audit/public.ts";
+import { createAuditRoutes, deleteOldAuditEvents, ForbiddenCalls } from "./modules/audit/public.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
 import {
   createWaitingPort,
@@ -60,8 +60,9 @@ import { Mail, readSmtp, sealedLetters } from "./modules/mail/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createProvisionerRoutes } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
-import { createMachineRoutes, createUserRunnerRoutes } from "./modules/runners/public.ts";
+import { createMachineRoutes, createUserRunnerRoutes, shutRunnersOut } from "./modules/runners/public.ts";
 import {
+  cancelRunsOf,
   createRunRoutes,
   createUsageRoutes,
   fillDuePlaces,
@@ -82,7 +83,13 @@ import {
 } from "./modules/secrets/public.ts";
 import { createTriggerRoutes, deleteOldTriggerEvents } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
-import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
+import {
+  access,
+  createInvitationRoutes,
+  createMemberRoutes,
+  createWorkspaceRoutes,
+  Removals,
+} from "./modules/workspaces/public.ts";
 import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
 import { openStore } from "./store/open.ts";
@@ -252,6 +259,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     },
   });
   const scopedValues = { store, clock, access, projects, maxPerWorkspace: config.maxSecretsPerWorkspace };
+  const removals = new Removals({
+    store,
+    shutOut: (tx, workspaceId, now) => shutRunnersOut(tx, dispatch, workspaceId, now),
+    cancelRuns: (tx, workspaceId, limit, now) => cancelRunsOf(tx, dispatch.runs, workspaceId, { limit, now }),
+    armDue: (at) => dueLoop.arm(at),
+  });
+  await removals.recover();
   const routes: Route[] = [
     ...accounts.routes,
     ...createAccessTokenRoutes({
@@ -262,7 +276,10 @@ export async function startApp(options: AppOptions): Promise<App> {
       accessChanged: streams.accessChanged,
       confirmPassword: accounts.confirmPassword,
     }),
-    ...createWorkspaceRoutes({ store, clock }),
+    ...createWorkspaceRoutes({ store, clock, access, accessChanged: streams.accessChanged, removals }),
+    ...createMemberRoutes({ store, clock, access, accessChanged: streams.accessChanged }),
+    ...createInvitationRoutes({ store, clock, access, mail, publicUrl }),
+    ...createAuditRoutes({ store, access }),
     ...createIntegrationRoutes({
       store,
       clock,
@@ -433,6 +450,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => runDueLeases(dispatch, now),
     (now) => fillDuePlaces(store, dispatch.runs, now),
     (now) => logs.closeDue(now),
+    (now) => removals.runDue(now),
     async (now) => {
       await store.write(async (tx) => {
         await dispatch.sessions.flush(tx, now, SESSION_MEMORY_MS);
@@ -449,6 +467,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),
     (now) => idempotency.deleteOld(now),
     (now) => reseal.run(now),
+    (now) => deleteOldAuditEvents(store, config.auditRetentionDays * DAY_MS, now),
   ]);
   outgoing.start();
   await github?.checks.start();

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { createAuthenticate } from "./http/authenticate.ts";
 import { route } from "./http/route.ts";
 import { createAccessTokens } from "./modules/access-tokens/public.ts";
-import { ForbiddenCalls } from "./modules/audit/public.ts";
+import { createAuditRoutes, deleteOldAuditEvents, ForbiddenCalls } from "./modules/audit/public.ts";
 import { access, createWorkspaceRoutes } from "./modules/workspaces/public.ts";
 import { requireAbility } from "./http/access.ts";
 import { systemClock } from "./store/clock.ts";
@@ -13,7 +13,7 @@ import type { AuditEventRow } from "./store/schema.ts";
 import type { Store } from "./store/store.ts";
 import { describeStores } from "./store/testing.ts";
 import { serveApi, silentLog, testTokens } from "./testing/api.ts";
-import { insertUser, insertWorkspace } from "./testing/rows.ts";
+import { insertUser, insertWorkspace, workspaceDeps } from "./testing/rows.ts";
 
 const logOf = (store: Store) => store.read((tx) => tx.all<AuditEventRow>("select * from audit_events order by id"));
 
@@ -33,7 +33,7 @@ async function serve(store: Store) {
       return { status: 204 };
     },
   });
-  return serveApi([...createWorkspaceRoutes({ store, clock: systemClock }), guarded], {
+  return serveApi([...createWorkspaceRoutes(workspaceDeps(store)), guarded], {
     authenticate: createAuthenticate(testTokens, createAccessTokens({ store, clock: systemClock, log: silentLog })),
     forbidden: new ForbiddenCalls(store, silentLog).note,
   });
@@ -114,6 +114,43 @@ describeStores("the audit log", (open) => {
     const api = await serve(store);
     for (let call = 0; call < 40; call += 1) await api.call("GET", `/guarded/${workspace}`, { user: mallory });
     await expect.poll(() => logOf(store)).toHaveLength(30);
+    await api.close();
+  });
+});
+
+describeStores("the list of the audit log", (open) => {
+  it("is for those who see settings, filtered and page by page, and for administrators of the server over all", async () => {
+    const store = await open();
+    const [ada, bob] = [await insertUser(store), await insertUser(store)];
+    const workspace = await insertWorkspace(store, { [ada]: "admin", [bob]: "viewer" });
+    const other = await insertWorkspace(store, {});
+    const origin = { ip: "10.0.0.1", requestId: "r", userAgent: null, at: Date.now() };
+    for (const [index, workspaceId] of [workspace, workspace, workspace, other, null].entries()) {
+      const actor = { userId: index === 2 ? bob : ada, token: null, origin: { ...origin, at: origin.at + index } };
+      const action = index === 1 ? "secret.set" : "project.created";
+      await store.write((tx) => tx.audit(actor, { workspaceId, action, target: { type: "thing", id: `${index}` } }));
+    }
+    const api = await serveApi(createAuditRoutes({ store, access }));
+    const targets = async (user: string, path: string) => {
+      const { status, body } = await api.call("GET", path, { user });
+      return status === 200 ? body.audit_events.map((one: { target: { id: string } }) => one.target.id) : status;
+    };
+    const path = `/workspaces/${workspace}/audit-events`;
+    expect(await targets(ada, path)).toEqual(["2", "1", "0"]);
+    expect(await targets(ada, `${path}?action=secret.set`)).toEqual(["1"]);
+    expect(await targets(ada, `${path}?actor_user_id=${bob}`)).toEqual(["2"]);
+    expect(await targets(ada, `${path}?from=${new Date(origin.at + 1).toISOString()}`)).toEqual(["2", "1"]);
+    expect(await targets(bob, path)).toBe(403);
+    const first = await api.call("GET", `${path}?limit=2`, { user: ada });
+    expect(first.body.audit_events[0]).toMatchObject({
+      actor: { type: "user", user_id: bob, email: `${bob}@example.com` },
+    });
+    expect(await targets(ada, `${path}?limit=2&cursor=${first.body.next_cursor}`)).toEqual(["0"]);
+    expect(await targets(ada, "/admin/audit-events")).toBe(403);
+    await store.write((tx) => tx.run("update users set admin_role = 'admin-observer' where id = ?", [ada]));
+    expect(await targets(ada, "/admin/audit-events?action=project.created")).toEqual(["4", "3", "2", "0"]);
+    expect(await deleteOldAuditEvents(store, 1_000, origin.at + 2_000)).toBeNull();
+    expect(await logOf(store)).toEqual([]);
     await api.close();
   });
 });

@@ -229,6 +229,11 @@ export const SETTINGS = {
     text.integer(0, 100_000, 0),
     "runs that a workspace without a limit of its own may have going at once, others wait; 0 for any number",
   ),
+  auditRetentionDays: setting(
+    "SHIPFOX_AUDIT_RETENTION_DAYS",
+    text.integer(1, 36_500, 400),
+    "days after which entries of the audit log are deleted",
+  ),
   maxSecretsPerWorkspace: setting(
     "SECRETS_MAX_PER_WORKSPACE",
     text.integer(1, 1_000_000, 10_000),

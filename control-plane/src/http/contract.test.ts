@@ -31,6 +31,8 @@ const NOTHING = {
   deliveryId: ID,
   connectionId: ID,
   eventId: ID,
+  userId: ID,
+  invitationId: ID,
 };
 const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
 const IMAGE = "registry.example/app:1";
@@ -70,7 +72,13 @@ const CHANGE_NOTHING = [
 /** Every call of it is also made by everybody who must be refused. */
 const TOUR_LIMIT_MS = 120_000;
 /** Called with another token than the owner's in the tour. */
-const NOT_CALLED_BY_THE_OWNER = ["POST /auth/change-password", "GET /auth/tokens/current"];
+const NOT_CALLED_BY_THE_OWNER = [
+  "POST /auth/change-password",
+  "GET /auth/tokens/current",
+  "DELETE /workspaces/{workspaceId}",
+  "POST /workspaces/{workspaceId}/leave",
+  "POST /invitations/accept",
+];
 /** Steps that the same person must take. */
 const ONLY_IN_PERSON: readonly string[] = [];
 /** Strangers see an empty list, as of a run that does not exist. */
@@ -418,10 +426,43 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("POST /admin/root-key/rotate", {}, { token, body: {} });
     await succeed("POST /auth/logout", {}, { headers: { cookie } });
 
+    await workWithPeople(workspaceId);
     if (process.env["SHIPFOX_WRITE_EXAMPLES"]) await writeExamples(contract.examples);
     const untouched = contract.routes.filter((route) => !contract.seen(route).some((status) => status < 400));
     expect(untouched).toEqual(ONLY_FOR_AGENTS);
   });
+
+  /** Invites somebody, changes and removes her; she makes and deletes a workspace of her own. */
+  async function workWithPeople(workspaceId: string): Promise<void> {
+    const path = "/workspaces/{workspaceId}";
+    const as = (body: unknown) => ({ token, body });
+    await succeed("GET /workspaces/slug-availability", {}, { token, suffix: "?slug=free" });
+    await succeed(`GET ${path}`, { workspaceId }, { token });
+    await succeed(`PATCH ${path}`, { workspaceId }, as({ name: "Renamed" }));
+    const carol = { email: "carol@example.com", password: ACCOUNT.password, name: "Carol" };
+    const join = async () => {
+      const before = mails.received.length;
+      const { id } = await succeed(`POST ${path}/invitations`, { workspaceId }, as({ email: carol.email }));
+      return { invitationId: id as string, invitation_token: tokenIn(await mails.mailTo(carol.email, before)) };
+    };
+    const withdrawn = await join();
+    await succeed(`GET ${path}/invitations`, { workspaceId }, { token });
+    await succeed(`DELETE ${path}/invitations/{invitationId}`, { workspaceId, ...withdrawn }, { token });
+    const { invitation_token } = await join();
+    await succeed("GET /invitations/preview", {}, { suffix: `?token=${invitation_token}` });
+    const joined = await succeed("POST /auth/signup", {}, { body: { ...carol, invitation_token } });
+    const userId: string = joined.user.id;
+    await succeed(`GET ${path}/members`, { workspaceId }, { token });
+    await succeed(`PATCH ${path}/members/{userId}`, { workspaceId, userId }, as({ role: "admin" }));
+    await succeed(`POST ${path}/leave`, { workspaceId }, { token: joined.token });
+    const { invitation_token: again } = await join();
+    await succeed("POST /invitations/accept", {}, { token: joined.token, body: { token: again } });
+    await succeed(`DELETE ${path}/members/{userId}`, { workspaceId, userId }, { token });
+    await succeed(`GET ${path}/audit-events`, { workspaceId }, { token });
+    await succeed("GET /admin/audit-events", {}, { token });
+    const { id: own } = await succeed("POST /workspaces", {}, { token: joined.token, body: { name: "Hers" } });
+    await succeed(`DELETE ${path}`, { workspaceId: own }, { token: joined.token });
+  }
 
   it("says of every route of users what it needs, and of every change what the audit log says", () => {
     const ofUsers = contract.routes.filter((route) => contract.securityOf(route).includes("userToken"));

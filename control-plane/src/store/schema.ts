@@ -7,6 +7,7 @@ export interface Schema {
   instance: InstanceRow;
   workspaces: WorkspaceRow;
   memberships: MembershipRow;
+  invitations: InvitationRow;
   connections: ConnectionRow;
   used_install_states: UsedInstallStateRow;
   registry_credentials: RegistryCredentialRow;
@@ -40,6 +41,7 @@ export interface Schema {
   secrets: ScopedValueRow;
   variables: ScopedValueRow;
   run_events: RunEventRow;
+  audit_events: AuditEventRow;
 }
 
 export interface UserRow {
@@ -588,6 +590,19 @@ export interface StreamTicketRow {
   workspace_id: string | null;
   path: string;
   expires_at: number;
+}
+
+export interface InvitationRow {
+  id: string;
+  workspace_id: string;
+  email: string;
+  role: string;
+  token_hash: string;
+  invited_by: string;
+  expires_at: number;
+  accepted_at: number | null;
+  created_at: number;
+  updated_at: number;
 }
 
 export interface AuditEventRow {

@@ -1,6 +1,7 @@
 import { newId } from "@shipfox/shared/ids";
 import type { Role } from "../http/abilities.ts";
 import type { Access } from "../http/access.ts";
+import { systemClock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 
 /** A user who never signed up; answers the id. */
@@ -57,3 +58,14 @@ export const memberAccess: Access = {
   },
   instanceRole: async () => null,
 };
+
+/** What the routes of workspaces need, where nothing of a workspace runs. */
+export function workspaceDeps(store: Store) {
+  return {
+    store,
+    clock: systemClock,
+    access: memberAccess,
+    accessChanged: () => {},
+    removals: { begin: async () => {} },
+  };
+}

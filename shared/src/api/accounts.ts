@@ -33,6 +33,7 @@ export const signupBodySchema = z.object({
   password: newPassword,
   name: displayName,
   setup_token: z.string().min(1).max(256).optional(),
+  invitation_token: z.string().min(1).max(256).optional(),
 });
 /**
  * An account whose address is not proven yet has `email_challenge` and no session. All others are signed in at once:

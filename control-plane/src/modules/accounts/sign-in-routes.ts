@@ -47,14 +47,18 @@ export function createSignInRoutes(deps: AccountRoutesDeps): Route[] {
         "setup-token-required",
         "signup-not-allowed",
         "email-taken",
+        "invitation-token-invalid",
+        "invitation-token-used",
+        "invitation-token-expired",
+        "invitation-email-mismatch",
         "rate-limited",
         "email-challenge-limited",
         "overloaded",
       ],
       handle: async ({ body, request }) => {
-        const { setup_token: setupToken, ...account } = body;
+        const { setup_token: setupToken, invitation_token: invitationToken, ...account } = body;
         const localPeer = deps.isLocalInstance && isLocalPeer(request);
-        return signedUp(await signUp(deps, stranger(request), { ...account, setupToken, localPeer }));
+        return signedUp(await signUp(deps, stranger(request), { ...account, setupToken, invitationToken, localPeer }));
       },
     }),
     route({

@@ -3,6 +3,7 @@ import { newId } from "@shipfox/shared/ids";
 import { secretsEqual } from "@shipfox/shared/tokens";
 import type { UserRow } from "../../store/schema.ts";
 import type { AuditActor, WriteTx } from "../../store/store.ts";
+import { acceptInvitation, requireInvitation } from "../workspaces/public.ts";
 import { mustVerify, type OpenChallenge } from "./email-challenges.ts";
 import { checkSignup, type SignupFacts } from "./model.ts";
 import { type AccountsDeps, newSession, openSession, type SignedIn } from "./session.ts";
@@ -13,6 +14,8 @@ export interface SignupRequest {
   readonly password: string;
   readonly name: string;
   readonly setupToken: string | undefined;
+  /** Of a link that was sent to this address: who has it may sign up, and has proven the address. */
+  readonly invitationToken: string | undefined;
   readonly localPeer: boolean;
 }
 
@@ -29,6 +32,7 @@ export type SignedUp =
 export async function signUp(deps: AccountsDeps, from: AuditActor, request: SignupRequest): Promise<SignedUp> {
   const { store, clock, passwords, limits, challenges, mail } = deps;
   limits.address(from.origin.ip);
+  if (request.invitationToken !== undefined) return signUpInvited(deps, from, request, request.invitationToken);
   const facts = {
     localPeer: request.localPeer,
     setupTokenValid: request.setupToken !== undefined && secretsEqual(request.setupToken, deps.setupToken),
@@ -55,6 +59,32 @@ export async function signUp(deps: AccountsDeps, from: AuditActor, request: Sign
       session: { user: row, sessionId: session.id, refreshToken: session.refreshToken, membership: null },
       challenge: null,
     };
+  });
+}
+
+/** Throws 409 `email-taken`, and what `requireInvitation` throws. */
+async function signUpInvited(
+  deps: AccountsDeps,
+  from: AuditActor,
+  request: SignupRequest,
+  token: string,
+): Promise<SignedUp> {
+  const { store, clock, passwords } = deps;
+  const now = clock.now();
+  // Asked before the password is hashed, so that guesses cost nothing, and decided again in the unit.
+  await store.read((tx) => requireInvitation(tx, { token, email: request.email, now }));
+  const passwordHash = await passwords.hash(request.password);
+  const user = { ...newUser(request, passwordHash, now), email_verified_at: now };
+  const session = newSession(now, from.origin);
+  const membershipId = newId(now);
+  return store.write(async (tx) => {
+    if (!(await insertUser(tx, user))) throw taken();
+    await auditCreated(deps, tx, user, from);
+    const { forUpdate } = store.sql;
+    const { membership } = await acceptInvitation(tx, from, { token, user, membershipId, now, forUpdate });
+    await openSession(tx, session, user, from);
+    const signedIn = { user, sessionId: session.id, refreshToken: session.refreshToken, membership };
+    return { session: signedIn, challenge: null };
   });
 }
 

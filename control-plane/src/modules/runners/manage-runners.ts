@@ -205,6 +205,17 @@ export async function revokeRunnersOf(
   }
 }
 
+const RUNNERS_OF_WORKSPACE = "select id from runners where workspace_id = ? and revoked_at is null";
+const REVOKE_TOKENS =
+  "update registration_tokens set revoked_at = ?, updated_at = ? where workspace_id = ? and revoked_at is null";
+
+/** For a workspace that is deleted: no runner of it works on, and none can register. */
+export async function shutRunnersOut(tx: WriteTx, dispatch: Dispatch, workspaceId: string, now: number): Promise<void> {
+  for (const runner of await tx.all<{ id: string }>(RUNNERS_OF_WORKSPACE, [workspaceId]))
+    await revokeRunner(tx, dispatch, workspaceId, runner.id, now);
+  await tx.run(REVOKE_TOKENS, [now, now, workspaceId]);
+}
+
 async function requireRunner(tx: Tx, workspaceId: string, runnerId: string): Promise<RunnerRow> {
   const runner = await tx.get<RunnerRow>(FIND, [runnerId, workspaceId]);
   if (!runner)

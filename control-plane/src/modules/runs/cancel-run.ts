@@ -63,6 +63,21 @@ export async function cancelRun(
   await fillPlaces(tx, deps, run.workspace_id, now);
 }
 
+const UNFINISHED_OF = `select r.id from projects p join runs r on r.project_id = p.id
+  where p.workspace_id = ? and r.status in ('pending', 'running') order by r.id limit ?`;
+
+/** Cancels runs of a workspace that have not ended, and answers how many these were: `limit` when there may be more. */
+export async function cancelRunsOf(
+  tx: WriteTx,
+  deps: RunsDeps,
+  workspaceId: string,
+  { limit, now }: { limit: number; now: number },
+): Promise<number> {
+  const runs = await tx.all<{ id: string }>(UNFINISHED_OF, [workspaceId, limit]);
+  for (const { id } of runs) await cancelRun(tx, deps, id, { force: true, now });
+  return runs.length;
+}
+
 const EXECUTIONS_OF = "select id from job_executions where run_id = ? order by id";
 
 /** Takes the rest of their grace from runners that are being cancelled; false when none is left. */

@@ -1,7 +1,7 @@
 /** What other modules and app.ts may use of runs. */
 export { createRunRoutes } from "./routes.ts";
 export { checkedOutCommit } from "./checked-out-commit.ts";
-export { cancelRun } from "./cancel-run.ts";
+export { cancelRun, cancelRunsOf } from "./cancel-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
 export type { DispatchPort, QueueEntry, RunsDeps, WaitingPort } from "./ports.ts";
 export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";

@@ -2,7 +2,11 @@ import type { Access } from "../../http/access.ts";
 import { findInstanceRole, findRole } from "./store.ts";
 
 /** What other modules and app.ts may use of workspaces. */
+export { createInvitationRoutes } from "./invitation-routes.ts";
+export { acceptInvitation, requireInvitation } from "./invitations.ts";
+export { createMemberRoutes } from "./member-routes.ts";
 export { createWorkspaceRoutes } from "./routes.ts";
+export { Removals } from "./removals.ts";
 export { slugCandidates } from "./slug.ts";
 export { oldestMembership } from "./store.ts";
 

@@ -2,22 +2,24 @@ import {
   createWorkspaceBodySchema,
   type Membership,
   membershipsReplySchema,
+  slugAvailabilityQuerySchema,
+  slugAvailabilityReplySchema,
+  updateWorkspaceBodySchema,
   type Workspace,
   workspaceSchema,
 } from "@shipfox/shared/api/workspaces";
+import { id } from "@shipfox/shared/api/values";
+import { z } from "zod";
 import { type Route, route } from "../../http/route.ts";
-import type { Clock } from "../../store/clock.ts";
 import type { WorkspaceRow } from "../../store/schema.ts";
-import type { Store } from "../../store/store.ts";
+import { type ChangeWorkspaceDeps, deleteWorkspace, readWorkspace, renameWorkspace } from "./change-workspace.ts";
 import { createWorkspace } from "./create-workspace.ts";
-import { type ListedMembership, listMemberships } from "./store.ts";
+import { isSlugFree, type ListedMembership, listMemberships } from "./store.ts";
 
-export interface WorkspaceRoutesDeps {
-  readonly store: Store;
-  readonly clock: Clock;
-}
+export type WorkspaceRoutesDeps = ChangeWorkspaceDeps;
 
 const TAG = "Workspaces";
+const inWorkspace = z.object({ workspaceId: id });
 
 export function createWorkspaceRoutes(deps: WorkspaceRoutesDeps): Route[] {
   return [
@@ -50,6 +52,69 @@ export function createWorkspaceRoutes(deps: WorkspaceRoutesDeps): Route[] {
       handle: async ({ principal, body }) => {
         const workspace = await createWorkspace(deps, { caller: principal, name: body.name, slug: body.slug });
         return { status: 201, body: presentWorkspace(workspace) };
+      },
+    }),
+    // Before the routes of one workspace, whose path it also fits.
+    route({
+      method: "GET",
+      path: "/workspaces/slug-availability",
+      tag: TAG,
+      summary: "Whether a slug is free on this server",
+      credential: "user",
+      needs: "identity",
+      query: slugAvailabilityQuerySchema,
+      responses: { 200: slugAvailabilityReplySchema },
+      handle: async ({ query: { slug } }) => ({
+        status: 200,
+        body: { available: await deps.store.read((tx) => isSlugFree(tx, slug)) },
+      }),
+    }),
+    route({
+      method: "GET",
+      path: "/workspaces/{workspaceId}",
+      tag: TAG,
+      summary: "One workspace",
+      credential: "user",
+      needs: "projects:read",
+      params: inWorkspace,
+      responses: { 200: workspaceSchema },
+      errors: ["forbidden", "workspace-inactive", "workspace-suspended"],
+      handle: async ({ principal, params: { workspaceId } }) => ({
+        status: 200,
+        body: presentWorkspace(await readWorkspace(deps, principal, workspaceId)),
+      }),
+    }),
+    route({
+      method: "PATCH",
+      path: "/workspaces/{workspaceId}",
+      tag: TAG,
+      summary: "Give a workspace another name or slug",
+      credential: "user",
+      needs: "settings:write",
+      audit: "workspace.updated",
+      params: inWorkspace,
+      body: updateWorkspaceBodySchema,
+      responses: { 200: workspaceSchema },
+      errors: ["forbidden", "slug-conflict"],
+      handle: async ({ principal, params: { workspaceId }, body: { name, slug } }) => ({
+        status: 200,
+        body: presentWorkspace(await renameWorkspace(deps, principal, { workspaceId, name, slug })),
+      }),
+    }),
+    route({
+      method: "DELETE",
+      path: "/workspaces/{workspaceId}",
+      tag: TAG,
+      summary: "Delete a workspace: nobody reaches it any more, its runners are shut out and its runs cancelled",
+      credential: "user",
+      needs: "workspace:delete",
+      audit: "workspace.deleted",
+      params: inWorkspace,
+      responses: { 204: null },
+      errors: ["forbidden"],
+      handle: async ({ principal, params: { workspaceId } }) => {
+        await deleteWorkspace(deps, principal, workspaceId);
+        return { status: 204 };
       },
     }),
   ];

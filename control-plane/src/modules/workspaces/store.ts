@@ -1,13 +1,18 @@
+import { ApiError } from "@shipfox/shared/errors";
 import type { Role } from "../../http/abilities.ts";
 import type { MembershipRow, WorkspaceRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 
-const ROLE = `select m.role from memberships m join workspaces w on w.id = m.workspace_id join users u on u.id = m.user_id
-  where m.user_id = ? and m.workspace_id = ? and w.status = 'active' and u.status = 'active'`;
+const ROLE = `select m.role, w.status from memberships m join workspaces w on w.id = m.workspace_id join users u on u.id = m.user_id
+  where m.user_id = ? and m.workspace_id = ? and u.status = 'active'`;
 const INSTANCE_ROLE = "select admin_role from users where id = ? and status = 'active'";
 
+/** Throws for a member of a workspace that is not active: 403 `workspace-inactive`, 409 `workspace-suspended`. */
 export async function findRole(tx: Tx, userId: string, workspaceId: string): Promise<Role | null> {
-  const row = await tx.get<{ role: Role }>(ROLE, [userId, workspaceId]);
+  const row = await tx.get<{ role: Role; status: string }>(ROLE, [userId, workspaceId]);
+  if (row?.status === "deleted") throw new ApiError("workspace-inactive", "the workspace was deleted");
+  if (row?.status === "suspended")
+    throw new ApiError("workspace-suspended", "the workspace is suspended; ask an administrator of the server");
   return row?.role ?? null;
 }
 
@@ -49,4 +54,27 @@ export async function insertMembership(tx: WriteTx, membership: MembershipRow): 
   const sql =
     "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, ?, ?)";
   await tx.run(sql, [id, user_id, workspace_id, role, created_at, updated_at]);
+}
+
+export function findWorkspace(tx: Tx, id: string): Promise<WorkspaceRow | undefined> {
+  return tx.get<WorkspaceRow>("select * from workspaces where id = ?", [id]);
+}
+
+export async function isSlugFree(tx: Tx, slug: string): Promise<boolean> {
+  return (await tx.get("select 1 as found from workspaces where slug = ?", [slug])) === undefined;
+}
+
+export async function updateWorkspace(tx: WriteTx, { id, name, slug, updated_at }: WorkspaceRow): Promise<void> {
+  await tx.run("update workspaces set name = ?, slug = ?, updated_at = ? where id = ?", [name, slug, updated_at, id]);
+}
+
+export async function setStatus(tx: WriteTx, id: string, status: string, now: number): Promise<void> {
+  await tx.run("update workspaces set status = ?, updated_at = ? where id = ?", [status, now, id]);
+}
+
+export function findMembershipOf(tx: Tx, workspaceId: string, userId: string): Promise<MembershipRow | undefined> {
+  return tx.get<MembershipRow>("select * from memberships where workspace_id = ? and user_id = ?", [
+    workspaceId,
+    userId,
+  ]);
 }

@@ -2,8 +2,8 @@ import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { describeStores } from "../../store/testing.ts";
 import type { Store } from "../../store/store.ts";
-import { type Api, serveApi, testClock } from "../../testing/api.ts";
-import { insertUser } from "../../testing/rows.ts";
+import { type Api, serveApi } from "../../testing/api.ts";
+import { insertUser, workspaceDeps } from "../../testing/rows.ts";
 import { access, createWorkspaceRoutes } from "./public.ts";
 
 describeStores("workspaces", (open) => {
@@ -13,7 +13,7 @@ describeStores("workspaces", (open) => {
 
   beforeEach(async () => {
     store = await open();
-    api = await serveApi(createWorkspaceRoutes({ store, clock: testClock() }));
+    api = await serveApi(createWorkspaceRoutes(workspaceDeps(store)));
     ada = await insertUser(store);
   });
   afterEach(() => api.close());
@@ -27,7 +27,8 @@ describeStores("workspaces", (open) => {
     expect(await store.read((tx) => access.role(tx, ada, body.id))).toBe("owner");
     expect(await store.read((tx) => access.role(tx, newId(), body.id))).toBeNull();
     await store.write((tx) => tx.run("update workspaces set status = 'deleted'"));
-    expect(await store.read((tx) => access.role(tx, ada, body.id))).toBeNull();
+    const gone = store.read((tx) => access.role(tx, ada, body.id));
+    await expect(gone).rejects.toMatchObject({ code: "workspace-inactive" });
   });
 
   it("numbers derived slugs and refuses a given one that is taken", async () => {

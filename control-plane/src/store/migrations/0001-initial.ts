@@ -85,6 +85,19 @@ export const initial = {
       unique (user_id, workspace_id)
     )${withoutRowid}`,
     `create index memberships_workspace on memberships(workspace_id)`,
+    `create table invitations (
+      id ${text} primary key,
+      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      email ${text} not null,
+      role ${text} not null,
+      token_hash ${text} not null unique,
+      invited_by ${text} not null references users(id) on delete cascade,
+      expires_at ${bigint} not null,
+      accepted_at ${bigint},
+      created_at ${bigint} not null,
+      updated_at ${bigint} not null
+    )`,
+    `create index invitations_workspace on invitations(workspace_id, created_at)`,
 
     `create table access_tokens (
       id ${text} primary key,
@@ -627,6 +640,7 @@ export const initial = {
       created_at ${bigint} not null
     )`,
     `create index audit_events_workspace on audit_events(workspace_id, id)`,
+    `create index audit_events_age on audit_events(created_at)`,
     ...appendOnly("audit_events"),
 
     `create table run_events (

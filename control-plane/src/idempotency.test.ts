@@ -1,14 +1,13 @@
 import { newId } from "@shipfox/shared/ids";
 import { expect, it } from "vitest";
 import { z } from "zod";
-import { createWorkspaceRoutes } from "../modules/workspaces/public.ts";
-import { systemClock } from "../store/clock.ts";
-import type { Store } from "../store/store.ts";
-import { describeStores } from "../store/testing.ts";
-import { serveApi, testClock } from "../testing/api.ts";
-import { insertUser } from "../testing/rows.ts";
-import { Idempotency } from "./idempotency.ts";
-import { route } from "./route.ts";
+import { createWorkspaceRoutes } from "./modules/workspaces/public.ts";
+import type { Store } from "./store/store.ts";
+import { describeStores } from "./store/testing.ts";
+import { serveApi, testClock } from "./testing/api.ts";
+import { insertUser, workspaceDeps } from "./testing/rows.ts";
+import { Idempotency } from "./http/idempotency.ts";
+import { route } from "./http/route.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -33,7 +32,7 @@ async function serve(store: Store, clock = testClock(Date.now())) {
     },
   });
   const idempotency = new Idempotency(store, clock);
-  const api = await serveApi([...createWorkspaceRoutes({ store, clock: systemClock }), secret], { idempotency });
+  const api = await serveApi([...createWorkspaceRoutes(workspaceDeps(store)), secret], { idempotency });
   return { api, clock, idempotency };
 }
 

@@ -1,0 +1,169 @@
+import { ApiError } from "@shipfox/shared/errors";
+import type { InvitationPreview } from "@shipfox/shared/api/workspaces";
+import { newId } from "@shipfox/shared/ids";
+import { hashToken, newToken } from "@shipfox/shared/tokens";
+import type { Role } from "../../http/abilities.ts";
+import { type Access, requireAbility } from "../../http/access.ts";
+import type { Caller } from "../../http/caller.ts";
+import type { Clock } from "../../store/clock.ts";
+import type { MembershipRow } from "../../store/schema.ts";
+import type { AuditActor, Store, Tx, WriteTx } from "../../store/store.ts";
+import type { Mail } from "../mail/public.ts";
+import {
+  deleteInvitation,
+  findInvitation,
+  hasOpenInvitation,
+  insertInvitation,
+  type KnownInvitation,
+  type ListedInvitation,
+  listOpenInvitations,
+  markAccepted,
+} from "./invitation-store.ts";
+import { lockMembers } from "./member-store.ts";
+import { checkInvitedRole } from "./model.ts";
+import { findMembershipOf, insertMembership } from "./store.ts";
+
+const LIFETIME_MS = 7 * 24 * 3_600_000;
+
+export interface InvitationsDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly access: Access;
+  readonly mail: Mail;
+  /** Where people open the link. */
+  readonly publicUrl: string;
+}
+
+/**
+ * Invites an address to a workspace. The link is mailed; without a mail server it is answered, once, to who invites. Throws
+ * 403 `forbidden`, 409 `open-invitation-exists` and `already-a-member`.
+ */
+export function invite(
+  deps: InvitationsDeps,
+  caller: Caller,
+  request: { workspaceId: string; email: string; role: Role },
+): Promise<{ invitation: ListedInvitation; link: string | null }> {
+  const { store, clock, access, mail } = deps;
+  const { workspaceId, email, role } = request;
+  const now = clock.now();
+  const token = newToken("i");
+  const link = `${deps.publicUrl.replace(/\/$/, "")}/invitations/accept?token=${token}`;
+  const row = {
+    id: newId(now),
+    workspace_id: workspaceId,
+    email,
+    role,
+    token_hash: hashToken(token),
+    invited_by: caller.userId,
+    expires_at: now + LIFETIME_MS,
+    accepted_at: null,
+    created_at: now,
+    updated_at: now,
+  };
+  const letter = mail.seal(
+    {
+      to: email,
+      subject: "You are invited to a Shipfox workspace",
+      paragraphs: ["Open this link within seven days to become a member. It works once, and for this address only."],
+      link,
+    },
+    LIFETIME_MS,
+  );
+  return store.write(async (tx) => {
+    await requireAbility(access, tx, caller, workspaceId);
+    await lockMembers(tx, workspaceId, store.sql.forUpdate);
+    const actorRole = await access.role(tx, caller.userId, workspaceId);
+    if (actorRole) checkInvitedRole(workspaceId, actorRole, role);
+    if (await isMemberAddress(tx, workspaceId, email))
+      throw new ApiError("already-a-member", "a member has this address; change his role instead");
+    if (await hasOpenInvitation(tx, workspaceId, email, now))
+      throw new ApiError("open-invitation-exists", "the address has an open invitation; delete it to make another one");
+    await insertInvitation(tx, row);
+    if (mail.isConfigured) await mail.enqueue(tx, letter);
+    const target = { type: "invitation", id: row.id, name: email };
+    await tx.audit(caller, { workspaceId, action: "invitation.created", target, details: { role } });
+    const [invitation] = (await listOpenInvitations(tx, workspaceId, now)).filter(({ id }) => id === row.id);
+    if (!invitation) throw new Error("the invitation that was just made is not there");
+    return { invitation, link: mail.isConfigured ? null : link };
+  });
+}
+
+export function readInvitations(
+  { store, clock, access }: InvitationsDeps,
+  caller: Caller,
+  workspaceId: string,
+): Promise<ListedInvitation[]> {
+  return store.read(async (tx) => {
+    await requireAbility(access, tx, caller, workspaceId);
+    return listOpenInvitations(tx, workspaceId, clock.now());
+  });
+}
+
+/** Its link is worth nothing any more. Throws 404 `not-found`. */
+export async function withdraw(
+  { store, access }: InvitationsDeps,
+  caller: Caller,
+  { workspaceId, invitationId }: { workspaceId: string; invitationId: string },
+): Promise<void> {
+  await store.write(async (tx) => {
+    await requireAbility(access, tx, caller, workspaceId);
+    const deleted = await deleteInvitation(tx, workspaceId, invitationId);
+    if (!deleted) throw new ApiError("not-found", "the workspace has no such open invitation");
+    const target = { type: "invitation", id: invitationId, name: deleted.email };
+    await tx.audit(caller, { workspaceId, action: "invitation.deleted", target });
+  });
+}
+
+/** What the page of a link shows to somebody who need not be signed in. */
+export async function previewInvitation(tx: Tx, token: string, now: number): Promise<InvitationPreview> {
+  const found = await findInvitation(tx, hashToken(token));
+  if (!found || found.workspace_status !== "active") return { status: "invalid" };
+  const { workspace_name } = found;
+  if (found.accepted_at !== null) return { status: "already_used", workspace_name };
+  const expires_at = new Date(found.expires_at).toISOString();
+  if (found.expires_at <= now) return { status: "expired", workspace_name, expires_at };
+  const { workspace_id, email, invited_by_display } = found;
+  return { status: "pending", workspace_id, workspace_name, email, invited_by_display, expires_at };
+}
+
+/** Throws 410 `invitation-token-invalid`, `-used` or `-expired`, and 403 `invitation-email-mismatch`. */
+export async function requireInvitation(
+  tx: Tx,
+  request: { token: string; email: string; now: number },
+): Promise<KnownInvitation> {
+  const found = await findInvitation(tx, hashToken(request.token));
+  if (!found || found.workspace_status !== "active") throw new ApiError("invitation-token-invalid");
+  if (found.email !== request.email)
+    throw new ApiError("invitation-email-mismatch", "the invitation is for another e-mail address than yours");
+  if (found.accepted_at !== null) throw new ApiError("invitation-token-used");
+  if (found.expires_at <= request.now) throw new ApiError("invitation-token-expired");
+  return found;
+}
+
+/** Makes the user a member. Whoever is one already stays what he is. Throws what `requireInvitation` throws. */
+export async function acceptInvitation(
+  tx: WriteTx,
+  actor: AuditActor,
+  request: { token: string; user: { id: string; email: string }; membershipId: string; now: number; forUpdate: string },
+): Promise<{ membership: Pick<MembershipRow, "id" | "user_id" | "workspace_id">; alreadyMember: boolean }> {
+  const { token, user, membershipId, now } = request;
+  const invitation = await requireInvitation(tx, { token, email: user.email, now });
+  const workspaceId = invitation.workspace_id;
+  await lockMembers(tx, workspaceId, request.forUpdate);
+  if (!(await markAccepted(tx, invitation.id, now))) throw new ApiError("invitation-token-used");
+  const known = await findMembershipOf(tx, workspaceId, user.id);
+  const times = { created_at: now, updated_at: now };
+  const membership = known ?? { id: membershipId, user_id: user.id, workspace_id: workspaceId };
+  if (!known) await insertMembership(tx, { ...membership, role: invitation.role, ...times });
+  const target = { type: "invitation", id: invitation.id, name: user.email };
+  const details = { role: invitation.role, user_id: user.id };
+  await tx.audit({ ...actor, userId: user.id }, { workspaceId, action: "invitation.accepted", target, details });
+  const { id, user_id, workspace_id } = membership;
+  return { membership: { id, user_id, workspace_id }, alreadyMember: known !== undefined };
+}
+
+async function isMemberAddress(tx: Tx, workspaceId: string, email: string): Promise<boolean> {
+  const sql =
+    "select 1 as found from memberships m join users u on u.id = m.user_id where m.workspace_id = ? and u.email = ?";
+  return (await tx.get(sql, [workspaceId, email])) !== undefined;
+}

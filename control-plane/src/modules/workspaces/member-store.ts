@@ -1,0 +1,39 @@
+import type { Role } from "../../http/abilities.ts";
+import type { MembershipRow } from "../../store/schema.ts";
+import type { Tx, WriteTx } from "../../store/store.ts";
+
+export type ListedMember = MembershipRow & { user_email: string; user_name: string | null };
+
+const LISTED = `select m.*, u.email as user_email, u.name as user_name
+  from memberships m join users u on u.id = m.user_id where m.workspace_id = ?`;
+
+/** Oldest first. */
+export function listMembers(tx: Tx, workspaceId: string): Promise<ListedMember[]> {
+  return tx.all<ListedMember>(`${LISTED} order by m.created_at, m.id`, [workspaceId]);
+}
+
+export function findMember(tx: Tx, workspaceId: string, userId: string): Promise<ListedMember | undefined> {
+  return tx.get<ListedMember>(`${LISTED} and m.user_id = ?`, [workspaceId, userId]);
+}
+
+/** Members are changed one after another, so that two owners cannot each remove the other. */
+export async function lockMembers(tx: WriteTx, workspaceId: string, forUpdate: string): Promise<void> {
+  await tx.get(`select id from workspaces where id = ?${forUpdate}`, [workspaceId]);
+}
+
+export async function countOwners(tx: Tx, workspaceId: string): Promise<number> {
+  const sql = `select count(*) as "count" from memberships where workspace_id = ? and role = 'owner'`;
+  return (await tx.get<{ count: number }>(sql, [workspaceId]))?.count ?? 0;
+}
+
+export async function setRole(tx: WriteTx, membershipId: string, role: Role, now: number): Promise<void> {
+  await tx.run("update memberships set role = ?, updated_at = ? where id = ?", [role, now, membershipId]);
+}
+
+/** Also ends what the person may do here by access tokens. */
+export async function deleteMember(tx: WriteTx, member: MembershipRow, now: number): Promise<void> {
+  await tx.run("delete from memberships where id = ?", [member.id]);
+  const tokens =
+    "update access_tokens set revoked_at = ? where user_id = ? and workspace_id = ? and revoked_at is null";
+  await tx.run(tokens, [now, member.user_id, member.workspace_id]);
+}

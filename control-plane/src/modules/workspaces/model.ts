@@ -1,0 +1,46 @@
+import { ApiError } from "@shipfox/shared/errors";
+import type { Role } from "../../http/abilities.ts";
+import { ForbiddenError } from "../../http/access.ts";
+
+/** What a decision about a member knows. `owners` counts those of the workspace. */
+export interface MemberChange {
+  readonly workspaceId: string;
+  readonly actorRole: Role;
+  readonly memberRole: Role;
+  readonly owners: number;
+}
+
+/** Owners are made and unmade by owners only, and one is always left. Throws 403 `forbidden` or 409 `last-owner`. */
+export function checkRoleChange(change: MemberChange, newRole: Role): void {
+  if (change.memberRole === newRole) return;
+  requireOwnerFor(change, newRole);
+  keepAnOwner(change);
+}
+
+/** Whoever may manage members removes all but owners, whom owners remove. Throws 403 `forbidden` or 409 `last-owner`. */
+export function checkRemoval(change: MemberChange): void {
+  requireOwnerFor(change, change.memberRole);
+  keepAnOwner(change);
+}
+
+/** Throws 409 `last-owner`. */
+export function checkLeaving(change: Pick<MemberChange, "memberRole" | "owners">): void {
+  keepAnOwner(change);
+}
+
+/** Nobody invites somebody to more than he has himself. Throws 403 `forbidden`. */
+export function checkInvitedRole(workspaceId: string, actorRole: Role, role: Role): void {
+  if (role === "owner" && actorRole !== "owner")
+    throw new ForbiddenError("only an owner invites another owner", workspaceId, { role: actorRole });
+}
+
+function requireOwnerFor({ workspaceId, actorRole, memberRole }: MemberChange, newRole: Role): void {
+  if (actorRole === "owner" || (memberRole !== "owner" && newRole !== "owner")) return;
+  throw new ForbiddenError("owners are made, changed and removed by owners only", workspaceId, { role: actorRole });
+}
+
+function keepAnOwner({ memberRole, owners }: Pick<MemberChange, "memberRole" | "owners">): void {
+  if (memberRole === "owner" && owners <= 1) {
+    throw new ApiError("last-owner", "the workspace would have no owner; make somebody else an owner first");
+  }
+}
