@@ -22,6 +22,7 @@ const NO_RATE_LIMITS: Readonly<Record<string, string>> = {
   SHIPFOX_RATE_MACHINE: "0",
   SHIPFOX_RATE_STRANGERS: "0",
   SHIPFOX_RATE_WEBHOOKS: "0",
+  SHIPFOX_MAX_OPEN_STREAMS: "0",
 };
 
 /** The real control plane in a process of its own, with an account, a workspace and a project that is ready to fire. */

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { type Bench, isMet } from "./bench.ts";
 import { cancel } from "./cancel/cancel.ts";
 import { checkout } from "./checkout/checkout.ts";
+import { fanOut } from "./fan-out/fan-out.ts";
 import { firstLine } from "./first-line/first-line.ts";
 import { jobsPerSecond } from "./jobs-per-second/jobs-per-second.ts";
 import { liveTail } from "./live-tail/live-tail.ts";
@@ -29,6 +30,7 @@ const BENCHES: readonly Bench[] = [
   jobsPerSecond,
   logIngest,
   liveTail,
+  fanOut,
   login,
 ];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));

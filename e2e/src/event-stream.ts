@@ -57,3 +57,18 @@ export async function followEvents(
   );
   return { events, records, end };
 }
+
+/** The number of the newest event of a workspace: that behind which a new stream begins. */
+export async function lastEventId(api: Api, path: string): Promise<number> {
+  const abort = new AbortController();
+  const response = await fetch(api.url + path, {
+    headers: { authorization: `Bearer ${api.token}` },
+    signal: AbortSignal.any([abort.signal, AbortSignal.timeout(FOLLOW_LIMIT_MS)]),
+  });
+  const frames = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  for await (const frame of frames ?? []) {
+    abort.abort();
+    return Number(frame.id);
+  }
+  throw new Error(`${path}: the stream has no first frame`);
+}

@@ -9,7 +9,7 @@ import {
   type ReportBody,
   type ReportReply,
 } from "@shipfox/shared/machine";
-import { createDefinition, createRegistrationToken, startControlPlane } from "../control-plane.ts";
+import { type ControlPlane, createDefinition, createRegistrationToken, startControlPlane } from "../control-plane.ts";
 import { JsonClient } from "../json-client.ts";
 import { awaitReady, freePort, startProcess } from "../server-process.ts";
 import { RawClient } from "./raw-client.ts";
@@ -46,13 +46,18 @@ export interface Contender {
 }
 
 /** Real credentials: each log is that of a step that runs under a lease of its own. */
-export async function startShipfox(folder: string, logs: number, resources: AsyncDisposableStack): Promise<Contender> {
+export async function startShipfox(
+  folder: string,
+  logs: number,
+  resources: AsyncDisposableStack,
+): Promise<Contender & { readonly plane: ControlPlane; readonly stepIds: readonly string[] }> {
   const plane = await startControlPlane(folder, resources, {
     settings: { SHIPFOX_LOG_BUDGET_BYTES: BUDGET_BYTES },
   });
   const client = resources.adopt(new JsonClient(plane.url, logs), (open) => open.close());
   const definitionId = await createDefinition(client, plane, WORKFLOW);
   const registrationToken = await createRegistrationToken(client, plane);
+  const stepIds: string[] = [];
   const openOne = async (): Promise<Append> => {
     await client.call("POST", `/workflow-definitions/${definitionId}/fire-manual`, { token: plane.token, body: {} });
     const session = await client.call<RegisterReply>("POST", "/runners/register", {
@@ -69,6 +74,7 @@ export async function startShipfox(folder: string, logs: number, resources: Asyn
     });
     const { next } = reply;
     if (next?.kind !== "step") throw new Error("the job has no run step");
+    stepIds.push(next.step.id);
     const connection = resources.adopt(await RawClient.open(plane.url), (open) => open.close());
     const path = `/runs/jobs/current/steps/${next.step.id}/logs?attempt=${next.attempt}&offset=`;
     let offset = 0;
@@ -81,7 +87,7 @@ export async function startShipfox(folder: string, logs: number, resources: Asyn
   };
   const opened: Append[] = [];
   while (opened.length < logs) opened.push(await openOne());
-  return { name: "Shipfox", pid: plane.process.pid, logs: opened };
+  return { name: "Shipfox", pid: plane.process.pid, logs: opened, plane, stepIds };
 }
 
 export async function startPeer(
