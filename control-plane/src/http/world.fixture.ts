@@ -1,0 +1,110 @@
+import { newId } from "@shipfox/shared/ids";
+import { TestRepository } from "../testing/git-repository.ts";
+import type { ServedApp } from "./served-app.fixture.ts";
+
+const YAML = `name: World
+runner: linux
+triggers:
+  by_hand: { source: manual, event: fire }
+jobs:
+  job:
+    steps:
+      - run: "true"
+`;
+
+/** One of everything that routes can name, in a workspace whose owner's credentials are here, with a job on a runner. */
+export interface World {
+  readonly ids: readonly string[];
+  /** Values of path parameters that exist. */
+  readonly params: Readonly<Record<string, readonly string[]>>;
+  readonly bearers: Readonly<Record<"none" | "user" | "registration" | "runner-session" | "lease", string | undefined>>;
+  close(): Promise<void>;
+}
+
+export async function buildWorld(app: ServedApp): Promise<World> {
+  let token = "";
+  // biome-ignore lint/suspicious/noExplicitAny: replies of every shape
+  // oxlint-disable-next-line typescript/no-explicit-any -- replies of every shape
+  const call = async (method: string, path: string, body?: unknown, bearer = token): Promise<any> => {
+    const response = await fetch(app.url + path, {
+      method,
+      headers: {
+        ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.status === 204 ? null : await response.json();
+  };
+  const repository = await TestRepository.create();
+  await repository.commit({ ".shipfox/workflows/world.yml": YAML });
+
+  const account = { email: "ada@example.com", password: "correct horse battery", name: "Ada" };
+  ({ token } = await call("POST", "/auth/signup", account));
+  const workspace = await call("POST", "/workspaces", { name: "World" });
+  const inWorkspace = `/workspaces/${workspace.id}`;
+  const connection = await call("POST", "/integrations/git/connections", { workspace_id: workspace.id, name: "Git" });
+  const source = { connection_id: connection.id, external_repository_id: `git:${repository.fileUrl}` };
+  const project = await call("POST", "/projects", { workspace_id: workspace.id, name: "World", source });
+  const definition = await call("POST", "/definitions", { project_id: project.id, yaml: YAML });
+  const fire = `/workflow-definitions/${definition.id}/fire-manual`;
+  const runId = (await call("POST", fire, {})).workflow_run_id;
+  const hook = await call("POST", `${inWorkspace}/webhooks`, {
+    url: "https://hooks.invalid/x",
+    events: ["run.finished"],
+  });
+  const delivery = await call("POST", `${inWorkspace}/webhooks/${hook.id}/test`);
+  const inbound = { workspace_id: workspace.id, name: "Alerts", slug: "alerts" };
+  const custom = await call("POST", "/integrations/webhook/connections", inbound);
+  await call("POST", `/webhook/${custom.id}`, { severity: "high" }, "");
+  const events = await call("GET", `/trigger-events?workspace_id=${workspace.id}`);
+  const registry = { host: "registry.example", username: "ci", password: "secret" };
+  const credential = await call("POST", `${inWorkspace}/registry-credentials`, registry);
+  for (const kind of ["secrets", "variables"]) await call("PUT", `${inWorkspace}/${kind}/KEY`, { value: "a value" });
+  const registration = await call("POST", `${inWorkspace}/runners/manual-registration-tokens`, { name: "world" });
+  const machine = { labels: ["linux"], persistent: true, name: "world" };
+  const runner = await call("POST", "/runners/register", machine, registration.raw_token);
+  const job = await call("POST", "/runners/jobs/request", undefined, runner.session_token);
+  const next = await call("POST", "/runs/jobs/current/steps/next", undefined, job.lease_token);
+  const { sessions } = await call("GET", "/auth/sessions");
+
+  const known = {
+    workspaceId: [workspace.id],
+    projectId: [project.id],
+    definitionId: [definition.id],
+    connectionId: [custom.id, connection.id],
+    id: [runId],
+    webhookId: [hook.id],
+    deliveryId: [delivery.id],
+    eventId: [events.trigger_events[0].id],
+    credentialId: [credential.id],
+    runnerId: [runner.runner_id],
+    jobId: [job.job_id],
+    stepId: [next.step.id],
+    sessionId: [sessions[0].id],
+    tokenId: [registration.id],
+    attempt: ["1"],
+    key: ["KEY"],
+    providerId: ["anthropic", "own"],
+    slug: ["own"],
+    file: ["start.js"],
+    code: ["not-found"],
+  };
+  return {
+    ids: [...Object.values(known).flat().filter(isId), newId()],
+    params: known,
+    bearers: {
+      none: undefined,
+      user: token,
+      registration: registration.raw_token,
+      "runner-session": runner.session_token,
+      lease: next.lease_token,
+    },
+    close: () => repository.remove(),
+  };
+}
+
+function isId(value: string): boolean {
+  return /^[0-9a-f-]{36}$/.test(value);
+}
