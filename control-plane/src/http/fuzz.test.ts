@@ -27,7 +27,11 @@ const COUNTED_ERRORS: Readonly<Record<string, readonly string[]>> = {
   "POST /auth/verify-email/resend": ["email_challenges"],
 };
 /** Routes that start programs or work in the background of the server, for which fewer calls are enough. */
-const SLOW_ROUTES: readonly string[] = ["POST /projects/{projectId}/sync", "POST /admin/root-key/rotate"];
+const SLOW_ROUTES: readonly string[] = [
+  "POST /projects/{projectId}/sync",
+  "POST /admin/root-key/rotate",
+  "DELETE /workspaces/{workspaceId}",
+];
 const SLOW_SHARE = 10;
 
 interface Case {
@@ -63,6 +67,8 @@ describe(`every route, called with anything (SHIPFOX_FUZZ_SEED=${SEED})`, () => 
       SHIPFOX_GIT_ALLOW_FILE: "true",
       SHIPFOX_ALLOW_SIGNUP: "true",
       SHIPFOX_AGENT_PROBE_TIMEOUT_MS: "1000",
+      // The job of the world is nobody's to take away meanwhile.
+      SHIPFOX_LEASE_TERM_MS: "3000000",
     });
     world = await buildWorld(app);
     const document = (await (await fetch(`${app.url}/openapi.json`)).json()) as {
@@ -281,7 +287,9 @@ describe(`every route, called with anything (SHIPFOX_FUZZ_SEED=${SEED})`, () => 
 function destruction({ method, path }: Route): number {
   if (method === "GET") return 0;
   // With another key the credentials of the world are none any more.
-  if (path.includes("key-rotation") || path.includes("root-key")) return 4;
+  if (path.includes("root-key")) return 7;
+  if (method === "DELETE" && path === "/workspaces/{workspaceId}") return 6;
+  if (/leave|suspend/.test(path)) return 5;
   if (/revoke|drain|cancel|release|logout|archive|session|password|report$/.test(path)) return 3;
   return method === "DELETE" ? 2 : 1;
 }

@@ -7,6 +7,7 @@ import {
   type ZodOpenApiPathsObject,
   type ZodOpenApiResponsesObject,
 } from "zod-openapi";
+import { isAbility } from "./abilities.ts";
 import { exampleOf } from "./examples.ts";
 import { DEFAULT_BODY_LIMIT_BYTES } from "./execute.ts";
 import { needInWords, operationName, PARAMETERS, TAGS } from "./openapi-words.ts";
@@ -191,6 +192,7 @@ export function errorCodesOf(route: Route): Set<ErrorCode> {
     ...(route.credential === "none" ? [] : (["unauthorized"] as const)),
     // Of `identity` everybody has enough who is signed in.
     ...(route.needs && route.needs !== "identity" ? (["forbidden"] as const) : []),
+    ...(route.needs && isAbility(route.needs) ? (["workspace-inactive", "workspace-suspended"] as const) : []),
     ...(rateClassOf(route) === "none" ? [] : (["rate-limited"] as const)),
     ...(takesKey(route) ? (["idempotency-key-reused", "idempotency-replay-unavailable"] as const) : []),
     "server-error",

@@ -73,7 +73,7 @@ export async function buildWorld(app: ServedApp): Promise<World> {
     workspaceId: [workspace.id],
     projectId: [project.id],
     definitionId: [definition.id],
-    connectionId: [custom.id, connection.id],
+    connectionId: [connection.id, custom.id],
     id: [runId],
     webhookId: [hook.id],
     deliveryId: [delivery.id],

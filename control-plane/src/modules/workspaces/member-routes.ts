@@ -70,7 +70,7 @@ export function createMemberRoutes(deps: MembersDeps): Route[] {
       audit: "member.left",
       params: inWorkspace,
       responses: { 204: null },
-      errors: ["forbidden", "last-owner"],
+      errors: ["forbidden", "last-owner", "workspace-inactive", "workspace-suspended"],
       handle: async ({ principal, params }) => {
         await leaveWorkspace(deps, principal, params.workspaceId);
         return { status: 204 };
