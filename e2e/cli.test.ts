@@ -172,6 +172,28 @@ describe("the command line, from an empty instance to results", () => {
     expect((await cli.run("runners", "list")).stdout).toMatch(/build-2.*revoked/);
   });
 
+  it("invites somebody who then has an account and a role, and removes her", async () => {
+    const { link } = (await cli.json("members", "invite", "eve@example.com", "--role", "viewer")) as { link: string };
+    expect((await cli.run("members", "list")).stdout).toMatch(/eve@example\.com.*viewer.*invited/);
+    const hers = await Cli.create(stage);
+    const signUp = ["login", "--url", plane.url, "--signup", "--name", "Eve", "--email", "eve@example.com"];
+    const closed = await hers.runWith({ input: PASSWORD }, ...signUp, "--password-stdin");
+    expect([closed.code, closed.stderr]).toEqual([69, expect.stringContaining("invitation")]);
+    const joined = await hers.runWith(
+      { input: PASSWORD, env: { SHIPFOX_INVITATION: link } },
+      ...signUp,
+      "--password-stdin",
+    );
+    expect(joined).toMatchObject({ code: 0 });
+    expect((await hers.run("runs", "list")).code).toBe(0);
+    expect((await hers.run("members", "invite", "more@example.com")).code).toBe(69);
+    expect(await cli.run("members", "role", "eve@example.com", "admin")).toMatchObject({ code: 0 });
+    expect((await hers.run("members", "list")).stdout).toMatch(/eve@example\.com.*admin/);
+    expect((await hers.runWith({ input: link }, "members", "accept")).stderr).toContain("accepted before");
+    expect(await cli.run("members", "remove", "eve@example.com")).toMatchObject({ code: 0 });
+    expect((await hers.run("runs", "list")).code).toBe(64);
+  });
+
   it("signs out", async () => {
     expect(await cli.run("logout")).toMatchObject({ code: 0 });
     expect((await cli.run("runs", "list")).code).toBe(69);

@@ -29,7 +29,15 @@ import {
   variableReplySchema,
   variablesReplySchema,
 } from "@shipfox/shared/api/scoped-values";
-import { membershipsReplySchema, workspaceSchema } from "@shipfox/shared/api/workspaces";
+import {
+  acceptInvitationReplySchema,
+  createInvitationReplySchema,
+  invitationsReplySchema,
+  memberSchema,
+  membershipsReplySchema,
+  membersReplySchema,
+  workspaceSchema,
+} from "@shipfox/shared/api/workspaces";
 import { z } from "zod";
 import { CliError } from "./cli-error.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -118,6 +126,7 @@ export class ApiClient {
     password: string;
     name: string;
     setup_token?: string;
+    invitation_token?: string;
   }): Promise<SignedIn | EmailChallenge> {
     const request: ApiRequest = { method: "POST", path: "/auth/signup", body };
     const { headers, body: reply } = await this.#http.exchange(request, signupReplySchema);
@@ -128,6 +137,37 @@ export class ApiClient {
       exitCode: EXIT.api,
       code: "unexpected-reply",
     });
+  }
+
+  async members(workspaceId: string) {
+    return await this.#call({ method: "GET", path: `/workspaces/${workspaceId}/members` }, membersReplySchema);
+  }
+
+  async changeMember(workspaceId: string, userId: string, body: { role: string }) {
+    const path = `/workspaces/${workspaceId}/members/${userId}`;
+    return await this.#call({ method: "PATCH", path, body }, memberSchema);
+  }
+
+  async removeMember(workspaceId: string, userId: string): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/workspaces/${workspaceId}/members/${userId}` }, nothing);
+  }
+
+  async invitations(workspaceId: string) {
+    return await this.#call({ method: "GET", path: `/workspaces/${workspaceId}/invitations` }, invitationsReplySchema);
+  }
+
+  async invite(workspaceId: string, body: { email: string; role?: string }) {
+    const path = `/workspaces/${workspaceId}/invitations`;
+    return await this.#call({ method: "POST", path, body }, createInvitationReplySchema);
+  }
+
+  async acceptInvitation(token: string) {
+    const path = "/invitations/accept";
+    return await this.#call({ method: "POST", path, body: { token } }, acceptInvitationReplySchema);
+  }
+
+  async withdrawInvitation(workspaceId: string, invitationId: string): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/workspaces/${workspaceId}/invitations/${invitationId}` }, nothing);
   }
 
   async accessTokens(cursor?: string) {

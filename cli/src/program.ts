@@ -4,6 +4,7 @@ import type { CommandContext } from "./command-context.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
+import { registerMembers } from "./commands/members.ts";
 import { registerPassword } from "./commands/password.ts";
 import { registerProjects } from "./commands/projects.ts";
 import { registerRegistries } from "./commands/registries.ts";
@@ -67,6 +68,7 @@ export function buildProgram(context: CommandContext): Command {
   registerRun(program, context);
   registerRuns(program, context);
   registerLogs(program, context);
+  registerMembers(program, context);
   registerRunners(program, context);
   registerSecrets(program, context);
   registerVariables(program, context);

@@ -8,6 +8,7 @@ import { CredentialsStore, configDirectory } from "../credentials.ts";
 import { ApiFailure, ConnectionFailure, HttpTransport } from "../http-transport.ts";
 import { askSecret, askText, askYes, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
+import { tokenOfInvitation } from "../invitation-link.ts";
 import { DEFAULT_URL, normalizeUrl, saveSession } from "../session.ts";
 import { loginWithToken } from "./login-with-token.ts";
 
@@ -105,7 +106,7 @@ async function offerSignup(
   );
 }
 
-/** The setup token comes from SHIPFOX_SETUP_TOKEN, or is asked for when the control plane wants one. */
+/** The setup token comes from SHIPFOX_SETUP_TOKEN, an invitation from SHIPFOX_INVITATION; either is asked for when it is wanted. */
 async function createAccount(
   context: CommandContext,
   api: ApiClient,
@@ -113,11 +114,17 @@ async function createAccount(
 ): Promise<SignedIn | EmailChallenge> {
   const token = context.env.SHIPFOX_SETUP_TOKEN;
   if (token) return await api.signup({ ...account, setup_token: token });
+  const invitation = context.env.SHIPFOX_INVITATION;
+  if (invitation) return await api.signup({ ...account, invitation_token: tokenOfInvitation(invitation) });
   try {
     return await api.signup(account);
   } catch (error) {
-    const wanted = error instanceof ApiFailure && error.code === "setup-token-required";
-    if (!wanted || !context.terminal.interactive) throw error;
+    if (!(error instanceof ApiFailure) || !context.terminal.interactive) throw error;
+    if (error.code === "signup-not-allowed") {
+      const link = await askSecret(context.terminal, "Sign-up is closed here. The link of your invitation");
+      return await api.signup({ ...account, invitation_token: tokenOfInvitation(link) });
+    }
+    if (error.code !== "setup-token-required") throw error;
     const setup_token = await askSecret(context.terminal, "Setup token (in the control plane's first log lines)");
     return await api.signup({ ...account, setup_token });
   }

@@ -449,6 +449,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed(`GET ${path}/invitations`, { workspaceId }, { token });
     await succeed(`DELETE ${path}/invitations/{invitationId}`, { workspaceId, ...withdrawn }, { token });
     const { invitation_token } = await join();
+    await succeed("GET /invitations/accept", {}, { suffix: `?token=${invitation_token}` });
     await succeed("GET /invitations/preview", {}, { suffix: `?token=${invitation_token}` });
     const joined = await succeed("POST /auth/signup", {}, { body: { ...carol, invitation_token } });
     const userId: string = joined.user.id;

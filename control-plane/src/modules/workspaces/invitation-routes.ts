@@ -24,6 +24,16 @@ import {
 } from "./invitations.ts";
 
 const TAG = "Workspaces";
+/** Until a page does it. The link itself is not repeated: it would stand in the history of a shell. */
+const LINK_HELP = `You are invited to a Shipfox workspace. This link works once.
+
+With an account, sign in with the invited address and give the link when you are asked for it:
+  shipfox login --url URL
+  shipfox members accept
+
+Without one, make it; you are asked for the link, which also proves your address:
+  shipfox login --url URL --signup
+`;
 const PATH = "/workspaces/{workspaceId}/invitations";
 const inWorkspace = z.object({ workspaceId: id });
 const oneInvitation = z.object({ workspaceId: id, invitationId: id });
@@ -95,6 +105,19 @@ export function createInvitationRoutes(deps: InvitationsDeps): Route[] {
         status: 200,
         headers: { "cache-control": "no-store" },
         body: await store.read((tx) => previewInvitation(tx, query.token, clock.now())),
+      }),
+    }),
+    route({
+      method: "GET",
+      path: "/invitations/accept",
+      tag: TAG,
+      summary: "Where the link of an invitation leads: says how to use it",
+      credential: "none",
+      responses: { 200: "text" },
+      handle: async () => ({
+        status: 200,
+        body: LINK_HELP.replaceAll("URL", deps.publicUrl),
+        headers: { "cache-control": "no-store", "referrer-policy": "no-referrer" },
       }),
     }),
     route({

@@ -1,0 +1,212 @@
+import type { Invitation, Member } from "@shipfox/shared/api/workspaces";
+import type { Command } from "commander";
+import type { ApiClient } from "../api-client.ts";
+import { chooseWorkspace } from "../choose.ts";
+import { usageError } from "../cli-error.ts";
+import {
+  type CommandContext,
+  finishCommand,
+  type JsonOption,
+  nextLine,
+  printResult,
+  withExamples,
+} from "../command-context.ts";
+import { tokenOfInvitation } from "../invitation-link.ts";
+import { askSecret, readSecretFromStdin } from "../prompts.ts";
+import { plainText } from "../render/plain-text.ts";
+import { renderTable } from "../render/table.ts";
+import { openSession } from "../session.ts";
+
+const ROLES = ["viewer", "maintainer", "admin", "owner"] as const;
+type Role = (typeof ROLES)[number];
+
+interface PeopleOptions extends JsonOption {
+  workspace?: string;
+}
+
+interface InviteOptions extends PeopleOptions {
+  role?: string;
+}
+
+export function registerMembers(program: Command, context: CommandContext): void {
+  const members = program.command("members").description("who is in a workspace: list, invite, change and remove");
+  withExamples(members, "shipfox members list", "shipfox members invite bob@example.com --role viewer");
+  const inWorkspace = (command: Command) =>
+    command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
+  finishCommand(
+    inWorkspace(members.command("list").description("members and open invitations")).action((options: PeopleOptions) =>
+      listPeople(context, options),
+    ),
+    "shipfox members list",
+  );
+  finishCommand(
+    inWorkspace(members.command("invite").description("invite somebody by e-mail address"))
+      .argument("<email>", "the address")
+      .option("-r, --role <role>", `one of ${ROLES.join(", ")} (default: maintainer)`)
+      .action((email: string, options: InviteOptions) => invite(context, email, options)),
+    "shipfox members invite bob@example.com",
+    "shipfox members invite boss@example.com --role viewer",
+  );
+  finishCommand(
+    inWorkspace(members.command("withdraw").description("withdraw an open invitation"))
+      .argument("<email>", "the address that was invited")
+      .action((email: string, options: PeopleOptions) => withdraw(context, email, options)),
+    "shipfox members withdraw bob@example.com",
+  );
+  finishCommand(
+    members
+      .command("accept")
+      .description("become a member: asks for the link of an invitation, or reads it from stdin")
+      .action((options: JsonOption) => accept(context, options)),
+    "shipfox members accept",
+    "shipfox members accept < link.txt",
+  );
+  finishCommand(
+    inWorkspace(members.command("role").description("give a member another role"))
+      .argument("<email>", "the member")
+      .argument("<role>", `one of ${ROLES.join(", ")}`)
+      .action((email: string, role: string, options: PeopleOptions) => changeRole(context, email, role, options)),
+    "shipfox members role bob@example.com admin",
+  );
+  finishCommand(
+    inWorkspace(members.command("remove").description("remove a member, with his access tokens for the workspace"))
+      .argument("<email>", "the member")
+      .action((email: string, options: PeopleOptions) => remove(context, email, options)),
+    "shipfox members remove bob@example.com",
+  );
+}
+
+async function open(context: CommandContext, options: PeopleOptions) {
+  const { api } = await openSession(context.env);
+  const workspace = await chooseWorkspace(api, options.workspace);
+  return { api, workspaceId: workspace.workspace_id, name: plainText(workspace.workspace_name) };
+}
+
+/** Only who manages members sees invitations. */
+async function openInvitations(api: ApiClient, workspaceId: string, mine: Role | undefined): Promise<Invitation[]> {
+  if (mine !== "owner" && mine !== "admin") return [];
+  return (await api.invitations(workspaceId)).invitations;
+}
+
+async function listPeople(context: CommandContext, options: PeopleOptions): Promise<void> {
+  const { api, workspaceId } = await open(context, options);
+  const { terminal } = context;
+  const [{ members }, { user }] = await Promise.all([api.members(workspaceId), api.me()]);
+  const mine = members.find((member) => member.user_id === user.id)?.role;
+  const invitations = await openInvitations(api, workspaceId, mine);
+  const rows = [
+    ...members.map((member) => ({
+      email: member.user_email,
+      name: member.user_name ?? "",
+      role: member.role,
+      since: member.created_at,
+      state: "member",
+    })),
+    ...invitations.map(({ email, role, expires_at }) => ({
+      email,
+      name: "",
+      role,
+      since: expires_at,
+      state: "invited until",
+    })),
+  ];
+  await printResult(context, options, {
+    document: { members, invitations },
+    text: () =>
+      renderTable(
+        terminal,
+        [
+          { head: "E-MAIL", text: (row) => row.email },
+          { head: "NAME", text: (row) => row.name, flex: true },
+          { head: "ROLE", text: (row) => row.role },
+          { head: "", text: (row) => row.state },
+          { head: "SINCE", text: (row) => row.since.slice(0, "2026-01-01".length) },
+        ],
+        rows,
+      ),
+  });
+}
+
+async function invite(context: CommandContext, email: string, options: InviteOptions): Promise<void> {
+  const role = options.role === undefined ? undefined : requireRole(options.role);
+  const { api, workspaceId, name } = await open(context, options);
+  const invitation = await api.invite(workspaceId, { email, ...(role === undefined ? {} : { role }) });
+  await printResult(context, options, {
+    document: invitation,
+    text: () =>
+      invitation.link === null
+        ? `${plainText(invitation.email)} gets a mail with a link to ${name}.`
+        : [
+            invitation.link,
+            "",
+            context.terminal.colors.dim(
+              `Shown only now. Give it to ${plainText(invitation.email)}: it works once, until ${invitation.expires_at}.`,
+            ),
+          ].join("\n"),
+  });
+}
+
+async function accept(context: CommandContext, options: JsonOption): Promise<void> {
+  const { api } = await openSession(context.env);
+  const { terminal } = context;
+  const link = terminal.interactive
+    ? await askSecret(terminal, "The link of the invitation")
+    : await readSecretFromStdin(terminal);
+  const accepted = await api.acceptInvitation(tokenOfInvitation(link));
+  await printResult(context, options, {
+    document: accepted,
+    text: () =>
+      `${accepted.already_member ? "You were a member already." : "You are a member now."}\n${nextLine(context, "shipfox workspaces list")}`,
+  });
+}
+
+async function withdraw(context: CommandContext, email: string, options: PeopleOptions): Promise<void> {
+  const { api, workspaceId } = await open(context, options);
+  const { invitations } = await api.invitations(workspaceId);
+  const invitation = invitations.find((candidate) => candidate.email === email.toLowerCase());
+  if (!invitation) throw usageError(`${plainText(email)} has no open invitation.`, "shipfox members list");
+  await api.withdrawInvitation(workspaceId, invitation.id);
+  await printResult(context, options, {
+    document: { withdrawn: invitation.id },
+    text: () => `The invitation of ${plainText(invitation.email)} is withdrawn; its link is worth nothing.`,
+  });
+}
+
+async function changeRole(context: CommandContext, email: string, role: string, options: PeopleOptions): Promise<void> {
+  const wanted = requireRole(role);
+  const { api, workspaceId } = await open(context, options);
+  const { user_id } = await memberWith(api, workspaceId, email);
+  const member = await api.changeMember(workspaceId, user_id, { role: wanted });
+  await printResult(context, options, {
+    document: member,
+    text: () => `${plainText(member.user_email)} is ${member.role} now.`,
+  });
+}
+
+async function remove(context: CommandContext, email: string, options: PeopleOptions): Promise<void> {
+  const { api, workspaceId, name } = await open(context, options);
+  const member = await memberWith(api, workspaceId, email);
+  await api.removeMember(workspaceId, member.user_id);
+  await printResult(context, options, {
+    document: { removed: member.user_id },
+    text: () =>
+      `${plainText(member.user_email)} is no member of ${name} any more.\n${nextLine(context, "shipfox members list")}`,
+  });
+}
+
+async function memberWith(api: ApiClient, workspaceId: string, email: string): Promise<Member> {
+  const { members } = await api.members(workspaceId);
+  const member = members.find((candidate) => candidate.user_email === email.toLowerCase());
+  if (!member) throw usageError(`No member has the address ${plainText(email)}.`, "shipfox members list");
+  return member;
+}
+
+function requireRole(text: string): Role {
+  const role = ROLES.find((known) => known === text);
+  if (!role)
+    throw usageError(
+      `There is no role ${plainText(text)}: it is one of ${ROLES.join(", ")}.`,
+      "shipfox members --help",
+    );
+  return role;
+}
