@@ -27,7 +27,10 @@ export class Cli {
     return this.runWith({}, ...args);
   }
 
-  async runWith(options: { input?: string; cwd?: string; env?: Record<string, string> }, ...args: string[]): Promise<CliResult> {
+  async runWith(
+    options: { input?: string; cwd?: string; env?: Record<string, string> },
+    ...args: string[]
+  ): Promise<CliResult> {
     const { exitCode, stdout, stderr } = await execa(CLI, args, {
       ...options,
       env: { ...this.#env, ...options.env },
