@@ -36,7 +36,7 @@ describeStore(
         if (current < 4) await raise(tx, code);
       });
       expect(await itemIds(store)).toEqual(["try 4"]);
-      expect(published.map(({ id, type }) => [id, type])).toEqual([[1, "try 4"]]);
+      expect(published).toMatchObject([{ id: 1, payload: { name: "try 4" } }]);
       expect(told).toEqual([4]);
     });
 
