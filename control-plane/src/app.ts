@@ -57,6 +57,7 @@ import {
   sealedWebhookSecrets,
 } from "./modules/outgoing-webhooks/public.ts";
 import { Mail, readSmtp, sealedLetters } from "./modules/mail/public.ts";
+import { createOperationsRoutes, ServerSettings } from "./modules/operations/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
 import { createProvisionerRoutes } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
@@ -152,6 +153,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     onLost: options.onLost,
     log,
   });
+  const settings = await ServerSettings.open(store, {
+    allow_signup: config.allowSignup,
+    max_concurrent_runs: config.maxConcurrentRuns,
+  });
   const tokens = new SignedTokens(rootKeys, { userSeconds: USER_TOKEN_SECONDS, sessionSeconds: SESSION_TOKEN_SECONDS });
   const dueLoop = new DueLoop(clock, log);
   // Archiving takes seconds; leases and timers must not wait for it.
@@ -187,7 +192,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       cancelLimitMs: config.cancelLimitMs,
       avoidMs: config.avoidMs,
       logTailMs: config.logTailMs,
-      maxConcurrentRuns: config.maxConcurrentRuns,
+      get maxConcurrentRuns() {
+        return settings.maxConcurrentRuns;
+      },
     },
     armDue: (at) => dueLoop.arm(at),
   });
@@ -250,7 +257,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     accessChanged: streams.accessChanged,
     rootKey: rootKeys,
     publicUrl,
-    allowSignup: config.allowSignup,
+    get allowSignup() {
+      return settings.allowSignup;
+    },
     limits: {
       loginPerAddress: config.loginLimitPerAddress,
       loginPerEmail: config.loginLimitPerEmail,
@@ -280,6 +289,15 @@ export async function startApp(options: AppOptions): Promise<App> {
     ...createMemberRoutes({ store, clock, access, accessChanged: streams.accessChanged }),
     ...createInvitationRoutes({ store, clock, access, mail, publicUrl }),
     ...createAuditRoutes({ store, access }),
+    ...createOperationsRoutes({
+      store,
+      clock,
+      access,
+      accessChanged: streams.accessChanged,
+      settings,
+      version: VERSION,
+      onLimitsChanged: (now) => dueLoop.arm(now),
+    }),
     ...createIntegrationRoutes({
       store,
       clock,

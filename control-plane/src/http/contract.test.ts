@@ -427,6 +427,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("POST /auth/logout", {}, { headers: { cookie } });
 
     await workWithPeople(workspaceId);
+    await administer();
     if (process.env["SHIPFOX_WRITE_EXAMPLES"]) await writeExamples(contract.examples);
     const untouched = contract.routes.filter((route) => !contract.seen(route).some((status) => status < 400));
     expect(untouched).toEqual(ONLY_FOR_AGENTS);
@@ -463,6 +464,36 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /admin/audit-events", {}, { token });
     const { id: own } = await succeed("POST /workspaces", {}, { token: joined.token, body: { name: "Hers" } });
     await succeed(`DELETE ${path}`, { workspaceId: own }, { token: joined.token });
+  }
+
+  /** Looks after the server: suspends and brings back a user and a workspace, and changes a setting. */
+  async function administer(): Promise<void> {
+    await succeed("GET /admin/auth/bootstrap-state", {});
+    await succeed("GET /admin/overview", {}, { token });
+    const ofCarol = { token, suffix: "?email=carol@example.com" };
+    const { users } = await succeed("GET /admin/auth/users", {}, ofCarol);
+    const { workspaces } = await succeed(
+      "GET /admin/workspaces",
+      {},
+      { token, suffix: "?status=active&search=renamed" },
+    );
+    const because = (reason: string, more = {}) => ({
+      token,
+      headers: { "idempotency-key": reason },
+      body: { reason, ...more },
+    });
+    const userId: string = users[0].id;
+    for (const verb of ["suspend", "reactivate", "revoke-sessions"]) {
+      await succeed(`POST /admin/auth/users/{userId}/${verb}`, { userId }, because(verb));
+    }
+    const observer = because("audit", { role: "admin-observer" });
+    await succeed("POST /admin/auth/users/{userId}/admin-role", { userId }, observer);
+    for (const verb of ["suspend", "reactivate"]) {
+      const ofWorkspace = { workspaceId: workspaces[0].id as string };
+      await succeed(`POST /admin/workspaces/{workspaceId}/${verb}`, ofWorkspace, because(verb));
+    }
+    await succeed("GET /admin/settings", {}, { token });
+    await succeed("PATCH /admin/settings", {}, { token, body: { allow_signup: false, reason: "we are complete" } });
   }
 
   it("says of every route of users what it needs, and of every change what the audit log says", () => {

@@ -5,6 +5,7 @@ export interface Schema {
   users: UserRow;
   refresh_sessions: RefreshSessionRow;
   instance: InstanceRow;
+  server_settings: ServerSettingRow;
   workspaces: WorkspaceRow;
   memberships: MembershipRow;
   invitations: InvitationRow;
@@ -89,6 +90,12 @@ export interface InstanceRow {
   id: number;
   first_user_id: string;
   created_at: number;
+}
+
+/** What an administrator set while the server runs. `value` is JSON. */
+export interface ServerSettingRow {
+  name: string;
+  value: string;
 }
 
 export interface WorkspaceRow {

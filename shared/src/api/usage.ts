@@ -25,7 +25,7 @@ export function usageWindow(query: z.output<typeof usageQuerySchema>, now: numbe
   return { from: query.from ?? to - DEFAULT_WINDOW_MS, to };
 }
 
-const limit = z
+export const limit = z
   .int()
   .min(0)
   .max(MAX_CONCURRENT_RUNS)

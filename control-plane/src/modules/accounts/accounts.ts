@@ -25,13 +25,18 @@ export interface Accounts {
   readonly confirmPassword: (caller: Caller, password: string) => Promise<void>;
 }
 
-export function createAccounts({ rootKey, limits, ...given }: AccountsOptions): Accounts {
+export function createAccounts(options: AccountsOptions): Accounts {
+  const { rootKey, limits, ...given } = options;
   const { protocol, host } = new URL(given.publicUrl);
   const keys = asRootKeys(rootKey);
   // The operator's commands read the key from its file at each use: what they print is checked against the key of now.
   const currentKey = () => keys.all[0] as Buffer;
   const deps: AccountRoutesDeps = {
     ...given,
+    // Administrators change it while the server runs.
+    get allowSignup() {
+      return options.allowSignup;
+    },
     get setupToken() {
       return setupToken(currentKey());
     },

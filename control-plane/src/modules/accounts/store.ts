@@ -64,8 +64,9 @@ export async function revokeSession(tx: WriteTx, sessionId: string, now: number)
   return (await tx.get<{ user_id: string }>(sql, [now, sessionId]))?.user_id ?? null;
 }
 
-export async function revokeSessionsOf(tx: WriteTx, userId: string, now: number): Promise<void> {
-  await tx.run("update refresh_sessions set revoked_at = ? where user_id = ? and revoked_at is null", [now, userId]);
+/** Answers how many had not ended. */
+export function revokeSessionsOf(tx: WriteTx, userId: string, now: number): Promise<number> {
+  return tx.run("update refresh_sessions set revoked_at = ? where user_id = ? and revoked_at is null", [now, userId]);
 }
 
 /** Those that can still be refreshed, newest first. */

@@ -44,8 +44,16 @@ export class Dispatch implements DispatchPort {
   constructor(deps: DispatchDeps) {
     this.deps = deps;
     const { forUpdate, skipLocked } = deps.store.sql;
-    const { maxConcurrentRuns } = deps.settings;
-    this.runs = { dispatch: this, logs: deps.logs, forUpdate, skipLocked, maxConcurrentRuns };
+    this.runs = {
+      dispatch: this,
+      logs: deps.logs,
+      forUpdate,
+      skipLocked,
+      // Administrators change it while the server runs.
+      get maxConcurrentRuns() {
+        return deps.settings.maxConcurrentRuns;
+      },
+    };
     this.labelSets = new LabelSets({
       onNew: (set) => {
         for (const session of this.sessions.addSet(set)) this.waiters.watchNewSet(session, set.id);

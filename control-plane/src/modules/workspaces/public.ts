@@ -8,7 +8,7 @@ export { createMemberRoutes } from "./member-routes.ts";
 export { createWorkspaceRoutes } from "./routes.ts";
 export { Removals } from "./removals.ts";
 export { slugCandidates } from "./slug.ts";
-export { oldestMembership } from "./store.ts";
+export { findWorkspace, oldestMembership, setStatus } from "./store.ts";
 
 /** Memberships of active users in active workspaces, as they are at the moment of the transaction. */
 export const access: Access = { role: findRole, instanceRole: findInstanceRole };

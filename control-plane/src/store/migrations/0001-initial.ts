@@ -65,6 +65,10 @@ export const initial = {
       first_user_id ${text} not null,
       created_at ${bigint} not null
     )`,
+    `create table server_settings (
+      name ${text} primary key,
+      value ${text} not null
+    )${withoutRowid}`,
 
     `create table workspaces (
       id ${text} primary key,
