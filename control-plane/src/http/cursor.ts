@@ -7,6 +7,22 @@ export function encodeCursor(values: Cursor): string {
   return Buffer.from(JSON.stringify(values)).toString("base64url");
 }
 
+/** Cuts what was read one row longer than its page; `keyOf` tells by which values a row is sorted. */
+export function pageOf<Row>(
+  rows: readonly Row[],
+  limit: number,
+  keyOf: (row: Row) => Cursor,
+): { page: Row[]; nextCursor: string | null } {
+  const page = rows.slice(0, limit);
+  const last = rows.length > limit ? page.at(-1) : undefined;
+  return { page, nextCursor: last === undefined ? null : encodeCursor(keyOf(last)) };
+}
+
+/** The order of lists that are sorted by the time a thing was made. */
+export function byCreation(row: { created_at: number; id: string }): Cursor {
+  return [row.created_at, row.id];
+}
+
 /** Throws 400 `invalid-cursor` unless `text` is a cursor of these types, in this order. */
 export function decodeCursor<const Types extends readonly ("string" | "number")[]>(
   text: string,

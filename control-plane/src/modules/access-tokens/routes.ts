@@ -12,7 +12,7 @@ import {
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
 import { ABILITIES, type Ability } from "../../http/abilities.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import type { AccessChanged } from "../../http/open-streams.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { AccessTokenRow } from "../../store/schema.ts";
@@ -77,9 +77,7 @@ export function createAccessTokenRoutes(deps: AccessTokenRoutesDeps): Route[] {
         const after = cursor === undefined ? null : decodeCursor(cursor, ["number", "string"]);
         const filter = { userId: principal.userId, workspaceId, after, limit: limit + 1 };
         const rows = await store.read((tx) => listTokens(tx, filter));
-        const page = rows.slice(0, limit);
-        const last = page.at(-1);
-        const nextCursor = rows.length > limit && last ? encodeCursor([last.created_at, last.id]) : null;
+        const { page, nextCursor } = pageOf(rows, limit, byCreation);
         return { status: 200, body: { tokens: page.map(presentToken), next_cursor: nextCursor } };
       },
     }),

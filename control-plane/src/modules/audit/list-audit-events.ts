@@ -1,5 +1,5 @@
 import type { AuditEvent, AuditEventsQuery } from "@shipfox/shared/api/audit";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import { build } from "../../store/build.ts";
 import type { AuditEventRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
@@ -31,9 +31,8 @@ export async function listAuditEvents(
     .limit(query.limit + 1)
     .compile();
   const rows = await store.readSlow<ListedEvent>(sql, parameters as string[]);
-  const page = rows.slice(0, query.limit);
-  const last = rows.length > query.limit ? page.at(-1) : undefined;
-  return { audit_events: page.map(presentEvent), next_cursor: last ? encodeCursor([last.id]) : null };
+  const { page, nextCursor } = pageOf(rows, query.limit, (row) => [row.id]);
+  return { audit_events: page.map(presentEvent), next_cursor: nextCursor };
 }
 
 function presentEvent(row: ListedEvent): AuditEvent {

@@ -2,7 +2,7 @@ import type { Definition, DefinitionSync } from "@shipfox/shared/api/definitions
 import { ApiError } from "@shipfox/shared/errors";
 import { type Access, requireAbility } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import type { Store } from "../../store/store.ts";
 import type { ProjectsPort } from "./ports.ts";
 import { presentDefinition, presentSync } from "./present.ts";
@@ -44,13 +44,12 @@ export async function pageOfDefinitions(
         ? ({ column: "workspace_id", id: workspaceId as string } as const)
         : ({ column: "project_id", id: projectId } as const);
     const rows = await listDefinitions(tx, scope, { after, limit: limit + 1 });
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
+    const { page, nextCursor } = pageOf(rows, limit, (row) => [row.name, row.id]);
     const sync = projectId === undefined ? undefined : await findSync(tx, projectId);
     return {
       definitions: page.map(presentDefinition),
       sync: sync ? presentSync(sync) : null,
-      next_cursor: rows.length > limit && last ? encodeCursor([last.name, last.id]) : null,
+      next_cursor: nextCursor,
     };
   });
 }

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { presentEvent } from "../../events/event-text.ts";
 import type { Access } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import type { OpenStreams } from "../../http/open-streams.ts";
 import { type Reply, type RequestFacts, type Route, route } from "../../http/route.ts";
 import type { RunEvent, Tx } from "../../store/store.ts";
@@ -82,10 +82,8 @@ export function createEventRoutes(deps: EventRoutesDeps): Route[] {
           await requireReadable(access, tx, principal, { kind: "run", id: params.id });
           return listRunEvents(tx, { runId: params.id, after, types, limit: limit + 1 });
         });
-        const page = events.slice(0, limit);
-        const last = page.at(-1);
-        const next = events.length > limit && last ? encodeCursor([last.id]) : null;
-        return { status: 200, body: { events: page.map(presentEvent), next_cursor: next } };
+        const { page, nextCursor } = pageOf(events, limit, (event) => [event.id]);
+        return { status: 200, body: { events: page.map(presentEvent), next_cursor: nextCursor } };
       },
     }),
     route({

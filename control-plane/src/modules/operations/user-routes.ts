@@ -11,11 +11,11 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { requireInstanceRole } from "../../http/access.ts";
+import { byCreation, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { UserRow } from "../../store/schema.ts";
 import type { OperationsDeps } from "./deps.ts";
 import { changeAdminRole, endSessions, reactivateUser, suspendUser } from "./manage-users.ts";
-import { pageOf } from "./page.ts";
 import { listUsers } from "./store.ts";
 
 const TAG = "Administration";
@@ -37,8 +37,8 @@ export function createUserRoutes(deps: OperationsDeps): Route[] {
       errors: ["forbidden", "invalid-cursor"],
       handle: async ({ principal, query }) => {
         await store.read((tx) => requireInstanceRole(access, tx, principal));
-        const { items, next_cursor } = pageOf(await listUsers(store, query), query.limit);
-        return { status: 200, body: { users: items.map(presentUser), next_cursor } };
+        const { page, nextCursor } = pageOf(await listUsers(store, query), query.limit, byCreation);
+        return { status: 200, body: { users: page.map(presentUser), next_cursor: nextCursor } };
       },
     }),
     route({

@@ -9,10 +9,10 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { requireInstanceRole } from "../../http/access.ts";
+import { byCreation, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { OperationsDeps } from "./deps.ts";
 import { changeWorkspaceStatus } from "./manage-workspaces.ts";
-import { pageOf } from "./page.ts";
 import { type ListedWorkspace, listWorkspaces } from "./store.ts";
 
 const TAG = "Administration";
@@ -34,8 +34,8 @@ export function createWorkspaceAdminRoutes(deps: OperationsDeps): Route[] {
       errors: ["forbidden", "invalid-cursor"],
       handle: async ({ principal, query }) => {
         await store.read((tx) => requireInstanceRole(access, tx, principal));
-        const { items, next_cursor } = pageOf(await listWorkspaces(store, query), query.limit);
-        return { status: 200, body: { workspaces: items.map(presentWorkspace), next_cursor } };
+        const { page, nextCursor } = pageOf(await listWorkspaces(store, query), query.limit, byCreation);
+        return { status: 200, body: { workspaces: page.map(presentWorkspace), next_cursor: nextCursor } };
       },
     }),
     route({

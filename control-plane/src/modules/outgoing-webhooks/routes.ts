@@ -11,7 +11,7 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { requireAbility } from "../../http/access.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import { changeWebhook, createWebhook, type ManageDeps, removeWebhook, requireWebhook } from "./manage-webhooks.ts";
 import { presentDelivery, presentWebhook } from "./present.ts";
@@ -130,10 +130,8 @@ export function createOutgoingWebhookRoutes(deps: ManageDeps): Route[] {
           const webhook = await requireWebhook(access, tx, principal, params);
           return listDeliveries(tx, webhook.id, { status, before, limit: limit + 1 });
         });
-        const page = rows.slice(0, limit);
-        const last = page.at(-1);
-        const next = rows.length > limit && last ? encodeCursor([last.created_at, last.id]) : null;
-        return { status: 200, body: { deliveries: page.map(presentDelivery), next_cursor: next } };
+        const { page, nextCursor } = pageOf(rows, limit, byCreation);
+        return { status: 200, body: { deliveries: page.map(presentDelivery), next_cursor: nextCursor } };
       },
     }),
     route({

@@ -9,7 +9,7 @@ import {
 import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { requireAbility, requireVisible } from "../../http/access.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import { archiveProject, renameProject, unarchiveProject } from "./change-project.ts";
 import { type CreateProjectDeps, createProject } from "./create-project.ts";
@@ -79,9 +79,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
           await requireAbility(access, tx, principal, workspaceId);
           return listProjects(tx, { workspaceId, search, archived, after, limit: limit + 1 });
         });
-        const page = rows.slice(0, limit);
-        const last = page.at(-1);
-        const nextCursor = rows.length > limit && last ? encodeCursor([last.created_at, last.id]) : null;
+        const { page, nextCursor } = pageOf(rows, limit, byCreation);
         return { status: 200, body: { projects: page.map(presentProject), next_cursor: nextCursor } };
       },
     }),

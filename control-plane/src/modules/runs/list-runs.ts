@@ -6,7 +6,7 @@ import {
   type RunListItem,
   type runsQuerySchema,
 } from "@shipfox/shared/api/runs";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { build } from "../../store/build.ts";
 import type { JobRow, RunRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
@@ -36,15 +36,14 @@ export async function listRuns(
     );
   }
   const rows = await tx.rows<RunRow>(select);
-  const page = rows.slice(0, query.limit);
-  const last = page.at(-1);
+  const { page, nextCursor } = pageOf(rows, query.limit, byCreation);
   const jobs = await loadJobRows(
     tx,
     page.map((run) => run.id),
   );
   const runs: RunListItem[] = [];
   for (const run of page) runs.push(await presentItem(tx, waiting, run, jobs.get(run.id) ?? []));
-  return { runs, next_cursor: rows.length > query.limit && last ? encodeCursor([last.created_at, last.id]) : null };
+  return { runs, next_cursor: nextCursor };
 }
 
 /** How many runs the filters match: a scan of an index, so it runs beside the event loop. */

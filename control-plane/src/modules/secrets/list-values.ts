@@ -1,7 +1,7 @@
 import type { scopedValuesQuerySchema } from "@shipfox/shared/api/scoped-values";
 import type { z } from "zod";
 import type { Caller } from "../../http/caller.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import type { ScopedValueRow } from "../../store/schema.ts";
 import type { ScopedValues } from "./scoped-values.ts";
 import { requireScope, type ScopedValuesDeps } from "./write-values.ts";
@@ -19,7 +19,5 @@ export async function listValues(
     await requireScope(deps, tx, caller, scope);
     return values.list(tx, scope, after, query.limit + 1);
   });
-  const page = rows.slice(0, query.limit);
-  const last = rows.length > query.limit ? page.at(-1) : undefined;
-  return { page, nextCursor: last ? encodeCursor([last.key]) : null };
+  return pageOf(rows, query.limit, (row) => [row.key]);
 }

@@ -9,7 +9,7 @@ import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
 import { type Access, requireAbility, requireVisible } from "../../http/access.ts";
-import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
+import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Store } from "../../store/store.ts";
 import { presentTriggerEvent, presentTriggerEventDetail } from "./present.ts";
@@ -41,10 +41,8 @@ export function createTriggerRoutes({ store, access }: TriggerRoutesDeps): Route
           await requireAbility(access, tx, principal, query.workspace_id);
           return listTriggerEvents(tx, query, before);
         });
-        const page = rows.slice(0, query.limit);
-        const last = page.at(-1);
-        const next = rows.length > query.limit && last ? encodeCursor([last.received_at, last.id]) : null;
-        return { status: 200, body: { trigger_events: page.map(presentTriggerEvent), next_cursor: next } };
+        const { page, nextCursor } = pageOf(rows, query.limit, (row) => [row.received_at, row.id]);
+        return { status: 200, body: { trigger_events: page.map(presentTriggerEvent), next_cursor: nextCursor } };
       },
     }),
     route({
