@@ -2,9 +2,9 @@ import { hash, randomUUID } from "node:crypto";
 import { ApiError } from "@shipfox/shared/errors";
 import { IDEMPOTENCY_KEY_HEADER } from "@shipfox/shared/machine";
 import { KeyTakenError } from "../store/idempotency-keys.ts";
-import type { Store } from "../store/store.ts";
 import type { Clock } from "../store/clock.ts";
-import type { IdempotentCall } from "../store/store.ts";
+import { deleteOld } from "../store/delete-old.ts";
+import type { IdempotentCall, Store, Tx, WriteTx } from "../store/store.ts";
 import type { UserPrincipal } from "./caller.ts";
 import type { RequestFacts, Reply, Route } from "./route.ts";
 
@@ -88,11 +88,10 @@ export class Idempotency {
   }
 
   /** Deletes a batch of old keys, and answers when to call again; null when there is none. */
-  async deleteOld(now: number): Promise<number | null> {
-    const deleted = await this.#store.write((tx) => tx.run(DELETE_OLD, [now - KEPT_MS, DELETE_BATCH]));
-    if (deleted === DELETE_BATCH) return now;
-    const oldest = (await this.#store.read((tx) => tx.get<{ oldest: number | null }>(OLDEST)))?.oldest ?? null;
-    return oldest === null ? null : oldest + KEPT_MS;
+  deleteOld(now: number): Promise<number | null> {
+    const remove = (tx: WriteTx, until: number, limit: number) => tx.run(DELETE_OLD, [until, limit]);
+    const oldest = async (tx: Tx) => (await tx.get<{ oldest: number | null }>(OLDEST))?.oldest ?? null;
+    return deleteOld(this.#store, { keptMs: KEPT_MS, batch: DELETE_BATCH, remove, oldest }, now);
   }
 }
 

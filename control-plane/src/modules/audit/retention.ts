@@ -1,4 +1,5 @@
-import type { Store } from "../../store/store.ts";
+import { deleteOld } from "../../store/delete-old.ts";
+import type { Store, Tx, WriteTx } from "../../store/store.ts";
 
 const BATCH = 1_000;
 const DELETE =
@@ -6,9 +7,11 @@ const DELETE =
 const OLDEST = "select min(created_at) as oldest from audit_events";
 
 /** Deletes one batch of what is older than its time, and answers when to call again; null when there is nothing. */
-export async function deleteOldAuditEvents(store: Store, retentionMs: number, now: number): Promise<number | null> {
-  const deleted = await store.write((tx) => tx.run(DELETE, [now - retentionMs, BATCH]));
-  if (deleted === BATCH) return now;
-  const oldest = (await store.read((tx) => tx.get<{ oldest: number | null }>(OLDEST)))?.oldest ?? null;
-  return oldest === null ? null : oldest + retentionMs;
+export function deleteOldAuditEvents(store: Store, keptMs: number, now: number): Promise<number | null> {
+  const remove = (tx: WriteTx, until: number, limit: number) => tx.run(DELETE, [until, limit]);
+  return deleteOld(store, { keptMs, batch: BATCH, remove, oldest }, now);
+}
+
+async function oldest(tx: Tx): Promise<number | null> {
+  return (await tx.get<{ oldest: number | null }>(OLDEST))?.oldest ?? null;
 }

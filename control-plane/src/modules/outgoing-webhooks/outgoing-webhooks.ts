@@ -1,4 +1,5 @@
 import { DueLoop } from "../../due-loop.ts";
+import { deleteOld } from "../../store/delete-old.ts";
 import type { RunEvent } from "../../store/store.ts";
 import { EVENT_TYPES } from "./model.ts";
 import { planDeliveries } from "./plan-deliveries.ts";
@@ -58,12 +59,10 @@ export class OutgoingWebhooks {
   }
 
   /** Deletes one batch of old deliveries, and answers when to call again; null when there is none. */
-  async deleteOld(now: number): Promise<number | null> {
-    const { store, settings } = this.#deps;
-    const deleted = await store.write((tx) => deleteCreatedUntil(tx, now - settings.retentionMs, DELETE_BATCH));
-    if (deleted === DELETE_BATCH) return now;
-    const oldest = await store.read(oldestCreatedAt);
-    return oldest === null ? null : oldest + settings.retentionMs;
+  deleteOld(now: number): Promise<number | null> {
+    const keptMs = this.#deps.settings.retentionMs;
+    const old = { keptMs, batch: DELETE_BATCH, remove: deleteCreatedUntil, oldest: oldestCreatedAt };
+    return deleteOld(this.#deps.store, old, now);
   }
 
   async stop(): Promise<void> {
