@@ -14,7 +14,7 @@ const KEY_PATTERN = /^[\x21-\x7e]{1,256}$/;
 const MAX_KEPT_CHARS = 256 * 1024;
 const DELETE_BATCH = 500;
 
-const FIND = "select * from idempotency_keys where caller = ? and route = ? and key = ? and created_at > ?";
+const FIND = "select * from idempotency_keys where caller = ? and route = ? and key = ?";
 const FORGET = "delete from idempotency_keys where caller = ? and route = ? and key = ? and created_at <= ?";
 const KEEP_REPLY =
   "update idempotency_keys set status = ?, body = ? where caller = ? and route = ? and key = ? and nonce = ?";
@@ -28,6 +28,7 @@ interface KeyRow {
   readonly body: string | null;
   readonly target_type: string;
   readonly target_id: string | null;
+  readonly created_at: number;
 }
 
 /**
@@ -60,8 +61,9 @@ export class Idempotency {
   async replay(call: IdempotentCall): Promise<Reply | null> {
     const keptSince = this.#clock.now() - KEPT_MS;
     const { caller, route, key } = call;
-    const row = await this.#store.read((tx) => tx.get<KeyRow>(FIND, [caller, route, key, keptSince]));
-    if (!row) {
+    const row = await this.#store.read((tx) => tx.get<KeyRow>(FIND, [caller, route, key]));
+    if (!row) return null;
+    if (row.created_at <= keptSince) {
       await this.#store.write((tx) => tx.run(FORGET, [caller, route, key, keptSince]));
       return null;
     }
