@@ -21,7 +21,7 @@ function memberAs(role: Role | null, instanceRole: string | null = null): Access
   };
 }
 
-const verdict = (check: Promise<void>) =>
+const verdict = (check: Promise<unknown>) =>
   check.then(
     () => "allowed",
     (error: unknown) => (error instanceof ForbiddenError ? "forbidden" : (error as Error).message),

@@ -30,11 +30,15 @@ export class ForbiddenError extends ApiError {
   }
 }
 
-/** For routes whose caller named the workspace: 403 `forbidden` for everybody without the ability that the route needs. */
-export async function requireAbility(access: Access, tx: Tx, caller: Caller, workspaceId: string): Promise<void> {
+/**
+ * For routes whose caller named the workspace: 403 `forbidden` for everybody without the ability that the route needs.
+ * Answers the role of the others.
+ */
+export async function requireAbility(access: Access, tx: Tx, caller: Caller, workspaceId: string): Promise<Role> {
   const role = await roleOf(access, tx, caller, workspaceId);
   if (!role) throw new ForbiddenError(strangerMessage(caller, workspaceId), workspaceId);
   requireAll(caller, role, workspaceId);
+  return role;
 }
 
 /** For routes that name a thing by its id: whoever is no member learns nothing, not even that it exists. */

@@ -13,7 +13,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { z } from "zod";
 import { type Route, route } from "../../http/route.ts";
-import type { ListedInvitation } from "./invitation-store.ts";
+import { findActiveUser, type ListedInvitation } from "./invitation-store.ts";
 import {
   acceptInvitation,
   invite,
@@ -140,10 +140,7 @@ export function createInvitationRoutes(deps: InvitationsDeps): Route[] {
         const now = clock.now();
         const membershipId = newId(now);
         const { membership, alreadyMember } = await store.write(async (tx) => {
-          const user = await tx.get<{ id: string; email: string }>(
-            "select id, email from users where id = ? and status = 'active'",
-            [principal.userId],
-          );
+          const user = await findActiveUser(tx, principal.userId);
           if (!user) throw new ApiError("unauthorized", "this account is not active");
           const { forUpdate } = store.sql;
           return acceptInvitation(tx, principal, { token: body.token, user, membershipId, now, forUpdate });

@@ -41,3 +41,8 @@ export async function markAccepted(tx: WriteTx, id: string, now: number): Promis
   const sql = "update invitations set accepted_at = ?, updated_at = ? where id = ? and accepted_at is null";
   return (await tx.run(sql, [now, now, id])) === 1;
 }
+
+/** Whom an invitation can make a member. */
+export function findActiveUser(tx: Tx, userId: string): Promise<{ id: string; email: string } | undefined> {
+  return tx.get("select id, email from users where id = ? and status = 'active'", [userId]);
+}

@@ -19,7 +19,7 @@ import {
   listOpenInvitations,
   markAccepted,
 } from "./invitation-store.ts";
-import { lockMembers } from "./member-store.ts";
+import { isMemberAddress, lockMembers } from "./member-store.ts";
 import { checkInvitedRole } from "./model.ts";
 import { findMembershipOf, insertMembership } from "./store.ts";
 
@@ -72,8 +72,7 @@ export function invite(
   return store.write(async (tx) => {
     await requireAbility(access, tx, caller, workspaceId);
     await lockMembers(tx, workspaceId, store.sql.forUpdate);
-    const actorRole = await access.role(tx, caller.userId, workspaceId);
-    if (actorRole) checkInvitedRole(workspaceId, actorRole, role);
+    checkInvitedRole(workspaceId, await requireAbility(access, tx, caller, workspaceId), role);
     if (await isMemberAddress(tx, workspaceId, email))
       throw new ApiError("already-a-member", "a member has this address; change his role instead");
     if (await hasOpenInvitation(tx, workspaceId, email, now))
@@ -82,7 +81,7 @@ export function invite(
     if (mail.isConfigured) await mail.enqueue(tx, letter);
     const target = { type: "invitation", id: row.id, name: email };
     await tx.audit(caller, { workspaceId, action: "invitation.created", target, details: { role } });
-    const [invitation] = (await listOpenInvitations(tx, workspaceId, now)).filter(({ id }) => id === row.id);
+    const invitation = await findInvitation(tx, row.token_hash);
     if (!invitation) throw new Error("the invitation that was just made is not there");
     return { invitation, link: mail.isConfigured ? null : link };
   });
@@ -160,10 +159,4 @@ export async function acceptInvitation(
   await tx.audit({ ...actor, userId: user.id }, { workspaceId, action: "invitation.accepted", target, details });
   const { id, user_id, workspace_id } = membership;
   return { membership: { id, user_id, workspace_id }, alreadyMember: known !== undefined };
-}
-
-async function isMemberAddress(tx: Tx, workspaceId: string, email: string): Promise<boolean> {
-  const sql =
-    "select 1 as found from memberships m join users u on u.id = m.user_id where m.workspace_id = ? and u.email = ?";
-  return (await tx.get(sql, [workspaceId, email])) !== undefined;
 }

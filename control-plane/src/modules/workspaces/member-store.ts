@@ -16,6 +16,12 @@ export function findMember(tx: Tx, workspaceId: string, userId: string): Promise
   return tx.get<ListedMember>(`${LISTED} and m.user_id = ?`, [workspaceId, userId]);
 }
 
+export async function isMemberAddress(tx: Tx, workspaceId: string, email: string): Promise<boolean> {
+  const sql =
+    "select 1 as found from memberships m join users u on u.id = m.user_id where m.workspace_id = ? and u.email = ?";
+  return (await tx.get(sql, [workspaceId, email])) !== undefined;
+}
+
 /** Members are changed one after another, so that two owners cannot each remove the other. */
 export async function lockMembers(tx: WriteTx, workspaceId: string, forUpdate: string): Promise<void> {
   await tx.get(`select id from workspaces where id = ?${forUpdate}`, [workspaceId]);

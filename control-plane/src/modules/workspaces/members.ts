@@ -14,7 +14,7 @@ import {
   lockMembers,
   setRole,
 } from "./member-store.ts";
-import { checkLeaving, checkRemoval, checkRoleChange, type MemberChange } from "./model.ts";
+import { checkRemoval, checkRoleChange, keepAnOwner, type MemberChange } from "./model.ts";
 
 export interface MembersDeps {
   readonly store: Store;
@@ -80,7 +80,7 @@ export async function leaveWorkspace(deps: MembersDeps, caller: Caller, workspac
   const now = deps.clock.now();
   await deps.store.write(async (tx) => {
     const { member, change } = await lockChange(deps, tx, caller, { workspaceId, userId: caller.userId });
-    checkLeaving(change);
+    keepAnOwner(change);
     await endMembership(deps, tx, caller, { member, action: "member.left", now });
   });
 }
@@ -93,9 +93,10 @@ async function lockChange(
 ): Promise<{ member: ListedMember; change: MemberChange }> {
   await requireAbility(access, tx, caller, workspaceId);
   await lockMembers(tx, workspaceId, store.sql.forUpdate);
-  const actorRole = await access.role(tx, caller.userId, workspaceId);
+  // Again, because it may be less than it was before the others were done.
+  const actorRole = await requireAbility(access, tx, caller, workspaceId);
   const member = await findMember(tx, workspaceId, userId);
-  if (!actorRole || !member) throw new ApiError("not-found", "the workspace has no such member");
+  if (!member) throw new ApiError("not-found", "the workspace has no such member");
   const owners = await countOwners(tx, workspaceId);
   return { member, change: { workspaceId, actorRole, memberRole: member.role as Role, owners } };
 }

@@ -23,11 +23,6 @@ export function checkRemoval(change: MemberChange): void {
   keepAnOwner(change);
 }
 
-/** Throws 409 `last-owner`. */
-export function checkLeaving(change: Pick<MemberChange, "memberRole" | "owners">): void {
-  keepAnOwner(change);
-}
-
 /** Nobody invites somebody to more than he has himself. Throws 403 `forbidden`. */
 export function checkInvitedRole(workspaceId: string, actorRole: Role, role: Role): void {
   if (role === "owner" && actorRole !== "owner")
@@ -39,7 +34,8 @@ function requireOwnerFor({ workspaceId, actorRole, memberRole }: MemberChange, n
   throw new ForbiddenError("owners are made, changed and removed by owners only", workspaceId, { role: actorRole });
 }
 
-function keepAnOwner({ memberRole, owners }: Pick<MemberChange, "memberRole" | "owners">): void {
+/** Whoever leaves is not the last owner. Throws 409 `last-owner`. */
+export function keepAnOwner({ memberRole, owners }: Pick<MemberChange, "memberRole" | "owners">): void {
   if (memberRole === "owner" && owners <= 1) {
     throw new ApiError("last-owner", "the workspace would have no owner; make somebody else an owner first");
   }
