@@ -7,6 +7,7 @@ import {
   sessionReplySchema,
 } from "@shipfox/shared/api/accounts";
 import { stranger } from "../../http/origin.ts";
+import { linkPage } from "../../http/link-page.ts";
 import { type Route, route } from "../../http/route.ts";
 import { changePassword } from "./change-password.ts";
 import { confirmReset, makeResetLink, requestReset } from "./reset-password.ts";
@@ -30,19 +31,15 @@ Without the command line: POST URL/auth/password/reset/confirm with the JSON bod
 export function createPasswordRoutes(deps: AccountRoutesDeps): Route[] {
   return [
     ...RESET_PATHS.flatMap((path) => createResetRoutes(deps, path)),
-    route({
-      method: "GET",
-      path: "/auth/reset",
-      tag: TAG,
-      summary: "Where the link of a mail leads: says how to set the new password",
-      credential: "none",
-      responses: { 200: "text" },
-      handle: async () => ({
-        status: 200,
-        body: LINK_HELP.replaceAll("URL", deps.publicUrl),
-        headers: { "cache-control": "no-store", "referrer-policy": "no-referrer" },
-      }),
-    }),
+    linkPage(
+      {
+        path: "/auth/reset",
+        tag: TAG,
+        summary: "Where the link of a mail leads: says how to set the new password",
+        text: LINK_HELP,
+      },
+      deps.publicUrl,
+    ),
     route({
       method: "POST",
       path: "/auth/change-password",

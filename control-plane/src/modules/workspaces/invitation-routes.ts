@@ -12,6 +12,7 @@ import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { z } from "zod";
+import { linkPage } from "../../http/link-page.ts";
 import { type Route, route } from "../../http/route.ts";
 import { findActiveUser, type ListedInvitation } from "./invitation-store.ts";
 import {
@@ -24,7 +25,6 @@ import {
 } from "./invitations.ts";
 
 const TAG = "Workspaces";
-/** Until a page does it. The link itself is not repeated: it would stand in the history of a shell. */
 const LINK_HELP = `You are invited to a Shipfox workspace. This link works once.
 
 With an account, sign in with the invited address and give the link when you are asked for it:
@@ -107,19 +107,15 @@ export function createInvitationRoutes(deps: InvitationsDeps): Route[] {
         body: await store.read((tx) => previewInvitation(tx, query.token, clock.now())),
       }),
     }),
-    route({
-      method: "GET",
-      path: "/invitations/accept",
-      tag: TAG,
-      summary: "Where the link of an invitation leads: says how to use it",
-      credential: "none",
-      responses: { 200: "text" },
-      handle: async () => ({
-        status: 200,
-        body: LINK_HELP.replaceAll("URL", deps.publicUrl),
-        headers: { "cache-control": "no-store", "referrer-policy": "no-referrer" },
-      }),
-    }),
+    linkPage(
+      {
+        path: "/invitations/accept",
+        tag: TAG,
+        summary: "Where the link of an invitation leads: says how to use it",
+        text: LINK_HELP,
+      },
+      deps.publicUrl,
+    ),
     route({
       method: "POST",
       path: "/invitations/accept",
