@@ -15,6 +15,7 @@ import { requireAbility } from "../../http/access.ts";
 import { type Route, route } from "../../http/route.ts";
 import { changeConnection, deleteConnection } from "./change-connection.ts";
 import { type ConnectionsDeps, createGitConnection } from "./create-connection.ts";
+import { PROVIDER_ERRORS } from "./deliveries.ts";
 import { type ListRepositoriesDeps, listRepositories } from "./list-repositories.ts";
 import { presentConnection, type Providers } from "./model.ts";
 import { listConnections } from "./store.ts";
@@ -148,12 +149,7 @@ export function createIntegrationRoutes(deps: IntegrationRoutesDeps): Route[] {
         "invalid-repository-url",
         "repository-not-found",
         "installation-not-found",
-        "access-denied",
-        "provider-rejected",
-        "malformed-provider-response",
-        "rate-limited",
-        "timeout",
-        "provider-unavailable",
+        ...PROVIDER_ERRORS,
       ],
       handle: async ({ principal, params, query }) => {
         const request = { ...query, search: query.search, cursor: query.cursor, connectionId: params.connectionId };

@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { z } from "zod";
 import { isTooDeep, MAX_JSON_DEPTH } from "../../../http/json-depth.ts";
 import { isHexSignature } from "../../../http/webhook-signature.ts";
-import { DeliveryError } from "../delivery-error.ts";
+import { DeliveryError } from "../deliveries.ts";
 
 const SIGNATURE_PATTERN = /^sha256=([0-9a-f]{64})$/;
 const EVENT_PATTERN = /^[a-z][a-z0-9_]{0,99}$/;

@@ -5,12 +5,12 @@ import {
   installBodySchema,
   installReplySchema,
 } from "@shipfox/shared/api/integrations";
-import { ApiError, type ErrorCode } from "@shipfox/shared/errors";
+import { ApiError } from "@shipfox/shared/errors";
 import type { Access } from "../../../http/access.ts";
 import { type Route, route } from "../../../http/route.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
-import { DeliveryError } from "../delivery-error.ts";
+import { answerDelivery, MAX_DELIVERY_BYTES, PROVIDER_ERRORS } from "../deliveries.ts";
 import { presentConnection, type Providers } from "../model.ts";
 import type { Syncs } from "../sync-projects.ts";
 import type { GitHubApp } from "./app.ts";
@@ -19,17 +19,6 @@ import { finishInstall, INSTALLED, startInstall } from "./install.ts";
 import { receiveDelivery } from "./receive.ts";
 
 const TAG = "Integrations: GitHub";
-/** GitHub sends up to 25 MiB; what is longer than this is of no use to a workflow. Source: the published API. */
-const MAX_DELIVERY_BYTES = 512 * 1024;
-
-const PROVIDER_ERRORS: readonly ErrorCode[] = [
-  "access-denied",
-  "provider-rejected",
-  "malformed-provider-response",
-  "rate-limited",
-  "timeout",
-  "provider-unavailable",
-];
 
 export interface GitHubRoutesDeps {
   readonly store: Store;
@@ -104,17 +93,12 @@ export function createGitHubRoutes(deps: GitHubRoutesDeps): Route[] {
       bodyLimitBytes: MAX_DELIVERY_BYTES,
       responses: { 204: null, 400: deliveryErrorSchema, 401: deliveryErrorSchema },
       errors: ["not-found"],
-      handle: async ({ request, rawBody }) => {
-        const { app } = configured();
-        try {
+      handle: ({ request, rawBody }) =>
+        answerDelivery(async () => {
+          const { app } = configured();
           const delivery = readDelivery((name) => request.header(name), rawBody, app.settings.webhookSecrets);
           await receiveDelivery({ ...deps, app }, delivery);
-        } catch (error) {
-          if (error instanceof DeliveryError) return { status: error.status, body: { error: error.message } };
-          throw error;
-        }
-        return { status: 204 };
-      },
+        }),
     }),
   ];
 }

@@ -3,7 +3,7 @@ import { MAX_DELIVERY_ID_CHARS } from "@shipfox/shared/api/webhook-connections";
 import { z } from "zod";
 import { isTooDeep } from "../../../http/json-depth.ts";
 import { isHexSignature } from "../../../http/webhook-signature.ts";
-import { DeliveryError } from "../delivery-error.ts";
+import { DeliveryError } from "../deliveries.ts";
 
 const installationSchema = z.object({ installation: z.object({ uuid: z.string().min(1) }) });
 const actionSchema = z.object({ action: z.string() });

@@ -10,7 +10,7 @@ import type { Access } from "../../../http/access.ts";
 import { type Route, route } from "../../../http/route.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
-import { DeliveryError } from "../delivery-error.ts";
+import { answerDelivery, MAX_DELIVERY_BYTES } from "../deliveries.ts";
 import { presentConnection, type Providers } from "../model.ts";
 import { connectSentry, startInstall } from "./connect.ts";
 import { readDelivery } from "./delivery.ts";
@@ -28,7 +28,6 @@ export interface SentryRoutesDeps {
 }
 
 const TAG = "Integrations: Sentry";
-const MAX_DELIVERY_BYTES = 512 * 1024;
 
 export function createSentryRoutes(deps: SentryRoutesDeps): Route[] {
   const { settings } = deps;
@@ -96,19 +95,14 @@ export function createSentryRoutes(deps: SentryRoutesDeps): Route[] {
       bodyLimitBytes: MAX_DELIVERY_BYTES,
       responses: { 204: null, 400: deliveryErrorSchema, 401: deliveryErrorSchema },
       errors: ["not-found"],
-      handle: async ({ request, rawBody }) => {
-        const {
-          settings: { signingKey },
-        } = configured();
-        try {
-          const delivery = readDelivery((name) => request.header(name), rawBody, signingKey);
-          await receiveDelivery(deps, delivery);
-        } catch (error) {
-          if (error instanceof DeliveryError) return { status: error.status, body: { error: error.message } };
-          throw error;
-        }
-        return { status: 204 };
-      },
+      handle: ({ request, rawBody }) =>
+        answerDelivery(async () => {
+          const { signingKey } = configured().settings;
+          await receiveDelivery(
+            deps,
+            readDelivery((name) => request.header(name), rawBody, signingKey),
+          );
+        }),
     }),
   ];
 }
