@@ -1,3 +1,4 @@
+import { OnceATurn } from "../../events/once-a-turn.ts";
 import type { RunEvent } from "../../store/store.ts";
 import { EventBatch } from "./event-batch.ts";
 import { type TopicName, topicsOf } from "./topics.ts";
@@ -39,8 +40,7 @@ interface Room {
  */
 export class EventFeed {
   readonly #rooms = new Map<string, Room>();
-  readonly #dirty = new Set<Room>();
-  #scheduled = false;
+  readonly #dirty = new OnceATurn<Room>(handOut);
 
   /** Workspaces in which somebody follows something. */
   get size(): number {
@@ -55,7 +55,7 @@ export class EventFeed {
       room.published = event.id;
       if (room.parked.size === 0) continue;
       room.pending.push(event);
-      this.#markDirty(room);
+      this.#dirty.mark(room);
     }
   };
 
@@ -75,18 +75,6 @@ export class EventFeed {
         if (room.visits === 0) this.#rooms.delete(workspaceId);
       },
     };
-  }
-
-  #markDirty(room: Room): void {
-    this.#dirty.add(room);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      const dirty = [...this.#dirty];
-      this.#dirty.clear();
-      for (const each of dirty) handOut(each);
-    });
   }
 }
 

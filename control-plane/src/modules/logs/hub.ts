@@ -1,3 +1,4 @@
+import { OnceATurn } from "../../events/once-a-turn.ts";
 import { LogPiece } from "./log-piece.ts";
 
 /** Above this, followers read from the file at their own pace instead of being handed the bytes. */
@@ -25,8 +26,7 @@ interface Channel {
  */
 export class LogHub {
   readonly #channels = new Map<string, Channel>();
-  readonly #dirty = new Set<Channel>();
-  #scheduled = false;
+  readonly #dirty = new OnceATurn<Channel>((channel) => this.#flush(channel));
 
   /**
    * Settles when the follower must look for itself: something other than bytes happened, or it is behind. Until then
@@ -58,7 +58,7 @@ export class LogHub {
     if (channel.chunks.length === 0) channel.start = start;
     channel.chunks.push(chunk);
     channel.bytes += chunk.length;
-    this.#markDirty(channel);
+    this.#dirty.mark(channel);
   }
 
   /** Something else happened: it was opened, capped or closed. Everybody parked looks for himself. */
@@ -67,18 +67,6 @@ export class LogHub {
     if (!channel) return;
     this.#flush(channel);
     for (const wake of channel.parked.values()) wake();
-  }
-
-  #markDirty(channel: Channel): void {
-    this.#dirty.add(channel);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      const dirty = [...this.#dirty];
-      this.#dirty.clear();
-      for (const each of dirty) this.#flush(each);
-    });
   }
 
   #flush(channel: Channel): void {
