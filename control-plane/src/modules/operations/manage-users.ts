@@ -3,9 +3,9 @@ import { ForbiddenError, requireInstanceRole } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { UserRow } from "../../store/schema.ts";
 import type { WriteTx } from "../../store/store.ts";
-import { revokeSessionsOf } from "../accounts/public.ts";
+import { findUser, revokeSessionsOf } from "../accounts/public.ts";
 import { type OperationsDeps, requireKey } from "./deps.ts";
-import { findUser, lockOwners, setAdminRole, setUserStatus } from "./store.ts";
+import { lockOwners, setAdminRole, setUserStatus } from "./store.ts";
 
 const OWNER = "admin-owner";
 

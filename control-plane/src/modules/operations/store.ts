@@ -1,7 +1,8 @@
 import type { AdminUsersQuery, AdminWorkspacesQuery } from "@shipfox/shared/api/admin";
 import { decodeCursor } from "../../http/cursor.ts";
+import { containing } from "../../store/containing.ts";
 import type { UserRow, WorkspaceRow } from "../../store/schema.ts";
-import type { SqlValue, Store, Tx, WriteTx } from "../../store/store.ts";
+import type { SqlValue, Store, WriteTx } from "../../store/store.ts";
 
 /** Newest first; one more than the page, which tells whether there is another. */
 export function listUsers(store: Store, query: AdminUsersQuery): Promise<UserRow[]> {
@@ -39,10 +40,8 @@ class Conditions {
     this.params.push(...params);
   }
 
-  /** The columns hold lower case. ASCII letters match in both cases, on both databases. */
   contains(columns: readonly string[], search: string): void {
-    const lower = search.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
-    const pattern = `%${lower.replaceAll(/[!%_]/g, "!$&")}%`;
+    const pattern = containing(search);
     const text = columns.map((column) => `${column} like ? escape '!'`).join(" or ");
     this.add(`(${text})`, ...columns.map(() => pattern));
   }
@@ -55,10 +54,6 @@ class Conditions {
     const where = this.#texts.length === 0 ? "" : `where ${this.#texts.join(" and ")}`;
     return `${where} order by created_at desc, id desc limit ?`;
   }
-}
-
-export function findUser(tx: Tx, userId: string): Promise<UserRow | undefined> {
-  return tx.get<UserRow>("select * from users where id = ?", [userId]);
 }
 
 export async function setUserStatus(tx: WriteTx, userId: string, status: string, now: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { containing } from "../../store/containing.ts";
 import type { ProjectRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
 
@@ -82,9 +83,4 @@ export function listProjects(
   }
   const sql = `select * from projects where ${conditions.join(" and ")} order by created_at desc, id desc limit ?`;
   return tx.all<ProjectRow>(sql, [...params, limit]);
-}
-
-function containing(search: string): string {
-  const lower = search.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
-  return `%${lower.replaceAll(/[!%_]/g, "!$&")}%`;
 }
