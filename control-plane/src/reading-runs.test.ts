@@ -1,6 +1,6 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
 import { expect, it, onTestFinished } from "vitest";
-import type { Role } from "./http/abilities.ts";
 import { DefinitionReader } from "./modules/definitions/public.ts";
 import { createWaitingPort } from "./modules/dispatch/public.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";

@@ -1,6 +1,6 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
 import { expect, it, onTestFinished } from "vitest";
-import type { Role } from "./http/abilities.ts";
 import type { Store } from "./store/store.ts";
 import { describeStores } from "./store/testing.ts";
 import { serveApi, TEST_ROOT_KEY, testClock, testTokens } from "./testing/api.ts";

@@ -1,7 +1,7 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import fc from "fast-check";
 import { newId } from "@shipfox/shared/ids";
 import { expect, it, onTestFinished } from "vitest";
-import type { Role } from "./http/abilities.ts";
 import { createWaitingPort } from "./modules/dispatch/public.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";
 import { createRunRoutes, createUsageRoutes, fillDuePlaces } from "./modules/runs/public.ts";

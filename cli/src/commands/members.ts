@@ -1,4 +1,4 @@
-import type { Invitation, Member } from "@shipfox/shared/api/workspaces";
+import { type Invitation, type Member, type Role, ROLES } from "@shipfox/shared/api/workspaces";
 import type { Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
 import { chooseWorkspace } from "../choose.ts";
@@ -16,9 +16,6 @@ import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
 import { openSession } from "../session.ts";
-
-const ROLES = ["viewer", "maintainer", "admin", "owner"] as const;
-type Role = (typeof ROLES)[number];
 
 interface PeopleOptions extends JsonOption {
   workspace?: string;

@@ -1,7 +1,4 @@
-/** The roles of a workspace's members, weakest first. */
-export const ROLES = ["viewer", "maintainer", "admin", "owner"] as const;
-
-export type Role = (typeof ROLES)[number];
+import { ROLES, type Role } from "@shipfox/shared/api/workspaces";
 
 /**
  * Every ability in a workspace, with the weakest role that has it, whether minting a token with it asks for the password

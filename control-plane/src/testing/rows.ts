@@ -1,5 +1,5 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
-import type { Role } from "../http/abilities.ts";
 import type { Access } from "../http/access.ts";
 import { systemClock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";

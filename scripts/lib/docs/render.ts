@@ -6,6 +6,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 
 // The tables are read as data from where they lie, so that the docs cannot tell another story than `--help`.
 const ERRORS_FILE = "shared/src/errors.ts";
+const ROLES_FILE = "shared/src/api/workspaces.ts";
 const ABILITIES_FILE = "control-plane/src/http/abilities.ts";
 const PARTS = [
   { title: "Control plane", command: "shipfox-control-plane", config: "control-plane/src/config.ts" },
@@ -36,7 +37,6 @@ interface Attack {
   readonly defence: string;
 }
 interface AbilityTables {
-  readonly ROLES: readonly string[];
   readonly ABILITIES: Record<string, readonly [role: string, minting: string, meaning: string]>;
 }
 type ErrorCodes = Record<string, readonly [status: number, meaning: string]>;
@@ -86,7 +86,8 @@ See [cli.md](cli.md#environment).
 }
 
 async function renderAccess(): Promise<string> {
-  const { ROLES, ABILITIES } = await readTables<AbilityTables>(ABILITIES_FILE);
+  const { ROLES } = await readTables<{ ROLES: readonly string[] }>(ROLES_FILE);
+  const { ABILITIES } = await readTables<AbilityTables>(ABILITIES_FILE);
   const rows = Object.entries(ABILITIES).map(([ability, [weakest, minting, meaning]]) => {
     const marks = ROLES.map((role) => (ROLES.indexOf(role) >= ROLES.indexOf(weakest) ? "x" : ""));
     return `| \`${ability}\`${minting === "sensitive" ? " *" : ""} | ${marks.join(" | ")} | ${meaning} |`;

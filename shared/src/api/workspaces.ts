@@ -2,9 +2,11 @@ import { z } from "zod";
 import { displayName, email, id, nullableTimestamp, slug, timestamp } from "./values.ts";
 
 const status = z.enum(["active", "suspended", "deleted"]);
-const role = z
-  .enum(["owner", "admin", "maintainer", "viewer"])
-  .meta({ description: "What each may do: docs/access.md" });
+/** Of the members of a workspace, weakest first. */
+export const ROLES = ["viewer", "maintainer", "admin", "owner"] as const;
+export type Role = (typeof ROLES)[number];
+
+const role = z.enum(ROLES).meta({ description: "What each may do: docs/access.md" });
 const MAX_TOKEN_CHARS = 256;
 const invitationToken = z.string().min(1).max(MAX_TOKEN_CHARS).meta({ description: "`token` of the link, sf_i_…" });
 

@@ -1,8 +1,8 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
 import { newToken } from "@shipfox/shared/tokens";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { z } from "zod";
-import type { Role } from "../../http/abilities.ts";
 import { requireAbility } from "../../http/access.ts";
 import { createAuthenticate } from "../../http/authenticate.ts";
 import { originOf } from "../../http/origin.ts";

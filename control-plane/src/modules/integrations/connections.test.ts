@@ -1,8 +1,8 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Role } from "../../http/abilities.ts";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";

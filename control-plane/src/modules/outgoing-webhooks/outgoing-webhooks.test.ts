@@ -1,7 +1,7 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import type { RunEventType } from "@shipfox/shared/api/events";
 import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Role } from "../../http/abilities.ts";
 import { isSignedWebhook, type SignatureHeaders } from "../../http/webhook-signature.ts";
 import { createResolver } from "../../network/resolve-host.ts";
 import { type Received, type Receiver, serveReceiver } from "@shipfox/shared/receiver.fixture";

@@ -1,8 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
-import type { InvitationPreview } from "@shipfox/shared/api/workspaces";
+import type { InvitationPreview, Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
 import { hashToken, newToken } from "@shipfox/shared/tokens";
-import type { Role } from "../../http/abilities.ts";
 import { type Access, requireAbility } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";

@@ -1,4 +1,4 @@
-import type { Role } from "../../http/abilities.ts";
+import type { Role } from "@shipfox/shared/api/workspaces";
 import type { MembershipRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 

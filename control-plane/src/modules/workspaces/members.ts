@@ -1,5 +1,5 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { ApiError } from "@shipfox/shared/errors";
-import type { Role } from "../../http/abilities.ts";
 import { type Access, requireAbility } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { AccessChanged } from "../../http/open-streams.ts";

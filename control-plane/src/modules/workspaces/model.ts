@@ -1,5 +1,5 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { ApiError } from "@shipfox/shared/errors";
-import type { Role } from "../../http/abilities.ts";
 import { ForbiddenError } from "../../http/access.ts";
 
 /** What a decision about a member knows. `owners` counts those of the workspace. */

@@ -1,6 +1,7 @@
+import { type Role, ROLES } from "@shipfox/shared/api/workspaces";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Role, ROLES, roleHas } from "../../http/abilities.ts";
+import { roleHas } from "../../http/abilities.ts";
 import { systemClock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";

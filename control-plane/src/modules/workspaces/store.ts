@@ -1,5 +1,5 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { ApiError } from "@shipfox/shared/errors";
-import type { Role } from "../../http/abilities.ts";
 import type { MembershipRow, WorkspaceRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 

@@ -1,7 +1,7 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { createHmac } from "node:crypto";
 import { SentryServer } from "@shipfox/shared/sentry-server.fixture";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Role } from "../../../http/abilities.ts";
 import { readConfig } from "../../../config.ts";
 import type { Store } from "../../../store/store.ts";
 import { describeStores } from "../../../store/testing.ts";

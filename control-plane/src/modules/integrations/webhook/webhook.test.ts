@@ -1,7 +1,7 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Role } from "../../../http/abilities.ts";
 import { newWebhookSecret, signWebhook } from "../../../http/webhook-signature.ts";
 import type { Store } from "../../../store/store.ts";
 import { describeStores } from "../../../store/testing.ts";
