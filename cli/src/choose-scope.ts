@@ -4,15 +4,23 @@ import { chooseProject, chooseWorkspace } from "./choose.ts";
 import type { JsonOption } from "./command-context.ts";
 import { plainText } from "./render/plain-text.ts";
 
-export interface ScopeOptions extends JsonOption {
+export interface WorkspaceOption extends JsonOption {
   workspace?: string;
+}
+
+export interface ScopeOptions extends WorkspaceOption {
   project?: string;
 }
 
+export function withWorkspace(command: Command): Command {
+  return command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
+}
+
 export function withScope(command: Command): Command {
-  return command
-    .option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)")
-    .option("-p, --project <project>", "slug or id of a project: its value wins over the workspace's");
+  return withWorkspace(command).option(
+    "-p, --project <project>",
+    "slug or id of a project: its value wins over the workspace's",
+  );
 }
 
 /** The workspace, unless a project is named. `name` is for people. */

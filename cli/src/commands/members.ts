@@ -1,6 +1,7 @@
 import { type Invitation, type Member, type Role, ROLES } from "@shipfox/shared/api/workspaces";
 import type { Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
+import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
 import { chooseWorkspace } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import {
@@ -17,27 +18,21 @@ import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
 import { openSession } from "../session.ts";
 
-interface PeopleOptions extends JsonOption {
-  workspace?: string;
-}
-
-interface InviteOptions extends PeopleOptions {
+interface InviteOptions extends WorkspaceOption {
   role?: string;
 }
 
 export function registerMembers(program: Command, context: CommandContext): void {
   const members = program.command("members").description("who is in a workspace: list, invite, change and remove");
   withExamples(members, "shipfox members list", "shipfox members invite bob@example.com --role viewer");
-  const inWorkspace = (command: Command) =>
-    command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
   finishCommand(
-    inWorkspace(members.command("list").description("members and open invitations")).action((options: PeopleOptions) =>
-      listPeople(context, options),
+    withWorkspace(members.command("list").description("members and open invitations")).action(
+      (options: WorkspaceOption) => listPeople(context, options),
     ),
     "shipfox members list",
   );
   finishCommand(
-    inWorkspace(members.command("invite").description("invite somebody by e-mail address"))
+    withWorkspace(members.command("invite").description("invite somebody by e-mail address"))
       .argument("<email>", "the address")
       .option("-r, --role <role>", `one of ${ROLES.join(", ")} (default: maintainer)`)
       .action((email: string, options: InviteOptions) => invite(context, email, options)),
@@ -45,9 +40,9 @@ export function registerMembers(program: Command, context: CommandContext): void
     "shipfox members invite boss@example.com --role viewer",
   );
   finishCommand(
-    inWorkspace(members.command("withdraw").description("withdraw an open invitation"))
+    withWorkspace(members.command("withdraw").description("withdraw an open invitation"))
       .argument("<email>", "the address that was invited")
-      .action((email: string, options: PeopleOptions) => withdraw(context, email, options)),
+      .action((email: string, options: WorkspaceOption) => withdraw(context, email, options)),
     "shipfox members withdraw bob@example.com",
   );
   finishCommand(
@@ -59,21 +54,21 @@ export function registerMembers(program: Command, context: CommandContext): void
     "shipfox members accept < link.txt",
   );
   finishCommand(
-    inWorkspace(members.command("role").description("give a member another role"))
+    withWorkspace(members.command("role").description("give a member another role"))
       .argument("<email>", "the member")
       .argument("<role>", `one of ${ROLES.join(", ")}`)
-      .action((email: string, role: string, options: PeopleOptions) => changeRole(context, email, role, options)),
+      .action((email: string, role: string, options: WorkspaceOption) => changeRole(context, email, role, options)),
     "shipfox members role bob@example.com admin",
   );
   finishCommand(
-    inWorkspace(members.command("remove").description("remove a member, with his access tokens for the workspace"))
+    withWorkspace(members.command("remove").description("remove a member, with his access tokens for the workspace"))
       .argument("<email>", "the member")
-      .action((email: string, options: PeopleOptions) => remove(context, email, options)),
+      .action((email: string, options: WorkspaceOption) => remove(context, email, options)),
     "shipfox members remove bob@example.com",
   );
 }
 
-async function open(context: CommandContext, options: PeopleOptions) {
+async function open(context: CommandContext, options: WorkspaceOption) {
   const { api } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
   return { api, workspaceId: workspace.workspace_id, name: plainText(workspace.workspace_name) };
@@ -85,7 +80,7 @@ async function openInvitations(api: ApiClient, workspaceId: string, mine: Role |
   return (await api.invitations(workspaceId)).invitations;
 }
 
-async function listPeople(context: CommandContext, options: PeopleOptions): Promise<void> {
+async function listPeople(context: CommandContext, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId } = await open(context, options);
   const { terminal } = context;
   const [{ members }, { user }] = await Promise.all([api.members(workspaceId), api.me()]);
@@ -157,7 +152,7 @@ async function accept(context: CommandContext, options: JsonOption): Promise<voi
   });
 }
 
-async function withdraw(context: CommandContext, email: string, options: PeopleOptions): Promise<void> {
+async function withdraw(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId } = await open(context, options);
   const { invitations } = await api.invitations(workspaceId);
   const invitation = invitations.find((candidate) => candidate.email === email.toLowerCase());
@@ -169,7 +164,12 @@ async function withdraw(context: CommandContext, email: string, options: PeopleO
   });
 }
 
-async function changeRole(context: CommandContext, email: string, role: string, options: PeopleOptions): Promise<void> {
+async function changeRole(
+  context: CommandContext,
+  email: string,
+  role: string,
+  options: WorkspaceOption,
+): Promise<void> {
   const wanted = requireRole(role);
   const { api, workspaceId } = await open(context, options);
   const { user_id } = await memberWith(api, workspaceId, email);
@@ -180,7 +180,7 @@ async function changeRole(context: CommandContext, email: string, role: string, 
   });
 }
 
-async function remove(context: CommandContext, email: string, options: PeopleOptions): Promise<void> {
+async function remove(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId, name } = await open(context, options);
   const member = await memberWith(api, workspaceId, email);
   await api.removeMember(workspaceId, member.user_id);

@@ -3,6 +3,7 @@ import type { Definition, DefinitionSync } from "@shipfox/shared/api/definitions
 import type { Project } from "@shipfox/shared/api/projects";
 import type { Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
+import type { WorkspaceOption } from "../choose-scope.ts";
 import { allDefinitions, chooseProject, chooseWorkspace, quoteWord } from "../choose.ts";
 import { CliError, usageError } from "../cli-error.ts";
 import {
@@ -27,9 +28,6 @@ const SYNC_TIMEOUT_MS = 120_000;
 const SYNC_POLL_MS = 500;
 const MAX_LISTED_PROJECTS = 100;
 
-interface WorkspaceOption extends JsonOption {
-  workspace?: string;
-}
 interface CreateOptions extends WorkspaceOption {
   repo: string;
   name?: string;

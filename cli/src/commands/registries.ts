@@ -1,24 +1,15 @@
 import type { StoredRegistryCredential } from "@shipfox/shared/api/registries";
 import type { Command } from "commander";
+import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
 import { chooseProject, chooseRegistryCredential, chooseWorkspace, quoteWord } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
-import {
-  type CommandContext,
-  finishCommand,
-  type JsonOption,
-  nextLine,
-  printResult,
-  withExamples,
-} from "../command-context.ts";
+import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
 import { openSession } from "../session.ts";
 
-interface WorkspaceOption extends JsonOption {
-  workspace?: string;
-}
 interface AddOptions extends WorkspaceOption {
   username: string;
   passwordStdin?: boolean;
@@ -53,10 +44,6 @@ export function registerRegistries(program: Command, context: CommandContext): v
       .action((reference: string, options: WorkspaceOption) => removeCredential(context, reference, options)),
     "shipfox registries remove registry.example",
   );
-}
-
-function withWorkspace(command: Command): Command {
-  return command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
 }
 
 async function addCredential(context: CommandContext, host: string, options: AddOptions): Promise<void> {

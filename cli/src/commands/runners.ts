@@ -1,14 +1,8 @@
 import type { Runner } from "@shipfox/shared/api/runners";
 import { type Command, InvalidArgumentError } from "commander";
+import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
 import { chooseRunner, chooseWorkspace } from "../choose.ts";
-import {
-  type CommandContext,
-  finishCommand,
-  type JsonOption,
-  nextLine,
-  printResult,
-  withExamples,
-} from "../command-context.ts";
+import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
 import { plainText } from "../render/plain-text.ts";
 import { inStatusColor } from "../render/status.ts";
 import { renderTable } from "../render/table.ts";
@@ -16,9 +10,6 @@ import { age } from "../render/time.ts";
 import { openSession } from "../session.ts";
 import { parseTtl } from "../ttl.ts";
 
-interface WorkspaceOption extends JsonOption {
-  workspace?: string;
-}
 interface AddOptions extends WorkspaceOption {
   name?: string;
   maxUses?: number;
@@ -62,10 +53,6 @@ export function registerRunners(program: Command, context: CommandContext): void
       .action((runner: string, options: WorkspaceOption) => revokeRunner(context, runner, options)),
     "shipfox runners revoke build-1",
   );
-}
-
-function withWorkspace(command: Command): Command {
-  return command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
 }
 
 async function addRunner(context: CommandContext, options: AddOptions): Promise<void> {
