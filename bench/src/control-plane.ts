@@ -7,23 +7,13 @@ import type { Connection } from "@shipfox/shared/api/integrations";
 import type { Project } from "@shipfox/shared/api/projects";
 import type { CreatedRegistrationToken } from "@shipfox/shared/api/runners";
 import type { Workspace } from "@shipfox/shared/api/workspaces";
+import { RATE_LIMITS_OFF } from "@shipfox/shared/rate-limits-off.fixture";
 import { execa } from "execa";
 import { JsonClient } from "./json-client.ts";
 import { awaitReady, freePort, type ServerProcess, startProcess } from "./server-process.ts";
 
 const COMMAND = fileURLToPath(import.meta.resolve("../../control-plane/bin/shipfox-control-plane"));
 const GIT_TIMEOUT_MS = 10_000;
-/** What the server can is measured, not what one user may. */
-const NO_RATE_LIMITS: Readonly<Record<string, string>> = {
-  SHIPFOX_RATE_READS: "0",
-  SHIPFOX_RATE_WRITES: "0",
-  SHIPFOX_RATE_RUN_STARTS: "0",
-  SHIPFOX_RATE_SETTINGS: "0",
-  SHIPFOX_RATE_MACHINE: "0",
-  SHIPFOX_RATE_STRANGERS: "0",
-  SHIPFOX_RATE_WEBHOOKS: "0",
-  SHIPFOX_MAX_OPEN_STREAMS: "0",
-};
 
 /** The real control plane in a process of its own, with an account, a workspace and a project that is ready to fire. */
 export interface ControlPlane {
@@ -60,7 +50,8 @@ export async function startControlPlane(
         SHIPFOX_DATA_DIR: join(folder, "data"),
         SHIPFOX_LOG_LEVEL: "warn",
         SHIPFOX_GIT_ALLOW_FILE: "true",
-        ...NO_RATE_LIMITS,
+        ...RATE_LIMITS_OFF,
+        SHIPFOX_MAX_OPEN_STREAMS: "0",
         ...settings,
       },
       logFile: join(folder, "control-plane.log"),

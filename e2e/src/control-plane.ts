@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { RATE_LIMITS_OFF } from "@shipfox/shared/rate-limits-off.fixture";
 import { Child } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { CONTROL_PLANE } from "./programs.ts";
@@ -14,18 +15,6 @@ const SHORT_TIMES: Record<string, string> = {
   SHIPFOX_CANCEL_LIMIT_MS: "5000",
   SHIPFOX_RETRY_AVOID_MS: "1000",
   SHIPFOX_LOG_TAIL_MS: "2000",
-};
-
-/** A suite calls faster than any user may. */
-const NO_RATE_LIMITS: Record<string, string> = {
-  SHIPFOX_RATE_READS: "0",
-  SHIPFOX_RATE_WRITES: "0",
-  SHIPFOX_RATE_RUN_STARTS: "0",
-  SHIPFOX_RATE_SETTINGS: "0",
-  SHIPFOX_RATE_MACHINE: "0",
-  SHIPFOX_RATE_STRANGERS: "0",
-  SHIPFOX_RATE_WEBHOOKS: "0",
-  SHIPFOX_MAX_OPEN_STREAMS: "0",
 };
 
 /** The times that the product has by itself. */
@@ -71,7 +60,8 @@ export class ControlPlane {
       options.port ?? (await freePort()),
       dataDir,
       {
-        ...NO_RATE_LIMITS,
+        ...RATE_LIMITS_OFF,
+        SHIPFOX_MAX_OPEN_STREAMS: "0",
         ...(options.times ?? SHORT_TIMES),
         ...options.env,
       },

@@ -2,21 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { RATE_LIMITS_OFF } from "@shipfox/shared/rate-limits-off.fixture";
 import { type App, startApp } from "../app.ts";
 import { readConfig } from "../config.ts";
 import { KeyRing } from "../modules/secrets/public.ts";
 import { silentLog, TEST_ROOT_KEY } from "../testing/api.ts";
-
-/** A suite calls faster than any user may. */
-const NO_RATE_LIMITS = {
-  SHIPFOX_RATE_READS: "0",
-  SHIPFOX_RATE_WRITES: "0",
-  SHIPFOX_RATE_RUN_STARTS: "0",
-  SHIPFOX_RATE_SETTINGS: "0",
-  SHIPFOX_RATE_MACHINE: "0",
-  SHIPFOX_RATE_STRANGERS: "0",
-  SHIPFOX_RATE_WEBHOOKS: "0",
-};
 
 export interface ServedApp extends Pick<App, "routes" | "services" | "store"> {
   readonly url: string;
@@ -27,7 +17,7 @@ export interface ServedApp extends Pick<App, "routes" | "services" | "store"> {
 export async function serveApp(env: Record<string, string> = {}): Promise<ServedApp> {
   const dataDir = await mkdtemp(join(tmpdir(), "shipfox-app-"));
   const app = await startApp({
-    config: readConfig({ ...NO_RATE_LIMITS, ...env, SHIPFOX_DATA_DIR: dataDir }),
+    config: readConfig({ ...RATE_LIMITS_OFF, ...env, SHIPFOX_DATA_DIR: dataDir }),
     rootKeys: new KeyRing([{ key: TEST_ROOT_KEY, replacedAt: null, tokens: true }], dataDir),
     publicUrl: "http://localhost",
     log: silentLog,
