@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { classifyGitFailure } from "./checkout-error.ts";
 import { usePack } from "./commit-pack.ts";
-import { runGit } from "./git-process.ts";
+import { fetchArgs, runGit } from "./git-process.ts";
 import type { MirroredCommit } from "./mirror.ts";
 import { publicUrl } from "./repository-access.ts";
 
@@ -52,23 +52,8 @@ export async function checkOut(options: {
 }
 
 async function copyHistory(git: LocalGit, source: MirroredCommit, token: CheckoutToken): Promise<void> {
-  const depth = token.fetch_depth > 0 ? [`--depth=${token.fetch_depth}`] : [];
-  const fetchOptions = [
-    "--quiet",
-    "--no-tags",
-    "--no-write-fetch-head",
-    "--no-recurse-submodules",
-    "--no-auto-maintenance",
-    "--update-shallow",
-    ...depth,
-  ];
-  await git("Copying the commit into the workspace", [
-    "fetch",
-    ...fetchOptions,
-    "--",
-    source.mirror,
-    `+${source.ref}:${LOCAL_REF}`,
-  ]);
+  const fetch = fetchArgs(source.mirror, `+${source.ref}:${LOCAL_REF}`, token.fetch_depth);
+  await git("Copying the commit into the workspace", fetch);
 }
 
 /** What is added to the configuration of a fresh repository; nothing of a step has run in it. */

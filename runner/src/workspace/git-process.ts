@@ -60,6 +60,23 @@ export class GitMissingError extends Error {
   override readonly name = "GitMissingError";
 }
 
+/** Fetches what `refspec` names and nothing beside it; `depth` 0 is all of its history. */
+export function fetchArgs(from: string, refspec: string, depth: number): string[] {
+  return [
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-auto-maintenance",
+    "--update-shallow",
+    ...(depth > 0 ? [`--depth=${depth}`] : []),
+    "--",
+    from,
+    refspec,
+  ];
+}
+
 /** Runs git with an environment made from nothing. Resolves however git ends; rejects with GitMissingError without git. */
 export function runGit(run: GitRun): Promise<GitResult> {
   return new Promise((resolve, reject) => {

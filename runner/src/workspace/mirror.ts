@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { CheckoutToken } from "@shipfox/shared/machine";
 import { CheckoutError, classifyGitFailure } from "./checkout-error.ts";
 import { type CommitPack, packOf } from "./commit-pack.ts";
-import { type GitResult, runGit } from "./git-process.ts";
+import { fetchArgs, type GitResult, runGit } from "./git-process.ts";
 import { type AccessSettings, openAccess, publicUrl } from "./repository-access.ts";
 
 const REMOTE_TIMEOUT_MS = 30 * 60_000;
@@ -131,24 +131,10 @@ export class Mirrors {
   private async fetchFromRemote(mirror: string, token: CheckoutToken, ref: string, signal: AbortSignal): Promise<void> {
     const remote = await openAccess(token, this.settings);
     try {
-      const depth = token.fetch_depth > 0 ? [`--depth=${token.fetch_depth}`] : [];
-      const options = [
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-recurse-submodules",
-        "--no-auto-maintenance",
-        "--update-shallow",
-        ...depth,
-      ];
       const result = await runGit({
         args: [
           `--git-dir=${mirror}`,
-          "fetch",
-          ...options,
-          "--",
-          publicUrl(token.repository_url),
-          `+${token.ref}:${ref}`,
+          ...fetchArgs(publicUrl(token.repository_url), `+${token.ref}:${ref}`, token.fetch_depth),
         ],
         cwd: mirror,
         allowedProtocols: this.settings.allowedProtocols,
