@@ -19,6 +19,11 @@ export interface UserPrincipal {
   readonly onlyWorkspaceId?: string;
 }
 
+/** For whom calls, keys and streams are counted: each access token for itself, beside the person. */
+export function accountOf({ userId, token }: UserPrincipal): string {
+  return token?.id ?? userId;
+}
+
 /**
  * What a route of users asks of its caller. An ability is checked in the workspace of the thing the route touches.
  * `account` is the person himself, never one of his tokens; `identity` anybody who is signed in; `instance:…` an

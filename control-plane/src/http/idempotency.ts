@@ -5,7 +5,7 @@ import { KeyTakenError } from "../store/idempotency-keys.ts";
 import type { Clock } from "../store/clock.ts";
 import { deleteOld } from "../store/delete-old.ts";
 import type { IdempotentCall, Store, Tx, WriteTx } from "../store/store.ts";
-import type { UserPrincipal } from "./caller.ts";
+import { accountOf, type UserPrincipal } from "./caller.ts";
 import type { RequestFacts, Reply, Route } from "./route.ts";
 
 const KEPT_MS = 24 * 3_600_000;
@@ -54,7 +54,7 @@ export class Idempotency {
     const path = `${route.method} ${route.path}`;
     // The same key under another path, or with another body, is another call.
     const bodyHash = hash("sha256", `${JSON.stringify(request.path)}\n${hash("sha256", body, "hex")}`, "hex");
-    return { caller: user.token?.id ?? user.userId, route: path, key, bodyHash, nonce: randomUUID() };
+    return { caller: accountOf(user), route: path, key, bodyHash, nonce: randomUUID() };
   }
 
   /** The reply that the first call with this key got; null when this is the first. Throws 409 when it cannot be repeated. */

@@ -2,7 +2,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
 import { monotonic } from "../store/clock.ts";
 import type { Store, Tx } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
+import { accountOf, type Caller } from "./caller.ts";
 import type { Reply, RequestFacts } from "./route.ts";
 import type { SseStream } from "./sse.ts";
 import type { Standing } from "./stream-tickets.ts";
@@ -63,7 +63,7 @@ export class OpenStreams {
   /** Takes a place and returns what gives it back. Throws 429 `too-many-streams` when the caller has no more. */
   open(stream: OpenStream): () => void {
     const { limit } = this.#deps;
-    const key = stream.caller.token?.id ?? stream.caller.userId;
+    const key = accountOf(stream.caller);
     const count = this.#counts.get(key) ?? 0;
     if (limit > 0 && count >= limit) {
       throw new ApiError("too-many-streams", `you have ${count} streams open, which is the limit; close one first`, {

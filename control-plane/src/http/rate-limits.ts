@@ -2,7 +2,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import { hashToken } from "@shipfox/shared/tokens";
 import type { Clock } from "../store/clock.ts";
 import type { Proven } from "./authenticate.ts";
-import type { UserPrincipal } from "./caller.ts";
+import { accountOf, type UserPrincipal } from "./caller.ts";
 import { addressBlock } from "./client-address.ts";
 import type { RateClass, RateSettings } from "./rate-class.ts";
 import type { Credential, LeasePrincipal, RegistrationPrincipal, Route, RunnerSessionPrincipal } from "./route.ts";
@@ -55,7 +55,7 @@ function callerKey(credential: Credential, proven: Proven<Credential>, address: 
     case "registration":
       return hashToken((proven as RegistrationPrincipal).token);
     case "user":
-      return (proven as UserPrincipal).token?.id ?? (proven as UserPrincipal).userId;
+      return accountOf(proven as UserPrincipal);
     case "runner-session":
     case "lease":
       return (proven as RunnerSessionPrincipal | LeasePrincipal).sessionId;
