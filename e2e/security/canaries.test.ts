@@ -94,8 +94,10 @@ describe("after a tour with secrets", () => {
     const { raw_token: accessToken } = await instance.api.post(createAccessTokenReplySchema, "/auth/tokens", minted);
     const asked = { path: "/ws", workspace_id: instance.workspaceId };
     const { ticket } = await instance.api.post(createStreamTicketReplySchema, "/auth/stream-tokens", asked);
-    await instance.api.call("GET", `/workspaces/${instance.workspaceId}/events/stream?ticket=${ticket}`);
-    await call(plane.url, "GET", `/ws?ticket=${ticket}`);
+    // Refused, each with the ticket in its address: it is for another path, and then it is used up.
+    const inAddress = `${workspace}/events/stream?ticket=${ticket}`;
+    expect((await call(plane.url, "GET", inAddress)).status).toBe(401);
+    expect((await call(plane.url, "GET", `/ws?ticket=${ticket}`)).status).toBeGreaterThanOrEqual(400);
     const link = await instance.api.post(resetLinkReplySchema, "/admin/auth/password-reset-links", {
       email: ACCOUNT.email,
     });
