@@ -432,6 +432,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const services: Services = {
     authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
     tickets,
+    isGood: (principal) => store.read((tx) => tickets.isGood(tx, principal)),
     forbidden: new ForbiddenCalls(store, log).note,
     clientAddress: clientAddress(config.trustProxy),
     limits: new RateLimits(clock, {

@@ -61,9 +61,11 @@ export class Callers {
 
   refused(need: Need): OtherCaller[] {
     const unknown = notSignedIn();
-    if (this.#fullToken === null || need === "identity") return unknown;
+    const ended = { who: "somebody whose session has ended", token: signIn(newId()), statuses: UNAUTHORIZED };
+    if (need === "identity") return [...unknown, ended];
+    if (this.#fullToken === null) return need === "account" ? [...unknown, ended] : unknown;
     const full = { who: "the owner's token with all abilities", token: this.#fullToken, statuses: FORBIDDEN };
-    if (need === "account") return [...unknown, full];
+    if (need === "account") return [...unknown, ended, full];
     if (!isAbility(need)) return [...unknown, full, ...this.#membersWho(() => false)];
     return [
       ...unknown,

@@ -25,6 +25,8 @@ export interface RawRequest extends RequestFacts {
 export interface Services {
   readonly authenticate: Authenticate;
   readonly tickets: StreamTickets;
+  /** Whether a sign-in that was proven is still good: nobody has suspended the user or ended his session since. */
+  readonly isGood: (principal: UserPrincipal) => Promise<boolean>;
   /** Told of calls that were refused for want of a right; keeps them for the audit log. */
   readonly forbidden: (caller: Caller, workspaceId: string | null, reason: string) => void;
   readonly clientAddress: ClientAddress;
@@ -52,6 +54,7 @@ export async function execute(
     call = user && idempotency ? idempotency.callOf(route, user, request, request.body) : null;
     caller = user && { ...user, needs: route.needs ?? "account", origin: originOf(request), call };
     if (caller) refuseToken(caller);
+    if (caller) await requireStanding(caller, services);
     const earlier = call && idempotency ? await idempotency.replay(call) : null;
     if (earlier) return earlier;
     const reply = await route.handle({
@@ -89,6 +92,16 @@ function refuseToken({ token, needs }: Caller): void {
     token.workspaceId,
     { needed: needs },
   );
+}
+
+/**
+ * An access token of a sign-in proves itself, for minutes after the session has ended. Rights in a workspace or over the
+ * server are looked up live; where none are asked for, this is.
+ */
+async function requireStanding(caller: Caller, { isGood }: Services): Promise<void> {
+  if (caller.token || (caller.needs !== "account" && caller.needs !== "identity")) return;
+  if (await isGood(caller)) return;
+  throw new ApiError("unauthorized", "the session has ended; sign in again");
 }
 
 export function errorReply(error: unknown, log: Logger): Reply {

@@ -56,6 +56,7 @@ export function testServices(): Services {
   return {
     authenticate: createAuthenticate(testTokens, accessTokens),
     tickets: { redeem: () => Promise.reject(new ApiError("unauthorized")) },
+    isGood: () => Promise.resolve(true),
     forbidden: () => {},
     clientAddress: clientAddress(false),
     limits: new RateLimits(systemClock, UNLIMITED),
