@@ -10,7 +10,7 @@ import { useStage } from "./src/stage.ts";
 
 const MIB = 1024 * 1024;
 const MAX_RESIDENT_MIB = 400;
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 600_000;
 const LINES_MIB = 300;
 /** Two steps that share the job's 32 MiB, and one that prints a single line of a GiB; each ends with a line of its own. */
 const CHATTY = workflow(

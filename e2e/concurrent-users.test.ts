@@ -20,7 +20,7 @@ const THINKING_MS = 400;
 const RUNNERS = 4;
 const DURATION_MS = 60_000;
 const MIN_OPERATIONS = 2_000;
-const LIMIT_MS = 360_000;
+const LIMIT_MS = 600_000;
 /** What a runner is told of a job whose run was cancelled. */
 const GIVEN_UP = /: 40[49] |the job ended as|not answered with the next step/;
 /** A run of two jobs, the second after the first. */

@@ -13,7 +13,7 @@ import { useStage } from "./src/stage.ts";
 // One file for the demo and the README's tour, because both want the port that users get.
 const DEFAULT_PORT = 16_101;
 const DEMO = `${REPOSITORY_ROOT}/scripts/demo`;
-const DEMO_LIMIT_MS = 150_000;
+const DEMO_LIMIT_MS = 300_000;
 
 /** What npm and Docker need, and a folder for temporary files in which a leftover is seen. */
 function userEnvironment(temporary: string): Record<string, string> {

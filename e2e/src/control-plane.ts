@@ -14,7 +14,7 @@ const SHORT_TIMES: Record<string, string> = {
   SHIPFOX_HEARTBEAT_INTERVAL_MS: "1000",
   SHIPFOX_CANCEL_LIMIT_MS: "5000",
   SHIPFOX_RETRY_AVOID_MS: "1000",
-  SHIPFOX_LOG_TAIL_MS: "2000",
+  SHIPFOX_LOG_TAIL_MS: "12000",
 };
 
 /** The times that the product has by itself. */

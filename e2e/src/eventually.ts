@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const LOOK_EVERY_MS = 100;
 /** Generous: the machine may be busy with other tests. What is expected comes in a second or a few. */
-const DEFAULT_LIMIT_MS = 60_000;
+const DEFAULT_LIMIT_MS = 120_000;
 
 /**
  * Looks until `look` answers something (not null, undefined or false) and answers that. A look that throws counts as

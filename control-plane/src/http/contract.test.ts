@@ -70,7 +70,7 @@ const CHANGE_NOTHING = [
   "POST /definitions/validate",
 ];
 /** Every call of it is also made by everybody who must be refused. */
-const TOUR_LIMIT_MS = 120_000;
+const TOUR_LIMIT_MS = 300_000;
 /** Called with another token than the owner's in the tour. */
 const NOT_CALLED_BY_THE_OWNER = [
   "POST /auth/change-password",

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SlowReads } from "./slow-reads.ts";
 import { SqliteConnection } from "./sqlite-connection.ts";
 
@@ -31,6 +31,6 @@ describe("slow reads of SQLite", () => {
     await expect(reads.run(LONG, [LONG_ROWS])).rejects.toMatchObject({ code: "store-unavailable", status: 503 });
     await expect(reads.run("select 1", [])).rejects.toThrow("still runs");
     const served = () => reads.run("select 1 as n", []);
-    expect(await vi.waitFor(served, { timeout: 15_000, interval: 50 })).toEqual([{ n: 1 }]);
+    await expect.poll(served).toEqual([{ n: 1 }]);
   });
 });

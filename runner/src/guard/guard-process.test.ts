@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StandInPlane } from "../control-plane/stand-in-plane.fixture.ts";
 import type { Guard } from "./guard-process.ts";
 import type { LeaseNews, LeaseOrder } from "./messages.ts";
@@ -87,7 +87,9 @@ function makePipe(): { path: string; ended: Promise<unknown> } {
   return { path, ended };
 }
 
-const beats = (count: number) => vi.waitFor(() => expect(plane.requests.length).toBeGreaterThanOrEqual(count), 15_000);
+const beats = async (count: number) => {
+  await expect.poll(() => plane.requests.length).toBeGreaterThanOrEqual(count);
+};
 
 describe("the guard", () => {
   it("renews leases while the runner's main loop stands still", async () => {
@@ -159,7 +161,7 @@ describe("the guard", () => {
     const news: LeaseNews[] = [];
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(guard.pid, signal);
     guard.keepLease(ORDER, (item) => news.push(item));
-    await vi.waitFor(() => expect(news.map(({ kind }) => kind)).toContain("answered"));
+    await expect.poll(() => news.map(({ kind }) => kind)).toContain("answered");
     expect(guard.status()).toMatchObject({ isAlive: true, leases: [{ jobId: ORDER.jobId, contact: "held" }] });
   });
 });

@@ -62,7 +62,7 @@ describeStores("mail", (open) => {
       tx.all<{ attempts: number; due_at: number; last_error: string | null }>("select * from mail_queue order by id"),
     );
   async function failedOnce(): Promise<void> {
-    await expect.poll(queue, { timeout: 10_000 }).toMatchObject([{ last_error: expect.any(String) }]);
+    await expect.poll(queue).toMatchObject([{ last_error: expect.any(String) }]);
   }
 
   it("goes out as text and HTML, and leaves the queue", async () => {
@@ -130,7 +130,7 @@ describeStores("mail", (open) => {
     });
     const mail = start(server.port);
     await send(mail, { ...letter, to: "nobody@example.com" });
-    await expect.poll(queue, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(queue).toEqual([]);
     await send(mail);
     await failedOnce();
     await mail.stop();
@@ -161,13 +161,13 @@ describeStores("mail", (open) => {
     await away.close();
     const mail = start(away.port);
     await send(mail, letter, 5_000);
-    await expect.poll(queue, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(queue).toEqual([]);
     await mail.stop();
     await send(mail, letter, 5_000);
     clock.advance(5_000);
     const back = await serve({}, away.port);
     start(away.port);
-    await expect.poll(queue, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(queue).toEqual([]);
     expect(back.received).toEqual([]);
   });
 

@@ -22,7 +22,6 @@ import { canEnterNamespaces } from "./routes.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
 /** Nothing tells when a container that was being started has ended. */
-const POLL = { timeout: 20_000, interval: 100 };
 const FOREIGN_RUNNER = `foreign-${process.pid}`;
 const NO_BASH_IMAGE = `shipfox-test/no-bash-${process.pid}:1`;
 
@@ -225,7 +224,7 @@ describe("[docker] docker provider", { timeout: TEST_TIMEOUT_MS }, () => {
     runner.kill("SIGKILL");
 
     await gone;
-    await expect.poll(async () => await docker.listContainers({ filters: { label } }), POLL).toEqual([]);
+    await expect.poll(async () => await docker.listContainers({ filters: { label } })).toEqual([]);
     await docker.createNetwork({
       Name: `foreign-${process.pid}`,
       Labels: { "shipfox.runner": FOREIGN_RUNNER },

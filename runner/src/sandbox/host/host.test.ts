@@ -14,7 +14,6 @@ import { HostProvider } from "./host-provider.ts";
 const execute = promisify(execFile);
 const folder = join(tmpdir(), `shipfox-host-${process.pid}`);
 /** Nothing tells when a process of somebody else has ended. */
-const POLL = { timeout: 15_000, interval: 50 };
 const guard = await startTestGuard();
 
 afterAll(async () => {
@@ -69,12 +68,12 @@ describe("host sandbox without its runner", () => {
       const guardPid = Number(String(line).split(" ")[1]);
       const count = async () =>
         Number((await execute("pgrep", ["-c", "-f", `^sleep ${seconds}$`]).catch(() => ({ stdout: "0" }))).stdout);
-      await expect.poll(count, POLL).toBe(2);
+      await expect.poll(count).toBe(2);
 
       if (who === "runner") runner.kill("SIGKILL");
       else process.kill(guardPid, "SIGKILL");
 
-      await expect.poll(count, POLL).toBe(0);
+      await expect.poll(count).toBe(0);
     },
   );
 });
@@ -98,7 +97,7 @@ describe("host sandbox that is prepared", () => {
     settings.workRoot += "-2";
     const other = await open(randomUUID());
     const count = async () => (await execute("pgrep", ["-f", `^sleep ${seconds}$`])).stdout.trim().split("\n").length;
-    await expect.poll(count, POLL).toBe(2);
+    await expect.poll(count).toBe(2);
 
     await new HostProvider({ ...settings, runnerId: mine, lifelines: guard, workRoot: join(folder, "left") }).prepare();
 
