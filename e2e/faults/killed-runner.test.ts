@@ -9,9 +9,10 @@ import { processesBelow, processesWith } from "../src/processes.ts";
 import type { Runner } from "../src/runner.ts";
 import { useStage } from "../src/stage.ts";
 
-/** Names the processes of these jobs among all of the machine. */
+/** Name the processes of these jobs among all of the machine. */
 const SECONDS = `300.${randomInt(10_000, 100_000)}1`;
-/** Long enough to be killed in the middle; a process in the background does not heed SIGTERM. */
+const WAITING = `300.${randomInt(10_000, 100_000)}2`;
+/** Goes on until the test ends its wait; a process in the background does not heed SIGTERM. */
 const SLOW = workflow(
   "Slow",
   `  job:
@@ -20,10 +21,18 @@ const SLOW = workflow(
       - run: |
           (trap '' TERM; exec sleep ${SECONDS}) &
           echo begun
-          sleep 3
+          sleep ${WAITING} || true
           echo "done on $SHIPFOX_RUNNER_NAME"
 `,
 );
+
+async function endTheWait(): Promise<void> {
+  const [pid] = await eventually("the step waits", async () => {
+    const pids = await processesWith(WAITING);
+    return pids.length === 1 && pids;
+  });
+  process.kill(pid as number, "SIGTERM");
+}
 
 describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
   "[$sandbox] a runner that is killed",
@@ -53,6 +62,8 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
 
     /** The first one lost with a mark in its log, the second one done, and no third. */
     async function expectSecondExecution(finishedOn: string): Promise<void> {
+      await instance.waitForRun(runId, (run) => jobOf(run, "job").job_executions.length === 2);
+      await endTheWait();
       const run = await instance.waitForRun(runId);
       expect(run.status).toBe("succeeded");
       const job = jobOf(run, "job");
@@ -175,7 +186,9 @@ describe("[host] a runner that is killed while nothing runs", () => {
     const runner = await instance.runner({ name: "idle" });
     await runner.kill9();
     await runner.restart();
-    const run = await instance.waitForRun(await instance.fire(project, "Slow"));
+    const runId = await instance.fire(project, "Slow");
+    await endTheWait();
+    const run = await instance.waitForRun(runId);
     expect(run.status).toBe("succeeded");
     expect(jobOf(run, "job").job_executions).toHaveLength(1);
   });
