@@ -4,21 +4,24 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Child } from "./src/child.ts";
 import { ControlPlane } from "./src/control-plane.ts";
 import { eventually } from "./src/eventually.ts";
+import { Gate } from "./src/gate.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "./src/instance.ts";
 import { RUNNER } from "./src/programs.ts";
 import { useStage } from "./src/stage.ts";
 
-const SLOW = workflow("Slow", "  job:\n    steps:\n      - run: echo begun; sleep 4; echo done\n");
 const ON_GPU = workflow("On gpu", "  job:\n    runner: gpu\n    steps:\n      - run: echo there\n");
 
 describe("a runner whose configuration file is changed", () => {
   const stage = useStage();
   let instance: Instance;
   let project: ProjectHandle;
+  let gate: Gate;
 
   beforeAll(async () => {
     instance = await Instance.create(stage, await ControlPlane.start(stage));
-    project = await instance.project({ "slow.yml": SLOW, "gpu.yml": ON_GPU });
+    gate = await Gate.create(stage);
+    const slow = workflow("Slow", `  job:\n    steps:\n      - run: echo begun; ${gate.wait}; echo done\n`);
+    project = await instance.project({ "slow.yml": slow, "gpu.yml": ON_GPU });
   });
 
   it("takes jobs of its new labels at once on SIGHUP, while the job it runs goes on under the same lease", async () => {
@@ -51,6 +54,7 @@ describe("a runner whose configuration file is changed", () => {
     expect(there.status).toBe("succeeded");
     expect(newestExecution(jobOf(there, "job")).runner_name).toBe("reloaded");
     expect((await instance.runnerNamed("reloaded")).labels).toEqual(["gpu", "linux"]);
+    await gate.open();
     const done = await instance.waitForRun(slow);
     expect(done.status).toBe("succeeded");
     expect(jobOf(done, "job").job_executions).toHaveLength(1);

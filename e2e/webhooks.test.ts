@@ -70,7 +70,7 @@ describe("a control plane that is killed while it hears and tells", () => {
       const bodies = receiver.received.map(({ body }) => JSON.parse(body) as { run_id: string; type: string });
       return [...new Set(bodies.map(({ run_id, type }) => `${run_id} ${type}`))].toSorted();
     };
-    await eventually("all events are told", async () => told().length === expected.length, { limitMs: 150_000 });
+    await eventually("all events are told", async () => told().length === expected.length, { limitMs: 280_000 });
     expect(told()).toEqual(expected);
     expect(receiver.received.every((request) => isGenuine(webhook.secret ?? "", request))).toBe(true);
     // Repeats come under the id that the first one had.

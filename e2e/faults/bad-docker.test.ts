@@ -12,7 +12,10 @@ import { useStage } from "../src/stage.ts";
 const GOOD = workflow("Good", "  job:\n    steps:\n      - run: echo good\n");
 /** A network and the container that holds it. */
 const PLACE = 2;
-const LONG = workflow("Long", "  job:\n    checkout: false\n    steps:\n      - run: echo begun; sleep 8; echo over\n");
+const LONG = workflow(
+  "Long",
+  "  job:\n    checkout: false\n    steps:\n      - run: echo begun; sleep 20; echo over\n",
+);
 /** As many infrastructure faults as make a runner unhealthy. */
 const FAULTS_IN_A_ROW = 3;
 const MISSING_IMAGE = "127.0.0.1:9/no/such-image:1";
@@ -77,7 +80,7 @@ describe("[docker] a Docker Engine that does not do what it should", () => {
     await runner.child.printed(/the job goes back to the queue/);
 
     await proxy.revive();
-    const run = await instance.waitForRun(runId, undefined, { limitMs: 100_000 });
+    const run = await instance.waitForRun(runId, undefined, { limitMs: 280_000 });
     expect(run.status).toBe("succeeded");
     // A runner that goes on removes by itself what it could not remove while Docker was away.
     await eventually("only the place made ahead is left", async () => (await runner.dockerThings()).length <= PLACE);
@@ -101,7 +104,7 @@ describe("[docker] a Docker Engine that does not do what it should", () => {
         .catch(() => undefined);
     await proxy.revive();
 
-    const run = await instance.waitForRun(runId, undefined, { limitMs: 150_000 });
+    const run = await instance.waitForRun(runId, undefined, { limitMs: 280_000 });
     expect(run.status).toBe("succeeded");
     const [first, second] = jobOf(run, "job").job_executions.toSorted((left, right) => left.sequence - right.sequence);
     expect(first).toMatchObject({ status: "failed", status_reason: "runner_lost", failure_class: "infrastructure" });
@@ -137,7 +140,7 @@ describe("[docker] a Docker Engine that does not do what it should", () => {
     await proxy.vanish();
     await proxy.revive();
     for (const runId of runIds)
-      expect((await instance.waitForRun(runId, undefined, { limitMs: 150_000 })).status).toBe("succeeded");
+      expect((await instance.waitForRun(runId, undefined, { limitMs: 280_000 })).status).toBe("succeeded");
     await runner.child.stop();
     expect(await runner.dockerThings()).toEqual([]);
   }, 300_000);

@@ -5,14 +5,16 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "../src/control-plane.ts";
 import { eventually } from "../src/eventually.ts";
 import { fault } from "../src/fault.ts";
+import { Gate } from "../src/gate.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "../src/instance.ts";
 import { processesWith } from "../src/processes.ts";
 import { Runner } from "../src/runner.ts";
 import { useStage } from "../src/stage.ts";
 
 const ENDLESS_SECONDS = "87657.5";
-/** Longer than two heartbeats. */
-const SLOW = workflow("Slow", "  job:\n    checkout: false\n    steps:\n      - run: echo begun; sleep 3; echo done\n");
+/** When it is let go on, it takes longer than two heartbeats. */
+const slow = (gate: Gate) =>
+  workflow("Slow", `  job:\n    checkout: false\n    steps:\n      - run: echo begun; ${gate.wait}; sleep 3\n`);
 /** Sleeps for ever on runners that leave, ends at once on others. */
 const UNLESS_ELSEWHERE = workflow(
   "Unless elsewhere",
@@ -30,13 +32,16 @@ describe("credentials of a runner", () => {
   const stage = useStage();
   let instance: Instance;
   let project: ProjectHandle;
+  let gate: Gate;
 
   beforeAll(async () => {
     instance = await Instance.create(stage, await ControlPlane.start(stage));
-    project = await instance.project({ "slow.yml": SLOW, "unless.yml": UNLESS_ELSEWHERE });
+    gate = await Gate.create(stage);
+    project = await instance.project({ "slow.yml": slow(gate), "unless.yml": UNLESS_ELSEWHERE });
   });
 
   async function expectOneExecutionOn(runId: string, runner: Runner): Promise<void> {
+    await gate.open();
     const run = await instance.waitForRun(runId);
     expect(run.status).toBe("succeeded");
     expect(jobOf(run, "job").job_executions).toMatchObject([{ status: "succeeded", runner_name: runner.name }]);
@@ -52,6 +57,7 @@ describe("credentials of a runner", () => {
   it(`${fault(40, "its registration token is revoked: the job goes on, new runners are refused")}`, async () => {
     const token = await instance.registrationToken();
     const runner = await instance.runner({ token, name: "stays" });
+    await gate.close();
     const runId = await instance.fire(project, "Slow");
     await instance.stepPrinted(runId, "job", "begun");
     const path = `/workspaces/${instance.workspaceId}/runners/manual-registration-tokens`;
@@ -92,6 +98,7 @@ describe("credentials of a runner", () => {
     await clone.kill9();
     await runner.child.stop();
     await runner.restart();
+    await gate.close();
     const runId = await instance.fire(project, "Slow");
     await instance.stepPrinted(runId, "job", "begun");
     await expect(clone.restart()).rejects.toThrow(/ended/);

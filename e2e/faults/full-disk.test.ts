@@ -1,9 +1,9 @@
-import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { membershipsReplySchema } from "@shipfox/shared/api/workspaces";
 import { expect, describe, it } from "vitest";
 import { ControlPlane } from "../src/control-plane.ts";
 import { fault } from "../src/fault.ts";
+import { Gate } from "../src/gate.ts";
 import { Instance, jobOf, newestExecution, runStep, workflow } from "../src/instance.ts";
 import { SmallDisk } from "../src/small-disk.ts";
 import { useStage } from "../src/stage.ts";
@@ -14,8 +14,8 @@ const EXPECTED = Array.from({ length: LINES }, (_, index) => `line ${index + 1}`
 /** More than the last pages of a write-ahead log could take. */
 const MAX_WRITES = 5_000;
 
-/** Prints its lines as soon as the file is there. */
-const printing = (go: string) =>
+/** Prints its lines as soon as the gate is open. */
+const printing = (gate: Gate) =>
   workflow(
     "Printing",
     `  job:
@@ -23,7 +23,7 @@ const printing = (go: string) =>
     steps:
       - run: |
           echo begun
-          until [ -e ${go} ]; do sleep 0.05; done
+          ${gate.wait}
           for i in $(seq 1 ${LINES}); do echo "line $i"; done
 `,
   );
@@ -35,11 +35,8 @@ describe.skipIf(process.getuid?.() !== 0)("the disk of the control plane is full
     const disk = await SmallDisk.mount(stage, DISK_BYTES);
     const plane = await ControlPlane.start(stage, { dataDir: join(disk.folder, "data") });
     const instance = await Instance.create(stage, plane);
-    const signals = await stage.folder("signal");
-    // The steps of a runner that is root are another user's.
-    await chmod(signals, 0o755);
-    const go = join(signals, "go");
-    const project = await instance.project({ "printing.yml": printing(go) });
+    const gate = await Gate.create(stage);
+    const project = await instance.project({ "printing.yml": printing(gate) });
     await instance.runner();
     const runId = await instance.fire(project, "Printing");
     const { step } = await instance.stepPrinted(runId, "job", "begun");
@@ -62,7 +59,7 @@ describe.skipIf(process.getuid?.() !== 0)("the disk of the control plane is full
     expect((await fetch(`${plane.url}/readyz`)).status).toBe(200);
 
     // What the job prints now cannot be stored; what the log held is still read.
-    await writeFile(go, "");
+    await gate.open();
     expect(await instance.logText(step.id)).toContain("begun\n");
     expect((await write("still full")).status).toBe(507);
     expect((await instance.run(runId)).status).toBe("running");

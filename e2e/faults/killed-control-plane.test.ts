@@ -1,9 +1,8 @@
-import { chmod, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "../src/control-plane.ts";
 import { fault } from "../src/fault.ts";
+import { Gate } from "../src/gate.ts";
 import { Instance, isOver, jobOf, newestExecution, type ProjectHandle, runStep, workflow } from "../src/instance.ts";
 import { startPostgres } from "../src/postgres.ts";
 import { type Stage, useStage } from "../src/stage.ts";
@@ -15,8 +14,8 @@ const LONGER_THAN_A_LEASE_MS = 6_000;
 const MANY_JOBS_LIMIT_MS = 300_000;
 const TEST_TIMEOUT_MS = 2 * MANY_JOBS_LIMIT_MS;
 
-/** Jobs that number their lines until the file `enough` is there, and then say how many they were. */
-const counting = (name: string, jobs: number, enough: string) =>
+/** Jobs that number their lines until the gate opens, and then say how many they were. */
+const counting = (name: string, jobs: number, gate: Gate) =>
   workflow(
     name,
     Array.from(
@@ -26,7 +25,7 @@ const counting = (name: string, jobs: number, enough: string) =>
     steps:
       - run: |
           i=0
-          until [ -e ${enough} ]; do i=$((i + 1)); echo "line $i"; sleep 0.25; done
+          until ${gate.isOpen}; do i=$((i + 1)); echo "line $i"; sleep 0.25; done
           echo "all $i"
 `,
     ).join(""),
@@ -43,18 +42,15 @@ describe.each([
   let plane: ControlPlane;
   let instance: Instance;
   let project: ProjectHandle;
-  let enough: { many: string; one: string };
+  let gates: { many: Gate; one: Gate };
 
   beforeAll(async () => {
-    const signals = await stage.folder("signals");
-    // The steps of a runner that is root are another user's.
-    await chmod(signals, 0o755);
-    enough = { many: join(signals, "many"), one: join(signals, "one") };
+    gates = { many: await Gate.create(stage), one: await Gate.create(stage) };
     plane = await ControlPlane.start(stage, { env: await database(stage) });
     instance = await Instance.create(stage, plane);
     project = await instance.project({
-      "many.yml": counting("Many", JOBS, enough.many),
-      "one.yml": counting("One", 1, enough.one),
+      "many.yml": counting("Many", JOBS, gates.many),
+      "one.yml": counting("One", 1, gates.one),
     });
     await instance.runner({ env: { SHIPFOX_RUNNER_CONCURRENCY: String(JOBS) } });
   });
@@ -83,7 +79,7 @@ describe.each([
     });
     await plane.kill9();
     await plane.restart();
-    await writeFile(enough.many, "");
+    await gates.many.open();
     await expectWhole(runId, JOBS);
   });
 
@@ -93,7 +89,7 @@ describe.each([
     await plane.kill9();
     await sleep(LONGER_THAN_A_LEASE_MS);
     await plane.restart();
-    await writeFile(enough.one, "");
+    await gates.one.open();
     await expectWhole(runId, 1);
     expect((await instance.runners()).flatMap((runner) => runner.jobs)).toEqual([]);
     expect(jobOf(await instance.run(runId), "job_0").job_executions[0]).toMatchObject({ sequence: 1 });

@@ -3,12 +3,13 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "../src/control-plane.ts";
 import { eventually } from "../src/eventually.ts";
 import { fault } from "../src/fault.ts";
+import { Gate } from "../src/gate.ts";
 import { Instance, jobOf, newestExecution, type ProjectHandle, workflow } from "../src/instance.ts";
 import { processesWith } from "../src/processes.ts";
 import type { Runner } from "../src/runner.ts";
 import { useStage } from "../src/stage.ts";
 
-const SLOW = workflow("Slow", "  job:\n    steps:\n      - run: echo begun; sleep 3; echo done\n");
+const slow = (gate: Gate) => workflow("Slow", `  job:\n    steps:\n      - run: echo begun; ${gate.wait}; echo done\n`);
 const ENDLESS_SECONDS = "87653.5";
 /** Sleeps for ever on runners that leave, ends at once on others. */
 const UNLESS_ELSEWHERE = workflow(
@@ -26,10 +27,12 @@ describe("a runner that is asked to go", () => {
   const stage = useStage();
   let instance: Instance;
   let project: ProjectHandle;
+  let gate: Gate;
 
   beforeAll(async () => {
     instance = await Instance.create(stage, await ControlPlane.start(stage));
-    project = await instance.project({ "slow.yml": SLOW, "unless.yml": UNLESS_ELSEWHERE });
+    gate = await Gate.create(stage);
+    project = await instance.project({ "slow.yml": slow(gate), "unless.yml": UNLESS_ELSEWHERE });
   });
 
   const drain = async (runner: Runner) => {
@@ -39,6 +42,7 @@ describe("a runner that is asked to go", () => {
 
   /** A job that a first runner works on and one that waits behind it. */
   const busyRunner = async (name: string) => {
+    await gate.close();
     const runner = await instance.runner({ name });
     const running = await instance.fire(project, "Slow");
     await instance.stepPrinted(running, "job", "begun");
@@ -65,6 +69,8 @@ describe("a runner that is asked to go", () => {
   it(`${fault(23, "its job is finished, nothing more is claimed, and it exits with 0")}`, async () => {
     const scene = await busyRunner("terminated");
     scene.runner.child.signal("SIGTERM");
+    await scene.runner.child.printed(/draining/);
+    await gate.open();
     expect(await scene.runner.child.exited).toEqual({ code: 0, signal: null });
     await expectDrained(scene);
   });
@@ -75,6 +81,8 @@ describe("a runner that is asked to go", () => {
       state: "draining",
       drain_requested_at: expect.any(String),
     });
+    await scene.runner.child.printed(/draining/);
+    await gate.open();
     expect(await scene.runner.child.exited).toEqual({ code: 0, signal: null });
     await expectDrained(scene);
   });

@@ -121,7 +121,7 @@ describe.runIf(process.getuid?.() === 0)("[docker] the network of a job", () => 
       `http://${ALLOWED}/`,
     ];
     const project = await instance.project({ "visit.yml": visiting(urls) });
-    const run = await instance.waitForRun(await instance.fire(project, "Visit"), undefined, { limitMs: 150_000 });
+    const run = await instance.waitForRun(await instance.fire(project, "Visit"), undefined, { limitMs: 280_000 });
     const printed = printedIn(await instance.logText(runStep(jobOf(run, "job")).id));
     expect(printed).toBe(`answered http://${ALLOWED}/\n`.repeat(2) + "end\n");
     // Only now: it had been there to be reached.
