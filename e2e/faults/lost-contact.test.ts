@@ -150,7 +150,8 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
       process.kill(Number(guardPid), "SIGKILL");
       await expectDead();
       const lost = await expectSecondExecution(runId);
-      expect(lost?.status_reason_message).toContain("guard process is gone");
+      // The end of what the guard held may be noticed before that of the guard.
+      expect(lost?.status_reason_message).toMatch(/guard process is gone|went away|disappeared/);
       expect(await first.child.exited).toMatchObject({ code: 1 });
     });
 

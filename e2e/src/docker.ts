@@ -20,6 +20,10 @@ export async function thingsOfRunner(runnerId: string, role?: string): Promise<s
   return [...containers.map(({ Id }) => `container ${Id}`), ...networks.map(({ Id }) => `network ${Id}`)];
 }
 
+export async function runsContainers(runnerId: string): Promise<boolean> {
+  return (await docker.listContainers({ filters: { label: [`shipfox.runner=${runnerId}`] } })).length > 0;
+}
+
 /** Clears up behind a runner that was killed for good. */
 export async function removeRunnerThings(stateDir: string): Promise<void> {
   const runnerId = await runnerInstanceId(stateDir);

@@ -1,5 +1,5 @@
 import { Child } from "./child.ts";
-import { removeRunnerThings, runnerInstanceId, thingsOfRunner } from "./docker.ts";
+import { runsContainers, removeRunnerThings, runnerInstanceId, thingsOfRunner } from "./docker.ts";
 import { RUNNER } from "./programs.ts";
 import type { Stage } from "./stage.ts";
 
@@ -83,6 +83,12 @@ export class Runner {
   async dockerThings(role?: string): Promise<string[]> {
     const id = await runnerInstanceId(this.stateDir);
     return id === null ? [] : thingsOfRunner(id, role);
+  }
+
+  /** Whether a container of this runner runs. One that was made and not yet started does not. */
+  async runsContainers(): Promise<boolean> {
+    const id = await runnerInstanceId(this.stateDir);
+    return id !== null && runsContainers(id);
   }
 
   #spawn(): Child {
