@@ -1,8 +1,4 @@
 // Measures what the product promises about speed, beside its yardsticks, and writes the results.
-//
-//   node bench/src/main.ts [--quick] [NAME…]
-//
-// NAME is a benchmark, default all. --quick is a smoke test with small counts; it writes no results.
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Bench, isMet } from "./bench.ts";
@@ -71,11 +67,37 @@ async function withResources<T>(stop: AbortSignal, work: (resources: AsyncDispos
   return await Promise.race([work(resources), stopped.promise]);
 }
 
+function usage(): string {
+  const names = BENCHES.map(({ name }) => name).join(", ");
+  return `Usage: scripts/bench [--quick] [NAME…]
+
+Measures beside yardsticks and writes bench/RESULTS.md. NAME is one of ${names}; default all.
+--quick is a smoke test with small counts that writes no results.
+
+  scripts/bench
+  scripts/bench --quick steps cancel`;
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: { quick: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}\n\n${usage()}`);
+    return null;
+  }
+}
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    options: { quick: { type: "boolean", default: false } },
-    allowPositionals: true,
-  });
+  const read = readArguments();
+  if (read === null) return EXIT_USAGE;
+  const { values, positionals } = read;
+  if (values.help) {
+    console.log(usage());
+    return 0;
+  }
   const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
   if (unknown.length > 0) {
     console.error(`bench: there is no ${unknown.join(", ")}; there are ${BENCHES.map(({ name }) => name).join(", ")}`);
