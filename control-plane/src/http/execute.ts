@@ -116,11 +116,21 @@ function isClientFacing(error: unknown): error is ApiError {
 }
 
 function validate<S extends z.ZodType>(schema: S, value: unknown, context: string): z.output<S> {
-  const result = schema.safeParse(value);
+  const result = parse(schema, value, context);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const field = issue?.path.join(".") ?? "";
   throw new ApiError("validation-error", `[${context}] ${field ? `${field}: ` : ""}${issue?.message ?? "invalid"}`);
+}
+
+/** Bounds of a list or text are compared with whatever is called `length`, which `{"length": {"toString": 1}}` does not survive. */
+function parse<S extends z.ZodType>(schema: S, value: unknown, context: string) {
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    if (!(error instanceof TypeError && error.message.includes("primitive value"))) throw error;
+    throw new ApiError("validation-error", `[${context}] a length is not a number`);
+  }
 }
 
 function requireMediaType(expected: string | readonly string[], request: RawRequest): undefined {
