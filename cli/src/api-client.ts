@@ -21,7 +21,7 @@ import { logPageSchema } from "@shipfox/shared/api/logs";
 import { projectSchema, projectsReplySchema } from "@shipfox/shared/api/projects";
 import { registryCredentialSchema, registryCredentialsReplySchema } from "@shipfox/shared/api/registries";
 import { createRegistrationTokenReplySchema, runnerSchema, runnersReplySchema } from "@shipfox/shared/api/runners";
-import { runDetailSchema, runSchema, runsReplySchema } from "@shipfox/shared/api/runs";
+import { type RerunMode, runDetailSchema, runSchema, runsReplySchema } from "@shipfox/shared/api/runs";
 import {
   secretsReplySchema,
   setSecretReplySchema,
@@ -299,6 +299,10 @@ export class ApiClient {
   async cancelRun(runId: string, force: boolean) {
     const path = `/workflows/runs/${runId}/cancel`;
     return await this.#call({ method: "POST", path, ...(force ? { body: { force } } : {}) }, runSchema);
+  }
+
+  async rerunRun(runId: string, mode: RerunMode) {
+    return await this.#call({ method: "POST", path: `/workflows/runs/${runId}/rerun`, body: { mode } }, runSchema);
   }
 
   async logPage(stepId: string, attempt: number, cursor: number) {

@@ -86,6 +86,8 @@ export const ERROR_CODES = {
   "github-installation-already-linked": [409, "Another workspace has this installation."],
   "project-already-exists": [409, "A project for this connection and repository exists."],
   "run-already-finished": [409, "The run has already ended."],
+  "run-not-terminal": [409, "The run has not ended yet."],
+  "no-failed-jobs": [409, "No job of the run failed or was cancelled."],
   "webhook-disabled": [409, "The webhook is disabled; enable it first."],
   "offset-gap": [409, "The log offset is not where the server's copy ends."],
   "idempotency-key-reused": [409, "The Idempotency-Key was used for another call."],

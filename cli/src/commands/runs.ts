@@ -12,12 +12,15 @@ import {
   withExamples,
 } from "../command-context.ts";
 import { millisecondsBetween } from "../plan-output.ts";
+import { jsonSink } from "../render/follow-json.ts";
+import { textSink } from "../render/follow-text.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderRun } from "../render/run.ts";
 import { inStatusColor, statusSymbol } from "../render/status.ts";
 import { renderTable } from "../render/table.ts";
 import { age, duration } from "../render/time.ts";
 import { openSession } from "../session.ts";
+import { watchRun } from "./watch-run.ts";
 
 const RUN_ARGUMENT = "id, number, or workflow and number such as ci#7";
 const DEFAULT_LISTED_RUNS = 20;
@@ -32,13 +35,15 @@ interface ListOptions extends JsonOption, Scope {
 }
 type RunOptions = JsonOption & Scope;
 type CancelOptions = RunOptions & { force?: true };
+type RerunOptions = RunOptions & { failed?: true; follow?: true };
 
 export function registerRuns(program: Command, context: CommandContext): void {
   const runs = withExamples(
-    program.command("runs").description("list, view and cancel runs"),
+    program.command("runs").description("list, view, cancel and rerun runs"),
     "shipfox runs list",
     "shipfox runs view 7",
     "shipfox runs cancel 7",
+    "shipfox runs rerun 7 --failed",
   );
   finishCommand(
     withScope(runs.command("list").description("list the newest runs of a project"))
@@ -63,6 +68,14 @@ export function registerRuns(program: Command, context: CommandContext): void {
       .action((run: string, options: CancelOptions) => cancelRun(context, run, options)),
     "shipfox runs cancel 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
     "shipfox runs cancel 7 --force",
+  );
+  finishCommand(
+    withScope(runs.command("rerun").description("run a run again that has ended").argument("<run>", RUN_ARGUMENT))
+      .option("--failed", "keep the jobs that succeeded, run all others again")
+      .option("-f, --follow", "show jobs, steps and logs until the run ends; exit 0 succeeded, 1 failed, 2 cancelled")
+      .action((run: string, options: RerunOptions) => rerunRun(context, run, options)),
+    "shipfox runs rerun 7",
+    "shipfox runs rerun ci#7 --failed --follow",
   );
 }
 
@@ -158,6 +171,23 @@ async function cancelRun(context: CommandContext, reference: string, options: Ca
     text: () =>
       `${statusSymbol(run.status, colors)} Cancelled ${plainText(run.name)} #${run.number}.\n` +
       nextLine(context, `shipfox runs view ${run.id}`),
+  });
+}
+
+async function rerunRun(context: CommandContext, reference: string, options: RerunOptions): Promise<void> {
+  const { api } = await openSession(context.env);
+  const runId = await chooseRun(api, reference, options);
+  const run = await api.rerunRun(runId, options.failed ? "failed" : "all");
+  if (options.follow) {
+    const sink = options.json ? jsonSink(context.terminal) : textSink(context.terminal);
+    context.exitCode = await watchRun(context, options, { api, runId, sink });
+    return;
+  }
+  await printResult(context, options, {
+    document: run,
+    text: () =>
+      `${context.terminal.colors.green("✓")} Attempt ${run.current_attempt} of ${plainText(run.name)} #${run.number} begins.\n` +
+      nextLine(context, `shipfox logs ${run.id} -f`),
   });
 }
 

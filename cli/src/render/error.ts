@@ -19,6 +19,8 @@ const NEXT_BY_CODE: Record<string, readonly string[]> = {
     "add a manual trigger to the workflow (triggers: start: source: manual), then: shipfox projects sync",
   ],
   "run-already-finished": ["shipfox runs list"],
+  "run-not-terminal": ["shipfox runs cancel <run>"],
+  "no-failed-jobs": ["shipfox runs rerun <run>"],
   "slug-conflict": ["choose another one with --slug"],
   "project-already-exists": ["shipfox projects list"],
   "invalid-repository-url": ["shipfox projects create --help"],

@@ -420,6 +420,9 @@ describe("the API as /openapi.json describes it", () => {
     }
     await succeed("POST /runners/jobs/{jobId}/release", { jobId }, { token: lease, body: { reason: "draining" } });
     await succeed("POST /workflows/runs/{id}/cancel", { id }, { token });
+    await succeed("POST /workflows/runs/{id}/rerun", { id }, { token, body: { mode: "failed" } });
+    await succeed("GET /workflows/runs/{id}", { id }, { token });
+    await succeed("POST /workflows/runs/{id}/cancel", { id }, { token });
 
     const runnerId = runner.runner_id;
     await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/drain", { workspaceId, runnerId }, { token });

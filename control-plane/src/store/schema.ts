@@ -271,6 +271,8 @@ export interface JobRow {
   needs: string;
   labels: string;
   model: string;
+  /** The job of an earlier attempt that succeeded and whose result this one shows; null for a job that runs itself. */
+  carried_from: string | null;
   infrastructure_retries: number;
   created_at: number;
   updated_at: number;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { infrastructureCauseSchema } from "../failure.ts";
 import { logRecordSchema } from "../log-records.ts";
-import { jobStatusSchema, runStatusSchema } from "./runs.ts";
+import { jobStatusSchema, rerunModeSchema, runStatusSchema } from "./runs.ts";
 import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, timestamp } from "./values.ts";
 
 const terminalRun = runStatusSchema.extract(["succeeded", "failed", "cancelled"]);
@@ -16,6 +16,9 @@ const labels = z.array(z.string());
 /** What each type of event tells, beside where it happened. Nothing else is ever recorded. */
 export const RUN_EVENT_PAYLOADS = {
   "run.created": z.object({ status: z.literal("pending"), number: z.int(), name: z.string() }),
+  "run.rerun": z
+    .object({ status: z.literal("pending"), attempt: z.int().min(2), mode: rerunModeSchema })
+    .meta({ description: "A new attempt of the run began" }),
   "run.place_given": z
     .object({ waited_ms: z.int().min(0) })
     .meta({ description: "The run waited for the limit of its workspace and may go on" }),

@@ -229,6 +229,9 @@ const runFields = {
 };
 export const runSchema = z.object(runFields).meta({ id: "Run" });
 
+/** Which jobs a rerun runs again: all, or those that did not succeed. */
+export const rerunModeSchema = z.enum(["all", "failed"]);
+
 export const runAttemptSchema = z
   .object({
     id,
@@ -238,7 +241,7 @@ export const runAttemptSchema = z
     created_at: timestamp,
     started_at: nullableTimestamp,
     finished_at: nullableTimestamp,
-    rerun_mode: z.enum(["all", "failed"]).nullable(),
+    rerun_mode: rerunModeSchema.nullable(),
   })
   .meta({ id: "RunAttempt" });
 
@@ -345,8 +348,14 @@ export const runsReplySchema = z.object({
 });
 /** `force` gives the runners no grace: their leases end at once, also those of a run that is already being cancelled. */
 export const cancelRunBodySchema = z.object({ force: z.boolean().default(false) });
+export const rerunBodySchema = z.object({
+  mode: rerunModeSchema.meta({
+    description: "`failed` keeps the jobs that succeeded and runs all others again; `all` runs every job again",
+  }),
+});
 export const runQuerySchema = z.object({ attempt: z.coerce.number().int().min(1).optional() });
 
+export type RerunMode = z.infer<typeof rerunModeSchema>;
 export type Run = z.infer<typeof runSchema>;
 export type RunAttempt = z.infer<typeof runAttemptSchema>;
 export type RunAggregates = z.infer<typeof runAggregatesReplySchema>;

@@ -8,6 +8,7 @@ export const MAX_RESPONSE_EXCERPT_CHARS = 1_024;
 /** The run events that a webhook can be told of. */
 export const webhookEventSchema = z.enum([
   "run.created",
+  "run.rerun",
   "run.started",
   "run.finished",
   "job.queued",

@@ -8,7 +8,7 @@ import type { Store } from "../../store/store.ts";
 import { systemClock } from "../../store/clock.ts";
 import { claim, Dispatch, heartbeat, leaseEndedAt, type DispatchSettings } from "../dispatch/public.ts";
 import { Logs } from "../logs/public.ts";
-import { cancelRun, nextStep, reportStep, runDueExecutions, startRun } from "../runs/public.ts";
+import { cancelRun, nextStep, reportStep, rerunRun, runDueExecutions, startRun } from "../runs/public.ts";
 import { parseWorkflow } from "../workflow/public.ts";
 import type { LeasePrincipal } from "../../http/route.ts";
 import { insertRegistrationToken, makeRegistrationToken } from "./registration-tokens.ts";
@@ -250,6 +250,10 @@ export class TestPlane {
 
   cancel(runId: string, force = false) {
     return this.store.write((tx) => cancelRun(tx, this.dispatch.runs, runId, { force, now: Date.now() }));
+  }
+
+  rerun(runId: string, mode: "all" | "failed") {
+    return this.store.write((tx) => rerunRun(tx, this.dispatch.runs, runId, { mode, now: Date.now() }));
   }
 
   runDue(now: number) {

@@ -6,7 +6,7 @@ import { decideJob, isTerminal, type ExecutionEnd } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import { fillPlaces } from "./run-places.ts";
-import { EXECUTION_COLUMNS, STEP_COLUMNS, stepsOf } from "./start-run.ts";
+import { EXECUTION_COLUMNS, STEP_COLUMNS, stepsOf } from "./insert-jobs.ts";
 import {
   endUnstartedStep,
   finishExecution,

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import type { z } from "zod";
 import {
   MAX_LISTED_JOBS,
@@ -76,6 +77,9 @@ type ListedJob = Pick<
   started_at: number | null;
 };
 
+/** The job that ran: of a job that was carried over, the one of the earlier attempt. */
+const ranAs = sql<string>`coalesce(j.carried_from, j.id)`;
+
 async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<string, ListedJob[]>> {
   if (runIds.length === 0) return new Map();
   const rows = await tx.rows<ListedJob>(
@@ -85,12 +89,12 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
         join.onRef("a.run_id", "=", "r.id").onRef("a.attempt", "=", "r.current_attempt"),
       )
       .innerJoin("jobs as j", "j.run_attempt_id", "a.id")
-      .innerJoin("job_executions as e", "e.job_id", "j.id")
+      .innerJoin("job_executions as e", (join) => join.on("e.job_id", "=", ranAs))
       .where("r.id", "in", runIds)
       .where("e.sequence", "=", (b) =>
         b
           .selectFrom("job_executions as n")
-          .whereRef("n.job_id", "=", "j.id")
+          .where("n.job_id", "=", ranAs)
           .select((x) => x.fn.max<number>("n.sequence").as("newest")),
       )
       .select([

@@ -82,7 +82,7 @@ export function presentJob(job: JobRow, executions: JobExecution[], waiting: Wai
     status: job.status as Job["status"],
     status_reason: job.status_reason as Job["status_reason"],
     ...failureOfJob(job, executions),
-    carried_over: false,
+    carried_over: job.carried_from !== null,
     success: null,
     runner: JSON.parse(job.labels),
     evaluation_trace: null,

@@ -2,6 +2,7 @@
 export { createRunRoutes } from "./routes.ts";
 export { checkedOutCommit } from "./checked-out-commit.ts";
 export { cancelRun, cancelRunsOf } from "./cancel-run.ts";
+export { rerunRun } from "./rerun-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
 export type { DispatchPort, QueueEntry, RunsDeps, WaitingPort } from "./ports.ts";
 export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";

@@ -1,6 +1,6 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { JobExecution, RunDetail, Step, StepAttempt } from "@shipfox/shared/api/runs";
-import type { RunAttemptRow, RunRow } from "../../store/schema.ts";
+import type { JobRow, RunAttemptRow, RunRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
 import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
@@ -23,7 +23,9 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
     tree.steps.map((row) => presentStep(row, attemptsByStep.get(row.id) ?? [])),
     (row: Step) => row.job_execution_id,
   );
-  const labelsByJob = new Map(tree.jobs.map((job) => [job.id, JSON.parse(job.labels) as string[]]));
+  /** The job that ran: of a job that was carried over, the one of the earlier attempt. */
+  const ranAs = (job: JobRow) => job.carried_from ?? job.id;
+  const labelsByJob = new Map(tree.jobs.map((job) => [ranAs(job), JSON.parse(job.labels) as string[]]));
   const executionsByJob = Map.groupBy(
     tree.executions.map((row) =>
       presentExecution(row, labelsByJob.get(row.job_id) ?? [], stepsByExecution.get(row.id) ?? []),
@@ -35,7 +37,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
 
   const jobs = [];
   for (const job of tree.jobs) {
-    const execution = newest.get(job.id);
+    const execution = newest.get(ranAs(job));
     const reason =
       job.status === "pending" && execution
         ? await explainWaiting(tx, waiting, {
@@ -51,7 +53,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
             ),
           })
         : null;
-    jobs.push(presentJob(job, executionsByJob.get(job.id) ?? [], reason));
+    jobs.push(presentJob(job, executionsByJob.get(ranAs(job)) ?? [], reason));
   }
   return {
     ...presentRun(run),

@@ -1,5 +1,6 @@
 import {
   cancelRunBodySchema,
+  rerunBodySchema,
   runAggregatesQuerySchema,
   runAggregatesReplySchema,
   runAttemptsReplySchema,
@@ -25,6 +26,7 @@ import type { RunsDeps, WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
 import { findStepAttempt, presentStepDetail, readAttempts } from "./read-attempts.ts";
 import { readRun } from "./read-run.ts";
+import { rerunRun } from "./rerun-run.ts";
 import { findRun } from "./store.ts";
 
 export interface RunRoutesDeps {
@@ -178,6 +180,46 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
             action: "run.cancelled",
             target: { type: "run", id: runId, name: found.name },
             ...(body?.force ? { details: { force: true } } : {}),
+          });
+          return findRun(tx, runId);
+        });
+        if (!run) throw hidden();
+        return { status: 200, body: presentRun(run) };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/workflows/runs/{id}/rerun",
+      tag: "Runs",
+      summary:
+        "Run a run again that has ended, all of it or what did not succeed, from the workflow, variables and inputs it had",
+      credential: "user",
+      needs: "runs:control",
+      audit: "run.rerun",
+      rate: "run-start",
+      params,
+      body: rerunBodySchema,
+      responses: { 200: runSchema },
+      errors: [
+        "not-found",
+        "run-not-terminal",
+        "no-failed-jobs",
+        "project-archived",
+        "workspace-label-sets-exhausted",
+        "forbidden",
+      ],
+      handle: async ({ principal, params: { id: runId }, body: { mode } }) => {
+        const now = clock.now();
+        const run = await store.write(async (tx) => {
+          const found = await findRun(tx, runId);
+          if (!found) throw hidden();
+          await requireVisible(access, tx, principal, found.workspace_id, hidden);
+          await rerunRun(tx, deps.runs, runId, { mode, now });
+          await tx.audit(principal, {
+            workspaceId: found.workspace_id,
+            action: "run.rerun",
+            target: { type: "run", id: runId, name: found.name },
+            details: { mode },
           });
           return findRun(tx, runId);
         });

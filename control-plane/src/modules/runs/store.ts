@@ -104,10 +104,11 @@ export interface JobFacts {
 }
 
 const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.model, e.id as "executionId", e.status as "executionStatus", e.queued_at as "queuedAt"
-  from jobs j join job_executions e on e.job_id = j.id
-  where j.run_attempt_id = ? and e.sequence = (select max(sequence) from job_executions where job_id = j.id) order by j.position`;
+  from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id)
+  where j.run_attempt_id = ? and e.sequence = (select max(sequence) from job_executions where job_id = coalesce(j.carried_from, j.id))
+  order by j.position`;
 
-/** The jobs of a run attempt, each with its newest execution. */
+/** The jobs of a run attempt, each with its newest execution; that of a job that was carried over is of an earlier attempt. */
 export function loadJobs(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
   return tx.all<JobFacts>(LOAD_JOBS, [runAttemptId]);
 }
@@ -255,6 +256,21 @@ export async function finishRun(tx: WriteTx, runId: string, status: RunStatus, n
   await tx.run(FINISH_RUN, [status, now, now, runId]);
 }
 
+const KEEP_ATTEMPT =
+  "update run_attempts set status = ?, started_at = ?, finished_at = ? where run_id = ? and attempt = ?";
+const BEGIN_ATTEMPT =
+  "update runs set status = 'pending', current_attempt = ?, started_at = null, finished_at = null, place_wanted_at = ?, updated_at = ? where id = ?";
+
+/** Makes the run's row that of its next attempt. `asks`: it waits for a place in its workspace. */
+export async function beginAttempt(
+  tx: WriteTx,
+  run: RunRow,
+  { attempt, asks, now }: { attempt: number; asks: boolean; now: number },
+): Promise<void> {
+  await tx.run(KEEP_ATTEMPT, [run.status, run.started_at, run.finished_at, run.id, run.current_attempt]);
+  await tx.run(BEGIN_ATTEMPT, [attempt, asks ? now : null, now, run.id]);
+}
+
 const DUE_EXECUTIONS =
   "select id, due_at from job_executions where due_at is not null and due_at <= ? order by due_at limit ?";
 const NEXT_DUE = "select min(due_at) as due_at from job_executions where due_at is not null";
@@ -284,17 +300,17 @@ export async function loadTree(tx: Tx, runAttemptId: string) {
   const jobs = await tx.all<JobRow>("select * from jobs where run_attempt_id = ? order by position", [runAttemptId]);
   const executions = await tx.all<ExecutionWithRunner>(
     `select e.*, n.name as runner_name from job_executions e left join runners n on n.id = e.runner_id
-     where e.job_id in (select id from jobs where run_attempt_id = ?) order by e.job_id, e.sequence`,
+     where e.job_id in (select coalesce(carried_from, id) from jobs where run_attempt_id = ?) order by e.job_id, e.sequence`,
     [runAttemptId],
   );
   const steps = await tx.all<StepRow>(
-    `select s.* from jobs j join job_executions e on e.job_id = j.id join steps s on s.job_execution_id = e.id
+    `select s.* from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id) join steps s on s.job_execution_id = e.id
      where j.run_attempt_id = ? order by s.job_execution_id, s.position`,
     [runAttemptId],
   );
   const attempts = await tx.all<StepAttemptView>(
     `select a.id, a.step_id, a.attempt, a.execution_order, a.status, a.exit_code, a.output, a.error, a.started_at, a.finished_at
-     from jobs j join job_executions e on e.job_id = j.id join step_attempts a on a.job_execution_id = e.id where j.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
+     from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id) join step_attempts a on a.job_execution_id = e.id where j.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
     [runAttemptId],
   );
   return { jobs, executions, steps, attempts };

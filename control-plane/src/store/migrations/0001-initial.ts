@@ -296,6 +296,7 @@ export const initial = {
       needs ${text} not null,
       labels ${text} not null,
       model ${text} not null,
+      carried_from ${text},
       infrastructure_retries ${bigint} not null,
       created_at ${bigint} not null,
       updated_at ${bigint} not null,

@@ -1,0 +1,198 @@
+import { newId } from "@shipfox/shared/ids";
+import type { RunConfig, SecretBinding, ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
+import type { SqlValue, WriteTx } from "../../store/store.ts";
+import {
+  type CheckoutModel,
+  DEFAULT_FETCH_DEPTH,
+  requiredCapabilities,
+  type JobModel,
+  type Template,
+} from "../workflow/public.ts";
+import { decideRun } from "./model.ts";
+import type { RunsDeps } from "./ports.ts";
+import { insertRows } from "./store.ts";
+
+/** A job of a new attempt. One that is carried over has succeeded in an earlier attempt and does not run again. */
+export interface NewJob {
+  readonly model: JobModel;
+  /** The job of the earlier attempt that ran. */
+  readonly carriedFrom?: string;
+}
+
+/**
+ * Makes the jobs of a new attempt with everything they will do, and, with `queue`, queues those that need nothing, or only
+ * what was carried over.
+ */
+export async function insertJobs(
+  tx: WriteTx,
+  { dispatch }: Pick<RunsDeps, "dispatch">,
+  attempt: { workspaceId: string; projectId: string; runId: string; attemptId: string },
+  jobs: readonly NewJob[],
+  { queue, now }: { queue: boolean; now: number },
+): Promise<void> {
+  const { workspaceId, projectId, runId, attemptId } = attempt;
+  const status = (job: NewJob) => (job.carriedFrom === undefined ? "pending" : "succeeded");
+  const verdict = decideRun(
+    jobs.map((job) => ({ key: job.model.key, status: status(job), needs: job.model.needs })),
+    new Set(),
+  );
+  const jobRows: SqlValue[][] = [];
+  const executionRows: SqlValue[][] = [];
+  const stepRows: SqlValue[][] = [];
+  const queued: { model: JobModel; executionId: string }[] = [];
+  for (const [position, job] of jobs.entries()) {
+    const { model } = job;
+    const jobId = newId(now);
+    jobRows.push([
+      jobId,
+      workspaceId,
+      projectId,
+      runId,
+      attemptId,
+      model.key,
+      model.name,
+      position,
+      status(job),
+      JSON.stringify(model.needs),
+      JSON.stringify(model.runner),
+      JSON.stringify(model),
+      job.carriedFrom ?? null,
+      0,
+      now,
+      now,
+    ]);
+    if (job.carriedFrom !== undefined) continue;
+    const executionId = newId(now);
+    const starts = queue && verdict.start.includes(model.key);
+    executionRows.push([
+      executionId,
+      workspaceId,
+      projectId,
+      runId,
+      attemptId,
+      jobId,
+      1,
+      null,
+      model.name ?? model.key,
+      "pending",
+      starts ? now : null,
+      starts ? now + model.executionTimeoutMs : null,
+      now,
+      now,
+    ]);
+    stepRows.push(...stepsOf(model, executionId, now));
+    if (starts) {
+      queued.push({ model, executionId });
+      tx.record({
+        workspaceId,
+        projectId,
+        runId,
+        jobId,
+        executionId,
+        type: "job.queued",
+        payload: { key: model.key, sequence: 1 },
+        createdAt: now,
+      });
+      dispatch.dueAt(tx, now + model.executionTimeoutMs);
+    }
+  }
+  await insertRows(tx, "jobs", JOB_COLUMNS, jobRows);
+  await insertRows(tx, "job_executions", EXECUTION_COLUMNS, executionRows);
+  await insertRows(tx, "steps", STEP_COLUMNS, stepRows);
+  for (const { model, executionId } of queued) {
+    await dispatch.enqueue(tx, {
+      executionId,
+      workspaceId,
+      projectId,
+      labels: model.runner,
+      capabilities: requiredCapabilities(model),
+      priority: 0,
+      avoidedSessionId: null,
+      now,
+    });
+  }
+}
+
+const JOB_COLUMNS =
+  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, labels, model, carried_from, infrastructure_retries, created_at, updated_at";
+export const EXECUTION_COLUMNS =
+  "id, workspace_id, project_id, run_id, run_attempt_id, job_id, sequence, retry_of, name, status, queued_at, due_at, created_at, updated_at";
+export const STEP_COLUMNS =
+  "id, job_execution_id, key, name, position, type, status, config, source_location, current_attempt, created_at, updated_at";
+
+/** The rows of an execution's steps: the synthetic setup step at position 0, then the authored ones. */
+export function stepsOf(job: JobModel, executionId: string, now: number): SqlValue[][] {
+  const setup: SetupConfig = {
+    ...(job.checkout === null ? {} : { checkout: checkoutConfig(job.checkout) }),
+    ...(job.image === null ? {} : { image: job.image }),
+    ...(job.pull === undefined ? {} : { pull: job.pull }),
+    ...(job.services === undefined ? {} : { services: job.services.map(serviceConfig) }),
+    ...(job.network === undefined ? {} : { network: job.network }),
+  };
+  const authored = job.steps.map((step, index): SqlValue[] => {
+    const config: RunConfig = {
+      run: step.run,
+      ...(Object.keys(step.env).length > 0 ? { env: step.env } : {}),
+      ...(step.bindings === undefined ? {} : { secret_bindings: secretBindings(step.bindings) }),
+      ...(step.workingDirectory === null ? {} : { working_directory: step.workingDirectory }),
+      ...(step.timeoutMs === null ? {} : { timeout_ms: step.timeoutMs }),
+    };
+    const location = JSON.stringify({
+      start_line: step.sourceLocation.startLine,
+      end_line: step.sourceLocation.endLine,
+    });
+    return [
+      newId(now),
+      executionId,
+      step.key,
+      step.name,
+      index + 1,
+      step.type,
+      "pending",
+      JSON.stringify(config),
+      location,
+      1,
+      now,
+      now,
+    ];
+  });
+  return [
+    [newId(now), executionId, null, "Set up job", 0, "setup", "pending", JSON.stringify(setup), null, 1, now, now],
+    ...authored,
+  ];
+}
+
+function secretBindings(bindings: Record<string, Template>): SecretBinding[] {
+  return Object.entries(bindings).map(([target, template]) => ({
+    target,
+    segments: template.map((segment) => {
+      if (segment.kind === "variable") throw new Error(`the variable ${segment.key} was not resolved before the run`);
+      return segment;
+    }),
+  }));
+}
+
+function serviceConfig({ health, ...service }: NonNullable<JobModel["services"]>[number]): ServiceConfig {
+  if (health === undefined) return service;
+  const { cmd, intervalMs, timeoutMs, retries, startPeriodMs } = health;
+  return {
+    ...service,
+    health: {
+      cmd,
+      ...(intervalMs === undefined ? {} : { interval_ms: intervalMs }),
+      ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+      ...(retries === undefined ? {} : { retries }),
+      ...(startPeriodMs === undefined ? {} : { start_period_ms: startPeriodMs }),
+    },
+  };
+}
+
+function checkoutConfig(checkout: CheckoutModel): SetupConfig["checkout"] {
+  return {
+    permissions: { contents: checkout.contents },
+    persist_credentials: checkout.persistCredentials,
+    ...(checkout.fetchDepth === DEFAULT_FETCH_DEPTH ? {} : { fetch_depth: checkout.fetchDepth }),
+    ...(checkout.submodules === "none" ? {} : { submodules: checkout.submodules }),
+    ...(checkout.lfs ? { lfs: true } : {}),
+  };
+}
