@@ -11,6 +11,7 @@ import {
   signupReplySchema,
   type User,
 } from "@shipfox/shared/api/accounts";
+import { auditEventsReplySchema } from "@shipfox/shared/api/audit";
 import {
   definitionsReplySchema,
   fireManualReplySchema,
@@ -74,6 +75,15 @@ interface Page {
 }
 
 type WorkspaceScope = Page & { workspace_id: string };
+interface AuditFilter extends Page {
+  action?: string;
+  actor_user_id?: string;
+  target_type?: string;
+  target_id?: string;
+  outcome?: string;
+  from?: string;
+  to?: string;
+}
 type RunFilter = Page & { project_id: string; status?: string; definition_id?: string };
 
 /** Whose secrets or variables: those of the workspace, or of one project of it. */
@@ -170,9 +180,8 @@ export class ApiClient {
     await this.#call({ method: "DELETE", path: `/workspaces/${workspaceId}/invitations/${invitationId}` }, nothing);
   }
 
-  async accessTokens(cursor?: string) {
-    const query = { limit: 100, cursor };
-    return await this.#call({ method: "GET", path: "/auth/tokens", query }, accessTokensReplySchema);
+  async accessTokens(query: Page) {
+    return await this.#call({ method: "GET", path: "/auth/tokens", query: { ...query } }, accessTokensReplySchema);
   }
 
   async createAccessToken(body: {
@@ -382,6 +391,12 @@ export class ApiClient {
 
   async deleteVariable(scope: ValueScope, key: string): Promise<void> {
     await this.#call({ method: "DELETE", ...entryOf("variables", scope, key) }, nothing);
+  }
+
+  /** `workspaceId` null: of all workspaces and of the server. */
+  async auditEvents(workspaceId: string | null, query: AuditFilter) {
+    const path = workspaceId === null ? "/admin/audit-events" : `/workspaces/${workspaceId}/audit-events`;
+    return await this.#call({ method: "GET", path, query: { ...query } }, auditEventsReplySchema);
   }
 
   async #call<Schema extends z.ZodType>(request: ApiRequest, schema: Schema): Promise<z.output<Schema>> {

@@ -2,14 +2,16 @@ import type { Definition } from "@shipfox/shared/api/definitions";
 import type { Project } from "@shipfox/shared/api/projects";
 import type { StoredRegistryCredential } from "@shipfox/shared/api/registries";
 import type { Runner } from "@shipfox/shared/api/runners";
-import type { Membership } from "@shipfox/shared/api/workspaces";
+import type { Member, Membership } from "@shipfox/shared/api/workspaces";
 import { isId } from "@shipfox/shared/ids";
 import type { ApiClient } from "./api-client.ts";
 import { usageError } from "./cli-error.ts";
+import { readRows } from "./paging.ts";
+import { plainText } from "./render/plain-text.ts";
 
 const PAGE_SIZE = 100;
-/** A list longer than this many pages is cut: a person must narrow it down anyway. */
-const MAX_PAGES = 50;
+/** A longer list is cut: a person must narrow it down anyway. */
+const MAX_CHOICES = 5_000;
 const MAX_NAMED_CHOICES = 20;
 const RUN_REFERENCE = /^(?:(.*)#)?(\d{1,9})$/s;
 /** Run numbers are looked up among so many newest runs. */
@@ -40,8 +42,8 @@ export async function chooseWorkspace(api: ApiClient, reference: string | undefi
 export async function chooseProject(api: ApiClient, scope: Scope): Promise<Project> {
   if (scope.project !== undefined && isId(scope.project)) return await api.project(scope.project);
   const workspace = await chooseWorkspace(api, scope.workspace);
-  const projects = await allPages(async (cursor) => {
-    const reply = await api.projects({ workspace_id: workspace.workspace_id, limit: PAGE_SIZE, cursor });
+  const { rows: projects } = await readRows(MAX_CHOICES, async (page) => {
+    const reply = await api.projects({ workspace_id: workspace.workspace_id, ...page });
     return { rows: reply.projects, next: reply.next_cursor };
   });
   const found = pick(projects, scope.project, (project) => [project.slug, project.id, project.name]);
@@ -56,11 +58,19 @@ export async function chooseProject(api: ApiClient, scope: Scope): Promise<Proje
   throw usageError(complain("project", scope.project, slugs), `add --project ${slugs[0]}`);
 }
 
+export async function chooseMember(api: ApiClient, workspaceId: string, email: string): Promise<Member> {
+  const { members } = await api.members(workspaceId);
+  const member = members.find((candidate) => candidate.user_email === email.toLowerCase());
+  if (!member) throw usageError(`No member has the address ${plainText(email)}.`, "shipfox members list");
+  return member;
+}
+
 export async function allDefinitions(api: ApiClient, projectId: string): Promise<Definition[]> {
-  return await allPages(async (cursor) => {
-    const reply = await api.definitions({ project_id: projectId, limit: PAGE_SIZE, cursor });
+  const { rows } = await readRows(MAX_CHOICES, async (page) => {
+    const reply = await api.definitions({ project_id: projectId, ...page });
     return { rows: reply.definitions, next: reply.next_cursor };
   });
+  return rows;
 }
 
 /**
@@ -139,7 +149,7 @@ export async function chooseRun(api: ApiClient, reference: string, scope: Scope)
 async function chooseRunOf(api: ApiClient, project: Project, workflow: string, number: number): Promise<string> {
   const definition = chooseDefinition(await allDefinitions(api, project.id), workflow);
   let cursor: string | undefined;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
+  for (let seen = 0; seen < MAX_CHOICES; seen += PAGE_SIZE) {
     const reply = await api.runs({ project_id: project.id, definition_id: definition.id, limit: PAGE_SIZE, cursor });
     const match = reply.runs.find((run) => run.number === number);
     if (match) return match.id;
@@ -216,18 +226,4 @@ function fileNames(definition: Definition): string[] {
 /** A word for a shell, quoted only when it must be. */
 export function quoteWord(text: string): string {
   return /^[\w@%+=:,./-][\w@%+=:,./#-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-async function allPages<Row>(
-  read: (cursor: string | undefined) => Promise<{ rows: Row[]; next: string | null }>,
-): Promise<Row[]> {
-  const rows: Row[] = [];
-  let cursor: string | undefined;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const reply = await read(cursor);
-    rows.push(...reply.rows);
-    if (reply.next === null) break;
-    cursor = reply.next;
-  }
-  return rows;
 }

@@ -1,6 +1,7 @@
 import { VERSION } from "@shipfox/shared/version";
 import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
+import { registerAudit } from "./commands/audit.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
@@ -78,5 +79,6 @@ export function buildProgram(context: CommandContext): Command {
   registerRegistries(program, context);
   registerTokens(program, context);
   registerPassword(program, context);
+  registerAudit(program, context);
   return program;
 }

@@ -1,8 +1,8 @@
-import { type Invitation, type Member, type Role, ROLES } from "@shipfox/shared/api/workspaces";
+import { type Invitation, type Role, ROLES } from "@shipfox/shared/api/workspaces";
 import type { Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
 import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
-import { chooseWorkspace } from "../choose.ts";
+import { chooseMember, chooseWorkspace } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import {
   type CommandContext,
@@ -172,7 +172,7 @@ async function changeRole(
 ): Promise<void> {
   const wanted = requireRole(role);
   const { api, workspaceId } = await open(context, options);
-  const { user_id } = await memberWith(api, workspaceId, email);
+  const { user_id } = await chooseMember(api, workspaceId, email);
   const member = await api.changeMember(workspaceId, user_id, { role: wanted });
   await printResult(context, options, {
     document: member,
@@ -182,20 +182,13 @@ async function changeRole(
 
 async function remove(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId, name } = await open(context, options);
-  const member = await memberWith(api, workspaceId, email);
+  const member = await chooseMember(api, workspaceId, email);
   await api.removeMember(workspaceId, member.user_id);
   await printResult(context, options, {
     document: { removed: member.user_id },
     text: () =>
       `${plainText(member.user_email)} is no member of ${name} any more.\n${nextLine(context, "shipfox members list")}`,
   });
-}
-
-async function memberWith(api: ApiClient, workspaceId: string, email: string): Promise<Member> {
-  const { members } = await api.members(workspaceId);
-  const member = members.find((candidate) => candidate.user_email === email.toLowerCase());
-  if (!member) throw usageError(`No member has the address ${plainText(email)}.`, "shipfox members list");
-  return member;
 }
 
 function requireRole(text: string): Role {

@@ -1,6 +1,6 @@
 import type { Annotation } from "@shipfox/shared/api/annotations";
 import { type RunListItem, runStatusSchema } from "@shipfox/shared/api/runs";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { ApiClient } from "../api-client.ts";
 import { allDefinitions, chooseDefinition, chooseProject, chooseRun, type Scope } from "../choose.ts";
 import {
@@ -11,6 +11,7 @@ import {
   printResult,
   withExamples,
 } from "../command-context.ts";
+import { type PagingOptions, readPages, tellMore, withPaging } from "../paging.ts";
 import { millisecondsBetween } from "../plan-output.ts";
 import { jsonSink } from "../render/follow-json.ts";
 import { textSink } from "../render/follow-text.ts";
@@ -23,15 +24,11 @@ import { openSession } from "../session.ts";
 import { watchRun } from "./watch-run.ts";
 
 const RUN_ARGUMENT = "id, number, or workflow and number such as ci#7";
-const DEFAULT_LISTED_RUNS = 20;
-const MAX_LISTED_RUNS = 1_000;
-const PAGE_SIZE = 100;
 const MAX_READ_ANNOTATIONS = 2_000;
 
-interface ListOptions extends JsonOption, Scope {
+interface ListOptions extends PagingOptions, Scope {
   status?: string;
   workflow?: string;
-  limit: number;
 }
 type RunOptions = JsonOption & Scope;
 type CancelOptions = RunOptions & { force?: true };
@@ -46,10 +43,9 @@ export function registerRuns(program: Command, context: CommandContext): void {
     "shipfox runs rerun 7 --failed",
   );
   finishCommand(
-    withScope(runs.command("list").description("list the newest runs of a project"))
+    withPaging(withScope(runs.command("list").description("list the newest runs of a project")))
       .addOption(new Option("--status <status>", "only runs in this state").choices([...runStatusSchema.options]))
       .option("--workflow <workflow>", "only runs of this workflow")
-      .option("-n, --limit <count>", "how many", parseCount, DEFAULT_LISTED_RUNS)
       .action((options: ListOptions) => listRuns(context, options)),
     "shipfox runs list",
     "shipfox runs list --project shop --workflow ci --status failed -n 5",
@@ -93,27 +89,15 @@ async function listRuns(context: CommandContext, options: ListOptions): Promise<
       ? undefined
       : chooseDefinition(await allDefinitions(api, project.id), options.workflow);
   const filter = { project_id: project.id, status: options.status, definition_id: definition?.id };
-  const { runs, next_cursor } = await readRuns(api, filter, options.limit);
+  const { rows: runs, next: next_cursor } = await readPages(options, async (page) => {
+    const reply = await api.runs({ ...filter, ...page });
+    return { rows: reply.runs, next: reply.next_cursor };
+  });
   await printResult(context, options, {
     document: { runs, next_cursor },
     text: () => (runs.length === 0 ? noRuns(context, project.slug) : runTable(context, runs)),
   });
-}
-
-async function readRuns(
-  api: ApiClient,
-  filter: { project_id: string; status?: string; definition_id?: string },
-  limit: number,
-): Promise<{ runs: RunListItem[]; next_cursor: string | null }> {
-  const runs: RunListItem[] = [];
-  let cursor: string | null = null;
-  do {
-    const page = { limit: Math.min(PAGE_SIZE, limit - runs.length), cursor: cursor ?? undefined };
-    const reply = await api.runs({ ...filter, ...page });
-    runs.push(...reply.runs);
-    cursor = reply.next_cursor;
-  } while (cursor !== null && runs.length < limit);
-  return { runs, next_cursor: cursor };
+  tellMore(context, options, next_cursor);
 }
 
 function noRuns(context: CommandContext, project: string): string {
@@ -189,10 +173,4 @@ async function rerunRun(context: CommandContext, reference: string, options: Rer
       `${context.terminal.colors.green("✓")} Attempt ${run.current_attempt} of ${plainText(run.name)} #${run.number} begins.\n` +
       nextLine(context, `shipfox logs ${run.id} -f`),
   });
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1 && count <= MAX_LISTED_RUNS) return count;
-  throw new InvalidArgumentError(`Expected a whole number from 1 to ${MAX_LISTED_RUNS}.`);
 }

@@ -13,6 +13,7 @@ import {
 } from "../command-context.ts";
 import { ApiFailure } from "../http-transport.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
+import { readRows } from "../paging.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
@@ -21,6 +22,8 @@ import { parseTtl } from "../ttl.ts";
 
 /** What a token may do when nothing is said: look. */
 const DEFAULT_ABILITIES = ["projects:read", "runs:read"];
+/** More than anybody may have. */
+const MAX_TOKENS = 1_000;
 
 interface CreateOptions extends JsonOption {
   workspace?: string;
@@ -102,14 +105,11 @@ async function mint(context: CommandContext, api: ApiClient, body: Parameters<Ap
 }
 
 async function allTokens(api: ApiClient): Promise<AccessToken[]> {
-  const tokens: AccessToken[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await api.accessTokens(cursor);
-    tokens.push(...page.tokens);
-    cursor = page.next_cursor ?? undefined;
-  } while (cursor !== undefined);
-  return tokens;
+  const { rows } = await readRows(MAX_TOKENS, async (page) => {
+    const reply = await api.accessTokens(page);
+    return { rows: reply.tokens, next: reply.next_cursor };
+  });
+  return rows;
 }
 
 async function listTokens(context: CommandContext, options: JsonOption): Promise<void> {

@@ -9,16 +9,19 @@ const SYMBOLS: Record<string, string> = {
   skipped: "–",
 };
 
-/** Text in the colour of a state: run, job, step or runner. */
+/** Text in the colour of a state: of a run, job, step, runner, person or workspace, or of what somebody tried. */
 export function inStatusColor(status: string, text: string, colors: Colors): string {
   switch (status) {
     case "succeeded":
     case "online":
     case "active":
+    case "done":
       return colors.green(text);
     case "failed":
     case "revoked":
     case "unhealthy":
+    case "denied":
+    case "suspended":
       return colors.red(text);
     case "running":
     case "busy":

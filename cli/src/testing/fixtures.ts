@@ -1,4 +1,5 @@
 import { type Annotation, annotationSchema } from "@shipfox/shared/api/annotations";
+import { type AuditEvent, auditEventSchema } from "@shipfox/shared/api/audit";
 import { connectionSchema } from "@shipfox/shared/api/integrations";
 import { type Definition, definitionSchema, syncSchema } from "@shipfox/shared/api/definitions";
 import { projectSchema } from "@shipfox/shared/api/projects";
@@ -15,7 +16,7 @@ import {
   stepAttemptSchema,
   stepSchema,
 } from "@shipfox/shared/api/runs";
-import { membershipSchema } from "@shipfox/shared/api/workspaces";
+import { type Member, memberSchema, membershipSchema } from "@shipfox/shared/api/workspaces";
 import type { LogRecord } from "@shipfox/shared/log-records";
 import { newId } from "@shipfox/shared/ids";
 
@@ -51,6 +52,36 @@ export function membership(overrides: Record<string, unknown> = {}) {
     workspace_slug: "web",
     workspace_status: "active",
     ...times,
+    ...overrides,
+  });
+}
+
+export function member(overrides: Partial<Member> = {}): Member {
+  return memberSchema.parse({
+    id: newId(),
+    user_id: newId(),
+    workspace_id: ids.workspace,
+    role: "maintainer",
+    user_email: "ada@example.com",
+    user_name: null,
+    ...times,
+    ...overrides,
+  });
+}
+
+export function auditEvent(overrides: Partial<AuditEvent> = {}): AuditEvent {
+  return auditEventSchema.parse({
+    id: newId(),
+    created_at: AT,
+    workspace_id: ids.workspace,
+    actor: { type: "user", user_id: ids.user, email: "ada@example.com", token_id: null },
+    action: "project.created",
+    outcome: "done",
+    target: { type: "project", id: ids.project, name: "Shop" },
+    ip: "127.0.0.1",
+    user_agent: null,
+    request_id: "r1",
+    details: {},
     ...overrides,
   });
 }
