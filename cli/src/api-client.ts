@@ -1,3 +1,14 @@
+import { randomUUID } from "node:crypto";
+import {
+  adminUsersReplySchema,
+  adminWorkspacesReplySchema,
+  changedUserReplySchema,
+  overviewReplySchema,
+  revokedSessionsReplySchema,
+  type ServerSettingsChange,
+  serverSettingsReplySchema,
+  workspaceStatusReplySchema,
+} from "@shipfox/shared/api/admin";
 import { annotationsReplySchema } from "@shipfox/shared/api/annotations";
 import {
   accessTokenSchema,
@@ -21,6 +32,7 @@ import { connectionSchema, connectionsReplySchema } from "@shipfox/shared/api/in
 import { logPageSchema } from "@shipfox/shared/api/logs";
 import { projectSchema, projectsReplySchema } from "@shipfox/shared/api/projects";
 import { registryCredentialSchema, registryCredentialsReplySchema } from "@shipfox/shared/api/registries";
+import { rootKeysReplySchema } from "@shipfox/shared/api/root-key";
 import { createRegistrationTokenReplySchema, runnerSchema, runnersReplySchema } from "@shipfox/shared/api/runners";
 import { type RerunMode, runDetailSchema, runSchema, runsReplySchema } from "@shipfox/shared/api/runs";
 import {
@@ -39,6 +51,7 @@ import {
   membersReplySchema,
   workspaceSchema,
 } from "@shipfox/shared/api/workspaces";
+import { IDEMPOTENCY_KEY_HEADER } from "@shipfox/shared/machine";
 import { z } from "zod";
 import { CliError } from "./cli-error.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -399,9 +412,61 @@ export class ApiClient {
     return await this.#call({ method: "GET", path, query: { ...query } }, auditEventsReplySchema);
   }
 
+  async adminOverview() {
+    return await this.#call({ method: "GET", path: "/admin/overview" }, overviewReplySchema);
+  }
+
+  async adminUsers(query: Page & { user_id?: string; email?: string; search?: string; status?: string }) {
+    return await this.#call({ method: "GET", path: "/admin/auth/users", query: { ...query } }, adminUsersReplySchema);
+  }
+
+  async changeUser(
+    userId: string,
+    action: "suspend" | "reactivate" | "admin-role",
+    body: { reason?: string; role?: string | null },
+  ) {
+    return await this.#call(change(`/admin/auth/users/${userId}/${action}`, body), changedUserReplySchema);
+  }
+
+  async revokeSessions(userId: string, body: { reason?: string }) {
+    return await this.#call(change(`/admin/auth/users/${userId}/revoke-sessions`, body), revokedSessionsReplySchema);
+  }
+
+  async adminWorkspaces(query: Page & { workspace_id?: string; search?: string; status?: string }) {
+    return await this.#call(
+      { method: "GET", path: "/admin/workspaces", query: { ...query } },
+      adminWorkspacesReplySchema,
+    );
+  }
+
+  async changeWorkspaceStatus(workspaceId: string, action: "suspend" | "reactivate", body: { reason?: string }) {
+    return await this.#call(change(`/admin/workspaces/${workspaceId}/${action}`, body), workspaceStatusReplySchema);
+  }
+
+  async serverSettings() {
+    return await this.#call({ method: "GET", path: "/admin/settings" }, serverSettingsReplySchema);
+  }
+
+  async changeServerSettings(body: ServerSettingsChange & { reason: string }) {
+    return await this.#call({ method: "PATCH", path: "/admin/settings", body }, serverSettingsReplySchema);
+  }
+
+  async rootKeys() {
+    return await this.#call({ method: "GET", path: "/admin/root-key" }, rootKeysReplySchema);
+  }
+
+  async rotateRootKey(body: { revoke_tokens: boolean }) {
+    return await this.#call({ method: "POST", path: "/admin/root-key/rotate", body }, rootKeysReplySchema);
+  }
+
   async #call<Schema extends z.ZodType>(request: ApiRequest, schema: Schema): Promise<z.output<Schema>> {
     return (await this.#http.exchange(request, schema)).body;
   }
+}
+
+/** A change that the control plane takes once, however often the network repeats it. */
+function change(path: string, body: unknown): ApiRequest {
+  return { method: "POST", path, body, headers: { [IDEMPOTENCY_KEY_HEADER]: randomUUID() } };
 }
 
 /** One page holds all that a workspace may have. */

@@ -184,7 +184,7 @@ describe("signing in", () => {
     expect((await home.store.read()).instances[server.url]?.refresh_token).toBe("refresh-9");
     const shown = { mailed: false, reset_url: "http://x/auth/reset?token=1", expires_at: token.expires_at };
     server.on("POST /admin/auth/password-reset-links", { status: 201, body: shown });
-    expect((await home.run(["password", "link", "bob@example.com"])).stdout).toContain(shown.reset_url);
+    expect((await home.run(["admin", "users", "reset-link", "bob@example.com"])).stdout).toContain(shown.reset_url);
   });
 
   it("says who is signed in", async () => {
@@ -589,6 +589,7 @@ describe("the command line itself", () => {
     ];
     nested.push("workspaces list", "workspaces create", "projects list", "projects create", "projects sync");
     nested.push("registries add", "registries list", "registries remove");
+    nested.push("audit", "admin", "admin users role", "admin workspaces suspend", "admin settings set");
     const helps = await Promise.all([...commands, ...nested].map((name) => home.run([...name.split(" "), "--help"])));
     for (const help of helps)
       expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("Examples:\n  $ ") });

@@ -1,6 +1,7 @@
 import { VERSION } from "@shipfox/shared/version";
 import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
+import { registerAdmin } from "./commands/admin/admin.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
@@ -80,5 +81,6 @@ export function buildProgram(context: CommandContext): Command {
   registerTokens(program, context);
   registerPassword(program, context);
   registerAudit(program, context);
+  registerAdmin(program, context);
   return program;
 }

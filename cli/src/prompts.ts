@@ -21,9 +21,14 @@ export async function askSecret(terminal: Terminal, message: string): Promise<st
   return answer;
 }
 
-export async function askYes(terminal: Terminal, message: string): Promise<boolean> {
+/** `initialValue` is what Return answers. */
+export async function askYes(
+  terminal: Terminal,
+  message: string,
+  { initialValue = true }: { initialValue?: boolean } = {},
+): Promise<boolean> {
   const clack = await import("@clack/prompts");
-  const answer = await clack.confirm({ message, ...streams(terminal) });
+  const answer = await clack.confirm({ message, initialValue, ...streams(terminal) });
   if (clack.isCancel(answer)) throw interrupted("Nothing was changed.");
   return answer;
 }

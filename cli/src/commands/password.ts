@@ -55,14 +55,6 @@ export function registerPassword(program: Command, context: CommandContext): voi
       .action((options: UrlOption) => setPassword(context, options)),
     "shipfox password set --url https://shipfox.example.com",
   );
-  finishCommand(
-    password
-      .command("link")
-      .description("make such a link for a user (administrators of the server)")
-      .argument("<email>", "e-mail address of the account")
-      .action((email: string, options: JsonOption) => makeLink(context, email, options)),
-    "shipfox password link ada@example.com",
-  );
 }
 
 /** Two secrets: asked for, or the two lines of stdin. */
@@ -116,17 +108,5 @@ async function setPassword(context: CommandContext, options: UrlOption): Promise
   await printResult(context, options, {
     document: { url, user: signedIn.user },
     text: () => `✓ The password is set, and you are signed in to ${url} as ${plainText(signedIn.user.email)}.`,
-  });
-}
-
-async function makeLink(context: CommandContext, email: string, options: JsonOption): Promise<void> {
-  const { api } = await openSession(context.env);
-  const link = await api.createResetLink(email);
-  await printResult(context, options, {
-    document: link,
-    text: () =>
-      link.reset_url === null
-        ? `✓ A link was mailed to ${plainText(email)}; it is good until ${link.expires_at}.`
-        : `${link.reset_url}\n\n${context.terminal.colors.dim(`For ${plainText(email)} alone, once, until ${link.expires_at}: shipfox password set`)}`,
   });
 }

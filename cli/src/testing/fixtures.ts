@@ -1,3 +1,4 @@
+import { type AdminUser, adminUserSchema, type AdminWorkspace, adminWorkspaceSchema } from "@shipfox/shared/api/admin";
 import { type Annotation, annotationSchema } from "@shipfox/shared/api/annotations";
 import { type AuditEvent, auditEventSchema } from "@shipfox/shared/api/audit";
 import { connectionSchema } from "@shipfox/shared/api/integrations";
@@ -64,6 +65,32 @@ export function member(overrides: Partial<Member> = {}): Member {
     role: "maintainer",
     user_email: "ada@example.com",
     user_name: null,
+    ...times,
+    ...overrides,
+  });
+}
+
+export function adminUser(overrides: Partial<AdminUser> = {}): AdminUser {
+  return adminUserSchema.parse({
+    id: newId(),
+    email: "bob@example.com",
+    name: "Bob",
+    status: "active",
+    email_verified_at: AT,
+    admin_role: null,
+    ...times,
+    ...overrides,
+  });
+}
+
+export function adminWorkspace(overrides: Partial<AdminWorkspace> = {}): AdminWorkspace {
+  return adminWorkspaceSchema.parse({
+    id: ids.workspace,
+    name: "Web Team",
+    slug: "web",
+    status: "active",
+    members: 2,
+    projects: 1,
     ...times,
     ...overrides,
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CredentialsStore } from "../credentials.ts";
+import { PseudoTerminal } from "./pseudo-terminal.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
@@ -38,16 +39,22 @@ export class CliHome implements AsyncDisposable {
   }
 
   start(args: string[], env: Record<string, string> = {}): ChildProcess {
-    return spawn(process.execPath, [MAIN, ...args], {
-      cwd: this.directory,
-      env: { PATH: process.env.PATH, SHIPFOX_CONFIG_DIR: join(this.directory, "config"), ...env },
-    });
+    return spawn(process.execPath, [MAIN, ...args], { cwd: this.directory, env: this.#environment(env) });
+  }
+
+  startOnTerminal(args: string[], env: Record<string, string> = {}): PseudoTerminal {
+    const options = { cwd: this.directory, env: this.#environment(env) };
+    return new PseudoTerminal([process.execPath, MAIN, ...args], options);
   }
 
   async run(args: string[], options: { env?: Record<string, string>; stdin?: string } = {}): Promise<CliResult> {
     const child = this.start(args, options.env);
     child.stdin?.end(options.stdin ?? "");
     return await finish(child);
+  }
+
+  #environment(env: Record<string, string>): NodeJS.ProcessEnv {
+    return { PATH: process.env.PATH, SHIPFOX_CONFIG_DIR: join(this.directory, "config"), ...env };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

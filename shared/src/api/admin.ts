@@ -128,4 +128,5 @@ export type AdminUsersQuery = z.output<typeof adminUsersQuerySchema>;
 export type AdminWorkspace = z.infer<typeof adminWorkspaceSchema>;
 export type AdminWorkspacesQuery = z.output<typeof adminWorkspacesQuerySchema>;
 export type Overview = z.infer<typeof overviewReplySchema>;
+export type ServerSettings = z.infer<typeof serverSettingsReplySchema>;
 export type ServerSettingsChange = Omit<z.output<typeof changeServerSettingsBodySchema>, "reason">;

@@ -21,3 +21,5 @@ export const rotateRootKeyBodySchema = z.strictObject({
     description: "Refuse at once all access tokens, runner sessions and leases of jobs that were signed before",
   }),
 });
+
+export type RootKeys = z.infer<typeof rootKeysReplySchema>;
