@@ -11,7 +11,7 @@ const ORDER = [
   ["definitions"],
 ];
 
-const PACKAGES = ["shared", "control-plane", "runner", "provisioner", "cli", "dashboard", "e2e", "bench"];
+const PACKAGES = ["shared", "client", "control-plane", "runner", "provisioner", "cli", "dashboard", "e2e", "bench"];
 const MODULES = "control-plane/src/modules";
 const TEST_FILE = "\\.test\\.ts$";
 
@@ -56,7 +56,14 @@ export default {
       comment: "a package imports shared and itself; e2e and bench start the others as processes",
       severity: "error",
       from: { path: `^(${PACKAGES.join("|")})/`, pathNot: "^shared/" },
-      to: { path: `^(${[...PACKAGES, "scripts"].join("|")})/`, pathNot: "^($1|shared)/" },
+      to: { path: `^(${[...PACKAGES, "scripts"].join("|")})/`, pathNot: "^($1|shared|client)/" },
+    },
+    {
+      name: "client-for-callers",
+      comment: "the client of the API is for those who call it, and for the test that compares it with the routes",
+      severity: "error",
+      from: { pathNot: ["^(client|cli|e2e)/", `^control-plane/src/http/.*${TEST_FILE}`] },
+      to: { path: "^client/" },
     },
     {
       name: "scripts-import-shared-only",
@@ -71,6 +78,13 @@ export default {
       severity: "error",
       from: { pathNot: "^shared/" },
       to: { path: "^shared/", dependencyTypes: ["local"] },
+    },
+    {
+      name: "client-by-its-name",
+      comment: "import @shipfox/client, or a file of it by that name, never a path into the folder",
+      severity: "error",
+      from: { pathNot: "^client/" },
+      to: { path: "^client/", dependencyTypes: ["local"] },
     },
     {
       name: "module-by-its-public-file",

@@ -5,7 +5,7 @@ import { ApiClient } from "./api-client.ts";
 import { chooseDefinition, chooseProject, chooseRun, chooseRunner, chooseWorkspace, quoteWord } from "./choose.ts";
 import { HttpTransport } from "./http-transport.ts";
 import { definition, membership, project, runFields, runner } from "./testing/fixtures.ts";
-import { StandInServer } from "./testing/stand-in-server.ts";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
 describe("choosing a workflow", () => {
   const ci = definition();

@@ -5,7 +5,7 @@ import { ApiClient } from "./api-client.ts";
 import { type FollowSink, followRun } from "./follow.ts";
 import { HttpTransport } from "./http-transport.ts";
 import { attempt, execution, ids, jobInState, jobSeed, output, run, step } from "./testing/fixtures.ts";
-import { openEventStream, StandInServer, StreamedLog } from "./testing/stand-in-server.ts";
+import { openEventStream, StandInServer, StreamedLog } from "@shipfox/shared/stand-in-server.fixture";
 
 class Recorder implements FollowSink {
   readonly lines: string[] = [];

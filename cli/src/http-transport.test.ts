@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { ApiFailure, ConnectionFailure, HttpTransport, isTransient } from "./http-transport.ts";
-import { StandInServer } from "./testing/stand-in-server.ts";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
 const schema = z.object({ ok: z.boolean() });
 const request = { method: "GET", path: "/thing" } as const;

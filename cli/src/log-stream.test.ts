@@ -4,7 +4,7 @@ import { ApiClient } from "./api-client.ts";
 import { ApiFailure, ConnectionFailure, HttpTransport } from "./http-transport.ts";
 import { followLog, type LogStreamEvent } from "./log-stream.ts";
 import { output } from "./testing/fixtures.ts";
-import { openEventStream, StandInServer, StreamedLog } from "./testing/stand-in-server.ts";
+import { openEventStream, StandInServer, StreamedLog } from "@shipfox/shared/stand-in-server.fixture";
 
 const ROUTE = "GET /steps/*/attempts/1/logs/stream";
 

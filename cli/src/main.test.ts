@@ -21,7 +21,7 @@ import {
   user,
 } from "./testing/fixtures.ts";
 import { CliHome, finish } from "./testing/run-cli.ts";
-import { openEventStream, StandInServer, StreamedLog } from "./testing/stand-in-server.ts";
+import { openEventStream, StandInServer, StreamedLog } from "@shipfox/shared/stand-in-server.fixture";
 
 let server: StandInServer;
 let home: CliHome;

@@ -6,7 +6,7 @@ import type { CliError } from "./cli-error.ts";
 import { CredentialsStore } from "./credentials.ts";
 import { expiresSoon, normalizeUrl, openSession } from "./session.ts";
 import { user } from "./testing/fixtures.ts";
-import { StandInServer } from "./testing/stand-in-server.ts";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
 let directory: string;
 let server: StandInServer;

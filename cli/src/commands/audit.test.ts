@@ -2,7 +2,7 @@ import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { auditEvent, ids, member, membership } from "../testing/fixtures.ts";
 import { CliHome } from "../testing/run-cli.ts";
-import { StandInServer } from "../testing/stand-in-server.ts";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
 const LOG = "GET /workspaces/*/audit-events";
 

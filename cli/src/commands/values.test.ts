@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { membership, project } from "../testing/fixtures.ts";
 import { CliHome } from "../testing/run-cli.ts";
-import { StandInServer } from "../testing/stand-in-server.ts";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
 const TIMES = { created_at: "2026-01-01T00:00:00.000Z", updated_at: "2026-01-01T00:00:00.000Z", last_edited_by: null };
 const secret = (key: string) => ({ key, project_id: null, ...TIMES });

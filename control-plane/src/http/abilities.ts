@@ -1,3 +1,4 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import { ROLES, type Role } from "@shipfox/shared/api/workspaces";
 
 /**
@@ -17,9 +18,7 @@ export const ABILITIES = {
   "settings:write": ["admin", "sensitive", "change settings, connections, webhooks and agent providers"],
   "members:manage": ["admin", "sensitive", "invite and remove members and change their roles"],
   "workspace:delete": ["owner", "sensitive", "delete the workspace"],
-} as const satisfies Record<string, readonly [role: Role, minting: "usual" | "sensitive", meaning: string]>;
-
-export type Ability = keyof typeof ABILITIES;
+} as const satisfies Record<Ability, readonly [role: Role, minting: "usual" | "sensitive", meaning: string]>;
 
 export function roleHas(role: Role, ability: Ability): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(ABILITIES[ability][0]);

@@ -1,8 +1,9 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import { ROLES, type Role } from "@shipfox/shared/api/workspaces";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Tx } from "../store/store.ts";
-import { ABILITIES, type Ability, roleHas } from "./abilities.ts";
+import { ABILITIES, roleHas } from "./abilities.ts";
 import { type Access, ForbiddenError, requireAbility, requireInstanceRole, requireVisible } from "./access.ts";
 import type { AccessTokenFacts, Caller, Need } from "./caller.ts";
 

@@ -1,7 +1,8 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import type { Role } from "@shipfox/shared/api/workspaces";
 import { ApiError } from "@shipfox/shared/errors";
 import type { Tx } from "../store/store.ts";
-import { type Ability, isAbility, roleHas } from "./abilities.ts";
+import { isAbility, roleHas } from "./abilities.ts";
 import type { Caller } from "./caller.ts";
 
 /** Administrators of the whole server, weakest first: one who looks, one who manages people and workspaces, one who may do all. */

@@ -1,5 +1,5 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import type { IdempotentCall, Origin } from "../store/store.ts";
-import type { Ability } from "./abilities.ts";
 
 /** What a personal access token may do, as it was minted: never more than its owner may. */
 export interface AccessTokenFacts {

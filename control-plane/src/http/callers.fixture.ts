@@ -1,10 +1,11 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import { ROLES, type Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
 import { hashToken, newToken, tokenPrefix } from "@shipfox/shared/tokens";
 import type { Store } from "../store/store.ts";
 import { TEST_ROOT_KEY, testTokens } from "../testing/api.ts";
 import { insertUser, insertWorkspace } from "../testing/rows.ts";
-import { ABILITIES, type Ability, isAbility, roleHas } from "./abilities.ts";
+import { ABILITIES, isAbility, roleHas } from "./abilities.ts";
 import type { Need } from "./caller.ts";
 import { SignedTokens } from "./signed-tokens.ts";
 

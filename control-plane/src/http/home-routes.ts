@@ -1,3 +1,4 @@
+import { homeReplySchema } from "@shipfox/shared/api/home";
 import { VERSION } from "@shipfox/shared/version";
 import { z } from "zod";
 import { escapeHtml, page } from "./html.ts";
@@ -14,7 +15,6 @@ export interface HomeDeps {
 const healthSchema = z
   .object({ status: z.enum(["ok", "error"]), checks: z.record(z.string(), z.enum(["ok", "error"])) })
   .meta({ id: "Health" });
-const homeSchema = z.object({ name: z.string(), version: z.string(), docs: z.string(), needs_setup: z.boolean() });
 
 export function createHomeRoutes(deps: HomeDeps): Route[] {
   const health = async () => {
@@ -55,7 +55,7 @@ export function createHomeRoutes(deps: HomeDeps): Route[] {
       tag: "Operations",
       summary: "What this is; a page for browsers",
       credential: "none",
-      responses: { 200: homeSchema },
+      responses: { 200: homeReplySchema },
       handle: async ({ request }) => {
         const needsSetup = await deps.needsSetup();
         if (!prefersHtml(request.header("accept"))) {

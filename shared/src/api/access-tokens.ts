@@ -8,6 +8,23 @@ const MAX_TTL_SECONDS = 366 * DAY_SECONDS;
 const DEFAULT_TTL_SECONDS = 90 * DAY_SECONDS;
 const MAX_PATH_CHARS = 512;
 
+/** What may be done in a workspace; who may do it is the server's matter. */
+export const ABILITY_NAMES = [
+  "projects:read",
+  "runs:read",
+  "projects:write",
+  "definitions:write",
+  "runs:start",
+  "runs:control",
+  "secrets:write",
+  "runners:manage",
+  "settings:read",
+  "settings:write",
+  "members:manage",
+  "workspace:delete",
+] as const;
+export type Ability = (typeof ABILITY_NAMES)[number];
+
 export const accessTokenSchema = z
   .object({
     id,
@@ -21,7 +38,6 @@ export const accessTokenSchema = z
   })
   .meta({ id: "AccessToken" });
 
-/** Without `abilities`, whose names the server knows. */
 export const createAccessTokenBodySchema = z.strictObject({
   name: displayName.meta({ description: "What it is for" }),
   workspace_id: id.meta({ description: "The one workspace in which it counts" }),
@@ -37,6 +53,11 @@ export const createAccessTokenBodySchema = z.strictObject({
     .max(MAX_PASSWORD_CHARS)
     .optional()
     .meta({ description: "Your password; needed when one of the abilities is sensitive" }),
+  abilities: z
+    .array(z.enum(ABILITY_NAMES))
+    .min(1)
+    .max(ABILITY_NAMES.length)
+    .meta({ description: "What it may do: at most what your role in the workspace may" }),
 });
 export const createAccessTokenReplySchema = accessTokenSchema
   .extend({ raw_token: z.string().meta({ description: "The token itself, shown only now" }) })

@@ -106,6 +106,7 @@ export const configureProviderBodySchema = z.object({
 });
 export const configureNamedProviderBodySchema = configureProviderBodySchema.extend({ provider_id: providerReference });
 export const defaultModelBodySchema = z.object({ default_model: modelId.nullable() });
+export const makeDefaultProviderBodySchema = z.object({});
 export const defaultProviderBodySchema = z.object({ provider_id: providerReference.nullable() });
 export const defaultProviderReplySchema = z.object({ default_provider_id: z.string().nullable() });
 export const defaultHarnessBodySchema = z.object({ harness_id: harnessSchema.nullable() });

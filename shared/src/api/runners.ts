@@ -34,6 +34,7 @@ export const createRegistrationTokenReplySchema = z.object({
   expires_at: nullableTimestamp,
   created_at: timestamp,
 });
+export const revokeRegistrationTokenQuerySchema = z.object({ cascade: z.enum(["true", "false"]).default("false") });
 export const registrationTokensReplySchema = z.object({ manual_registration_tokens: z.array(registrationTokenSchema) });
 
 /** One row of the published list of active runners; `running` is online and idle, `busy` has a job. */

@@ -2,7 +2,7 @@ import { newId } from "@shipfox/shared/ids";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { adminUser, adminWorkspace, auditEvent, ids } from "../../testing/fixtures.ts";
 import { CliHome } from "../../testing/run-cli.ts";
-import { StandInServer } from "../../testing/stand-in-server.ts";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
 const WHY = ["--reason", "has left"];
 const KEY = /^[0-9a-f-]{36}$/;

@@ -1,7 +1,8 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { hashToken, newToken, tokenPrefix } from "@shipfox/shared/tokens";
-import { ABILITIES, type Ability, roleHas } from "../../http/abilities.ts";
+import { ABILITIES, roleHas } from "../../http/abilities.ts";
 import { type Access, ForbiddenError } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";

@@ -10,8 +10,6 @@ import {
   createStreamTicketReplySchema,
 } from "@shipfox/shared/api/access-tokens";
 import { ApiError } from "@shipfox/shared/errors";
-import { z } from "zod";
-import { ABILITIES, type Ability } from "../../http/abilities.ts";
 import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import type { AccessChanged } from "../../http/open-streams.ts";
 import { type Route, route } from "../../http/route.ts";
@@ -21,15 +19,6 @@ import { findToken, listTokens, revokeToken } from "./store.ts";
 import type { Tickets } from "./stream-tickets.ts";
 
 const TAG = "Access tokens";
-const ABILITY_NAMES = Object.keys(ABILITIES) as [Ability, ...Ability[]];
-
-const bodySchema = createAccessTokenBodySchema.extend({
-  abilities: z
-    .array(z.enum(ABILITY_NAMES))
-    .min(1)
-    .max(ABILITY_NAMES.length)
-    .meta({ description: "What it may do: at most what your role in the workspace may" }),
-});
 
 export interface AccessTokenRoutesDeps extends CreateTokenDeps {
   readonly tickets: Tickets;
@@ -48,7 +37,7 @@ export function createAccessTokenRoutes(deps: AccessTokenRoutesDeps): Route[] {
       credential: "user",
       needs: "account",
       audit: "access_token.created",
-      body: bodySchema,
+      body: createAccessTokenBodySchema,
       responses: { 201: createAccessTokenReplySchema },
       errors: ["forbidden", "password-required", "invalid-credentials", "access-tokens-exhausted"],
       handle: async ({ principal, body }) => {

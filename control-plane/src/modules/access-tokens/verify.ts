@@ -1,7 +1,7 @@
+import type { Ability } from "@shipfox/shared/api/access-tokens";
 import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
 import { hashToken } from "@shipfox/shared/tokens";
-import type { Ability } from "../../http/abilities.ts";
 import type { AccessTokens } from "../../http/authenticate.ts";
 import type { AccessTokenFacts } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";

@@ -4,6 +4,7 @@ import {
   createRegistrationTokenReplySchema,
   registrationTokenSchema,
   registrationTokensReplySchema,
+  revokeRegistrationTokenQuerySchema,
   runnerSchema,
   runnersReplySchema,
 } from "@shipfox/shared/api/runners";
@@ -36,7 +37,6 @@ export interface UserRunnerRoutesDeps {
 
 const inWorkspace = z.object({ workspaceId: id });
 const oneToken = z.object({ workspaceId: id, tokenId: id });
-const revokeQuery = z.object({ cascade: z.enum(["true", "false"]).default("false") });
 const oneRunner = z.object({ workspaceId: id, runnerId: id });
 
 export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
@@ -134,7 +134,7 @@ export function createUserRunnerRoutes(deps: UserRunnerRoutesDeps): Route[] {
       needs: "runners:manage",
       audit: "registration_token.revoked",
       params: oneToken,
-      query: revokeQuery,
+      query: revokeRegistrationTokenQuerySchema,
       responses: { 200: registrationTokenSchema },
       errors: ["forbidden", "not-found"],
       handle: async ({ principal, params: { workspaceId, tokenId }, query }) => {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { encodeLogRecord, type LogRecord } from "@shipfox/shared/log-records";
+import { encodeLogRecord, type LogRecord } from "./log-records.ts";
 
 export interface StandInRequest {
   method: string;
@@ -22,7 +22,7 @@ type Handler = (
 ) => StandInReply | undefined | Promise<StandInReply | undefined>;
 
 /**
- * A control plane for tests of the command line: a real HTTP server that answers what the test says. A handler returns a
+ * A control plane for tests of those who call it: a real HTTP server that answers what the test says. A handler returns a
  * reply, or undefined when it writes the response itself. Every request is kept in `requests`.
  */
 export class StandInServer implements AsyncDisposable {

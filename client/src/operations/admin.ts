@@ -1,0 +1,102 @@
+import { resetLinkBodySchema, resetLinkReplySchema } from "@shipfox/shared/api/accounts";
+import {
+  adminRoleBodySchema,
+  adminUsersQuerySchema,
+  adminUsersReplySchema,
+  adminWorkspacesQuerySchema,
+  adminWorkspacesReplySchema,
+  bootstrapStateReplySchema,
+  changedUserReplySchema,
+  changeServerSettingsBodySchema,
+  optionalReasonBodySchema,
+  overviewReplySchema,
+  reasonBodySchema,
+  revokedSessionsReplySchema,
+  serverSettingsReplySchema,
+  workspaceStatusReplySchema,
+} from "@shipfox/shared/api/admin";
+import { rootKeysReplySchema, rotateRootKeyBodySchema } from "@shipfox/shared/api/root-key";
+import type { Operations } from "../operation.ts";
+
+export const admin = {
+  bootstrapState: { method: "GET", path: "/admin/auth/bootstrap-state", reply: bootstrapStateReplySchema },
+  overview: { method: "GET", path: "/admin/overview", reply: overviewReplySchema },
+  createResetLink: {
+    method: "POST",
+    path: "/admin/auth/password-reset-links",
+    body: resetLinkBodySchema,
+    reply: resetLinkReplySchema,
+    keyed: true,
+  },
+  users: {
+    method: "GET",
+    path: "/admin/auth/users",
+    query: adminUsersQuerySchema,
+    reply: adminUsersReplySchema,
+    items: "users",
+  },
+  suspendUser: {
+    method: "POST",
+    path: "/admin/auth/users/{userId}/suspend",
+    body: reasonBodySchema,
+    reply: changedUserReplySchema,
+    keyed: true,
+  },
+  reactivateUser: {
+    method: "POST",
+    path: "/admin/auth/users/{userId}/reactivate",
+    body: optionalReasonBodySchema,
+    reply: changedUserReplySchema,
+    keyed: true,
+  },
+  revokeSessions: {
+    method: "POST",
+    path: "/admin/auth/users/{userId}/revoke-sessions",
+    body: optionalReasonBodySchema,
+    reply: revokedSessionsReplySchema,
+    keyed: true,
+  },
+  changeAdminRole: {
+    method: "POST",
+    path: "/admin/auth/users/{userId}/admin-role",
+    body: adminRoleBodySchema,
+    reply: changedUserReplySchema,
+    keyed: true,
+  },
+  workspaces: {
+    method: "GET",
+    path: "/admin/workspaces",
+    query: adminWorkspacesQuerySchema,
+    reply: adminWorkspacesReplySchema,
+    items: "workspaces",
+  },
+  suspendWorkspace: {
+    method: "POST",
+    path: "/admin/workspaces/{workspaceId}/suspend",
+    body: reasonBodySchema,
+    reply: workspaceStatusReplySchema,
+    keyed: true,
+  },
+  reactivateWorkspace: {
+    method: "POST",
+    path: "/admin/workspaces/{workspaceId}/reactivate",
+    body: optionalReasonBodySchema,
+    reply: workspaceStatusReplySchema,
+    keyed: true,
+  },
+  settings: { method: "GET", path: "/admin/settings", reply: serverSettingsReplySchema },
+  changeSettings: {
+    method: "PATCH",
+    path: "/admin/settings",
+    body: changeServerSettingsBodySchema,
+    reply: serverSettingsReplySchema,
+  },
+  rootKeys: { method: "GET", path: "/admin/root-key", reply: rootKeysReplySchema },
+  rotateRootKey: {
+    method: "POST",
+    path: "/admin/root-key/rotate",
+    body: rotateRootKeyBodySchema,
+    reply: rootKeysReplySchema,
+    keyed: true,
+  },
+} as const satisfies Operations;

@@ -1,0 +1,76 @@
+import {
+  activeProvisionersReplySchema,
+  createProvisionerTokenBodySchema,
+  createProvisionerTokenReplySchema,
+  provisionerTokenSchema,
+  provisionerTokensReplySchema,
+} from "@shipfox/shared/api/provisioners";
+import {
+  activeRunnersReplySchema,
+  createRegistrationTokenBodySchema,
+  createRegistrationTokenReplySchema,
+  registrationTokenSchema,
+  registrationTokensReplySchema,
+  revokeRegistrationTokenQuerySchema,
+  runnerSchema,
+  runnersReplySchema,
+} from "@shipfox/shared/api/runners";
+import type { Operations } from "../operation.ts";
+
+export const runners = {
+  createToken: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/runners/manual-registration-tokens",
+    body: createRegistrationTokenBodySchema,
+    reply: createRegistrationTokenReplySchema,
+    keyed: true,
+  },
+  tokens: {
+    method: "GET",
+    path: "/workspaces/{workspaceId}/runners/manual-registration-tokens",
+    reply: registrationTokensReplySchema,
+  },
+  revokeToken: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/runners/manual-registration-tokens/{tokenId}/revoke",
+    query: revokeRegistrationTokenQuerySchema,
+    reply: registrationTokenSchema,
+    keyed: true,
+  },
+  list: { method: "GET", path: "/workspaces/{workspaceId}/runners", reply: runnersReplySchema },
+  active: { method: "GET", path: "/workspaces/{workspaceId}/runners/active", reply: activeRunnersReplySchema },
+  drain: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/runners/{runnerId}/drain",
+    reply: runnerSchema,
+    keyed: true,
+  },
+  revoke: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/runners/{runnerId}/revoke",
+    reply: runnerSchema,
+    keyed: true,
+  },
+} as const satisfies Operations;
+
+export const provisioners = {
+  createToken: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/provisioners/tokens",
+    body: createProvisionerTokenBodySchema,
+    reply: createProvisionerTokenReplySchema,
+    keyed: true,
+  },
+  tokens: { method: "GET", path: "/workspaces/{workspaceId}/provisioners/tokens", reply: provisionerTokensReplySchema },
+  revokeToken: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/provisioners/tokens/{tokenId}/revoke",
+    reply: provisionerTokenSchema,
+    keyed: true,
+  },
+  active: {
+    method: "GET",
+    path: "/workspaces/{workspaceId}/provisioners/active",
+    reply: activeProvisionersReplySchema,
+  },
+} as const satisfies Operations;
