@@ -165,6 +165,12 @@ export const invitations = {
     keyed: true,
   },
   list: { method: "GET", path: "/workspaces/{workspaceId}/invitations", reply: invitationsReplySchema },
+  resend: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/invitations/{invitationId}/resend",
+    reply: createInvitationReplySchema,
+    keyed: true,
+  },
   withdraw: { method: "DELETE", path: "/workspaces/{workspaceId}/invitations/{invitationId}", reply: null },
   preview: {
     method: "GET",

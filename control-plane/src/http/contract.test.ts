@@ -457,6 +457,9 @@ describe("the API as /openapi.json describes it", () => {
     };
     const withdrawn = await join();
     await succeed(`GET ${path}/invitations`, { workspaceId }, { token });
+    const mailed = mails.received.length;
+    await succeed(`POST ${path}/invitations/{invitationId}/resend`, { workspaceId, ...withdrawn }, { token });
+    expect(tokenIn(await mails.mailTo(carol.email, mailed))).not.toBe(withdrawn.invitation_token);
     await succeed(`DELETE ${path}/invitations/{invitationId}`, { workspaceId, ...withdrawn }, { token });
     const { invitation_token } = await join();
     await succeed("GET /invitations/accept", {}, { suffix: `?token=${invitation_token}` });

@@ -12,6 +12,7 @@ import { id } from "@shipfox/shared/api/values";
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { z } from "zod";
+import { FixedWindows } from "../../http/fixed-windows.ts";
 import { linkPage } from "../../http/link-page.ts";
 import { type Route, route } from "../../http/route.ts";
 import { findActiveUser, type ListedInvitation } from "./invitation-store.ts";
@@ -21,6 +22,7 @@ import {
   type InvitationsDeps,
   previewInvitation,
   readInvitations,
+  resend,
   withdraw,
 } from "./invitations.ts";
 
@@ -34,12 +36,16 @@ With an account, sign in with the invited address and give the link when you are
 Without one, make it; you are asked for the link, which also proves your address:
   shipfox login --url URL --signup
 `;
+/** New links for one invitation within an hour, which somebody may get as mails that he did not ask for. */
+const MAX_RESENDS = 5;
+const RESEND_WINDOW_MS = 3_600_000;
 const PATH = "/workspaces/{workspaceId}/invitations";
 const inWorkspace = z.object({ workspaceId: id });
 const oneInvitation = z.object({ workspaceId: id, invitationId: id });
 
 export function createInvitationRoutes(deps: InvitationsDeps): Route[] {
   const { store, clock } = deps;
+  const resends = new FixedWindows(clock, { limit: MAX_RESENDS, windowMs: RESEND_WINDOW_MS });
   return [
     route({
       method: "POST",
@@ -75,6 +81,26 @@ export function createInvitationRoutes(deps: InvitationsDeps): Route[] {
       handle: async ({ principal, params }) => {
         const rows = await readInvitations(deps, principal, params.workspaceId);
         return { status: 200, body: { invitations: rows.map(presentInvitation) } };
+      },
+    }),
+    route({
+      method: "POST",
+      path: `${PATH}/{invitationId}/resend`,
+      tag: TAG,
+      summary: "Make a new link for an invitation that nobody accepted, good for seven days; the former link ends",
+      credential: "user",
+      needs: "members:manage",
+      audit: "invitation.resent",
+      params: oneInvitation,
+      responses: { 200: createInvitationReplySchema },
+      errors: ["forbidden", "not-found", "open-invitation-exists", "already-a-member", "rate-limited", "overloaded"],
+      handle: async ({ principal, params }) => {
+        const { invitation, link } = await resend({ ...deps, resends }, principal, params);
+        return {
+          status: 200,
+          headers: { "cache-control": "no-store" },
+          body: { ...presentInvitation(invitation), link },
+        };
       },
     }),
     route({

@@ -23,6 +23,20 @@ export function findInvitation(tx: Tx, tokenHash: string): Promise<KnownInvitati
   return tx.get<KnownInvitation>(`${LISTED} where i.token_hash = ?`, [tokenHash]);
 }
 
+/** One that nobody accepted, also after it expired. */
+export function findPendingInvitation(tx: Tx, workspaceId: string, id: string): Promise<InvitationRow | undefined> {
+  const sql = "select * from invitations where id = ? and workspace_id = ? and accepted_at is null";
+  return tx.get<InvitationRow>(sql, [id, workspaceId]);
+}
+
+export async function renewInvitation(
+  tx: WriteTx,
+  { id, tokenHash, expiresAt, now }: { id: string; tokenHash: string; expiresAt: number; now: number },
+): Promise<void> {
+  const sql = "update invitations set token_hash = ?, expires_at = ?, updated_at = ? where id = ?";
+  await tx.run(sql, [tokenHash, expiresAt, now, id]);
+}
+
 export async function insertInvitation(tx: WriteTx, row: InvitationRow): Promise<void> {
   const { id, workspace_id, email, role, token_hash, invited_by, expires_at, created_at, updated_at } = row;
   const sql = `insert into invitations (id, workspace_id, email, role, token_hash, invited_by, expires_at, created_at, updated_at)

@@ -4,6 +4,7 @@ import { newId } from "@shipfox/shared/ids";
 import { hashToken, newToken } from "@shipfox/shared/tokens";
 import { type Access, requireAbility } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
+import type { FixedWindows } from "../../http/fixed-windows.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { MembershipRow } from "../../store/schema.ts";
 import type { AuditActor, Store, Tx, WriteTx } from "../../store/store.ts";
@@ -11,12 +12,14 @@ import type { Mail } from "../mail/public.ts";
 import {
   deleteInvitation,
   findInvitation,
+  findPendingInvitation,
   hasOpenInvitation,
   insertInvitation,
   type KnownInvitation,
   type ListedInvitation,
   listOpenInvitations,
   markAccepted,
+  renewInvitation,
 } from "./invitation-store.ts";
 import { isMemberAddress, lockMembers } from "./member-store.ts";
 import { checkInvitedRole } from "./model.ts";
@@ -45,20 +48,73 @@ export function invite(
   const { store, clock, access, mail } = deps;
   const { workspaceId, email, role } = request;
   const now = clock.now();
-  const token = newToken("i");
-  const link = `${deps.publicUrl.replace(/\/$/, "")}/invitations/accept?token=${token}`;
+  const { tokenHash, link, letter } = makeLink(deps, email);
   const row = {
     id: newId(now),
     workspace_id: workspaceId,
     email,
     role,
-    token_hash: hashToken(token),
+    token_hash: tokenHash,
     invited_by: caller.userId,
     expires_at: now + LIFETIME_MS,
     accepted_at: null,
     created_at: now,
     updated_at: now,
   };
+  return store.write(async (tx) => {
+    await requireAbility(access, tx, caller, workspaceId);
+    await lockMembers(tx, workspaceId, store.sql.forUpdate);
+    checkInvitedRole(workspaceId, await requireAbility(access, tx, caller, workspaceId), role);
+    await requireNoMember(tx, workspaceId, email);
+    await requireNoOpenInvitation(tx, workspaceId, email, now);
+    await insertInvitation(tx, row);
+    if (mail.isConfigured) await mail.enqueue(tx, letter);
+    const target = { type: "invitation", id: row.id, name: email };
+    await tx.audit(caller, { workspaceId, action: "invitation.created", target, details: { role } });
+    return { invitation: await requireMade(tx, tokenHash), link: mail.isConfigured ? null : link };
+  });
+}
+
+/**
+ * Another link for an invitation that nobody accepted, good for a week from now on; the former link is worth nothing. It goes
+ * where the first one went. Throws 404 `not-found`, 403 `forbidden`, 409 `open-invitation-exists` and `already-a-member`,
+ * 429 `rate-limited`.
+ */
+export async function resend(
+  deps: InvitationsDeps & { readonly resends: FixedWindows },
+  caller: Caller,
+  { workspaceId, invitationId }: { workspaceId: string; invitationId: string },
+): Promise<{ invitation: ListedInvitation; link: string | null }> {
+  const { store, clock, access, mail } = deps;
+  const requirePending = async (tx: Tx) => {
+    const role = await requireAbility(access, tx, caller, workspaceId);
+    const pending = await findPendingInvitation(tx, workspaceId, invitationId);
+    if (!pending) throw new ApiError("not-found", "the workspace has no such invitation that waits for an answer");
+    checkInvitedRole(workspaceId, role, pending.role as Role);
+    return pending;
+  };
+  const { email } = await store.read(requirePending);
+  deps.resends.take(invitationId);
+  const now = clock.now();
+  const { tokenHash, link, letter } = makeLink(deps, email);
+  return store.write(async (tx) => {
+    await lockMembers(tx, workspaceId, store.sql.forUpdate);
+    const { expires_at, role } = await requirePending(tx);
+    await requireNoMember(tx, workspaceId, email);
+    // Somebody may have been invited anew after his first invitation had expired.
+    if (expires_at <= now) await requireNoOpenInvitation(tx, workspaceId, email, now);
+    await renewInvitation(tx, { id: invitationId, tokenHash, expiresAt: now + LIFETIME_MS, now });
+    if (mail.isConfigured) await mail.enqueue(tx, letter);
+    const target = { type: "invitation", id: invitationId, name: email };
+    await tx.audit(caller, { workspaceId, action: "invitation.resent", target, details: { role } });
+    return { invitation: await requireMade(tx, tokenHash), link: mail.isConfigured ? null : link };
+  });
+}
+
+/** The letter must be sealed before the transaction, so it is made with the link, mailed or not. */
+function makeLink({ mail, publicUrl }: InvitationsDeps, email: string) {
+  const token = newToken("i");
+  const link = `${publicUrl.replace(/\/$/, "")}/invitations/accept?token=${token}`;
   const letter = mail.seal(
     {
       to: email,
@@ -68,22 +124,27 @@ export function invite(
     },
     LIFETIME_MS,
   );
-  return store.write(async (tx) => {
-    await requireAbility(access, tx, caller, workspaceId);
-    await lockMembers(tx, workspaceId, store.sql.forUpdate);
-    checkInvitedRole(workspaceId, await requireAbility(access, tx, caller, workspaceId), role);
-    if (await isMemberAddress(tx, workspaceId, email))
-      throw new ApiError("already-a-member", "a member has this address; change his role instead");
-    if (await hasOpenInvitation(tx, workspaceId, email, now))
-      throw new ApiError("open-invitation-exists", "the address has an open invitation; delete it to make another one");
-    await insertInvitation(tx, row);
-    if (mail.isConfigured) await mail.enqueue(tx, letter);
-    const target = { type: "invitation", id: row.id, name: email };
-    await tx.audit(caller, { workspaceId, action: "invitation.created", target, details: { role } });
-    const invitation = await findInvitation(tx, row.token_hash);
-    if (!invitation) throw new Error("the invitation that was just made is not there");
-    return { invitation, link: mail.isConfigured ? null : link };
-  });
+  return { tokenHash: hashToken(token), link, letter };
+}
+
+async function requireNoMember(tx: Tx, workspaceId: string, email: string): Promise<void> {
+  if (await isMemberAddress(tx, workspaceId, email))
+    throw new ApiError("already-a-member", "a member has this address; change his role instead");
+}
+
+async function requireNoOpenInvitation(tx: Tx, workspaceId: string, email: string, now: number): Promise<void> {
+  if (await hasOpenInvitation(tx, workspaceId, email, now)) {
+    throw new ApiError(
+      "open-invitation-exists",
+      "the address has an open invitation; resend it, or delete it to make another one",
+    );
+  }
+}
+
+async function requireMade(tx: Tx, tokenHash: string): Promise<ListedInvitation> {
+  const invitation = await findInvitation(tx, tokenHash);
+  if (!invitation) throw new Error("the invitation that was just made is not there");
+  return invitation;
 }
 
 export function readInvitations(

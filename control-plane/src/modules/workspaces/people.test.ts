@@ -133,6 +133,58 @@ describeStores("the people of a workspace", (open) => {
     expect(outcome(await accept(eve, tokenOf(second.body.link)))).toEqual([410, "invitation-token-invalid"]);
   });
 
+  it("get a new link when it is asked for, which ends the former one and lasts a week from then", async () => {
+    const first = await invite(ada, emailOf(eve), "viewer");
+    const path = `/workspaces/${workspace}/invitations/${first.body.id}`;
+    const resend = (user: string) => api.call("POST", `${path}/resend`, { user });
+    clock.advance(6 * DAY_MS);
+    const second = await resend(bob);
+    expect([second.status, second.body.id, second.body.role]).toEqual([200, first.body.id, "viewer"]);
+    expect(Date.parse(second.body.expires_at) - Date.parse(first.body.expires_at)).toBe(6 * DAY_MS);
+    expect(outcome(await accept(eve, tokenOf(first.body.link)))).toEqual([410, "invitation-token-invalid"]);
+    clock.advance(6 * DAY_MS);
+    expect((await accept(eve, tokenOf(second.body.link))).body.membership).toMatchObject({ user_id: eve });
+    expect(outcome(await resend(ada))).toEqual([404, "not-found"]);
+    const stored = await store.read((tx) => tx.all("select * from invitations"));
+    expect(JSON.stringify(stored)).not.toContain(tokenOf(second.body.link));
+    const audited = await store.read((tx) =>
+      tx.all("select action, target_id, details from audit_events where action like 'invitation.re%'"),
+    );
+    expect(audited).toEqual([{ action: "invitation.resent", target_id: first.body.id, details: '{"role":"viewer"}' }]);
+  });
+
+  it("get a new link after the first one expired, unless they were invited anew or are members by now", async () => {
+    const resend = (id: string) => api.call("POST", `/workspaces/${workspace}/invitations/${id}/resend`, { user: ada });
+    const expired = await invite(ada, emailOf(eve));
+    clock.advance(8 * DAY_MS);
+    const revived = await resend(expired.body.id);
+    expect(revived.status).toBe(200);
+    clock.advance(8 * DAY_MS);
+    const anew = await invite(ada, emailOf(eve));
+    expect(outcome(await resend(expired.body.id))).toEqual([409, "open-invitation-exists"]);
+    expect((await accept(eve, tokenOf(anew.body.link))).status).toBe(201);
+    expect(outcome(await resend(expired.body.id))).toEqual([409, "already-a-member"]);
+  });
+
+  it("get new links only from those who manage members and may give the role, and not without end", async () => {
+    const { body } = await invite(ada, "boss@example.com", "owner");
+    const path = `/workspaces/${workspace}/invitations/${body.id}/resend`;
+    const elsewhere = await insertWorkspace(store, { [eve]: "owner" });
+    for (const user of [bob, eve]) expect(outcome(await api.call("POST", path, { user }))).toEqual([403, "forbidden"]);
+    const stolen = path.replace(workspace, elsewhere);
+    expect(outcome(await api.call("POST", stolen, { user: eve }))).toEqual([404, "not-found"]);
+    for (let count = 0; count < 5; count += 1) expect((await api.call("POST", path, { user: ada })).status).toBe(200);
+    const kept = await store.read((tx) => tx.get("select token_hash from invitations"));
+    const refused = await api.call("POST", path, { user: ada });
+    expect(refused).toMatchObject({
+      status: 429,
+      body: { code: "rate-limited", details: { retry_after_seconds: 3600 } },
+    });
+    expect(await store.read((tx) => tx.get("select token_hash from invitations"))).toEqual(kept);
+    clock.advance(DAY_MS);
+    expect((await api.call("POST", path, { user: ada })).status).toBe(200);
+  });
+
   it("rename a workspace and its slug, and see one that was deleted or suspended as that", async () => {
     const path = `/workspaces/${workspace}`;
     const other = await api.call("POST", "/workspaces", { user: eve, body: { name: "Other", slug: "taken" } });
