@@ -173,12 +173,17 @@ describe("the command line, from an empty instance to results", () => {
   });
 
   it("invites somebody who then has an account and a role, and removes her", async () => {
-    const { link } = (await cli.json("members", "invite", "eve@example.com", "--role", "viewer")) as { link: string };
+    const first = (await cli.json("members", "invite", "eve@example.com", "--role", "viewer")) as { link: string };
+    const { link } = (await cli.json("members", "resend", "eve@example.com")) as { link: string };
     expect((await cli.run("members", "list")).stdout).toMatch(/eve@example\.com.*viewer.*invited/);
     const hers = await Cli.create(stage);
     const signUp = ["login", "--url", plane.url, "--signup", "--name", "Eve", "--email", "eve@example.com"];
     const closed = await hers.runWith({ input: PASSWORD }, ...signUp, "--password-stdin");
     expect([closed.code, closed.stderr]).toEqual([69, expect.stringContaining("invitation")]);
+    const outdated = { input: PASSWORD, env: { SHIPFOX_INVITATION: first.link } };
+    expect((await hers.runWith(outdated, ...signUp, "--password-stdin")).stderr).toContain(
+      "(invitation-token-invalid)",
+    );
     const joined = await hers.runWith(
       { input: PASSWORD, env: { SHIPFOX_INVITATION: link } },
       ...signUp,
@@ -192,6 +197,18 @@ describe("the command line, from an empty instance to results", () => {
     expect((await hers.runWith({ input: link }, "members", "accept")).stderr).toContain("accepted before");
     expect(await cli.run("members", "remove", "eve@example.com")).toMatchObject({ code: 0 });
     expect((await hers.run("runs", "list")).code).toBe(64);
+  });
+
+  it("renames and limits the workspace, tells its usage, and deletes it", async () => {
+    expect(await cli.run("workspaces", "rename", "Crew", "--slug", "crew")).toMatchObject({ code: 0 });
+    expect((await cli.run("workspaces", "list")).stdout).toMatch(/^crew +Crew +owner/m);
+    expect(await cli.run("workspaces", "limit", "3")).toMatchObject({ code: 0 });
+    const usage = await cli.run("usage", "--from", "24h");
+    expect(usage.stdout).toMatch(/^runs +\d+: .*\d+ failed/m);
+    expect(usage.stdout).toMatch(/^runs at once +3$/m);
+    expect((await cli.run("audit", "--action", "workspace.limits_changed")).stdout).toContain("ada@example.com");
+    expect(await cli.run("workspaces", "delete", "crew", "--yes")).toMatchObject({ code: 0 });
+    expect((await cli.run("usage")).code).toBe(64);
   });
 
   it("signs out", async () => {

@@ -42,6 +42,7 @@ import {
   variableReplySchema,
   variablesReplySchema,
 } from "@shipfox/shared/api/scoped-values";
+import { limitsReplySchema, usageReplySchema } from "@shipfox/shared/api/usage";
 import {
   acceptInvitationReplySchema,
   createInvitationReplySchema,
@@ -410,6 +411,31 @@ export class ApiClient {
   async auditEvents(workspaceId: string | null, query: AuditFilter) {
     const path = workspaceId === null ? "/admin/audit-events" : `/workspaces/${workspaceId}/audit-events`;
     return await this.#call({ method: "GET", path, query: { ...query } }, auditEventsReplySchema);
+  }
+
+  async resendInvitation(workspaceId: string, invitationId: string) {
+    const path = `/workspaces/${workspaceId}/invitations/${invitationId}/resend`;
+    return await this.#call({ method: "POST", path }, createInvitationReplySchema);
+  }
+
+  async renameWorkspace(workspaceId: string, body: { name?: string; slug?: string }) {
+    return await this.#call({ method: "PATCH", path: `/workspaces/${workspaceId}`, body }, workspaceSchema);
+  }
+
+  async leaveWorkspace(workspaceId: string): Promise<void> {
+    await this.#call({ method: "POST", path: `/workspaces/${workspaceId}/leave` }, nothing);
+  }
+
+  async deleteWorkspace(workspaceId: string): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/workspaces/${workspaceId}` }, nothing);
+  }
+
+  async changeLimits(workspaceId: string, body: { max_concurrent_runs: number | null }) {
+    return await this.#call({ method: "PATCH", path: `/workspaces/${workspaceId}/limits`, body }, limitsReplySchema);
+  }
+
+  async usage(workspaceId: string, query: { from?: string; to?: string }) {
+    return await this.#call({ method: "GET", path: `/workspaces/${workspaceId}/usage`, query }, usageReplySchema);
   }
 
   async adminOverview() {

@@ -15,6 +15,7 @@ import { registerRunners } from "./commands/runners.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerSecrets } from "./commands/secrets.ts";
 import { registerTokens } from "./commands/tokens.ts";
+import { registerUsage } from "./commands/usage.ts";
 import { registerValidate } from "./commands/validate.ts";
 import { registerVariables } from "./commands/variables.ts";
 import { registerWhoami } from "./commands/whoami.ts";
@@ -80,6 +81,7 @@ export function buildProgram(context: CommandContext): Command {
   registerRegistries(program, context);
   registerTokens(program, context);
   registerPassword(program, context);
+  registerUsage(program, context);
   registerAudit(program, context);
   registerAdmin(program, context);
   return program;

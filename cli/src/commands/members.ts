@@ -1,4 +1,4 @@
-import { type Invitation, type Role, ROLES } from "@shipfox/shared/api/workspaces";
+import { type CreatedInvitation, type Invitation, type Role, ROLES } from "@shipfox/shared/api/workspaces";
 import type { Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
 import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
@@ -38,6 +38,12 @@ export function registerMembers(program: Command, context: CommandContext): void
       .action((email: string, options: InviteOptions) => invite(context, email, options)),
     "shipfox members invite bob@example.com",
     "shipfox members invite boss@example.com --role viewer",
+  );
+  finishCommand(
+    withWorkspace(members.command("resend").description("make a new link for an open invitation; the former one ends"))
+      .argument("<email>", "the address that was invited")
+      .action((email: string, options: WorkspaceOption) => resend(context, email, options)),
+    "shipfox members resend bob@example.com",
   );
   finishCommand(
     withWorkspace(members.command("withdraw").description("withdraw an open invitation"))
@@ -123,11 +129,26 @@ async function invite(context: CommandContext, email: string, options: InviteOpt
   const role = options.role === undefined ? undefined : requireRole(options.role);
   const { api, workspaceId, name } = await open(context, options);
   const invitation = await api.invite(workspaceId, { email, ...(role === undefined ? {} : { role }) });
+  await printInvitation(context, options, invitation, name);
+}
+
+async function resend(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
+  const { api, workspaceId, name } = await open(context, options);
+  const { id } = await chooseInvitation(api, workspaceId, email);
+  await printInvitation(context, options, await api.resendInvitation(workspaceId, id), name);
+}
+
+async function printInvitation(
+  context: CommandContext,
+  options: WorkspaceOption,
+  invitation: CreatedInvitation,
+  workspace: string,
+): Promise<void> {
   await printResult(context, options, {
     document: invitation,
     text: () =>
       invitation.link === null
-        ? `${plainText(invitation.email)} gets a mail with a link to ${name}.`
+        ? `${plainText(invitation.email)} gets a mail with a link to ${workspace}.`
         : [
             invitation.link,
             "",
@@ -136,6 +157,13 @@ async function invite(context: CommandContext, email: string, options: InviteOpt
             ),
           ].join("\n"),
   });
+}
+
+async function chooseInvitation(api: ApiClient, workspaceId: string, email: string): Promise<Invitation> {
+  const { invitations } = await api.invitations(workspaceId);
+  const invitation = invitations.find((candidate) => candidate.email === email.toLowerCase());
+  if (!invitation) throw usageError(`${plainText(email)} has no open invitation.`, "shipfox members list");
+  return invitation;
 }
 
 async function accept(context: CommandContext, options: JsonOption): Promise<void> {
@@ -154,9 +182,7 @@ async function accept(context: CommandContext, options: JsonOption): Promise<voi
 
 async function withdraw(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId } = await open(context, options);
-  const { invitations } = await api.invitations(workspaceId);
-  const invitation = invitations.find((candidate) => candidate.email === email.toLowerCase());
-  if (!invitation) throw usageError(`${plainText(email)} has no open invitation.`, "shipfox members list");
+  const invitation = await chooseInvitation(api, workspaceId, email);
   await api.withdrawInvitation(workspaceId, invitation.id);
   await printResult(context, options, {
     document: { withdrawn: invitation.id },

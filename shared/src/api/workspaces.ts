@@ -110,4 +110,5 @@ export type Workspace = z.infer<typeof workspaceSchema>;
 export type Membership = z.infer<typeof membershipSchema>;
 export type Member = z.infer<typeof memberSchema>;
 export type Invitation = z.infer<typeof invitationSchema>;
+export type CreatedInvitation = z.infer<typeof createInvitationReplySchema>;
 export type InvitationPreview = z.infer<typeof invitationPreviewSchema>;
