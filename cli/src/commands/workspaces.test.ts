@@ -1,10 +1,10 @@
 import { usageReplySchema } from "@shipfox/shared/api/usage";
 import { createInvitationReplySchema } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
+import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ids, membership } from "../testing/fixtures.ts";
 import { CliHome } from "../testing/run-cli.ts";
-import { StandInServer } from "../testing/stand-in-server.ts";
 
 const AT = "2026-07-06T10:00:00.000Z";
 const times = { created_at: AT, updated_at: AT };
