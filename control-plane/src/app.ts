@@ -297,6 +297,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       settings,
       version: VERSION,
       onLimitsChanged: (now) => dueLoop.arm(now),
+      onReopened: (workspaceId) => dispatch.waiters.wakeWorkspace(workspaceId),
     }),
     ...createIntegrationRoutes({
       store,

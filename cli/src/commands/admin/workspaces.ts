@@ -51,7 +51,9 @@ export function registerAdminWorkspaces(admin: Command, context: CommandContext)
   );
   finishCommand(
     asChange(
-      workspaces.command("suspend").description("shut a workspace for its members; what runs goes on to its end"),
+      workspaces
+        .command("suspend")
+        .description("shut a workspace: nothing starts there, jobs that run go on to their end"),
     )
       .argument("<workspace>", WORKSPACE)
       .action((reference: string, options: ChangeOptions) => suspend(context, reference, options)),
@@ -128,7 +130,7 @@ async function suspend(context: CommandContext, reference: string, options: Chan
   await printResult(context, options, {
     document: changed,
     text: () =>
-      `✓ The workspace ${slug} is suspended; runs that were started go on to their end.\n` +
+      `✓ The workspace ${slug} is suspended: nothing starts there, jobs that run go on to their end.\n` +
       nextLine(context, `shipfox admin workspaces reactivate ${slug}`),
   });
 }

@@ -126,8 +126,9 @@ function waitingFor(dispatch: Dispatch, session: Session): Candidate[] {
   return candidates;
 }
 
-const SESSION = `select s.ended_at, s.end_reason, s.max_claims, s.claims_used, r.drain_requested_at, r.revoked_at
-  from runner_sessions s join runners r on r.id = s.runner_id where s.id = ?`;
+const SESSION = `select s.ended_at, s.end_reason, s.max_claims, s.claims_used, r.drain_requested_at, r.revoked_at,
+    w.status as workspace_status
+  from runner_sessions s join runners r on r.id = s.runner_id join workspaces w on w.id = r.workspace_id where s.id = ?`;
 const USE_CLAIM = "update runner_sessions set claims_used = claims_used + 1 where id = ?";
 
 async function claimInUnit(
@@ -149,6 +150,7 @@ async function claimInUnit(
     claims_used: number;
     drain_requested_at: number | null;
     revoked_at: number | null;
+    workspace_status: string;
   }>(SESSION, [session.id]);
   if (!row || row.revoked_at !== null) throw exhausted("the runner was revoked", "revoked");
   if (row.ended_at !== null) throw exhausted(`the session has ended (${row.end_reason})`, row.end_reason ?? "ended");
@@ -156,7 +158,8 @@ async function claimInUnit(
     throw exhausted("the runner was asked to drain: it gets no more jobs", "draining");
   if (row.max_claims !== null && row.claims_used >= row.max_claims)
     throw exhausted("the session has used its claims", "used");
-  if (!candidate) return null;
+  // The runner keeps waiting: it is told when the workspace is opened again.
+  if (!candidate || row.workspace_status !== "active") return null;
 
   const executionId = await takeFirst(tx, dispatch.deps.store.sql.skipLocked, session.workspaceId, candidate, {
     id: session.id,

@@ -6,7 +6,7 @@ const SWEEP_INTERVAL_MS = 500;
 
 /**
  * Why a parked claim goes on: somebody queued a job it could take, it is time to look again, its session was ended or
- * drained, or it is over.
+ * drained or its workspace opened, or it is over.
  */
 export type Wake =
   | { readonly kind: "job"; readonly labelSetId: string }
@@ -121,6 +121,12 @@ export class Waiters {
   /** Ends the parked claims of a session that was ended, revoked or drained: they look once more and learn why. */
   wakeSession(session: Session): void {
     for (const waiter of this.#waiters) if (waiter.session === session) this.#tell(waiter, { kind: "session" });
+  }
+
+  /** The workspace was opened again: what was queued meanwhile woke nobody who could take it. */
+  wakeWorkspace(workspaceId: string): void {
+    for (const waiter of this.#waiters)
+      if (waiter.session.workspaceId === workspaceId) this.#tell(waiter, { kind: "session" });
   }
 
   stop(): void {

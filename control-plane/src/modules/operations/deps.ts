@@ -16,6 +16,8 @@ export interface OperationsDeps {
   readonly version: string;
   /** More runs may go now. */
   readonly onLimitsChanged: (now: number) => void;
+  /** Jobs of a workspace that was suspended may start again. */
+  readonly onReopened: (workspaceId: string) => void;
 }
 
 /** Whoever manages a whole server must be able to repeat a call without doing it twice. Throws 400 `idempotency-key-required`. */

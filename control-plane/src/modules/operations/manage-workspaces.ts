@@ -5,11 +5,12 @@ import { findWorkspace, setStatus } from "../workspaces/public.ts";
 import { type OperationsDeps, requireKey } from "./deps.ts";
 
 /**
- * Nobody reaches a suspended workspace and nothing from outside starts there; what runs goes on to its end. Throws 404
- * `workspace-not-found`, 409 `workspace-deleted`, `workspace-already-suspended` or `workspace-not-suspended`.
+ * Nobody reaches a suspended workspace, and no run and no job starts there; jobs that run go on to their end, those that
+ * are queued wait until it is opened again. Throws 404 `workspace-not-found`, 409 `workspace-deleted`,
+ * `workspace-already-suspended` or `workspace-not-suspended`.
  */
 export async function changeWorkspaceStatus(
-  { store, clock, access, accessChanged }: OperationsDeps,
+  { store, clock, access, accessChanged, onReopened }: OperationsDeps,
   caller: Caller,
   change: { workspaceId: string; status: "active" | "suspended"; reason: string | undefined },
 ): Promise<void> {
@@ -31,6 +32,9 @@ export async function changeWorkspaceStatus(
       target: { type: "workspace", id: workspaceId, name: workspace.name },
       details: { reason: reason ?? null },
     });
-    tx.afterCommit(() => accessChanged({ workspaceId }));
+    tx.afterCommit(() => {
+      accessChanged({ workspaceId });
+      if (status === "active") onReopened(workspaceId);
+    });
   });
 }

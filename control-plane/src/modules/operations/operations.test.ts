@@ -32,6 +32,7 @@ describeStores("the administration of the server", (open: StoreHarness["open"]) 
       settings,
       version: "1.2.3",
       onLimitsChanged: () => void told.push("limits"),
+      onReopened: (workspaceId: string) => void told.push({ reopened: workspaceId }),
     };
     const routes = [
       ...createOperationsRoutes(deps),
@@ -181,6 +182,7 @@ describeStores("the administration of the server", (open: StoreHarness["open"]) 
       { id: workspace, members: 1, projects: 0, status: "suspended" },
     ]);
     expect((await post(operator, `${path}/reactivate`)).body.status).toBe("active");
+    expect(told.slice(1)).toEqual([{ workspaceId: workspace }, { reopened: workspace }]);
     expect(outcome(await post(operator, `${path}/reactivate`))).toEqual([409, "workspace-not-suspended"]);
     await store.write((tx) => tx.run("update workspaces set status = 'deleted' where id = ?", [workspace]));
     expect(outcome(await post(operator, `${path}/reactivate`))).toEqual([409, "workspace-deleted"]);

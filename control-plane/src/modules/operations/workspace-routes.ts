@@ -42,7 +42,7 @@ export function createWorkspaceAdminRoutes(deps: OperationsDeps): Route[] {
       method: "POST",
       path: `${PATH}/{workspaceId}/suspend`,
       tag: TAG,
-      summary: "Shut a workspace for its members; what runs goes on to its end; needs Idempotency-Key",
+      summary: "Shut a workspace: no run and no job starts, jobs that run go on to their end; needs Idempotency-Key",
       credential: "user",
       needs: "instance:operate",
       audit: "workspace.suspended",
