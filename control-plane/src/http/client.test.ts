@@ -32,6 +32,7 @@ const FOR_OTHERS = [
   "GET /docs/files/{file}",
   "GET /docs/errors/{code}",
   "GET /openapi.json",
+  "GET /health",
   "GET /healthz",
   "GET /readyz",
   "POST /webhook/{connectionId}",

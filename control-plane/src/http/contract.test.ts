@@ -203,7 +203,8 @@ describe("the API as /openapi.json describes it", () => {
   it("does on every route what it describes, from sign-up to the end of a job", {
     timeout: TOUR_LIMIT_MS,
   }, async () => {
-    for (const path of ["/", "/healthz", "/readyz", "/openapi.json", "/docs"]) await succeed(`GET ${path}`, {});
+    for (const path of ["/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs"])
+      await succeed(`GET ${path}`, {});
     for (const file of ["swagger-ui.css", "swagger-ui-bundle.js", "start.js"]) {
       await succeed("GET /docs/files/{file}", { file });
     }

@@ -4,10 +4,15 @@ import { z } from "zod";
 import { escapeHtml, page } from "./html.ts";
 import { route, type Route } from "./route.ts";
 
+/** Shorter than the patience of common load balancers and supervisors. */
+const CHECK_LIMIT_MS = 3_000;
+/** Two names of one route: the common one, and the one that Kubernetes made a habit. */
+const ALIVE_PATHS = ["/health", "/healthz"];
+
 export interface HomeDeps {
   /** True while no account exists. */
   needsSetup(): Promise<boolean>;
-  /** Every check with its outcome; a check that throws has failed. */
+  /** Run at once for every question; one that throws, or does not answer in time, has failed. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>;
   readonly publicUrl: string;
 }
@@ -18,27 +23,24 @@ const healthSchema = z
 
 export function createHomeRoutes(deps: HomeDeps): Route[] {
   const health = async () => {
-    const checks: Record<string, "ok" | "error"> = {};
-    for (const [name, check] of Object.entries(deps.checks)) {
-      checks[name] = await check().then(
-        () => "ok" as const,
-        () => "error" as const,
-      );
-    }
+    const outcomes = Object.entries(deps.checks).map(async ([name, check]) => [name, await outcomeOf(check)] as const);
+    const checks = Object.fromEntries(await Promise.all(outcomes));
     const good = Object.values(checks).every((outcome) => outcome === "ok");
     return { status: good ? 200 : 503, body: { status: good ? ("ok" as const) : ("error" as const), checks } };
   };
   return [
-    route({
-      method: "GET",
-      path: "/healthz",
-      tag: "Operations",
-      summary: "The process is alive",
-      credential: "none",
-      rate: "none",
-      responses: { 200: healthSchema },
-      handle: async () => ({ status: 200, body: { status: "ok" as const, checks: {} } }),
-    }),
+    ...ALIVE_PATHS.map((path) =>
+      route({
+        method: "GET",
+        path,
+        tag: "Operations",
+        summary: "The process is alive",
+        credential: "none",
+        rate: "none",
+        responses: { 200: healthSchema },
+        handle: async () => ({ status: 200, body: { status: "ok" as const, checks: {} } }),
+      }),
+    ),
     route({
       method: "GET",
       path: "/readyz",
@@ -78,6 +80,20 @@ export function createHomeRoutes(deps: HomeDeps): Route[] {
       },
     }),
   ];
+}
+
+/** Whoever asks would give up without an answer, so a check that hangs has failed. */
+async function outcomeOf(check: () => Promise<void>): Promise<"ok" | "error"> {
+  const late = Promise.withResolvers<never>();
+  const deadline = setTimeout(() => late.reject(new Error("the check takes too long")), CHECK_LIMIT_MS);
+  try {
+    await Promise.race([check(), late.promise]);
+    return "ok";
+  } catch {
+    return "error";
+  } finally {
+    clearTimeout(deadline);
+  }
 }
 
 function prefersHtml(accept: string | undefined): boolean {
