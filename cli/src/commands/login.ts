@@ -59,7 +59,7 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
   const password = await readPassword(context, options, signup);
   const signedIn = signup
     ? await proveAddress(context, api, email, await createAccount(context, api, { email, password, name }))
-    : await api.login({ email, password });
+    : await signIn(context, api, { email, password });
   await saveSession(context.env, url, signedIn.user.email, signedIn);
   await printResult(context, options, {
     document: { url, user: signedIn.user, version: about.version },
@@ -130,7 +130,22 @@ async function createAccount(
   }
 }
 
-/** Where mail is configured a new account types the code that it got. */
+/** Whoever left before he typed his code is mailed another one: the sign-up goes on where it was, and his name stays. */
+async function signIn(
+  context: CommandContext,
+  api: ApiClient,
+  account: { email: string; password: string },
+): Promise<SignedIn> {
+  try {
+    return await api.login(account);
+  } catch (error) {
+    if (!(error instanceof ApiFailure) || error.code !== "email-not-verified" || !context.terminal.interactive)
+      throw error;
+    return await proveAddress(context, api, account.email, await api.signup({ ...account, name: account.email }));
+  }
+}
+
+/** Where mail is configured a new account types the code that it got; a wrong one again, as often as the control plane lets it. */
 async function proveAddress(
   context: CommandContext,
   api: ApiClient,
@@ -139,13 +154,20 @@ async function proveAddress(
 ): Promise<SignedIn> {
   if (!("challengeId" in made)) return made;
   context.terminal.note(`A code was mailed to ${plainText(email)}.`);
-  const code = await ask(
-    context,
-    "The mailed code",
-    () => askText(context.terminal, "Code"),
-    "--signup (on a terminal)",
-  );
-  return await api.verifyEmail({ email, challenge_id: made.challengeId, code });
+  for (;;) {
+    const code = await ask(
+      context,
+      "The mailed code",
+      () => askText(context.terminal, "Code"),
+      "--signup (on a terminal)",
+    );
+    try {
+      return await api.verifyEmail({ email, challenge_id: made.challengeId, code });
+    } catch (error) {
+      if (!(error instanceof ApiFailure) || error.status !== 400) throw error;
+      context.terminal.note(context.terminal.errorColors.yellow(plainText(error.message)));
+    }
+  }
 }
 
 async function readPassword(context: CommandContext, options: LoginOptions, signup: boolean): Promise<string> {

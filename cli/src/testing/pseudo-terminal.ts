@@ -4,6 +4,9 @@ import { stripVTControlCharacters } from "node:util";
 const COLUMNS = 120;
 const ROWS = 40;
 
+/** Before a question that waits for its answer; afterwards it is shown once more, with another mark. */
+const ASKING = "◆  ";
+
 /** A person at a pseudo terminal, which `script` of util-linux makes: sees what a command shows, and types. */
 export class PseudoTerminal implements Disposable {
   readonly #child: ChildProcess;
@@ -42,9 +45,9 @@ export class PseudoTerminal implements Disposable {
   async answer(question: string, text: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#look = () => {
-        const at = this.#shown.indexOf(question, this.#answered);
-        if (at >= 0) {
-          this.#answered = this.#shown.length;
+        const { screen } = this;
+        if (screen.includes(`${ASKING}${question}`, this.#answered)) {
+          this.#answered = screen.length;
           resolve();
         } else if (this.#hasEnded) reject(new Error(`"${question}" was not asked:\n${this.screen}`));
       };
