@@ -79,7 +79,7 @@ export class SqliteStore implements Store {
   ) {
     this.#connections = [reading, writing];
     this.#writer = new SqliteWriter(writing, onRunEvents, log);
-    this.#reader = new SqliteReader(reading);
+    this.#reader = new SqliteReader(reading, () => this.#writer.counters.commits);
     this.#slowReads = new SlowReads(path);
     this.#unlock = unlock;
   }
