@@ -14,11 +14,12 @@ import { SseStream } from "./sse.ts";
  * Both ways run the same `execute` over the same table.
  */
 export function createHotHandler(routes: readonly Route[], services: Services, next: RequestListener): RequestListener {
-  const index = indexRoutes(routes.filter((route) => route.hot));
+  // All of them: another route's path may look like one of a hot route.
+  const index = indexRoutes(routes);
   return (incoming, response) => {
     const path = pathOf(incoming);
     const match = findRoute(index, incoming.method ?? "GET", path);
-    if (!match) return next(incoming, response);
+    if (!match?.route.hot) return next(incoming, response);
     const query = new URLSearchParams((incoming.url ?? "").slice(path.length + 1));
     void serve(match.route, match.params, query, incoming, response, services);
   };
@@ -33,6 +34,8 @@ async function serve(
   services: Services,
 ): Promise<void> {
   let reply: Reply;
+  // Of the headers that Express adds, the one that matters to a reply that is no page.
+  response.setHeader("x-content-type-options", "nosniff");
   try {
     // Before a byte of the body is kept: strangers must not fill our memory.
     const proven = await services.authenticate(route.credential, incoming.headers.authorization);

@@ -10,7 +10,7 @@ import { findAttempt, type FindDeps, noSuchLog } from "./find-attempt.ts";
 import { streamLog } from "./log-stream.ts";
 import type { Logs } from "./logs.ts";
 import { readOutput } from "./read-output.ts";
-import { readPage } from "./read-page.ts";
+import { LogPages } from "./log-pages.ts";
 import { parseRange, replyWithRange } from "./byte-range.ts";
 import { requireRecordBoundary } from "./read-records.ts";
 
@@ -25,6 +25,7 @@ const PATH = "/steps/{stepId}/attempts/{attempt}/logs";
 
 export function createLogRoutes(deps: LogRoutesDeps): Route[] {
   const { logs, clock, log, streams } = deps;
+  const pages = new LogPages(logs);
   return [
     route({
       method: "GET",
@@ -37,9 +38,10 @@ export function createLogRoutes(deps: LogRoutesDeps): Route[] {
       query: logQuerySchema,
       responses: { 200: logPageSchema },
       errors: ["not-found", "invalid-cursor"],
+      hot: true,
       handle: async ({ principal, params, query }) => {
         const attempt = await findAttempt(deps, principal, params.stepId, params.attempt);
-        return { status: 200, body: await readPage(logs, attempt, query.cursor, clock.now()) };
+        return await pages.reply(attempt, query.cursor, clock.now());
       },
     }),
     route({

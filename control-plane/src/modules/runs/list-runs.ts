@@ -10,7 +10,7 @@ import {
 import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { build } from "../../store/build.ts";
 import type { JobRow, RunRow } from "../../store/schema.ts";
-import type { Store, Tx } from "../../store/store.ts";
+import type { Tx } from "../../store/store.ts";
 import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
@@ -45,15 +45,6 @@ export async function listRuns(
   const runs: RunListItem[] = [];
   for (const run of page) runs.push(await presentItem(tx, waiting, run, jobs.get(run.id) ?? []));
   return { runs, next_cursor: nextCursor };
-}
-
-/** How many runs the filters match: a scan of an index, so it runs beside the event loop. */
-export async function countRuns(store: Store, query: RunFilters): Promise<number> {
-  const compiled = filtered(query)
-    .select((e) => e.fn.countAll().as("count"))
-    .compile();
-  const [row] = await store.readSlow<{ count: number }>(compiled.sql, compiled.parameters as (string | number)[]);
-  return row?.count ?? 0;
 }
 
 export function filtered(query: RunFilters) {

@@ -21,12 +21,15 @@ import type { Clock } from "../../store/clock.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import { aggregateRuns } from "./aggregate-runs.ts";
 import { cancelRun } from "./cancel-run.ts";
-import { countRuns, listRuns } from "./list-runs.ts";
+import { newestEvent } from "./events-since.ts";
+import { listRuns } from "./list-runs.ts";
 import type { RunsDeps, WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
 import { findStepAttempt, presentStepDetail, readAttempts } from "./read-attempts.ts";
 import { readRun } from "./read-run.ts";
+import { RunCounts } from "./run-counts.ts";
 import { rerunRun } from "./rerun-run.ts";
+import { ShownRuns } from "./shown-runs.ts";
 import { findRun } from "./store.ts";
 
 export interface RunRoutesDeps {
@@ -44,6 +47,8 @@ const stepAttempt = z.object({ stepId: id, attempt: z.coerce.number().int().min(
 
 export function createRunRoutes(deps: RunRoutesDeps): Route[] {
   const { store, access, waiting, clock } = deps;
+  const counts = new RunCounts(store);
+  const shown = new ShownRuns();
   const noProject = () => new ApiError("project-not-found", "there is no such project that you may see");
   const hidden = () => new ApiError("not-found", "there is no such run that you may see");
   const hiddenStep = () => new ApiError("not-found", "there is no such step attempt that you may see");
@@ -53,6 +58,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
     ]);
     if (!project) throw noProject();
     await requireVisible(access, tx, principal, project.workspace_id, noProject);
+    return project.workspace_id;
   };
   const stepAttemptRoute = (path: string): Route =>
     route({
@@ -86,15 +92,32 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       credential: "user",
       needs: "runs:read",
       query: runsQuerySchema,
+      hot: true,
       responses: { 200: runsReplySchema },
       errors: ["invalid-cursor", "project-not-found"],
       handle: async ({ principal, query }) => {
-        const page = await store.read(async (tx) => {
-          await requireProject(tx, principal, query.project_id);
-          return listRuns(tx, waiting, query);
+        const key = `list ${JSON.stringify(query)}`;
+        const kept = shown.get(key);
+        const look = await store.read(async (tx) => {
+          if (kept) {
+            await requireVisible(access, tx, principal, kept.facts.workspaceId, noProject);
+            const again = await shown.replyIn(tx, kept);
+            if (again) return { again };
+          }
+          const workspaceId = await requireProject(tx, principal, query.project_id);
+          return { workspaceId, newest: await newestEvent(tx, workspaceId), page: await listRuns(tx, waiting, query) };
         });
-        if (query.cursor !== undefined) return { status: 200, body: page };
-        return { status: 200, body: { ...page, filtered_total_count: await countRuns(store, query) } };
+        if (look.again) return look.again;
+        const { workspaceId, newest, page } = look;
+        const count =
+          query.cursor === undefined ? { filtered_total_count: await counts.count(workspaceId, query) } : undefined;
+        return shown.keep(key, {
+          body: { ...page, ...count },
+          workspaceId,
+          newest,
+          waits: page.runs.some(({ jobs }) => jobs.some((job) => job.waiting !== null)),
+          isAbout: (event) => event.project_id === query.project_id,
+        });
       },
     }),
     route({
@@ -143,16 +166,28 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       needs: "runs:read",
       params,
       query: runQuerySchema,
+      hot: true,
       responses: { 200: runDetailSchema },
       errors: ["not-found"],
       handle: async ({ principal, params: { id: runId }, query }) => {
-        const body = await store.read(async (tx) => {
+        const key = `run ${runId} ${query.attempt ?? ""}`;
+        const kept = shown.get(key);
+        const look = await store.read(async (tx) => {
+          if (kept) {
+            await requireVisible(access, tx, principal, kept.facts.workspaceId, hidden);
+            const again = await shown.replyIn(tx, kept);
+            if (again) return { again };
+          }
           const run = await findRun(tx, runId);
           if (!run) throw hidden();
           await requireVisible(access, tx, principal, run.workspace_id, hidden);
-          return readRun(tx, waiting, run, query.attempt ?? run.current_attempt);
+          const body = await readRun(tx, waiting, run, query.attempt ?? run.current_attempt);
+          return { workspaceId: run.workspace_id, newest: await newestEvent(tx, run.workspace_id), body };
         });
-        return { status: 200, body };
+        if (look.again) return look.again;
+        const { body, workspaceId, newest } = look;
+        const waits = body.jobs.some((job) => job.waiting !== null);
+        return shown.keep(key, { body, workspaceId, newest, waits, isAbout: (event) => event.run_id === runId });
       },
     }),
     route({
