@@ -14,6 +14,7 @@ import { lost } from "./lost/lost.ts";
 import { describeMachine, loadAverages } from "./machine.ts";
 import { memory } from "./memory/memory.ts";
 import { renderAim, renderTable, writeSection } from "./results-file.ts";
+import { reads } from "./reads/reads.ts";
 import { steps } from "./steps/steps.ts";
 
 const BENCHES: readonly Bench[] = [
@@ -28,6 +29,7 @@ const BENCHES: readonly Bench[] = [
   liveTail,
   fanOut,
   login,
+  reads,
 ];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
 const BENCH_TIMEOUT_MS = 20 * 60_000;
