@@ -1,6 +1,6 @@
+import type { Client } from "@shipfox/client";
 import { type AuditEvent, auditEventsQuerySchema } from "@shipfox/shared/api/audit";
 import { type Command, Option } from "commander";
-import type { ApiClient } from "./api-client.ts";
 import { type CommandContext, printResult } from "./command-context.ts";
 import { parseMoment } from "./moment.ts";
 import { type PagingOptions, readPages, tellMore, withPaging } from "./paging.ts";
@@ -15,7 +15,7 @@ export interface AuditOptions extends PagingOptions {
   actor?: string;
   targetType?: string;
   target?: string;
-  outcome?: string;
+  outcome?: AuditEvent["outcome"];
   from?: string;
   to?: string;
 }
@@ -35,7 +35,7 @@ export function withAuditFilters(command: Command): Command {
 /** `workspaceId` null: the log of the whole server. `actorId` is that of `--actor`. */
 export async function printAuditLog(
   context: CommandContext,
-  api: ApiClient,
+  api: Client,
   options: AuditOptions,
   log: { workspaceId: string | null; actorId: string | undefined },
 ): Promise<void> {
@@ -49,7 +49,9 @@ export async function printAuditLog(
     to: options.to,
   };
   const { rows, next } = await readPages(options, async (page) => {
-    const reply = await api.auditEvents(log.workspaceId, { ...filter, ...page });
+    const query = { ...filter, ...page };
+    const { workspaceId } = log;
+    const reply = await (workspaceId === null ? api.audit.listAll(query) : api.audit.list({ workspaceId, ...query }));
     return { rows: reply.audit_events, next: reply.next_cursor };
   });
   await printResult(context, options, {

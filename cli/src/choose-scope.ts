@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ApiClient, ValueScope } from "./api-client.ts";
+import type { Client } from "@shipfox/client";
 import { chooseProject, chooseWorkspace } from "./choose.ts";
 import type { JsonOption } from "./command-context.ts";
 import { plainText } from "./render/plain-text.ts";
@@ -23,13 +23,23 @@ export function withScope(command: Command): Command {
   );
 }
 
-/** The workspace, unless a project is named. `name` is for people. */
-export async function chooseScope(api: ApiClient, options: ScopeOptions): Promise<ValueScope & { name: string }> {
+/** Whose secrets or variables: those of the workspace, or of one project of it. `name` is for people. */
+interface ValueScope {
+  readonly scope: { readonly workspaceId: string; readonly project_id?: string };
+  readonly name: string;
+}
+
+/** One page holds all secrets or variables that a workspace may have. */
+export const ALL_VALUES = 10_000;
+
+/** The workspace, unless a project is named. */
+export async function chooseScope(api: Client, options: ScopeOptions): Promise<ValueScope> {
   if (options.project === undefined) {
     const workspace = await chooseWorkspace(api, options.workspace);
     const name = `the workspace ${plainText(workspace.workspace_slug)}`;
-    return { workspaceId: workspace.workspace_id, projectId: null, name };
+    return { scope: { workspaceId: workspace.workspace_id }, name };
   }
   const project = await chooseProject(api, options);
-  return { workspaceId: project.workspace_id, projectId: project.id, name: `the project ${plainText(project.slug)}` };
+  const scope = { workspaceId: project.workspace_id, project_id: project.id };
+  return { scope, name: `the project ${plainText(project.slug)}` };
 }

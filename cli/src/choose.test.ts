@@ -1,9 +1,8 @@
 import type { Definition } from "@shipfox/shared/api/definitions";
 import { newId } from "@shipfox/shared/ids";
 import { describe, expect, it } from "vitest";
-import { ApiClient } from "./api-client.ts";
 import { chooseDefinition, chooseProject, chooseRun, chooseRunner, chooseWorkspace, quoteWord } from "./choose.ts";
-import { HttpTransport } from "./http-transport.ts";
+import { openClient } from "./session.ts";
 import { definition, membership, project, runFields, runner } from "./testing/fixtures.ts";
 import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
@@ -32,7 +31,7 @@ describe("choosing a workspace and a project", () => {
 
   it("takes the only active one, and names the choices when there are more", async () => {
     await using server = await StandInServer.start();
-    const api = new ApiClient(new HttpTransport(server.url));
+    const api = openClient(server.url);
     server.on("GET /workspaces", { body: { memberships: [membership(), gone] } });
     expect((await chooseWorkspace(api, undefined)).workspace_slug).toBe("web");
     server.on("GET /workspaces", { body: { memberships: [membership(), other] } });
@@ -46,7 +45,7 @@ describe("choosing a workspace and a project", () => {
 
   it("reads all pages of projects", async () => {
     await using server = await StandInServer.start();
-    const api = new ApiClient(new HttpTransport(server.url));
+    const api = openClient(server.url);
     const second = project({ id: newId(), slug: "api", name: "API" });
     server.on("GET /workspaces", { body: { memberships: [membership()] } });
     server.on("GET /projects", ({ query }) => ({
@@ -80,7 +79,7 @@ describe("choosing a run", () => {
         .map((row) => ({ ...runFields(), ...NO_JOBS, id: row.id, number: row.number, workflow_name: row.of.name }));
       return { body: { runs, next_cursor: null } };
     });
-    return new ApiClient(new HttpTransport(server.url));
+    return openClient(server.url);
   }
 
   it("takes a number that only one workflow has, and the workflow with it", async () => {

@@ -1,10 +1,10 @@
+import type { Client } from "@shipfox/client";
 import type { Definition } from "@shipfox/shared/api/definitions";
 import type { Project } from "@shipfox/shared/api/projects";
 import type { StoredRegistryCredential } from "@shipfox/shared/api/registries";
 import type { Runner } from "@shipfox/shared/api/runners";
 import type { Member, Membership } from "@shipfox/shared/api/workspaces";
 import { isId } from "@shipfox/shared/ids";
-import type { ApiClient } from "./api-client.ts";
 import { usageError } from "./cli-error.ts";
 import { readRows } from "./paging.ts";
 import { plainText } from "./render/plain-text.ts";
@@ -25,8 +25,10 @@ export interface Scope {
 }
 
 /** The named workspace, or the only one. Throws a usage error that names the choices. */
-export async function chooseWorkspace(api: ApiClient, reference: string | undefined): Promise<Membership> {
-  const memberships = (await api.workspaces()).filter((membership) => membership.workspace_status === "active");
+export async function chooseWorkspace(api: Client, reference: string | undefined): Promise<Membership> {
+  const memberships = (await api.workspaces.list()).memberships.filter(
+    (membership) => membership.workspace_status === "active",
+  );
   const found = pick(memberships, reference, (membership) => [
     membership.workspace_slug,
     membership.workspace_id,
@@ -39,11 +41,11 @@ export async function chooseWorkspace(api: ApiClient, reference: string | undefi
 }
 
 /** The named project, or the only one of the workspace. Throws a usage error that names the choices. */
-export async function chooseProject(api: ApiClient, scope: Scope): Promise<Project> {
-  if (scope.project !== undefined && isId(scope.project)) return await api.project(scope.project);
+export async function chooseProject(api: Client, scope: Scope): Promise<Project> {
+  if (scope.project !== undefined && isId(scope.project)) return await api.projects.get({ projectId: scope.project });
   const workspace = await chooseWorkspace(api, scope.workspace);
   const { rows: projects } = await readRows(MAX_CHOICES, async (page) => {
-    const reply = await api.projects({ workspace_id: workspace.workspace_id, ...page });
+    const reply = await api.projects.list({ workspace_id: workspace.workspace_id, ...page });
     return { rows: reply.projects, next: reply.next_cursor };
   });
   const found = pick(projects, scope.project, (project) => [project.slug, project.id, project.name]);
@@ -58,16 +60,16 @@ export async function chooseProject(api: ApiClient, scope: Scope): Promise<Proje
   throw usageError(complain("project", scope.project, slugs), `add --project ${slugs[0]}`);
 }
 
-export async function chooseMember(api: ApiClient, workspaceId: string, email: string): Promise<Member> {
-  const { members } = await api.members(workspaceId);
+export async function chooseMember(api: Client, workspaceId: string, email: string): Promise<Member> {
+  const { members } = await api.members.list({ workspaceId });
   const member = members.find((candidate) => candidate.user_email === email.toLowerCase());
   if (!member) throw usageError(`No member has the address ${plainText(email)}.`, "shipfox members list");
   return member;
 }
 
-export async function allDefinitions(api: ApiClient, projectId: string): Promise<Definition[]> {
+export async function allDefinitions(api: Client, projectId: string): Promise<Definition[]> {
   const { rows } = await readRows(MAX_CHOICES, async (page) => {
-    const reply = await api.definitions({ project_id: projectId, ...page });
+    const reply = await api.definitions.list({ project_id: projectId, ...page });
     return { rows: reply.definitions, next: reply.next_cursor };
   });
   return rows;
@@ -112,7 +114,7 @@ export function chooseDefinition(definitions: readonly Definition[], reference: 
  * The id of a run given by id, by workflow and number (`ci#7`), or by number alone (`7`, `#7`) when only one workflow has
  * such a run among the newest of the project: each workflow counts its own runs. Throws a usage error that says what to type.
  */
-export async function chooseRun(api: ApiClient, reference: string, scope: Scope): Promise<string> {
+export async function chooseRun(api: Client, reference: string, scope: Scope): Promise<string> {
   if (isId(reference.toLowerCase())) return reference.toLowerCase();
   const [, workflow = "", digits] = RUN_REFERENCE.exec(reference) ?? [];
   if (digits === undefined) {
@@ -124,7 +126,7 @@ export async function chooseRun(api: ApiClient, reference: string, scope: Scope)
   const number = Number(digits);
   const project = await chooseProject(api, scope);
   if (workflow !== "") return await chooseRunOf(api, project, workflow, number);
-  const { runs } = await api.runs({ project_id: project.id, limit: NUMBERED_RUNS });
+  const { runs } = await api.runs.list({ project_id: project.id, limit: NUMBERED_RUNS });
   const matches = runs.filter((run) => run.number === number);
   if (matches.length === 1) return (matches[0] as { id: string }).id;
   if (matches.length === 0) {
@@ -146,11 +148,16 @@ export async function chooseRun(api: ApiClient, reference: string, scope: Scope)
 }
 
 /** Newest first, a page at a time: until the numbers are lower than the wanted one. */
-async function chooseRunOf(api: ApiClient, project: Project, workflow: string, number: number): Promise<string> {
+async function chooseRunOf(api: Client, project: Project, workflow: string, number: number): Promise<string> {
   const definition = chooseDefinition(await allDefinitions(api, project.id), workflow);
   let cursor: string | undefined;
   for (let seen = 0; seen < MAX_CHOICES; seen += PAGE_SIZE) {
-    const reply = await api.runs({ project_id: project.id, definition_id: definition.id, limit: PAGE_SIZE, cursor });
+    const reply = await api.runs.list({
+      project_id: project.id,
+      definition_id: definition.id,
+      limit: PAGE_SIZE,
+      cursor,
+    });
     const match = reply.runs.find((run) => run.number === number);
     if (match) return match.id;
     if (reply.next_cursor === null || reply.runs.some((run) => run.number < number)) break;

@@ -1,9 +1,8 @@
 import type { RunDetail } from "@shipfox/shared/api/runs";
 import type { ServerResponse } from "node:http";
 import { describe, expect, it } from "vitest";
-import { ApiClient } from "./api-client.ts";
 import { type FollowSink, followRun } from "./follow.ts";
-import { HttpTransport } from "./http-transport.ts";
+import { openClient } from "./session.ts";
 import { attempt, execution, ids, jobInState, jobSeed, output, run, step } from "./testing/fixtures.ts";
 import { openEventStream, StandInServer, StreamedLog } from "@shipfox/shared/stand-in-server.fixture";
 
@@ -36,7 +35,7 @@ function follow(
   sink: FollowSink,
   options: { signal?: AbortSignal; tailSilenceMs?: number } = {},
 ) {
-  const api = new ApiClient(new HttpTransport(server.url));
+  const api = openClient(server.url);
   return followRun({ api, runId: ids.run, sink, signal: new AbortController().signal, ...options });
 }
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "@shipfox/client";
+import { backOff } from "@shipfox/client/back-off";
+import { ClientError } from "@shipfox/client/client-error";
 import { type RunDetail, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
 import type { LogRecord } from "@shipfox/shared/log-records";
-import type { ApiClient } from "./api-client.ts";
-import { ApiFailure, backOff, isTransient } from "./http-transport.ts";
-import { followLog } from "./log-stream.ts";
 import { type LogEvent, type OutputEvent, planOutput } from "./plan-output.ts";
 
 /** Waits between two looks at the run; anything new starts again at the first. */
@@ -28,7 +28,7 @@ export interface FollowSink {
 }
 
 export interface FollowOptions {
-  api: ApiClient;
+  api: Client;
   runId: string;
   sink: FollowSink;
   /** Aborting detaches: the run goes on. */
@@ -39,8 +39,7 @@ export interface FollowOptions {
 }
 
 /**
- * Follows a run to its end and returns its last state, or null when `signal` was aborted. Throws ApiFailure or
- * ConnectionFailure when the control plane refuses or stays away.
+ * Follows a run to its end and returns its last state, or null when `signal` was aborted. Throws ClientError when the control plane refuses or stays away.
  */
 export async function followRun(options: FollowOptions): Promise<RunDetail | null> {
   const { signal, accepts = () => true } = options;
@@ -82,14 +81,14 @@ async function lookAtRun({ api, runId, sink, signal }: FollowOptions): Promise<R
   const since = performance.now();
   for (let failures = 0; ; ) {
     try {
-      const run = await api.run(runId, signal);
+      const run = await api.runs.get({ id: runId }, { signal });
       if (failures > 0) sink.notice("The control plane answers again.");
       return run;
     } catch (error) {
       if (signal.aborted) return null;
-      if (!isTransient(error) || performance.now() - since > OUTAGE_MS) throw error;
+      if (!(error instanceof ClientError && error.isTransient) || performance.now() - since > OUTAGE_MS) throw error;
       failures += 1;
-      if (failures === 1) sink.notice(`${(error as Error).message} Trying again; the run itself goes on.`);
+      if (failures === 1) sink.notice(`${error.message} Trying again; the run itself goes on.`);
       await backOff(failures, signal, error).catch(() => undefined);
     }
   }
@@ -201,10 +200,10 @@ class LaneFollower {
     this.#open.add(log);
     const end = { truncated: false, complete: false };
     try {
-      const stream = followLog({
-        open: (offset, streamSignal) => api.openLogStream(event.step_id, event.attempt, offset, streamSignal),
-        signal: AbortSignal.any([signal, log.abort.signal]),
-      });
+      const stream = api.logs.follow(
+        { stepId: event.step_id, attempt: event.attempt },
+        { signal: AbortSignal.any([signal, log.abort.signal]) },
+      );
       for await (const item of stream) {
         log.connected = item.kind !== "reconnecting";
         if (item.kind === "records") await sink.records(event, item.records);
@@ -213,7 +212,7 @@ class LaneFollower {
       }
     } catch (error) {
       // The log is past its retention time, or was never begun.
-      if (!(error instanceof ApiFailure && error.status === 404)) throw error;
+      if (!(error instanceof ClientError && error.status === 404)) throw error;
       end.complete = true;
     } finally {
       this.#open.delete(log);

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import type { Client } from "@shipfox/client";
 import type { Connection } from "@shipfox/shared/api/integrations";
-import type { ApiClient } from "./api-client.ts";
 import { usageError } from "./cli-error.ts";
 import type { RepositoryUrl } from "./repository-url.ts";
 
@@ -23,9 +23,12 @@ export interface GitConnectionRequest {
  * The git connection that serves a repository: the named one; with a credential a new one; else the one that is called
  * like the repository's host, made when it is missing.
  */
-export async function ensureGitConnection(api: ApiClient, request: GitConnectionRequest): Promise<Connection> {
+export async function ensureGitConnection(api: Client, request: GitConnectionRequest): Promise<Connection> {
   const { workspaceId, repository, connection, credential } = request;
-  const known = await api.connections(workspaceId);
+  const { connections: known } = await api.integrations.connections({
+    workspace_id: workspaceId,
+    capability: "source_control",
+  });
   if (connection !== undefined) return findConnection(known, connection);
   if (credential === null) {
     const usable = known.find(
@@ -36,7 +39,7 @@ export async function ensureGitConnection(api: ApiClient, request: GitConnection
     );
     if (usable) return usable;
   }
-  return await api.createGitConnection({
+  return await api.integrations.connectGit({
     workspace_id: workspaceId,
     name: repository.host,
     // A credential is bound to its host, so that no other repository URL can draw it out.

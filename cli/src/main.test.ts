@@ -491,7 +491,7 @@ describe("workspaces and projects", () => {
     server.on("POST /integrations/git/connections", { status: 201, body: connection() });
     server
       .on("POST /projects", { status: 201, body: project() })
-      .on("POST /projects/*/sync", { status: 202, body: {} });
+      .on("POST /projects/*/sync", { status: 202, body: sync({ status: "syncing" }) });
     const args = ["projects", "create", "--repo", "https://git.example.com/shop.git", "--git-token-stdin"];
     const result = await home.run(args, { stdin: "t0ken\n" });
     expect(result.stderr).toBe("");
@@ -512,14 +512,14 @@ describe("workspaces and projects", () => {
 
   it("uses the connection of the host when there is one", async () => {
     server.on("GET /integration-connections", { body: { connections: [connection()] } });
-    server.on("POST /projects", { status: 201, body: project() }).on("POST /projects/*/sync", { body: {} });
+    server.on("POST /projects", { status: 201, body: project() }).on("POST /projects/*/sync", { body: sync() });
     expect((await home.run(["projects", "create", "--repo", "https://git.example.com/shop.git"])).code).toBe(0);
     expect(server.seen("POST /integrations/git/connections")).toHaveLength(0);
   });
 
   it("waits for a sync, and exits with 1 when it fails", async () => {
     let looks = 0;
-    server.on("POST /projects/*/sync", { status: 202, body: {} });
+    server.on("POST /projects/*/sync", { status: 202, body: sync({ status: "syncing" }) });
     server.on("GET /definitions", () => {
       looks += 1;
       const failed = { status: "failed", last_error_code: "invalid-definition", last_error_message: "ci.yml: no jobs" };
@@ -594,7 +594,7 @@ describe("the command line itself", () => {
     const helps = await Promise.all([...commands, ...nested].map((name) => home.run([...name.split(" "), "--help"])));
     for (const help of helps)
       expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("Examples:\n  $ ") });
-  }, 30_000);
+  });
 
   it("asks to sign in, in words and as a document, with 69", async () => {
     const result = await home.run(["runs", "list", "--json"]);

@@ -1,4 +1,6 @@
 import { CommanderError } from "commander";
+import { ClientError } from "@shipfox/client/client-error";
+import { ApiFailure } from "./api-failure.ts";
 import { CliError, usageError } from "./cli-error.ts";
 import { type CommandContext, createContext } from "./command-context.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
@@ -28,13 +30,15 @@ async function report(error: unknown, context: CommandContext, options: { json: 
     if (options.json) await terminal.print(JSON.stringify(errorDocument(usageError(usageSentence(error.message)))));
     return EXIT.usage;
   }
-  const known = error instanceof CliError ? error : internalError(error);
+  const known = knownError(error);
   if (options.json) await terminal.print(JSON.stringify(errorDocument(known)));
   terminal.note(renderError(known, terminal.errorColors));
   return known.exitCode;
 }
 
-function internalError(error: unknown): CliError {
+function knownError(error: unknown): CliError {
+  if (error instanceof CliError) return error;
+  if (error instanceof ClientError) return new ApiFailure(error);
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return new CliError(`A fault of this program: ${text}`, { exitCode: EXIT.internal, code: "internal", cause: error });
 }

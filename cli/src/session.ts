@@ -1,17 +1,18 @@
-import { ApiClient, type SignedIn } from "./api-client.ts";
+import { type Client, createClient } from "@shipfox/client";
+import { ClientError } from "@shipfox/client/client-error";
+import { expiresSoon, refreshSession, type SignedIn } from "@shipfox/client/session";
+import type { TokenSource } from "@shipfox/client/transport";
+import { VERSION } from "@shipfox/shared/version";
 import { CliError, usageError } from "./cli-error.ts";
 import { type CredentialsFile, CredentialsStore, configDirectory, type InstanceCredentials } from "./credentials.ts";
 import { EXIT } from "./exit-codes.ts";
-import { ApiFailure, HttpTransport, type TokenSource } from "./http-transport.ts";
 
 export const DEFAULT_URL = "http://localhost:16101";
-/** A token that ends within this time is renewed before it is used. */
-const RENEW_BEFORE_EXPIRY_MS = 30_000;
 
 export interface Session {
   readonly url: string;
   readonly email: string;
-  readonly api: ApiClient;
+  readonly api: Client;
 }
 
 type Environment = Record<string, string | undefined>;
@@ -24,7 +25,12 @@ export async function openSession(env: Environment): Promise<Session> {
   const instance = url === null ? undefined : file.instances[url];
   if (url === null || !instance) throw notSignedIn(url);
   const tokens = new StoredTokens(store, url, instance.access_token);
-  return { url, email: instance.email, api: new ApiClient(new HttpTransport(url, tokens)) };
+  return { url, email: instance.email, api: openClient(url, tokens) };
+}
+
+/** A person sees at once what went wrong, and decides: nothing is repeated, except by who follows a run. */
+export function openClient(url: string, token?: string | TokenSource): Client {
+  return createClient({ baseUrl: url, token, retries: 0, userAgent: `shipfox-cli/${VERSION}` });
 }
 
 /** Base URL without a trailing slash. Throws a usage error that says what is wrong with the address. */
@@ -126,9 +132,9 @@ class StoredTokens implements TokenSource {
 
   async #refresh(stored: InstanceCredentials): Promise<SignedIn> {
     try {
-      return await new ApiClient(new HttpTransport(this.#url)).refresh(stored.refresh_token);
+      return await refreshSession(openClient(this.#url), stored.refresh_token);
     } catch (error) {
-      if (!(error instanceof ApiFailure) || error.status !== 401) throw error;
+      if (!(error instanceof ClientError) || error.status !== 401) throw error;
       throw new CliError("Your session has ended.", {
         exitCode: EXIT.api,
         code: "session-ended",
@@ -158,15 +164,4 @@ function notSignedIn(url: string | null): CliError {
     code: "not-signed-in",
     next: [`shipfox login --url ${url ?? DEFAULT_URL}`],
   });
-}
-
-/** Reads `exp` of a JWT without checking the signature, which is the server's matter. Unreadable tokens never expire. */
-export function expiresSoon(token: string, now: number = Date.now()): boolean {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-    const expiry = (claims as { exp?: unknown }).exp;
-    return typeof expiry === "number" && expiry * 1000 - now < RENEW_BEFORE_EXPIRY_MS;
-  } catch {
-    return false;
-  }
 }

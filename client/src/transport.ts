@@ -69,7 +69,7 @@ export class Transport {
   /** Sends, reads the whole reply and checks it. Throws ClientError, or the reason of an aborted signal. */
   async call(operation: Operation, input: object, options: CallOptions): Promise<Reply<unknown>> {
     const retries = options.retries ?? this.#options.retries ?? RETRIES;
-    const key = options.idempotencyKey ?? (operation.keyed && retries > 0 ? randomUUID() : undefined);
+    const key = options.idempotencyKey ?? (operation.keyed ? randomUUID() : undefined);
     const exchange: Exchange = {
       operation,
       parts: partsOf(operation, { ...input }),

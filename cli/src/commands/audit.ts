@@ -1,7 +1,7 @@
+import type { Client } from "@shipfox/client";
 import { isId } from "@shipfox/shared/ids";
 import type { Command } from "commander";
 import { type AuditOptions, printAuditLog, withAuditFilters } from "../audit-log.ts";
-import type { ApiClient } from "../api-client.ts";
 import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
 import { chooseMember, chooseWorkspace } from "../choose.ts";
 import { type CommandContext, finishCommand } from "../command-context.ts";
@@ -28,6 +28,6 @@ async function showAuditLog(context: CommandContext, options: Options): Promise<
 }
 
 /** Who is no member any more is named by his id. */
-async function idOfActor(api: ApiClient, workspaceId: string, reference: string): Promise<string> {
+async function idOfActor(api: Client, workspaceId: string, reference: string): Promise<string> {
   return isId(reference) ? reference : (await chooseMember(api, workspaceId, reference)).user_id;
 }

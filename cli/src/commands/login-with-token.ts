@@ -1,10 +1,8 @@
-import { ApiClient } from "../api-client.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, type JsonOption, printResult } from "../command-context.ts";
-import { HttpTransport } from "../http-transport.ts";
 import { readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
-import { isPersonalToken, saveSession } from "../session.ts";
+import { isPersonalToken, openClient, saveSession } from "../session.ts";
 
 /** For programs: nothing is renewed, so it lasts as long as the personal access token on stdin does. */
 export async function loginWithToken(
@@ -16,9 +14,8 @@ export async function loginWithToken(
   if (!isPersonalToken(token)) {
     throw usageError("Stdin has no personal access token (sf_pat_…).", "shipfox login --token-stdin < token.txt");
   }
-  const tokens = { current: async () => token, renew: async () => token };
-  const api = new ApiClient(new HttpTransport(url, tokens));
-  const [{ user }, { name, expires_at }] = [await api.me(), await api.currentAccessToken()];
+  const api = openClient(url, token);
+  const [{ user }, { name, expires_at }] = [await api.auth.me(), await api.accessTokens.current()];
   await saveSession(context.env, url, user.email, { accessToken: token, refreshToken: null, user, hasWorkspace: true });
   const until = expires_at === null ? "" : `, until ${expires_at}`;
   await printResult(context, options, {

@@ -1,15 +1,17 @@
+import type { Client } from "@shipfox/client";
+import { ClientError } from "@shipfox/client/client-error";
+import { type EmailChallenge, type SignedIn, signedIn, signUp } from "@shipfox/client/session";
 import { MIN_PASSWORD_CHARS } from "@shipfox/shared/api/accounts";
+import type { Home } from "@shipfox/shared/api/home";
 import type { Command } from "commander";
-import { type About, ApiClient, type EmailChallenge, type SignedIn } from "../api-client.ts";
 import { quoteWord } from "../choose.ts";
-import { CliError, usageError } from "../cli-error.ts";
+import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
 import { CredentialsStore, configDirectory } from "../credentials.ts";
-import { ApiFailure, ConnectionFailure, HttpTransport } from "../http-transport.ts";
 import { askSecret, askText, askYes, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { tokenOfInvitation } from "../invitation-link.ts";
-import { DEFAULT_URL, normalizeUrl, saveSession } from "../session.ts";
+import { DEFAULT_URL, normalizeUrl, openClient, saveSession } from "../session.ts";
 import { loginWithToken } from "./login-with-token.ts";
 
 interface LoginOptions extends JsonOption {
@@ -45,7 +47,7 @@ export function registerLogin(program: Command, context: CommandContext): void {
 async function login(context: CommandContext, options: LoginOptions): Promise<void> {
   const { terminal } = context;
   const url = await chooseUrl(context, options);
-  const api = new ApiClient(new HttpTransport(url));
+  const api = openClient(url);
   const about = await findControlPlane(api, url);
   warnAboutPlainHttp(context, url);
   if (options.tokenStdin) return await loginWithToken(context, options, { url, version: about.version });
@@ -57,13 +59,13 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
     ? (options.name ?? (await ask(context, "Your name", () => askText(terminal, "Your name"), '--name "Your Name"')))
     : "";
   const password = await readPassword(context, options, signup);
-  const signedIn = signup
+  const session = signup
     ? await proveAddress(context, api, email, await createAccount(context, api, { email, password, name }))
     : await signIn(context, api, { email, password });
-  await saveSession(context.env, url, signedIn.user.email, signedIn);
+  await saveSession(context.env, url, session.user.email, session);
   await printResult(context, options, {
-    document: { url, user: signedIn.user, version: about.version },
-    text: () => describe(context, url, signedIn),
+    document: { url, user: session.user, version: about.version },
+    text: () => describe(context, url, session),
   });
 }
 
@@ -75,12 +77,12 @@ export async function chooseUrl(context: CommandContext, options: { url?: string
 }
 
 /** An address copied from a browser has the path of a page, where there is no control plane. */
-async function findControlPlane(api: ApiClient, url: string): Promise<About> {
+async function findControlPlane(api: Client, url: string): Promise<Home> {
   try {
-    return await api.about();
+    return await api.server.about();
   } catch (error) {
     const { origin, pathname } = new URL(url);
-    const isAnswered = error instanceof CliError && !(error instanceof ConnectionFailure);
+    const isAnswered = error instanceof ClientError && error.code !== "connection-failed";
     if (pathname === "/" || !isAnswered) throw error;
     throw usageError(
       `There is no control plane at the path ${pathname} of ${origin}; give the address without it.`,
@@ -89,12 +91,7 @@ async function findControlPlane(api: ApiClient, url: string): Promise<About> {
   }
 }
 
-async function offerSignup(
-  context: CommandContext,
-  options: LoginOptions,
-  about: About,
-  url: string,
-): Promise<boolean> {
+async function offerSignup(context: CommandContext, options: LoginOptions, about: Home, url: string): Promise<boolean> {
   if (!about.needs_setup) return false;
   if (context.terminal.interactive && !options.passwordStdin) {
     return await askYes(context.terminal, `${url} has no account yet. Create the first one?`);
@@ -109,46 +106,46 @@ async function offerSignup(
 /** The setup token comes from SHIPFOX_SETUP_TOKEN, an invitation from SHIPFOX_INVITATION; either is asked for when it is wanted. */
 async function createAccount(
   context: CommandContext,
-  api: ApiClient,
+  api: Client,
   account: { email: string; password: string; name: string },
 ): Promise<SignedIn | EmailChallenge> {
   const token = context.env.SHIPFOX_SETUP_TOKEN;
-  if (token) return await api.signup({ ...account, setup_token: token });
+  if (token) return await signUp(api, { ...account, setup_token: token });
   const invitation = context.env.SHIPFOX_INVITATION;
-  if (invitation) return await api.signup({ ...account, invitation_token: tokenOfInvitation(invitation) });
+  if (invitation) return await signUp(api, { ...account, invitation_token: tokenOfInvitation(invitation) });
   try {
-    return await api.signup(account);
+    return await signUp(api, account);
   } catch (error) {
-    if (!(error instanceof ApiFailure) || !context.terminal.interactive) throw error;
+    if (!(error instanceof ClientError) || !context.terminal.interactive) throw error;
     if (error.code === "signup-not-allowed") {
       const link = await askSecret(context.terminal, "Sign-up is closed here. The link of your invitation");
-      return await api.signup({ ...account, invitation_token: tokenOfInvitation(link) });
+      return await signUp(api, { ...account, invitation_token: tokenOfInvitation(link) });
     }
     if (error.code !== "setup-token-required") throw error;
     const setup_token = await askSecret(context.terminal, "Setup token (in the control plane's first log lines)");
-    return await api.signup({ ...account, setup_token });
+    return await signUp(api, { ...account, setup_token });
   }
 }
 
 /** Whoever left before he typed his code is mailed another one: the sign-up goes on where it was, and his name stays. */
 async function signIn(
   context: CommandContext,
-  api: ApiClient,
+  api: Client,
   account: { email: string; password: string },
 ): Promise<SignedIn> {
   try {
-    return await api.login(account);
+    return signedIn(await api.auth.logIn.reply(account));
   } catch (error) {
-    if (!(error instanceof ApiFailure) || error.code !== "email-not-verified" || !context.terminal.interactive)
+    if (!(error instanceof ClientError) || error.code !== "email-not-verified" || !context.terminal.interactive)
       throw error;
-    return await proveAddress(context, api, account.email, await api.signup({ ...account, name: account.email }));
+    return await proveAddress(context, api, account.email, await signUp(api, { ...account, name: account.email }));
   }
 }
 
 /** Where mail is configured a new account types the code that it got; a wrong one again, as often as the control plane lets it. */
 async function proveAddress(
   context: CommandContext,
-  api: ApiClient,
+  api: Client,
   email: string,
   made: SignedIn | EmailChallenge,
 ): Promise<SignedIn> {
@@ -162,9 +159,9 @@ async function proveAddress(
       "--signup (on a terminal)",
     );
     try {
-      return await api.verifyEmail({ email, challenge_id: made.challengeId, code });
+      return signedIn(await api.auth.verifyEmail.reply({ email, challenge_id: made.challengeId, code }));
     } catch (error) {
-      if (!(error instanceof ApiFailure) || error.status !== 400) throw error;
+      if (!(error instanceof ClientError) || error.status !== 400) throw error;
       context.terminal.note(context.terminal.errorColors.yellow(plainText(error.message)));
     }
   }
@@ -201,8 +198,8 @@ function warnAboutPlainHttp(context: CommandContext, url: string): void {
   );
 }
 
-function describe(context: CommandContext, url: string, signedIn: SignedIn): string {
+function describe(context: CommandContext, url: string, session: SignedIn): string {
   const { colors } = context.terminal;
-  const next = signedIn.hasWorkspace ? "shipfox projects list" : "shipfox workspaces create my-team";
-  return `${colors.green("✓")} Signed in to ${url} as ${plainText(signedIn.user.email)}.\n${nextLine(context, next)}`;
+  const next = session.hasWorkspace ? "shipfox projects list" : "shipfox workspaces create my-team";
+  return `${colors.green("✓")} Signed in to ${url} as ${plainText(session.user.email)}.\n${nextLine(context, next)}`;
 }

@@ -1,9 +1,8 @@
 import type { Command } from "commander";
-import { ApiClient } from "../api-client.ts";
-import { CliError } from "../cli-error.ts";
+import { ClientError } from "@shipfox/client/client-error";
+import { endSession } from "@shipfox/client/session";
 import { type CommandContext, finishCommand, type JsonOption, printResult } from "../command-context.ts";
-import { HttpTransport } from "../http-transport.ts";
-import { forgetSession } from "../session.ts";
+import { forgetSession, openClient } from "../session.ts";
 
 export function registerLogout(program: Command, context: CommandContext): void {
   const command = program
@@ -19,9 +18,9 @@ async function logout(context: CommandContext, options: JsonOption): Promise<voi
   // A personal access token ends no session; it is revoked with `shipfox tokens revoke`.
   if (forgotten && forgotten.refreshToken !== "") {
     try {
-      await new ApiClient(new HttpTransport(forgotten.url)).logout(forgotten.refreshToken);
+      await endSession(openClient(forgotten.url), forgotten.refreshToken);
     } catch (error) {
-      if (!(error instanceof CliError)) throw error;
+      if (!(error instanceof ClientError)) throw error;
       context.terminal.note(`! The control plane was not told: ${error.message}`);
     }
   }

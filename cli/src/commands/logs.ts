@@ -1,13 +1,14 @@
+import type { Client } from "@shipfox/client";
+import { ClientError } from "@shipfox/client/client-error";
 import type { RunDetail } from "@shipfox/shared/api/runs";
 import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
 import type { Command } from "commander";
-import type { ApiClient } from "../api-client.ts";
+import type { LogPage } from "@shipfox/shared/api/logs";
 import { chooseRun, type Scope } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption } from "../command-context.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { FollowSink } from "../follow.ts";
-import { ApiFailure } from "../http-transport.ts";
 import { type LogEvent, type OutputEvent, planOutput } from "../plan-output.ts";
 import { jsonSink } from "../render/follow-json.ts";
 import { rawSink, textSink } from "../render/follow-text.ts";
@@ -45,7 +46,7 @@ async function logs(context: CommandContext, reference: string, options: LogsOpt
   if (options.raw && options.json) throw usageError("--raw and --json exclude each other.", "shipfox logs --help");
   const { api } = await openSession(context.env);
   const runId = await chooseRun(api, reference, options);
-  const run = await api.run(runId);
+  const run = await api.runs.get({ id: runId });
   const accepts = selector(run, options);
   if (!options.follow) {
     const wanted = planOutput(null, run).filter(accepts);
@@ -83,7 +84,7 @@ function selector(run: RunDetail, { job, step }: LogsOptions): (event: OutputEve
   };
 }
 
-async function printLogs(api: ApiClient, events: readonly OutputEvent[], sink: FollowSink): Promise<void> {
+async function printLogs(api: Client, events: readonly OutputEvent[], sink: FollowSink): Promise<void> {
   for (const event of events) {
     if (event.type !== "log") {
       await sink.event(event);
@@ -100,7 +101,7 @@ async function printLogs(api: ApiClient, events: readonly OutputEvent[], sink: F
 
 async function printLogDocument(
   context: CommandContext,
-  api: ApiClient,
+  api: Client,
   run: RunDetail,
   events: readonly OutputEvent[],
 ): Promise<void> {
@@ -120,15 +121,15 @@ async function printLogDocument(
 
 /** The pages there are now; none when nothing was written yet or the log is past its retention time. */
 async function* readPages(
-  api: ApiClient,
+  api: Client,
   log: LogEvent,
 ): AsyncGenerator<{ records: LogRecord[]; truncated: boolean }, void> {
   for (let cursor = 0, more = true; more; ) {
-    let page: Awaited<ReturnType<ApiClient["logPage"]>>;
+    let page: LogPage;
     try {
-      page = await api.logPage(log.step_id, log.attempt, cursor);
+      page = await api.logs.page({ stepId: log.step_id, attempt: log.attempt, cursor });
     } catch (error) {
-      if (error instanceof ApiFailure && error.status === 404) return;
+      if (error instanceof ClientError && error.status === 404) return;
       throw error;
     }
     yield { records: decodeLogRecords(page.ndjson), truncated: page.truncated };

@@ -1,6 +1,6 @@
+import type { Client } from "@shipfox/client";
 import { type CreatedInvitation, type Invitation, type Role, ROLES } from "@shipfox/shared/api/workspaces";
 import type { Command } from "commander";
-import type { ApiClient } from "../api-client.ts";
 import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
 import { chooseMember, chooseWorkspace } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
@@ -81,15 +81,15 @@ async function open(context: CommandContext, options: WorkspaceOption) {
 }
 
 /** Only who manages members sees invitations. */
-async function openInvitations(api: ApiClient, workspaceId: string, mine: Role | undefined): Promise<Invitation[]> {
+async function openInvitations(api: Client, workspaceId: string, mine: Role | undefined): Promise<Invitation[]> {
   if (mine !== "owner" && mine !== "admin") return [];
-  return (await api.invitations(workspaceId)).invitations;
+  return (await api.invitations.list({ workspaceId })).invitations;
 }
 
 async function listPeople(context: CommandContext, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId } = await open(context, options);
   const { terminal } = context;
-  const [{ members }, { user }] = await Promise.all([api.members(workspaceId), api.me()]);
+  const [{ members }, { user }] = await Promise.all([api.members.list({ workspaceId }), api.auth.me()]);
   const mine = members.find((member) => member.user_id === user.id)?.role;
   const invitations = await openInvitations(api, workspaceId, mine);
   const rows = [
@@ -128,14 +128,14 @@ async function listPeople(context: CommandContext, options: WorkspaceOption): Pr
 async function invite(context: CommandContext, email: string, options: InviteOptions): Promise<void> {
   const role = options.role === undefined ? undefined : requireRole(options.role);
   const { api, workspaceId, name } = await open(context, options);
-  const invitation = await api.invite(workspaceId, { email, ...(role === undefined ? {} : { role }) });
+  const invitation = await api.invitations.create({ workspaceId, email, role });
   await printInvitation(context, options, invitation, name);
 }
 
 async function resend(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId, name } = await open(context, options);
   const { id } = await chooseInvitation(api, workspaceId, email);
-  await printInvitation(context, options, await api.resendInvitation(workspaceId, id), name);
+  await printInvitation(context, options, await api.invitations.resend({ workspaceId, invitationId: id }), name);
 }
 
 async function printInvitation(
@@ -159,8 +159,8 @@ async function printInvitation(
   });
 }
 
-async function chooseInvitation(api: ApiClient, workspaceId: string, email: string): Promise<Invitation> {
-  const { invitations } = await api.invitations(workspaceId);
+async function chooseInvitation(api: Client, workspaceId: string, email: string): Promise<Invitation> {
+  const { invitations } = await api.invitations.list({ workspaceId });
   const invitation = invitations.find((candidate) => candidate.email === email.toLowerCase());
   if (!invitation) throw usageError(`${plainText(email)} has no open invitation.`, "shipfox members list");
   return invitation;
@@ -172,7 +172,7 @@ async function accept(context: CommandContext, options: JsonOption): Promise<voi
   const link = terminal.interactive
     ? await askSecret(terminal, "The link of the invitation")
     : await readSecretFromStdin(terminal);
-  const accepted = await api.acceptInvitation(tokenOfInvitation(link));
+  const accepted = await api.invitations.accept({ token: tokenOfInvitation(link) });
   await printResult(context, options, {
     document: accepted,
     text: () =>
@@ -183,7 +183,7 @@ async function accept(context: CommandContext, options: JsonOption): Promise<voi
 async function withdraw(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId } = await open(context, options);
   const invitation = await chooseInvitation(api, workspaceId, email);
-  await api.withdrawInvitation(workspaceId, invitation.id);
+  await api.invitations.withdraw({ workspaceId, invitationId: invitation.id });
   await printResult(context, options, {
     document: { withdrawn: invitation.id },
     text: () => `The invitation of ${plainText(invitation.email)} is withdrawn; its link is worth nothing.`,
@@ -199,7 +199,7 @@ async function changeRole(
   const wanted = requireRole(role);
   const { api, workspaceId } = await open(context, options);
   const { user_id } = await chooseMember(api, workspaceId, email);
-  const member = await api.changeMember(workspaceId, user_id, { role: wanted });
+  const member = await api.members.update({ workspaceId, userId: user_id, role: wanted });
   await printResult(context, options, {
     document: member,
     text: () => `${plainText(member.user_email)} is ${member.role} now.`,
@@ -209,7 +209,7 @@ async function changeRole(
 async function remove(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
   const { api, workspaceId, name } = await open(context, options);
   const member = await chooseMember(api, workspaceId, email);
-  await api.removeMember(workspaceId, member.user_id);
+  await api.members.remove({ workspaceId, userId: member.user_id });
   await printResult(context, options, {
     document: { removed: member.user_id },
     text: () =>

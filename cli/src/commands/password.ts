@@ -1,6 +1,6 @@
+import { signedIn } from "@shipfox/client/session";
 import { MIN_PASSWORD_CHARS } from "@shipfox/shared/api/accounts";
 import type { Command } from "commander";
-import { ApiClient } from "../api-client.ts";
 import { usageError } from "../cli-error.ts";
 import {
   type CommandContext,
@@ -10,10 +10,9 @@ import {
   printResult,
   withExamples,
 } from "../command-context.ts";
-import { HttpTransport } from "../http-transport.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
-import { openSession, saveSession } from "../session.ts";
+import { openClient, openSession, saveSession } from "../session.ts";
 import { chooseUrl } from "./login.ts";
 
 const TOKEN_IN_LINK = /sf_(?:pr_[\w-]{43}|rec_[\w-]+\.[\w-]{43})/;
@@ -81,7 +80,7 @@ async function changePassword(context: CommandContext, options: StdinOption): Pr
   const { api } = await openSession(context.env);
   const [current, next] = await readTwo(context, options, ["Current password", "New password"]);
   requireLong(next);
-  await api.changePassword({ current_password: current, new_password: next });
+  await api.auth.changePassword({ current_password: current, new_password: next });
   await printResult(context, options, {
     document: { changed: true },
     text: () => "✓ Your password is changed; your other sessions have ended.",
@@ -89,7 +88,7 @@ async function changePassword(context: CommandContext, options: StdinOption): Pr
 }
 
 async function requestReset(context: CommandContext, email: string, options: UrlOption): Promise<void> {
-  await new ApiClient(new HttpTransport(await chooseUrl(context, options))).requestReset(email);
+  await openClient(await chooseUrl(context, options)).auth.requestReset({ email });
   await printResult(context, options, {
     document: { requested: true },
     text: () =>
@@ -103,10 +102,10 @@ async function setPassword(context: CommandContext, options: UrlOption): Promise
   const token = TOKEN_IN_LINK.exec(link)?.[0];
   if (token === undefined) throw usageError("That is not the link: it ends with ?token=sf_…");
   requireLong(next);
-  const signedIn = await new ApiClient(new HttpTransport(url)).confirmReset({ token, new_password: next });
-  await saveSession(context.env, url, signedIn.user.email, signedIn);
+  const session = signedIn(await openClient(url).auth.confirmReset.reply({ token, new_password: next }));
+  await saveSession(context.env, url, session.user.email, session);
   await printResult(context, options, {
-    document: { url, user: signedIn.user },
-    text: () => `✓ The password is set, and you are signed in to ${url} as ${plainText(signedIn.user.email)}.`,
+    document: { url, user: session.user },
+    text: () => `✓ The password is set, and you are signed in to ${url} as ${plainText(session.user.email)}.`,
   });
 }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "@shipfox/client";
 import type { Definition, DefinitionSync } from "@shipfox/shared/api/definitions";
 import type { Project } from "@shipfox/shared/api/projects";
 import type { Command } from "commander";
-import type { ApiClient } from "../api-client.ts";
 import type { WorkspaceOption } from "../choose-scope.ts";
 import { allDefinitions, chooseProject, chooseWorkspace, quoteWord } from "../choose.ts";
 import { CliError, usageError } from "../cli-error.ts";
@@ -88,7 +88,7 @@ export function registerProjects(program: Command, context: CommandContext): voi
 async function listProjects(context: CommandContext, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const reply = await api.projects({ workspace_id: workspace.workspace_id, limit: MAX_LISTED_PROJECTS });
+  const reply = await api.projects.list({ workspace_id: workspace.workspace_id, limit: MAX_LISTED_PROJECTS });
   await printResult(context, options, { document: reply, text: () => projectTable(context, reply.projects) });
 }
 
@@ -121,7 +121,7 @@ async function createProject(context: CommandContext, options: CreateOptions): P
       connection: options.connection,
       credential,
     });
-    const project = await api.createProject({
+    const project = await api.projects.create({
       workspace_id: workspace.workspace_id,
       name: options.name ?? repository.name,
       slug: options.slug,
@@ -164,11 +164,11 @@ interface SyncResult {
 }
 
 /** Asks for a sync and waits until it has ended. */
-async function runSync(api: ApiClient, project: Project): Promise<SyncResult> {
-  await api.syncProject(project.id);
+async function runSync(api: Client, project: Project): Promise<SyncResult> {
+  await api.projects.sync({ projectId: project.id });
   const giveUpAt = performance.now() + SYNC_TIMEOUT_MS;
   for (;;) {
-    const { sync } = await api.definitions({ project_id: project.id, limit: 1 });
+    const { sync } = await api.definitions.list({ project_id: project.id, limit: 1 });
     if (sync !== null && (sync.status === "succeeded" || sync.status === "failed")) {
       return { sync, definitions: await allDefinitions(api, project.id) };
     }

@@ -54,7 +54,8 @@ async function addCredential(context: CommandContext, host: string, options: Add
     projectIds.push((await chooseProject(api, { workspace: workspace.workspace_id, project: reference })).id);
   }
   const password = await readPassword(context, host, options);
-  const credential = await api.createRegistryCredential(workspace.workspace_id, {
+  const credential = await api.registries.create({
+    workspaceId: workspace.workspace_id,
     host,
     username: options.username,
     password,
@@ -85,7 +86,7 @@ async function readPassword({ terminal }: CommandContext, host: string, options:
 async function listCredentials(context: CommandContext, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const credentials = await api.registryCredentials(workspace.workspace_id);
+  const { registry_credentials: credentials } = await api.registries.list({ workspaceId: workspace.workspace_id });
   await printResult(context, options, {
     document: { registry_credentials: credentials },
     text: () =>
@@ -112,8 +113,11 @@ function credentialTable({ terminal }: CommandContext, credentials: readonly Sto
 async function removeCredential(context: CommandContext, reference: string, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
-  const chosen = chooseRegistryCredential(await api.registryCredentials(workspace_id), reference);
-  await api.deleteRegistryCredential(workspace_id, chosen.id);
+  const chosen = chooseRegistryCredential(
+    (await api.registries.list({ workspaceId: workspace_id })).registry_credentials,
+    reference,
+  );
+  await api.registries.delete({ workspaceId: workspace_id, credentialId: chosen.id });
   await printResult(context, options, {
     document: { removed: chosen },
     text: () => `✓ The credential of ${plainText(chosen.username)} at ${plainText(chosen.host)} is removed.`,

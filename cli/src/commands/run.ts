@@ -44,7 +44,7 @@ async function run(context: CommandContext, workflow: string, options: RunOption
       `add one to ${definition.config_path ?? "it"} (source: manual), then: shipfox projects sync ${project.slug}`,
     );
   }
-  const runId = await api.fireManual(definition.id, inputs === undefined ? {} : { inputs });
+  const { workflow_run_id: runId } = await api.definitions.fire({ definitionId: definition.id, inputs });
   if (options.follow) {
     const sink = options.json ? jsonSink(context.terminal) : textSink(context.terminal);
     if (!options.json)
@@ -52,7 +52,7 @@ async function run(context: CommandContext, workflow: string, options: RunOption
     context.exitCode = await watchRun(context, options, { api, runId, sink });
     return;
   }
-  const started = await api.run(runId);
+  const started = await api.runs.get({ id: runId });
   await printResult(context, options, {
     document: {
       workflow_run_id: runId,

@@ -58,7 +58,8 @@ export function registerRunners(program: Command, context: CommandContext): void
 async function addRunner(context: CommandContext, options: AddOptions): Promise<void> {
   const { api, url } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const token = await api.createRegistrationToken(workspace.workspace_id, {
+  const token = await api.runners.createToken({
+    workspaceId: workspace.workspace_id,
     name: options.name,
     max_uses: options.maxUses,
     ttl_seconds: options.ttl,
@@ -84,7 +85,7 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
 async function listRunners(context: CommandContext, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const runners = await api.runners(workspace.workspace_id);
+  const { runners } = await api.runners.list({ workspaceId: workspace.workspace_id });
   await printResult(context, options, {
     document: { runners },
     text: () =>
@@ -123,8 +124,8 @@ function runnerNotes({ terminal }: CommandContext, runners: readonly Runner[]): 
 async function drainRunner(context: CommandContext, reference: string, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
-  const chosen = chooseRunner(await api.runners(workspace_id), reference);
-  const runner = await api.drainRunner(workspace_id, chosen.id);
+  const chosen = chooseRunner((await api.runners.list({ workspaceId: workspace_id })).runners, reference);
+  const runner = await api.runners.drain({ workspaceId: workspace_id, runnerId: chosen.id });
   await printResult(context, options, {
     document: runner,
     text: () => `✓ ${plainText(runner.name)} takes no more jobs; it has ${runner.jobs.length} to finish.`,
@@ -134,8 +135,8 @@ async function drainRunner(context: CommandContext, reference: string, options: 
 async function revokeRunner(context: CommandContext, reference: string, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
-  const chosen = chooseRunner(await api.runners(workspace_id), reference);
-  const runner = await api.revokeRunner(workspace_id, chosen.id);
+  const chosen = chooseRunner((await api.runners.list({ workspaceId: workspace_id })).runners, reference);
+  const runner = await api.runners.revoke({ workspaceId: workspace_id, runnerId: chosen.id });
   await printResult(context, options, {
     document: runner,
     text: () =>

@@ -1,7 +1,7 @@
+import type { Client } from "@shipfox/client";
 import type { Annotation } from "@shipfox/shared/api/annotations";
-import { type RunListItem, runStatusSchema } from "@shipfox/shared/api/runs";
+import { type Run, type RunListItem, runStatusSchema } from "@shipfox/shared/api/runs";
 import { type Command, Option } from "commander";
-import type { ApiClient } from "../api-client.ts";
 import { allDefinitions, chooseDefinition, chooseProject, chooseRun, type Scope } from "../choose.ts";
 import {
   type CommandContext,
@@ -27,7 +27,7 @@ const RUN_ARGUMENT = "id, number, or workflow and number such as ci#7";
 const MAX_READ_ANNOTATIONS = 2_000;
 
 interface ListOptions extends PagingOptions, Scope {
-  status?: string;
+  status?: Run["status"];
   workflow?: string;
 }
 type RunOptions = JsonOption & Scope;
@@ -90,7 +90,7 @@ async function listRuns(context: CommandContext, options: ListOptions): Promise<
       : chooseDefinition(await allDefinitions(api, project.id), options.workflow);
   const filter = { project_id: project.id, status: options.status, definition_id: definition?.id };
   const { rows: runs, next: next_cursor } = await readPages(options, async (page) => {
-    const reply = await api.runs({ ...filter, ...page });
+    const reply = await api.runs.list({ ...filter, ...page });
     return { rows: reply.runs, next: reply.next_cursor };
   });
   await printResult(context, options, {
@@ -127,7 +127,7 @@ function runTable(context: CommandContext, runs: readonly RunListItem[]): string
 
 async function viewRun(context: CommandContext, reference: string, options: RunOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const run = await api.run(await chooseRun(api, reference, options));
+  const run = await api.runs.get({ id: await chooseRun(api, reference, options) });
   const annotations = await readAnnotations(api, run.id, run.run_attempt.attempt);
   await printResult(context, options, {
     document: { ...run, annotations },
@@ -135,20 +135,21 @@ async function viewRun(context: CommandContext, reference: string, options: RunO
   });
 }
 
-async function readAnnotations(api: ApiClient, runId: string, attempt: number): Promise<Annotation[]> {
+async function readAnnotations(api: Client, runId: string, attempt: number): Promise<Annotation[]> {
   const annotations: Annotation[] = [];
-  let cursor: string | null = null;
-  do {
-    const page = await api.annotations(runId, attempt, cursor ?? undefined);
-    annotations.push(...page.annotations);
-    cursor = page.next_cursor;
-  } while (cursor !== null && annotations.length < MAX_READ_ANNOTATIONS);
+  for await (const annotation of api.annotations.list.items({ workflow_run_id: runId, attempt })) {
+    annotations.push(annotation);
+    if (annotations.length === MAX_READ_ANNOTATIONS) break;
+  }
   return annotations;
 }
 
 async function cancelRun(context: CommandContext, reference: string, options: CancelOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const run = await api.cancelRun(await chooseRun(api, reference, options), options.force === true);
+  const run = await api.runs.cancel({
+    id: await chooseRun(api, reference, options),
+    ...(options.force ? { force: true } : {}),
+  });
   const { colors } = context.terminal;
   await printResult(context, options, {
     document: run,
@@ -161,7 +162,7 @@ async function cancelRun(context: CommandContext, reference: string, options: Ca
 async function rerunRun(context: CommandContext, reference: string, options: RerunOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const runId = await chooseRun(api, reference, options);
-  const run = await api.rerunRun(runId, options.failed ? "failed" : "all");
+  const run = await api.runs.rerun({ id: runId, mode: options.failed ? "failed" : "all" });
   if (options.follow) {
     const sink = options.json ? jsonSink(context.terminal) : textSink(context.terminal);
     context.exitCode = await watchRun(context, options, { api, runId, sink });

@@ -1,6 +1,6 @@
 import type { Secret } from "@shipfox/shared/api/scoped-values";
 import type { Command } from "commander";
-import { chooseScope, type ScopeOptions, withScope } from "../choose-scope.ts";
+import { ALL_VALUES, chooseScope, type ScopeOptions, withScope } from "../choose-scope.ts";
 import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
 import { warningLines } from "../render/value-warnings.ts";
 import { renderTable } from "../render/table.ts";
@@ -44,13 +44,13 @@ async function setSecret(
   options: ScopeOptions & { fromFile?: string },
 ): Promise<void> {
   const { api } = await openSession(context.env);
-  const scope = await chooseScope(api, options);
+  const { scope, name } = await chooseScope(api, options);
   const value = await readValue(context, key, options.fromFile);
-  const reply = await api.setSecret(scope, key, value);
+  const reply = await api.secrets.set({ ...scope, key, value });
   await printResult(context, options, {
     document: reply,
     text: () => {
-      const done = `${context.terminal.colors.green("✓")} Set the secret ${key} of ${scope.name}.`;
+      const done = `${context.terminal.colors.green("✓")} Set the secret ${key} of ${name}.`;
       const use = `use it in the env of a step: ${key}: \${{ secrets.${key} }}`;
       return [done, ...warningLines(context, reply.warnings), nextLine(context, use)].join("\n");
     },
@@ -59,13 +59,13 @@ async function setSecret(
 
 async function listSecrets(context: CommandContext, options: ScopeOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const scope = await chooseScope(api, options);
-  const secrets = await api.secrets(scope);
+  const { scope, name } = await chooseScope(api, options);
+  const { secrets } = await api.secrets.list({ ...scope, limit: ALL_VALUES });
   await printResult(context, options, {
     document: { secrets },
     text: () =>
       secrets.length === 0
-        ? `There is no secret of ${scope.name} yet.\n${nextLine(context, "shipfox secrets set DEPLOY_TOKEN < token.txt")}`
+        ? `There is no secret of ${name} yet.\n${nextLine(context, "shipfox secrets set DEPLOY_TOKEN < token.txt")}`
         : secretTable(context, secrets),
   });
 }
@@ -83,10 +83,10 @@ function secretTable({ terminal }: CommandContext, secrets: readonly Secret[]): 
 
 async function deleteSecret(context: CommandContext, key: string, options: ScopeOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const scope = await chooseScope(api, options);
-  await api.deleteSecret(scope, key);
+  const { scope, name } = await chooseScope(api, options);
+  await api.secrets.delete({ ...scope, key });
   await printResult(context, options, {
     document: { deleted: key },
-    text: () => `${context.terminal.colors.green("✓")} Deleted the secret ${key} of ${scope.name}.`,
+    text: () => `${context.terminal.colors.green("✓")} Deleted the secret ${key} of ${name}.`,
   });
 }

@@ -1,6 +1,7 @@
-import type { AccessToken } from "@shipfox/shared/api/access-tokens";
+import type { Client } from "@shipfox/client";
+import { ClientError } from "@shipfox/client/client-error";
+import type { Ability, AccessToken } from "@shipfox/shared/api/access-tokens";
 import type { Command } from "commander";
-import type { ApiClient } from "../api-client.ts";
 import { chooseWorkspace } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import {
@@ -11,7 +12,6 @@ import {
   printResult,
   withExamples,
 } from "../command-context.ts";
-import { ApiFailure } from "../http-transport.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { readRows } from "../paging.ts";
 import { plainText } from "../render/plain-text.ts";
@@ -72,7 +72,8 @@ async function createToken(context: CommandContext, name: string, options: Creat
   const body = {
     name,
     workspace_id: workspace.workspace_id,
-    abilities: options.ability ?? DEFAULT_ABILITIES,
+    // The server says which there are.
+    abilities: (options.ability ?? DEFAULT_ABILITIES) as Ability[],
     ...(options.ttl === undefined ? {} : { ttl_seconds: options.ttl }),
     ...(options.passwordStdin ? { current_password: await readSecretFromStdin(context.terminal) } : {}),
   };
@@ -91,22 +92,22 @@ async function createToken(context: CommandContext, name: string, options: Creat
   });
 }
 
-async function mint(context: CommandContext, api: ApiClient, body: Parameters<ApiClient["createAccessToken"]>[0]) {
+async function mint(context: CommandContext, api: Client, body: Parameters<Client["accessTokens"]["create"]>[0]) {
   try {
-    return await api.createAccessToken(body);
+    return await api.accessTokens.create(body);
   } catch (error) {
-    if (!(error instanceof ApiFailure) || error.code !== "password-required") throw error;
+    if (!(error instanceof ClientError) || error.code !== "password-required") throw error;
     if (!context.terminal.interactive) {
       throw usageError(error.message, "shipfox tokens create … --password-stdin < password.txt");
     }
     const current_password = await askSecret(context.terminal, "Your password");
-    return await api.createAccessToken({ ...body, current_password });
+    return await api.accessTokens.create({ ...body, current_password });
   }
 }
 
-async function allTokens(api: ApiClient): Promise<AccessToken[]> {
+async function allTokens(api: Client): Promise<AccessToken[]> {
   const { rows } = await readRows(MAX_TOKENS, async (page) => {
-    const reply = await api.accessTokens(page);
+    const reply = await api.accessTokens.list(page);
     return { rows: reply.tokens, next: reply.next_cursor };
   });
   return rows;
@@ -148,7 +149,7 @@ async function revokeToken(context: CommandContext, reference: string, options: 
       "shipfox tokens list",
     );
   }
-  await api.revokeAccessToken(token.id);
+  await api.accessTokens.revoke({ tokenId: token.id });
   await printResult(context, options, {
     document: { id: token.id, revoked: true },
     text: () => `✓ ${plainText(token.name)} is revoked.`,

@@ -30,7 +30,7 @@ export function registerUsage(program: Command, context: CommandContext): void {
 async function showUsage(context: CommandContext, options: UsageOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
-  const usage = await api.usage(workspace_id, { from: options.from, to: options.to });
+  const usage = await api.workspaces.usage({ workspaceId: workspace_id, from: options.from, to: options.to });
   const { runs, concurrent_runs: concurrent, limits } = usage;
   const ended = runs.by_status.map(({ status, count }) => `${count} ${status}`).join(", ");
   await printResult(context, options, {

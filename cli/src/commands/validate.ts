@@ -1,8 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { Client } from "@shipfox/client";
 import { type Diagnostic, MAX_WORKFLOW_CHARS } from "@shipfox/shared/api/definitions";
 import type { Command } from "commander";
-import type { ApiClient } from "../api-client.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption } from "../command-context.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -58,7 +58,7 @@ async function readSource(cwd: string, file: string): Promise<string> {
   }
 }
 
-async function checkAll(api: ApiClient, files: readonly string[], sources: readonly string[]): Promise<Checked[]> {
+async function checkAll(api: Client, files: readonly string[], sources: readonly string[]): Promise<Checked[]> {
   const checked: Checked[] = [];
   for (const [index, file] of files.entries()) {
     const source = sources[index] ?? "";
@@ -83,8 +83,8 @@ function faultOfSize(source: string): { errors: Diagnostic[]; warnings: Diagnost
   return null;
 }
 
-async function check(api: ApiClient, source: string): Promise<{ errors: Diagnostic[]; warnings: Diagnostic[] }> {
-  const reply = await api.validateDefinition(source);
+async function check(api: Client, source: string): Promise<{ errors: Diagnostic[]; warnings: Diagnostic[] }> {
+  const reply = await api.definitions.validate({ yaml: source });
   return reply.valid ? { errors: [], warnings: reply.warnings } : { errors: reply.errors, warnings: [] };
 }
 

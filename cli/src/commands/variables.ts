@@ -1,6 +1,6 @@
 import type { ListedVariable } from "@shipfox/shared/api/scoped-values";
 import type { Command } from "commander";
-import { chooseScope, type ScopeOptions, withScope } from "../choose-scope.ts";
+import { ALL_VALUES, chooseScope, type ScopeOptions, withScope } from "../choose-scope.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
 import { plainText } from "../render/plain-text.ts";
@@ -56,13 +56,13 @@ async function setVariable(
 ): Promise<void> {
   if (given !== undefined && options.fromFile !== undefined) throw usageError("Give either a value or --from-file.");
   const { api } = await openSession(context.env);
-  const scope = await chooseScope(api, options);
+  const { scope, name } = await chooseScope(api, options);
   const value = given ?? (await readValue(context, key, options.fromFile));
-  const reply = await api.setVariable(scope, key, value);
+  const reply = await api.variables.set({ ...scope, key, value });
   await printResult(context, options, {
     document: reply,
     text: () => {
-      const done = `${context.terminal.colors.green("✓")} Set the variable ${key} of ${scope.name}.`;
+      const done = `${context.terminal.colors.green("✓")} Set the variable ${key} of ${name}.`;
       const use = `use it in a workflow: \${{ vars.${key} }}`;
       return [done, ...warningLines(context, reply.warnings), nextLine(context, use)].join("\n");
     },
@@ -71,19 +71,20 @@ async function setVariable(
 
 async function getVariable(context: CommandContext, key: string, options: ScopeOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const variable = await api.variable(await chooseScope(api, options), key);
+  const { scope } = await chooseScope(api, options);
+  const { variable } = await api.variables.get({ ...scope, key });
   await printResult(context, options, { document: variable, text: () => variable.value });
 }
 
 async function listVariables(context: CommandContext, options: ScopeOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const scope = await chooseScope(api, options);
-  const variables = await api.variables(scope);
+  const { scope, name } = await chooseScope(api, options);
+  const { variables } = await api.variables.list({ ...scope, limit: ALL_VALUES });
   await printResult(context, options, {
     document: { variables },
     text: () =>
       variables.length === 0
-        ? `There is no variable of ${scope.name} yet.\n${nextLine(context, "shipfox variables set REGION eu-west-1")}`
+        ? `There is no variable of ${name} yet.\n${nextLine(context, "shipfox variables set REGION eu-west-1")}`
         : variableTable(context, variables),
   });
 }
@@ -106,10 +107,10 @@ function variableTable({ terminal }: CommandContext, variables: readonly ListedV
 
 async function deleteVariable(context: CommandContext, key: string, options: ScopeOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const scope = await chooseScope(api, options);
-  await api.deleteVariable(scope, key);
+  const { scope, name } = await chooseScope(api, options);
+  await api.variables.delete({ ...scope, key });
   await printResult(context, options, {
     document: { deleted: key },
-    text: () => `${context.terminal.colors.green("✓")} Deleted the variable ${key} of ${scope.name}.`,
+    text: () => `${context.terminal.colors.green("✓")} Deleted the variable ${key} of ${name}.`,
   });
 }

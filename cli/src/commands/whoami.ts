@@ -13,7 +13,7 @@ export function registerWhoami(program: Command, context: CommandContext): void 
 
 async function whoami(context: CommandContext, options: JsonOption): Promise<void> {
   const { api, url } = await openSession(context.env);
-  const { user, admin_role } = await api.me();
+  const { user, admin_role } = await api.auth.me();
   const role = admin_role === null ? "" : ` (${admin_role})`;
   const name = user.name === null ? "" : `${plainText(user.name)}, `;
   await printResult(context, options, {

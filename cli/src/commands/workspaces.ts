@@ -84,7 +84,7 @@ export function registerWorkspaces(program: Command, context: CommandContext): v
 
 async function listWorkspaces(context: CommandContext, options: JsonOption): Promise<void> {
   const { api } = await openSession(context.env);
-  const memberships = await api.workspaces();
+  const { memberships } = await api.workspaces.list();
   const { terminal } = context;
   await printResult(context, options, {
     document: { memberships },
@@ -111,7 +111,7 @@ async function listWorkspaces(context: CommandContext, options: JsonOption): Pro
 
 async function createWorkspace(context: CommandContext, name: string, options: CreateOptions): Promise<void> {
   const { api } = await openSession(context.env);
-  const workspace = await api.createWorkspace({ name, slug: options.slug });
+  const workspace = await api.workspaces.create({ name, slug: options.slug });
   await printResult(context, options, {
     document: workspace,
     text: () =>
@@ -134,7 +134,7 @@ async function renameWorkspace(
   }
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
-  const workspace = await api.renameWorkspace(workspace_id, { name, slug });
+  const workspace = await api.workspaces.update({ workspaceId: workspace_id, name, slug });
   await printResult(context, options, {
     document: workspace,
     text: () => `✓ The workspace is called ${plainText(workspace.name)} (${workspace.slug}) now.`,
@@ -144,7 +144,10 @@ async function renameWorkspace(
 async function limitWorkspace(context: CommandContext, count: RunLimit, options: WorkspaceOption): Promise<void> {
   const { api } = await openSession(context.env);
   const { workspace_id, workspace_slug } = await chooseWorkspace(api, options.workspace);
-  const limits = await api.changeLimits(workspace_id, { max_concurrent_runs: count === DEFAULT ? null : count });
+  const limits = await api.workspaces.changeLimits({
+    workspaceId: workspace_id,
+    max_concurrent_runs: count === DEFAULT ? null : count,
+  });
   const whose = limits.own ? "its own limit" : "the limit of the server";
   await printResult(context, options, {
     document: limits,
@@ -158,7 +161,7 @@ async function leaveWorkspace(context: CommandContext, reference: string, option
   const { api } = await openSession(context.env);
   const { workspace_id, workspace_slug } = await chooseWorkspace(api, reference);
   await confirm(context, options, `Leave the workspace ${workspace_slug}?`);
-  await api.leaveWorkspace(workspace_id);
+  await api.workspaces.leave({ workspaceId: workspace_id });
   await printResult(context, options, {
     document: { left: workspace_id },
     text: () => `✓ You are no member of ${workspace_slug} any more.`,
@@ -169,7 +172,7 @@ async function deleteWorkspace(context: CommandContext, reference: string, optio
   const { api } = await openSession(context.env);
   const { workspace_id, workspace_slug } = await chooseWorkspace(api, reference);
   await confirm(context, options, `Delete the workspace ${workspace_slug}? Nobody can bring it back.`);
-  await api.deleteWorkspace(workspace_id);
+  await api.workspaces.delete({ workspaceId: workspace_id });
   await printResult(context, options, {
     document: { deleted: workspace_id },
     text: () => `✓ The workspace ${workspace_slug} is deleted.`,

@@ -1,5 +1,5 @@
+import { ApiFailure } from "../api-failure.ts";
 import type { CliError } from "../cli-error.ts";
-import { ApiFailure, ConnectionFailure } from "../http-transport.ts";
 import type { Colors } from "../terminal.ts";
 import { plainText } from "./plain-text.ts";
 
@@ -31,7 +31,7 @@ const NEXT_BY_CODE: Record<string, readonly string[]> = {
 
 export function nextSteps(error: CliError): readonly string[] {
   if (error.next.length > 0) return error.next;
-  if (error instanceof ConnectionFailure) {
+  if (error.code === "connection-failed") {
     return ["start the control plane, or choose another one: shipfox login --url <address>"];
   }
   if (error instanceof ApiFailure && error.retryAfterMs !== null) {
@@ -50,6 +50,7 @@ export function renderError(error: CliError, colors: Colors): string {
 
 /** For stdout with `--json`. */
 export function errorDocument(error: CliError): unknown {
-  const details = error instanceof ApiFailure ? { status: error.status, details: error.details } : {};
+  const details =
+    error instanceof ApiFailure && error.status !== null ? { status: error.status, details: error.details } : {};
   return { error: { code: error.code, message: error.message, ...details, next: nextSteps(error) } };
 }

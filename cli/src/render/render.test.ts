@@ -1,7 +1,8 @@
+import { ClientError } from "@shipfox/client/client-error";
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
 import { usageError } from "../cli-error.ts";
-import { ApiFailure } from "../http-transport.ts";
+import { ApiFailure } from "../api-failure.ts";
 import { type Terminal, wantsColor } from "../terminal.ts";
 import { annotation, execution, job, jobInState, jobSeed, output, run } from "../testing/fixtures.ts";
 import { renderDiagnostic } from "./diagnostics.ts";
@@ -131,7 +132,8 @@ describe("tables", () => {
 
 describe("errors", () => {
   it("show message, code and the next command", () => {
-    const failure = new ApiFailure(409, { code: "run-already-finished", message: "The run has already ended." }, null);
+    const error = new ClientError("The run has already ended.", { code: "run-already-finished", status: 409 });
+    const failure = new ApiFailure(error);
     expect(renderError(failure, plain)).toBe(
       "✗ The run has already ended. (run-already-finished)\n  next: shipfox runs list",
     );
@@ -139,11 +141,8 @@ describe("errors", () => {
   });
 
   it("are one JSON document with the server's details", () => {
-    const failure = new ApiFailure(
-      409,
-      { code: "project-already-exists", message: "m", details: { existing_project_id: "x" } },
-      null,
-    );
+    const details = { existing_project_id: "x" };
+    const failure = new ApiFailure(new ClientError("m", { code: "project-already-exists", status: 409, details }));
     expect(errorDocument(failure)).toEqual({
       error: {
         code: "project-already-exists",

@@ -6,3 +6,5 @@ export const homeReplySchema = z.object({
   docs: z.string(),
   needs_setup: z.boolean(),
 });
+
+export type Home = z.infer<typeof homeReplySchema>;

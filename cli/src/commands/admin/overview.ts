@@ -15,7 +15,7 @@ export function registerOverview(admin: Command, context: CommandContext): void 
 
 async function showOverview(context: CommandContext, options: JsonOption): Promise<void> {
   const { api } = await openSession(context.env);
-  const overview = await api.adminOverview();
+  const overview = await api.admin.overview();
   const { version, users, workspaces, projects, runs, jobs } = overview;
   await printResult(context, options, {
     document: overview,

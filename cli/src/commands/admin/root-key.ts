@@ -40,7 +40,7 @@ export function registerRootKey(admin: Command, context: CommandContext): void {
 
 async function showRootKeys(context: CommandContext, options: JsonOption): Promise<void> {
   const { api } = await openSession(context.env);
-  const keys = await api.rootKeys();
+  const keys = await api.admin.rootKeys();
   await printResult(context, options, { document: keys, text: () => keyTable(context, keys) });
 }
 
@@ -49,7 +49,7 @@ async function rotateRootKey(context: CommandContext, options: RotateOptions): P
   const revoke = options.revokeTokens === true;
   const effect = revoke ? "refuse all tokens from before" : "let tokens from before run out";
   await confirm(context, options, `Make a new root key and ${effect}?`);
-  const keys = await api.rotateRootKey({ revoke_tokens: revoke });
+  const keys = await api.admin.rotateRootKey({ revoke_tokens: revoke });
   await printResult(context, options, {
     document: keys,
     text: () => [keyTable(context, keys), nextLine(context, "shipfox admin root-key show")].join("\n"),

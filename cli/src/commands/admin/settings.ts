@@ -54,7 +54,7 @@ export function registerSettings(admin: Command, context: CommandContext): void 
 
 async function showSettings(context: CommandContext, options: JsonOption): Promise<void> {
   const { api } = await openSession(context.env);
-  await print(context, options, await api.serverSettings());
+  await print(context, options, await api.admin.settings());
 }
 
 async function changeSettings(context: CommandContext, options: SetOptions): Promise<void> {
@@ -66,7 +66,7 @@ async function changeSettings(context: CommandContext, options: SetOptions): Pro
   const reason = await requireReason(context, options);
   const allow_signup = allowSignup === undefined ? undefined : SIGNUP_VALUES[allowSignup];
   const max_concurrent_runs = maxConcurrentRuns === DEFAULT ? null : maxConcurrentRuns;
-  await print(context, options, await api.changeServerSettings({ allow_signup, max_concurrent_runs, reason }));
+  await print(context, options, await api.admin.changeSettings({ allow_signup, max_concurrent_runs, reason }));
 }
 
 async function print(context: CommandContext, options: JsonOption, settings: ServerSettings): Promise<void> {

@@ -20,13 +20,14 @@ import { chooseUser } from "./choose.ts";
 import { asChange, type ChangeOptions, type ReasonOption, requireReason, withReason } from "./reason.ts";
 
 const STATUSES = adminUsersQuerySchema.shape.status.unwrap().options;
-const NO_ROLE = "none";
+const NO_ROLE = "none" as const;
 const ROLES = [...adminRoleBodySchema.shape.role.unwrap().options, NO_ROLE];
+type WantedRole = (typeof ROLES)[number];
 const USER = "e-mail address or id";
 
 interface ListOptions extends PagingOptions {
   search?: string;
-  status?: string;
+  status?: AdminUser["status"];
 }
 
 export function registerUsers(admin: Command, context: CommandContext): void {
@@ -74,7 +75,7 @@ export function registerUsers(admin: Command, context: CommandContext): void {
     asChange(users.command("role").description("make a user an administrator of the server, or none"))
       .argument("<user>", USER)
       .addArgument(new Argument("<role>", `what he may do for the server; ${NO_ROLE}: nothing`).choices(ROLES))
-      .action((reference: string, role: string, options: ChangeOptions) =>
+      .action((reference: string, role: WantedRole, options: ChangeOptions) =>
         changeRole(context, reference, role, options),
       ),
     'shipfox admin users role bob@example.com admin-operator --reason "helps on Mondays"',
@@ -94,7 +95,7 @@ async function listUsers(context: CommandContext, options: ListOptions): Promise
   const { api } = await openSession(context.env);
   const { search, status } = options;
   const { rows: users, next } = await readPages(options, async (page) => {
-    const reply = await api.adminUsers({ search, status, ...page });
+    const reply = await api.admin.users({ search, status, ...page });
     return { rows: reply.users, next: reply.next_cursor };
   });
   await printResult(context, options, {
@@ -143,7 +144,7 @@ async function suspend(context: CommandContext, reference: string, options: Chan
   const { id, email } = await chooseUser(api, reference);
   const reason = await requireReason(context, options);
   await confirm(context, options, `Suspend ${plainText(email)}?`);
-  const user = await api.changeUser(id, "suspend", { reason });
+  const user = await api.admin.suspendUser({ userId: id, reason });
   await printResult(context, options, {
     document: user,
     text: () =>
@@ -159,7 +160,7 @@ async function reactivate(
 ): Promise<void> {
   const { api } = await openSession(context.env);
   const { id, email } = await chooseUser(api, reference);
-  const user = await api.changeUser(id, "reactivate", { reason });
+  const user = await api.admin.reactivateUser({ userId: id, reason });
   await printResult(context, options, { document: user, text: () => `✓ ${plainText(email)} may sign in again.` });
 }
 
@@ -167,7 +168,7 @@ async function revokeSessions(context: CommandContext, reference: string, option
   const { api } = await openSession(context.env);
   const { id, email } = await chooseUser(api, reference);
   await confirm(context, options, `End all sessions of ${plainText(email)}?`);
-  const user = await api.revokeSessions(id, { reason: options.reason });
+  const user = await api.admin.revokeSessions({ userId: id, reason: options.reason });
   await printResult(context, options, {
     document: user,
     text: () => `✓ ${user.sessions_revoked} session(s) of ${plainText(email)} have ended.`,
@@ -177,7 +178,7 @@ async function revokeSessions(context: CommandContext, reference: string, option
 async function changeRole(
   context: CommandContext,
   reference: string,
-  wanted: string,
+  wanted: WantedRole,
   options: ChangeOptions,
 ): Promise<void> {
   const { api } = await openSession(context.env);
@@ -186,13 +187,13 @@ async function changeRole(
   const becomes = role === null ? "no administrator of the server any more" : role;
   const reason = await requireReason(context, options);
   await confirm(context, options, `Make ${plainText(email)} ${becomes}?`);
-  const user = await api.changeUser(id, "admin-role", { role, reason });
+  const user = await api.admin.changeAdminRole({ userId: id, role, reason });
   await printResult(context, options, { document: user, text: () => `✓ ${plainText(email)} is ${becomes}.` });
 }
 
 async function makeResetLink(context: CommandContext, email: string, options: JsonOption): Promise<void> {
   const { api } = await openSession(context.env);
-  const link = await api.createResetLink(email);
+  const link = await api.admin.createResetLink({ email });
   await printResult(context, options, {
     document: link,
     text: () =>

@@ -24,7 +24,7 @@ const WORKSPACE = "slug or id";
 
 interface ListOptions extends PagingOptions {
   search?: string;
-  status?: string;
+  status?: AdminWorkspace["status"];
 }
 
 export function registerAdminWorkspaces(admin: Command, context: CommandContext): void {
@@ -72,7 +72,7 @@ async function listWorkspaces(context: CommandContext, options: ListOptions): Pr
   const { api } = await openSession(context.env);
   const { search, status } = options;
   const { rows: workspaces, next } = await readPages(options, async (page) => {
-    const reply = await api.adminWorkspaces({ search, status, ...page });
+    const reply = await api.admin.workspaces({ search, status, ...page });
     return { rows: reply.workspaces, next: reply.next_cursor };
   });
   await printResult(context, options, {
@@ -126,7 +126,7 @@ async function suspend(context: CommandContext, reference: string, options: Chan
   const { id, slug, members } = await chooseAnyWorkspace(api, reference);
   const reason = await requireReason(context, options);
   await confirm(context, options, `Shut the workspace ${slug} for its ${members} member(s)?`);
-  const changed = await api.changeWorkspaceStatus(id, "suspend", { reason });
+  const changed = await api.admin.suspendWorkspace({ workspaceId: id, reason });
   await printResult(context, options, {
     document: changed,
     text: () =>
@@ -142,7 +142,7 @@ async function reactivate(
 ): Promise<void> {
   const { api } = await openSession(context.env);
   const { id, slug } = await chooseAnyWorkspace(api, reference);
-  const changed = await api.changeWorkspaceStatus(id, "reactivate", { reason });
+  const changed = await api.admin.reactivateWorkspace({ workspaceId: id, reason });
   await printResult(context, options, {
     document: changed,
     text: () => `✓ The workspace ${plainText(slug)} is open again.`,
