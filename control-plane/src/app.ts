@@ -211,7 +211,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     columns: SEALED_COLUMNS,
     tokenLifetimeMs: SESSION_TOKEN_SECONDS * 1_000,
   });
-  const github = openGitHub({ config, rootKey, publicUrl, store, clock, log, arm: (at) => tellLoop.arm(at) });
+  const github = openGitHub({ config, rootKeys, publicUrl, store, clock, log, arm: (at) => tellLoop.arm(at) });
   if (github) bus.subscribe((events) => github.checks.onRunEvents(events));
   const sentry = sentrySettings(config);
   const providers = new Providers(["git", "webhook", ...(github ? ["github"] : []), ...(sentry ? ["sentry"] : [])]);

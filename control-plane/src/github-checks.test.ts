@@ -35,7 +35,7 @@ describeStores("check runs on GitHub", (open) => {
     const connect = () => {
       const opened = openGitHub({
         config: readConfig(github.environment),
-        rootKey: TEST_ROOT_KEY,
+        rootKeys: TEST_ROOT_KEY,
         publicUrl: "https://shipfox.example",
         store,
         clock,

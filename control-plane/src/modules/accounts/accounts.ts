@@ -44,7 +44,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
       return recoveryKey(currentKey());
     },
     limits: new SignInLimits(given.clock, limits),
-    challenges: new EmailChallenges({ ...given, rootKey: currentKey() }),
+    challenges: new EmailChallenges({ ...given, rootKeys: keys }),
     cookie: createRefreshCookie({ secure: protocol === "https:" }),
     isLocalInstance: isLocalName(host),
   };

@@ -3,7 +3,8 @@ import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { secretsEqual } from "@shipfox/shared/tokens";
 import { addressBlock } from "../../http/client-address.ts";
-import { deriveKey } from "../../http/signed-tokens.ts";
+import { DerivedKeys } from "../../http/derived-keys.ts";
+import type { RootKeys } from "../../http/root-keys.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { EmailChallengeRow, UserRow } from "../../store/schema.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
@@ -52,21 +53,21 @@ export interface OpenChallenge {
 
 /**
  * Codes of eight digits, mailed to prove an address. A code is stored as a keyed hash, because there are few enough to
- * try them all against a plain one.
+ * try them all against a plain one. A code outlives a rotation of the root key, unless tokens were revoked with it.
  */
 export class EmailChallenges {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #mail: Mail;
-  readonly #codeKey: KeyObject;
-  readonly #identifierKey: KeyObject;
+  readonly #codeKeys: DerivedKeys;
+  readonly #identifierKeys: DerivedKeys;
 
-  constructor({ store, clock, mail, rootKey }: { store: Store; clock: Clock; mail: Mail; rootKey: Buffer }) {
+  constructor({ store, clock, mail, rootKeys }: { store: Store; clock: Clock; mail: Mail; rootKeys: RootKeys }) {
     this.#store = store;
     this.#clock = clock;
     this.#mail = mail;
-    this.#codeKey = deriveKey(rootKey, CODE_PURPOSE);
-    this.#identifierKey = deriveKey(rootKey, IDENTIFIER_PURPOSE);
+    this.#codeKeys = new DerivedKeys(rootKeys, CODE_PURPOSE);
+    this.#identifierKeys = new DerivedKeys(rootKeys, IDENTIFIER_PURPOSE);
   }
 
   draft(email: string, ip: string): CodeDraft {
@@ -125,7 +126,10 @@ export class EmailChallenges {
   ): Promise<CodeVerdict | null> {
     const challenge = await this.#lock(tx, userId, challengeId);
     if (!challenge) return null;
-    const verdict = decideCode(challenge, secretsEqual(challenge.code_hash, this.#hash(challengeId, code)), now);
+    const isRight = this.#codeKeys.forTokens.some((key) =>
+      secretsEqual(challenge.code_hash, hashCode(key, challengeId, code)),
+    );
+    const verdict = decideCode(challenge, isRight, now);
     if (verdict === "wrong") await countWrongCode(tx, challengeId);
     if (verdict === "right") await consumeChallenge(tx, challengeId, now);
     return verdict;
@@ -144,23 +148,31 @@ export class EmailChallenges {
   }
 
   async #send(tx: WriteTx, { email, ip, letter, now }: CodeDraft): Promise<void> {
-    const hashes = { destination: this.#identify(email), source: this.#identify(addressBlock(ip)) };
+    const identified = { destination: email, source: addressBlock(ip) };
     for (const rule of SEND_LIMITS) {
-      const sent = await sendsSince(tx, rule.of, hashes[rule.of], now - rule.withinMs);
+      const sent: number[] = [];
+      for (const key of this.#identifierKeys.all)
+        sent.push(...(await sendsSince(tx, rule.of, hashText(key, identified[rule.of]), now - rule.withinMs)));
       const at = retryAt(sent, rule, now);
       if (at !== null) throw limited(at, now);
     }
+    const { current } = this.#identifierKeys;
+    const hashes = { destination: hashText(current, email), source: hashText(current, identified.source) };
     await insertSend(tx, { id: letter.id, ...hashes, now }, now - SENDS_MEMORY_MS);
     await this.#mail.enqueue(tx, letter);
   }
 
   #hash(challengeId: string, code: string): string {
-    return createHmac("sha256", this.#codeKey).update(`${challengeId}:${code}`).digest("hex");
+    return hashCode(this.#codeKeys.current, challengeId, code);
   }
+}
 
-  #identify(identifier: string): string {
-    return createHmac("sha256", this.#identifierKey).update(identifier).digest("hex");
-  }
+function hashCode(key: KeyObject, challengeId: string, code: string): string {
+  return hashText(key, `${challengeId}:${code}`);
+}
+
+function hashText(key: KeyObject, text: string): string {
+  return createHmac("sha256", key).update(text).digest("hex");
 }
 
 /** Whether this user still has to prove his address before he may sign in. */

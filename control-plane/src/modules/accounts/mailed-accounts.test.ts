@@ -4,6 +4,8 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, bearerOf, serveApi, silentLog, TEST_ROOT_KEY, testClock, testTokens } from "../../testing/api.ts";
 import { codeIn, MailServer, tokenIn } from "../../testing/mail-server.ts";
+import { rotatedRing } from "../../testing/rotated-ring.ts";
+import type { RootKeys } from "../../http/root-keys.ts";
 import { Mail, Smtp } from "../mail/public.ts";
 import { Envelope } from "../secrets/public.ts";
 import { createAccounts, Passwords, recoveryLink } from "./public.ts";
@@ -36,7 +38,15 @@ describeStores("accounts", (open) => {
     await mails.close();
   });
 
-  async function serve({ withMail = true, limits = NO_LIMITS } = {}): Promise<Api> {
+  async function serve({
+    withMail = true,
+    limits = NO_LIMITS,
+    rootKey = TEST_ROOT_KEY,
+  }: {
+    withMail?: boolean;
+    limits?: typeof NO_LIMITS;
+    rootKey?: Buffer | RootKeys;
+  } = {}): Promise<Api> {
     const settings = { host: "127.0.0.1", port: mails.port, tls: "none", from: "ci@example.com" } as const;
     const smtp = withMail ? new Smtp({ ...settings, user: undefined, password: undefined, ca: undefined }) : null;
     mail = new Mail({ store, clock, log: silentLog, envelope: new Envelope(TEST_ROOT_KEY), smtp });
@@ -49,7 +59,7 @@ describeStores("accounts", (open) => {
       tokens: testTokens,
       passwords,
       mail,
-      rootKey: TEST_ROOT_KEY,
+      rootKey,
       allowSignup: true,
       publicUrl: "http://localhost:16101",
       limits,
@@ -110,6 +120,39 @@ describeStores("accounts", (open) => {
     const code = codeIn(await mails.mailTo(ada.email, from));
     return { challenge_id: body.email_challenge.id as string, code, email: ada.email };
   };
+
+  it("take a code after a rotation of the root key and a restart, unless tokens were revoked with it", async () => {
+    const ring = await rotatedRing();
+    const sent = await signUp(await serve({ rootKey: ring.keys }));
+    await mail.stop();
+    ring.rotate({ revokeTokens: false });
+    const api = await serve({ rootKey: ring.reload() });
+    expect(await confirm(api, { ...sent, code: wrongFor(sent.code) })).toMatchObject({ status: 400 });
+    expect((await confirm(api, sent)).status).toBe(200);
+
+    await store.write((tx) => tx.run("update users set email_verified_at = null"));
+    const second = await signUpAgain(api, 1);
+    ring.rotate({ revokeTokens: true });
+    await mail.stop();
+    const restarted = await serve({ rootKey: ring.reload() });
+    expect(await confirm(restarted, second)).toMatchObject({ status: 400, body: { code: "email-challenge-invalid" } });
+  });
+
+  it("count the mails of an address over a rotation of the root key", async () => {
+    const ring = await rotatedRing();
+    const api = await serve({ rootKey: ring.keys });
+    await signUp(api);
+    for (let codes = 2; codes <= 5; codes += 1) {
+      ring.rotate({ revokeTokens: false });
+      clock.advance(10 * MINUTE_MS);
+      expect((await post(api, "/auth/signup", ada)).status).toBe(201);
+    }
+    clock.advance(10 * MINUTE_MS);
+    expect(await post(api, "/auth/signup", ada)).toMatchObject({
+      status: 429,
+      body: { code: "email-challenge-limited" },
+    });
+  });
 
   it("close a code after five wrong ones, and after ten minutes", async () => {
     const api = await serve();

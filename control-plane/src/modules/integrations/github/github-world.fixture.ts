@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FakeRepository, GitHubServer } from "@shipfox/shared/github-server.fixture";
 import { readConfig } from "../../../config.ts";
+import type { RootKeys } from "../../../http/root-keys.ts";
 import type { Store } from "../../../store/store.ts";
 import { type ApiReply, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../../testing/api.ts";
 import { TestRepository } from "../../../testing/git-repository.ts";
@@ -25,14 +26,14 @@ export const PUBLIC_URL = "https://shipfox.example";
 export const WORKFLOW = "name: CI\njobs:\n  build:\n    runner: linux\n    steps:\n      - run: echo hello\n";
 
 /** A workspace on a server that has a GitHub App, and the GitHub beside it. */
-export async function openWorld(store: Store) {
+export async function openWorld(store: Store, rootKeys: Buffer | RootKeys = TEST_ROOT_KEY) {
   const github = await GitHubServer.start();
   const clock = testClock(Date.now());
   github.now = () => clock.now();
   const folder = await mkdtemp(join(tmpdir(), "shipfox-github-"));
   const dueAt: number[] = [];
   const config = readConfig(github.environment);
-  const given = { config, rootKey: TEST_ROOT_KEY, publicUrl: PUBLIC_URL, store, clock, log: silentLog };
+  const given = { config, rootKeys, publicUrl: PUBLIC_URL, store, clock, log: silentLog };
   const opened = openGitHub({ ...given, arm: (at) => void dueAt.push(at) });
   if (!opened) throw new Error("the GitHub App is not configured");
   const git = await openGit({ folder, urls, environment: process.env });

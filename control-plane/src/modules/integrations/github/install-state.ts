@@ -16,22 +16,28 @@ const stateSchema = z.object({
 /** What goes through the browser while somebody installs the app. Good once; the nonce is noted when it is used. */
 export type InstallState = z.infer<typeof stateSchema>;
 
-/** `base64url(JSON) + "." + base64url(HMAC-SHA256)`, good for 30 minutes. */
-export function signInstallState(key: KeyObject, about: { workspaceId: string; userId: string }, now: number): string {
+/** `base64url(JSON) + "." + base64url(HMAC-SHA256)` of the first key, good for 30 minutes. */
+export function signInstallState(
+  [key]: readonly KeyObject[],
+  about: { workspaceId: string; userId: string },
+  now: number,
+): string {
   const { workspaceId, userId } = about;
   const nonce = randomBytes(NONCE_BYTES).toString("base64url");
   const state: InstallState = { workspaceId, userId, nonce, expiresAt: now + STATE_LIFETIME_MS };
   const text = Buffer.from(JSON.stringify(state)).toString("base64url");
-  return `${text}.${mac(key, text).toString("base64url")}`;
+  return `${text}.${mac(key as KeyObject, text).toString("base64url")}`;
 }
 
-/** Throws 400 `invalid-github-install-state` for a text that is not ours, was changed, or is too old. */
-export function verifyInstallState(key: KeyObject, state: string, now: number): InstallState {
+/** Throws 400 `invalid-github-install-state` for a text that none of the keys signed, was changed, or is too old. */
+export function verifyInstallState(keys: readonly KeyObject[], state: string, now: number): InstallState {
   const [text = "", signature = "", ...rest] = state.split(".");
   const given = Buffer.from(signature, "base64url");
-  const expected = mac(key, text);
-  const isOurs =
-    rest.length === 0 && given.length === expected.length && timingSafeEqual(given, expected) && isCanonical(signature);
+  const isSigned = keys.some((key) => {
+    const expected = mac(key, text);
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  });
+  const isOurs = rest.length === 0 && isSigned && isCanonical(signature);
   if (!isOurs) throw invalidState("the state was not made by this server; start the installation again");
   const parsed = stateSchema.parse(JSON.parse(Buffer.from(text, "base64url").toString("utf8")));
   if (parsed.expiresAt <= now) throw invalidState("the installation took too long; start it again");

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { rotatedRing } from "../../../testing/rotated-ring.ts";
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store } from "../../../store/store.ts";
 import { describeStores } from "../../../store/testing.ts";
@@ -88,6 +89,27 @@ describeStores("installing the GitHub App", (open) => {
     clock.advance(30 * 60_000);
     expect(await finish(old)).toMatchObject({ status: 400, body: { code: "invalid-github-install-state" } });
     expect(await connections()).toHaveLength(1);
+  });
+
+  it("goes on after a rotation of the root key, unless tokens were revoked with it", async () => {
+    const ring = await rotatedRing();
+    const finish = async (at: World, state: string, name: string) => {
+      const app = await at.repository(name, "app", 7);
+      const { id: installation_id } = at.github.install(name, [app]);
+      return (await at.callback({ code: at.github.codeOf([app]), installation_id, state })).status;
+    };
+    const rotated = await openWorld(store, ring.keys);
+    try {
+      const before = await rotated.state();
+      ring.rotate({ revokeTokens: false });
+      expect(await finish(rotated, before, "acme")).toBe(200);
+      const revoked = await rotated.state();
+      ring.rotate({ revokeTokens: true });
+      expect(await finish(rotated, revoked, "other")).toBe(400);
+      expect(await finish(rotated, await rotated.state(), "third")).toBe(200);
+    } finally {
+      await rotated.close();
+    }
   });
 
   it("takes only installations that the person sees as a whole, by a code that GitHub accepts", async () => {

@@ -36,8 +36,8 @@ export async function startInstall(
   workspaceId: string,
 ): Promise<string> {
   await store.read((tx) => requireAbility(access, tx, caller, workspaceId));
-  const { appUrl, stateKey } = app.settings;
-  const state = signInstallState(stateKey, { workspaceId, userId: caller.userId }, clock.now());
+  const { appUrl, stateKeys } = app.settings;
+  const state = signInstallState(stateKeys, { workspaceId, userId: caller.userId }, clock.now());
   return `${appUrl}/installations/new?state=${state}`;
 }
 
@@ -54,7 +54,7 @@ export async function finishInstall(
   { code, installationId, state: text }: { code: string; installationId: number; state: string },
 ): Promise<ConnectionRow> {
   const { store, clock, access, app } = deps;
-  const state = verifyInstallState(app.settings.stateKey, text, clock.now());
+  const state = verifyInstallState(app.settings.stateKeys, text, clock.now());
   if (state.userId !== caller.userId) {
     throw new ApiError(
       "github-install-state-actor-mismatch",

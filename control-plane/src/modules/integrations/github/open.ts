@@ -1,5 +1,6 @@
 import type { Logger } from "@shipfox/shared/logger";
 import type { Config } from "../../../config.ts";
+import type { RootKeys } from "../../../http/root-keys.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
 import { GitHubApi } from "./api.ts";
@@ -21,7 +22,7 @@ export interface GitHub {
 /** The GitHub integration, or null when no GitHub App is configured. Throws ConfigError. */
 export function openGitHub(deps: {
   config: Config;
-  rootKey: Buffer;
+  rootKeys: Buffer | RootKeys;
   publicUrl: string;
   store: Store;
   clock: Clock;
@@ -29,7 +30,7 @@ export function openGitHub(deps: {
   arm: (at: number) => void;
 }): GitHub | null {
   const { store, clock, log, publicUrl, arm } = deps;
-  const settings = githubSettings(deps.config, deps.rootKey);
+  const settings = githubSettings(deps.config, deps.rootKeys);
   if (!settings) return null;
   const api = new GitHubApi(settings.apiUrl);
   const app = new GitHubApp({ settings, api, clock });

@@ -1,7 +1,8 @@
 import { createPrivateKey, createSecretKey, type KeyObject } from "node:crypto";
 import { ConfigError } from "@shipfox/shared/config";
 import { SETTINGS, type Config } from "../../../config.ts";
-import { deriveKey } from "../../../http/signed-tokens.ts";
+import { DerivedKeys } from "../../../http/derived-keys.ts";
+import type { RootKeys } from "../../../http/root-keys.ts";
 
 /** A GitHub Enterprise Server has its API below this path, and the pages of apps at another one than github.com. */
 const ENTERPRISE_SERVER_API = "/api/v3";
@@ -18,7 +19,8 @@ export interface GitHubSettings {
   /** Without a slash at the end, as `webUrl`. */
   readonly apiUrl: string;
   readonly webUrl: string;
-  readonly stateKey: KeyObject;
+  /** The first one signs; what the others signed is still good. Read at each use: a rotation of the root key changes them. */
+  readonly stateKeys: readonly KeyObject[];
   /** The app's page, where it is installed. */
   readonly appUrl: string;
 }
@@ -33,7 +35,7 @@ const REQUIRED = [
 ] as const satisfies readonly (keyof Config)[];
 
 /** Null when no GitHub App is configured. Throws ConfigError for one that is configured in part, or with a key that is none. */
-export function githubSettings(config: Config, rootKey: Buffer): GitHubSettings | null {
+export function githubSettings(config: Config, rootKeys: Buffer | RootKeys): GitHubSettings | null {
   const missing = REQUIRED.filter((key) => config[key] === undefined);
   if (missing.length === REQUIRED.length) return null;
   if (missing.length > 0) {
@@ -42,6 +44,7 @@ export function githubSettings(config: Config, rootKey: Buffer): GitHubSettings 
   }
   const given = config as Config & Record<(typeof REQUIRED)[number], string>;
   const stateSecret = config.githubInstallStateSecret;
+  const derived = new DerivedKeys(rootKeys, STATE_PURPOSE);
   const previous = config.githubPreviousWebhookSecret;
   const apiUrl = config.githubApiUrl.replace(/\/+$/, "");
   const webUrl = config.githubWebUrl.replace(/\/+$/, "");
@@ -56,7 +59,9 @@ export function githubSettings(config: Config, rootKey: Buffer): GitHubSettings 
     apiUrl,
     webUrl,
     appUrl: `${webUrl}/${apiUrl.endsWith(ENTERPRISE_SERVER_API) ? "github-apps" : "apps"}/${given.githubAppSlug}`,
-    stateKey: stateSecret === undefined ? deriveKey(rootKey, STATE_PURPOSE) : createSecretKey(stateSecret, "utf8"),
+    get stateKeys() {
+      return stateSecret === undefined ? derived.forTokens : [createSecretKey(stateSecret, "utf8")];
+    },
   };
 }
 
