@@ -23,7 +23,7 @@ import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
 import { createWebSockets } from "./http/websocket.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
-import { createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
+import { allowedAddresses, createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { createAuditRoutes, deleteOldAuditEvents, ForbiddenCalls } from "./modules/audit/public.ts";
@@ -260,6 +260,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     get allowSignup() {
       return settings.allowSignup;
     },
+    allowedAddresses: allowedAddresses(config),
     limits: {
       loginPerAddress: config.loginLimitPerAddress,
       loginPerEmail: config.loginLimitPerEmail,

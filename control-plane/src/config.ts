@@ -13,6 +13,13 @@ function limit(variable: string, fallback: number, help: string) {
   return setting(variable, text.integer(0, MAX_LIMIT, fallback), `${help}; 0 for no limit`);
 }
 
+function lowerCaseList(form: RegExp, expected: string) {
+  return text
+    .list("")
+    .transform((parts) => parts.map((part) => part.toLowerCase()))
+    .refine((parts) => parts.every((part) => form.test(part)), { error: `${expected}, separated by commas` });
+}
+
 /** Every variable of the control plane with its default and one line of help; the docs are rendered from this table. */
 export const SETTINGS = {
   port: setting("PORT", text.integer(0, MAX_PORT, 16_101), "port to listen on; 0 takes a free one"),
@@ -43,6 +50,16 @@ export const SETTINGS = {
     { secret: true },
   ),
   allowSignup: setting("SHIPFOX_ALLOW_SIGNUP", text.boolean(false), "let anybody make an account after the first one"),
+  allowedEmailDomains: setting(
+    "ALLOWED_EMAIL_DOMAINS",
+    lowerCaseList(/^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]*[a-z0-9]$/, "expected domains such as example.com"),
+    "domains of the addresses that may sign up where sign-up is open, separated by commas; without this and the next all may",
+  ),
+  allowedEmails: setting(
+    "ALLOWED_EMAILS",
+    lowerCaseList(/^[^\s@]+@[^\s@]+$/, "expected addresses such as ada@example.com"),
+    "single addresses that may sign up as well, separated by commas",
+  ),
   smtpHost: setting("SHIPFOX_SMTP_HOST", z.string().optional(), "mail server; without one nothing is mailed"),
   smtpPort: setting(
     "SHIPFOX_SMTP_PORT",

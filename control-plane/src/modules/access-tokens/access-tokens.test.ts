@@ -46,6 +46,7 @@ describeStores("access tokens and stream tickets", (open) => {
       rootKey: TEST_ROOT_KEY,
       publicUrl: "http://localhost",
       allowSignup: false,
+      allowedAddresses: { domains: [], emails: [] },
       limits: { loginPerAddress: 0, loginPerEmail: 2, mailPerAddress: 0, mailPerEmail: 0 },
     });
     const deps = {

@@ -32,6 +32,7 @@ describeStores("accounts", (open) => {
       rootKey: TEST_ROOT_KEY,
       limits: { loginPerAddress: 0, loginPerEmail: 0, mailPerAddress: 0, mailPerEmail: 0 },
       allowSignup,
+      allowedAddresses: { domains: [], emails: [] },
       publicUrl,
     });
     const served = await serveApi(routes);

@@ -61,6 +61,7 @@ describeStores("accounts", (open) => {
       mail,
       rootKey,
       allowSignup: true,
+      allowedAddresses: { domains: ["example.com"], emails: [] },
       publicUrl: "http://localhost:16101",
       limits,
     });
@@ -113,6 +114,20 @@ describeStores("accounts", (open) => {
     expect((await logIn(api)).status).toBe(200);
     expect(await confirm(api, sent)).toMatchObject({ status: 400, body: { code: "email-challenge-consumed" } });
     expect(await post(api, "/auth/signup", ada)).toMatchObject({ status: 409, body: { code: "email-taken" } });
+  });
+
+  it("are made for the allowed addresses only, and the owner", async () => {
+    const api = await serve();
+    expect((await post(api, "/auth/signup", { ...owner, email: "owner@other.example" })).status).toBe(201);
+    for (const email of ["eve@other.example", "eve@sub.example.com"]) {
+      expect(await post(api, "/auth/signup", { ...ada, email })).toMatchObject({
+        status: 403,
+        body: { code: "signup-not-allowed" },
+      });
+    }
+    expect((await post(api, "/auth/signup", ada)).status).toBe(201);
+    const rows = await store.read((tx) => tx.all<{ email: string }>("select email from users order by email"));
+    expect(rows.map(({ email }) => email)).toEqual([ada.email, "owner@other.example"]);
   });
 
   const signUpAgain = async (api: Api, from = 0) => {

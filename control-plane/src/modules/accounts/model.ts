@@ -13,6 +13,8 @@ export interface SignupFacts {
   /** The request carries the right setup token. */
   readonly setupTokenValid: boolean;
   readonly allowSignup: boolean;
+  /** The address is one of those that may sign up. */
+  readonly addressAllowed: boolean;
 }
 
 /** Throws 403 `setup-token-required` or `signup-not-allowed` unless the account may be made. */
@@ -26,6 +28,12 @@ export function checkSignup(facts: SignupFacts): void {
   }
   if (!facts.allowSignup) {
     throw new ApiError("signup-not-allowed", "sign-up is closed here; ask an administrator for an invitation");
+  }
+  if (!facts.addressAllowed) {
+    throw new ApiError(
+      "signup-not-allowed",
+      "sign-up is open to certain addresses only, and this is none of them; ask an administrator for an invitation",
+    );
   }
 }
 

@@ -3,6 +3,7 @@ import { accountExists } from "./store.ts";
 
 /** What app.ts and main.ts may use of accounts. */
 export { Passwords } from "./passwords.ts";
+export { allowedAddresses } from "./allowed-addresses.ts";
 export { createAccounts } from "./accounts.ts";
 export { recoveryLink } from "./recovery-link.ts";
 export { setupToken } from "./setup-token.ts";

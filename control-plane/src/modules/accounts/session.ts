@@ -10,6 +10,7 @@ import type { AuditActor, Origin, Store, Tx, WriteTx } from "../../store/store.t
 import type { Logger } from "@shipfox/shared/logger";
 import type { Mail } from "../mail/public.ts";
 import { oldestMembership } from "../workspaces/public.ts";
+import type { AllowedAddresses } from "./allowed-addresses.ts";
 import type { EmailChallenges } from "./email-challenges.ts";
 import { REFRESH_LIFETIME_MS } from "./model.ts";
 import type { Passwords } from "./passwords.ts";
@@ -38,6 +39,7 @@ export interface AccountsDeps {
   readonly setupToken: string;
   /** Anybody may make an account once there is a first one. */
   readonly allowSignup: boolean;
+  readonly allowedAddresses: AllowedAddresses;
 }
 
 export type MembershipRef = SessionReply["membership"];

@@ -4,6 +4,7 @@ import { secretsEqual } from "@shipfox/shared/tokens";
 import type { UserRow } from "../../store/schema.ts";
 import type { AuditActor, WriteTx } from "../../store/store.ts";
 import { acceptInvitation, requireInvitation } from "../workspaces/public.ts";
+import { isAllowed } from "./allowed-addresses.ts";
 import { mustVerify, type OpenChallenge } from "./email-challenges.ts";
 import { checkSignup, type SignupFacts } from "./model.ts";
 import { type AccountsDeps, newSession, openSession, type SignedIn } from "./session.ts";
@@ -37,6 +38,7 @@ export async function signUp(deps: AccountsDeps, from: AuditActor, request: Sign
     localPeer: request.localPeer,
     setupTokenValid: request.setupToken !== undefined && secretsEqual(request.setupToken, deps.setupToken),
     allowSignup: deps.allowSignup,
+    addressAllowed: isAllowed(deps.allowedAddresses, request.email),
   };
   // Asked before the password is hashed, so that a closed door costs nothing, and decided again in the unit.
   checkSignup({ ...facts, firstAccount: !(await store.read(accountExists)) });
