@@ -9,7 +9,7 @@ import { access } from "./modules/workspaces/public.ts";
 import { systemClock } from "./store/clock.ts";
 import { describeStores } from "./store/testing.ts";
 import { serveApi } from "./testing/api.ts";
-import { insertUser } from "./testing/rows.ts";
+import { insertMember, insertUser } from "./testing/rows.ts";
 
 const JOB = `  build:
     runner: linux
@@ -36,13 +36,7 @@ describeStores("reading runs", (open) => {
     );
     onTestFinished(() => api.close());
     const stranger = await insertUser(store);
-    const join = async (role: Role) => {
-      const user = await insertUser(store);
-      const sql =
-        "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)";
-      await store.write((tx) => tx.run(sql, [newId(), user, plane.workspaceId, role]));
-      return user;
-    };
+    const join = (role: Role) => insertMember(store, plane.workspaceId, role);
     const viewer = await join("viewer");
     const get = (path: string, user = viewer) => api.call("GET", path, { user });
     return { store, plane, get, stranger };

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import type { Store } from "./store/store.ts";
 import { describeStores } from "./store/testing.ts";
 import { serveApi, TEST_ROOT_KEY, testClock, testTokens } from "./testing/api.ts";
-import { insertConnection, insertProject, insertUser, insertWorkspace } from "./testing/rows.ts";
+import { insertConnection, insertMember, insertProject, insertUser, insertWorkspace } from "./testing/rows.ts";
 import { projects } from "./modules/projects/public.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";
 import { Envelope } from "./modules/secrets/public.ts";
@@ -101,13 +101,7 @@ describeStores("a job's registry credential", (open) => {
     const store = await open();
     const plane = await TestPlane.start(store);
     const api = await serve(store);
-    const user = await insertUser(store);
-    await store.write((tx) =>
-      tx.run(
-        "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)",
-        [newId(), user, plane.workspaceId, role],
-      ),
-    );
+    const user = await insertMember(store, plane.workspaceId, role);
     const { sessionId } = await plane.register(["linux"], { image: true });
     const start = async (projectId = plane.projectId) => {
       await plane.fire(workflow(JOB), projectId);

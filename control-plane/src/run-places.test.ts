@@ -1,6 +1,5 @@
 import type { Role } from "@shipfox/shared/api/workspaces";
 import fc from "fast-check";
-import { newId } from "@shipfox/shared/ids";
 import { expect, it, onTestFinished } from "vitest";
 import { createWaitingPort } from "./modules/dispatch/public.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";
@@ -11,7 +10,7 @@ import type { RunRow } from "./store/schema.ts";
 import type { Store } from "./store/store.ts";
 import { describeStores } from "./store/testing.ts";
 import { serveApi } from "./testing/api.ts";
-import { insertUser } from "./testing/rows.ts";
+import { insertMember, insertUser } from "./testing/rows.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -63,13 +62,7 @@ describeStores("the places for runs in a workspace", (open) => {
       }),
     ]);
     onTestFinished(() => api.close());
-    const join = async (role: Role) => {
-      const user = await insertUser(store);
-      const sql =
-        "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)";
-      await store.write((tx) => tx.run(sql, [newId(), user, plane.workspaceId, role]));
-      return user;
-    };
+    const join = (role: Role) => insertMember(store, plane.workspaceId, role);
     return { api, admin: await join("admin"), viewer: await join("viewer") };
   }
 

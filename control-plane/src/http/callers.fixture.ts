@@ -4,7 +4,7 @@ import { newId } from "@shipfox/shared/ids";
 import { hashToken, newToken, tokenPrefix } from "@shipfox/shared/tokens";
 import type { Store } from "../store/store.ts";
 import { TEST_ROOT_KEY, testTokens } from "../testing/api.ts";
-import { insertUser, insertWorkspace } from "../testing/rows.ts";
+import { insertMember, insertUser, insertWorkspace } from "../testing/rows.ts";
 import { ABILITIES, isAbility, roleHas } from "./abilities.ts";
 import type { Need } from "./caller.ts";
 import { SignedTokens } from "./signed-tokens.ts";
@@ -39,7 +39,7 @@ export class Callers {
 
   /** Lets one member of every role, tokens of every ability, and strangers with rights elsewhere, gather around a workspace. */
   async gather(workspaceId: string, ownerId: string): Promise<void> {
-    for (const role of ROLES) this.#members.set(role, await this.#join(workspaceId, role));
+    for (const role of ROLES) this.#members.set(role, await insertMember(this.#store, workspaceId, role));
     const outsider = await insertUser(this.#store);
     const wanderer = this.#members.get("owner") as string;
     const elsewhere = await insertWorkspace(this.#store, { [outsider]: "owner", [wanderer]: "owner" });
@@ -89,14 +89,6 @@ export class Callers {
       token: signIn(this.#members.get(role) as string),
       statuses: FORBIDDEN,
     }));
-  }
-
-  async #join(workspaceId: string, role: Role): Promise<string> {
-    const userId = await insertUser(this.#store);
-    const sql =
-      "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)";
-    await this.#store.write((tx) => tx.run(sql, [newId(), userId, workspaceId, role]));
-    return userId;
   }
 
   async #mint(userId: string, workspaceId: string, abilities: readonly Ability[]): Promise<string> {

@@ -21,8 +21,9 @@ export interface World {
   close(): Promise<void>;
 }
 
-export async function buildWorld(app: ServedApp): Promise<World> {
-  let token = "";
+/** `owner` is the access token of whose workspace it shall be; without one somebody signs up. */
+export async function buildWorld(app: ServedApp, owner?: string): Promise<World> {
+  let token = owner ?? "";
   // biome-ignore lint/suspicious/noExplicitAny: replies of every shape
   // oxlint-disable-next-line typescript/no-explicit-any -- replies of every shape
   const call = async (method: string, path: string, body?: unknown, bearer = token): Promise<any> => {
@@ -41,7 +42,7 @@ export async function buildWorld(app: ServedApp): Promise<World> {
   await repository.commit({ ".shipfox/workflows/world.yml": YAML });
 
   const account = { email: "ada@example.com", password: "correct horse battery", name: "Ada" };
-  ({ token } = await call("POST", "/auth/signup", account));
+  if (owner === undefined) ({ token } = await call("POST", "/auth/signup", account));
   const workspace = await call("POST", "/workspaces", { name: "World" });
   const inWorkspace = `/workspaces/${workspace.id}`;
   const connection = await call("POST", "/integrations/git/connections", { workspace_id: workspace.id, name: "Git" });
@@ -55,7 +56,7 @@ export async function buildWorld(app: ServedApp): Promise<World> {
     events: ["run.finished"],
   });
   const delivery = await call("POST", `${inWorkspace}/webhooks/${hook.id}/test`);
-  const inbound = { workspace_id: workspace.id, name: "Alerts", slug: "alerts" };
+  const inbound = { workspace_id: workspace.id, name: "World", slug: "world" };
   const custom = await call("POST", "/integrations/webhook/connections", inbound);
   await call("POST", `/webhook/${custom.id}`, { severity: "high" }, "");
   const events = await call("GET", `/trigger-events?workspace_id=${workspace.id}`);

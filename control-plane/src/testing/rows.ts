@@ -4,6 +4,9 @@ import type { Access } from "../http/access.ts";
 import { systemClock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 
+const MEMBERSHIP =
+  "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)";
+
 /** A user who never signed up; answers the id. */
 export async function insertUser(store: Store): Promise<string> {
   const id = newId();
@@ -21,12 +24,17 @@ export async function insertWorkspace(store: Store, members: Record<string, Role
       "insert into workspaces (id, name, slug, status, last_event, created_at, updated_at) values (?, ?, ?, 'active', 0, 0, 0)";
     await tx.run(sql, [id, `Workspace ${id}`, id]);
     for (const [userId, role] of Object.entries(members)) {
-      const membership =
-        "insert into memberships (id, user_id, workspace_id, role, created_at, updated_at) values (?, ?, ?, ?, 0, 0)";
-      await tx.run(membership, [newId(), userId, id, role]);
+      await tx.run(MEMBERSHIP, [newId(), userId, id, role]);
     }
   });
   return id;
+}
+
+/** A user who never signed up, with this role in the workspace; answers the id. */
+export async function insertMember(store: Store, workspaceId: string, role: Role): Promise<string> {
+  const userId = await insertUser(store);
+  await store.write((tx) => tx.run(MEMBERSHIP, [newId(), userId, workspaceId, role]));
+  return userId;
 }
 
 /** A git connection without credential; answers the id. */
