@@ -3,7 +3,9 @@ export function valuesByName(pairs: URLSearchParams): Record<string, string | st
   const values = Object.create(null) as Record<string, string | string[]>;
   for (const [name, value] of pairs) {
     const earlier = values[name];
-    values[name] = earlier === undefined ? value : Array.isArray(earlier) ? [...earlier, value] : [earlier, value];
+    if (earlier === undefined) values[name] = value;
+    else if (Array.isArray(earlier)) earlier.push(value);
+    else values[name] = [earlier, value];
   }
   return values;
 }

@@ -8,6 +8,8 @@ import { valuesByName } from "../../../http/values-by-name.ts";
 const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_HEADERS_BYTES = 64 * 1024;
 const MAX_QUERY_BYTES = 8 * 1024;
+/** Of a form. Many in few bytes take the parser far longer than their number lets expect, and it is not interrupted. */
+const MAX_FORM_FIELDS = 10_000;
 
 export const CALL_MEDIA_TYPES = ["application/json", "application/x-www-form-urlencoded", "text/plain"] as const;
 
@@ -63,7 +65,10 @@ export function deliveryIdOf(headers: IncomingHttpHeaders, isSigned: boolean): s
 function readBody(body: Buffer, contentType: string): unknown {
   const type = contentType.split(";", 1)[0]?.trim().toLowerCase();
   const text = body.toString("utf8");
-  if (type === "application/x-www-form-urlencoded") return valuesByName(new URLSearchParams(text));
+  if (type === "application/x-www-form-urlencoded") {
+    if (hasMoreFields(body, MAX_FORM_FIELDS)) throw malformed(`the form has more than ${MAX_FORM_FIELDS} fields`);
+    return valuesByName(new URLSearchParams(text));
+  }
   if (type !== "application/json") return text;
   if (isTooDeep(body)) throw malformed(`it is nested deeper than ${MAX_JSON_DEPTH} levels`);
   try {
@@ -72,6 +77,13 @@ function readBody(body: Buffer, contentType: string): unknown {
     // The parser quotes from the body.
     throw malformed("it is not JSON");
   }
+}
+
+/** Without taking it apart. */
+function hasMoreFields(form: Buffer, limit: number): boolean {
+  let fields = 1;
+  for (let at = form.indexOf("&"); at !== -1 && fields <= limit; at = form.indexOf("&", at + 1)) fields += 1;
+  return fields > limit;
 }
 
 function malformed(why: string): ApiError {

@@ -144,6 +144,13 @@ describeStores("custom webhooks", (open) => {
   it.each([
     ["no JSON", '{"a":', {}, 400, "malformed-payload"],
     ["JSON too deep", "[".repeat(50_000) + "]".repeat(50_000), {}, 400, "malformed-payload"],
+    [
+      "a form of too many fields",
+      "a&".repeat(10_000),
+      { "content-type": "application/x-www-form-urlencoded" },
+      400,
+      "malformed-payload",
+    ],
     ["a body over 512 KiB", JSON.stringify("x".repeat(512 * 1024)), {}, 413, "body-too-large"],
     ["a long delivery id", "{}", { "x-delivery-id": "x".repeat(201) }, 400, "delivery-id-too-long"],
     ["a huge header", "{}", { "x-huge": "x".repeat(9_000) }, 400, "invalid-webhook-request"],
