@@ -1,9 +1,15 @@
+import type { Masker } from "../logs/masking.ts";
+
 const MAX_SHOWN_CHARS = 80;
+
+/** Hides the secrets of the job. */
+export type Mask = Pick<Masker, "mask">;
 
 export interface AssignmentRules {
   /** The variable that names the file, for messages. */
   file: string;
   maxValueBytes: number;
+  masker: Mask;
   /** What is wrong with a key, or null. */
   refuseKey: (key: string) => string | null;
 }
@@ -25,16 +31,21 @@ export function parseAssignments(content: string, rules: AssignmentRules): Assig
     const line = lines[index] as string;
     if (line.trim() === "") continue;
     const entry = splitEntry(line);
-    if (entry === null) return invalid(index, `expected key=value or key<<DELIMITER, found ${shown(line)}`);
+    if (entry === null)
+      return invalid(index, `expected key=value or key<<DELIMITER, found ${shown(line, rules.masker)}`);
     const refusal = rules.refuseKey(entry.key);
     if (refusal !== null) return invalid(index, refusal);
     let value = entry.rest;
     if (entry.isBlock) {
       const delimiter = entry.rest;
-      if (delimiter === "") return invalid(index, `the delimiter after "${entry.key}<<" is missing`);
+      if (delimiter === "")
+        return invalid(index, `the delimiter after ${shown(`${entry.key}<<`, rules.masker)} is missing`);
       const end = lines.indexOf(delimiter, index + 1);
       if (end === -1)
-        return invalid(index, `the end ${shown(delimiter)} of the value of ${shown(entry.key)} is missing`);
+        return invalid(
+          index,
+          `the end ${shown(delimiter, rules.masker)} of the value of ${shown(entry.key, rules.masker)} is missing`,
+        );
       value = lines.slice(index + 1, end).join("\n");
       index = end;
     }
@@ -42,7 +53,7 @@ export function parseAssignments(content: string, rules: AssignmentRules): Assig
     if (bytes > rules.maxValueBytes) {
       return invalid(
         index,
-        `the value of ${shown(entry.key)} has ${bytes} bytes, at most ${rules.maxValueBytes} are allowed`,
+        `the value of ${shown(entry.key, rules.masker)} has ${bytes} bytes, at most ${rules.maxValueBytes} are allowed`,
       );
     }
     values.set(entry.key, value);
@@ -50,9 +61,10 @@ export function parseAssignments(content: string, rules: AssignmentRules): Assig
   return { kind: "values", values };
 }
 
-/** A piece of a step's text for a message. */
-export function shown(text: string): string {
-  return JSON.stringify(text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text);
+/** A piece of a step's text for a message. Masked before it is cut: half a secret is no longer found. */
+export function shown(text: string, masker: Mask): string {
+  const masked = masker.mask(text);
+  return JSON.stringify(masked.length > MAX_SHOWN_CHARS ? `${masked.slice(0, MAX_SHOWN_CHARS)}…` : masked);
 }
 
 /** `=` or `<<`, whichever comes first: a value may hold the other. */

@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Masker } from "../logs/masking.ts";
 import { parseEnvFile, refuseVariable } from "./env-file.ts";
+
+const masker = new Masker();
 
 describe("SHIPFOX_ENV", () => {
   it("holds variables as lines and as blocks", () => {
     const content = "LEVEL=debug\nNOTES<<END\nfirst\nsecond=2\nEND\r\nURL=https://a/?b=c\n";
-    expect(parseEnvFile(content)).toEqual({
+    expect(parseEnvFile(content, masker)).toEqual({
       kind: "variables",
       variables: { LEVEL: "debug", NOTES: "first\nsecond=2", URL: "https://a/?b=c" },
     });
@@ -35,8 +38,8 @@ describe("SHIPFOX_ENV", () => {
     "A B",
     "N".repeat(256),
   ])("may not set %s", (name) => {
-    expect(refuseVariable(name)).not.toBeNull();
-    expect(parseEnvFile(`OK=1\n${name}=x\n`)).toMatchObject({
+    expect(refuseVariable(name, masker)).not.toBeNull();
+    expect(parseEnvFile(`OK=1\n${name}=x\n`, masker)).toMatchObject({
       kind: "invalid",
       message: expect.stringContaining("SHIPFOX_ENV, line 2"),
     });
@@ -55,11 +58,11 @@ describe("SHIPFOX_ENV", () => {
     "CI",
     "_x",
   ])("may set %s", (name) => {
-    expect(parseEnvFile(`${name}=x`)).toEqual({ kind: "variables", variables: { [name]: "x" } });
+    expect(parseEnvFile(`${name}=x`, masker)).toEqual({ kind: "variables", variables: { [name]: "x" } });
   });
 
   it("refuses a value that no program could be started with", () => {
-    expect(parseEnvFile(`A=${"x".repeat(70_000)}`)).toMatchObject({ kind: "invalid" });
+    expect(parseEnvFile(`A=${"x".repeat(70_000)}`, masker)).toMatchObject({ kind: "invalid" });
   });
 
   it("never lets a reserved name through, whatever the file holds", () => {
@@ -69,9 +72,9 @@ describe("SHIPFOX_ENV", () => {
     );
     fc.assert(
       fc.property(fc.array(line), (lines) => {
-        const parsed = parseEnvFile(lines.join("\n"));
+        const parsed = parseEnvFile(lines.join("\n"), masker);
         if (parsed.kind === "invalid") return;
-        for (const name of Object.keys(parsed.variables)) expect(refuseVariable(name)).toBeNull();
+        for (const name of Object.keys(parsed.variables)) expect(refuseVariable(name, masker)).toBeNull();
       }),
     );
   });

@@ -1,4 +1,4 @@
-import { parseAssignments, shown } from "./assignments.ts";
+import { type Mask, parseAssignments, shown } from "./assignments.ts";
 
 export const MAX_ENV_FILE_BYTES = 256 * 1024;
 /** Linux hands a program at most 128 KiB in one variable, name included. */
@@ -20,19 +20,20 @@ const ALLOWED_LOADER_NAMES: ReadonlySet<string> = new Set(["LD_LIBRARY_PATH", "L
 export type ParsedEnv = { kind: "variables"; variables: Record<string, string> } | { kind: "invalid"; message: string };
 
 /** Parses what a step wrote to SHIPFOX_ENV: variables for the later steps of its job. */
-export function parseEnvFile(content: string): ParsedEnv {
+export function parseEnvFile(content: string, masker: Mask): ParsedEnv {
   const parsed = parseAssignments(content, {
     file: "SHIPFOX_ENV",
     maxValueBytes: MAX_ENV_VALUE_BYTES,
-    refuseKey: refuseVariable,
+    masker,
+    refuseKey: (name) => refuseVariable(name, masker),
   });
   return parsed.kind === "invalid" ? parsed : { kind: "variables", variables: Object.fromEntries(parsed.values) };
 }
 
 /** Why a step may not set a variable for later steps, or null. */
-export function refuseVariable(name: string): string | null {
+export function refuseVariable(name: string, masker: Mask): string | null {
   if (!NAME_PATTERN.test(name))
-    return `${shown(name)} is not the name of a variable: it starts with a letter or "_" and goes on with letters, digits or "_"`;
+    return `${shown(name, masker)} is not the name of a variable: it starts with a letter or "_" and goes on with letters, digits or "_"`;
   if (name === "SHIPFOX" || name.startsWith("SHIPFOX_")) return `${name} is reserved: SHIPFOX_… is set by the runner`;
   if (name === "PATH") return `${name} cannot be set here; write folders to the file that SHIPFOX_PATH names`;
   const isLoaders = name.startsWith("LD_") || name.startsWith("DYLD_");

@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Masker } from "../logs/masking.ts";
 import { MAX_OUTPUT_VALUE_BYTES, parseOutputs } from "./outputs.ts";
+
+const masker = new Masker();
 
 describe("parseOutputs", () => {
   it("reads lines, blocks and the last value of a key", () => {
     const content = "a=1\r\n\r\nb<<END\nx=y\n\nz<<q\nEND\na=2=3\nc=\nd=x<<y\n";
-    expect(parseOutputs(content)).toEqual({
+    expect(parseOutputs(content, masker)).toEqual({
       kind: "outputs",
       outputs: { a: "2=3", b: "x=y\n\nz<<q", c: "", d: "x<<y" },
     });
@@ -18,7 +21,7 @@ describe("parseOutputs", () => {
     ["a block without a delimiter", "a<<\nx", "delimiter"],
     ["a value over its limit", `a=${"x".repeat(MAX_OUTPUT_VALUE_BYTES + 1)}`, "at most 65536"],
   ])("names the line and the fault of %s", (_what, content, message) => {
-    const parsed = parseOutputs(content);
+    const parsed = parseOutputs(content, masker);
     expect(parsed.kind === "invalid" && parsed.message).toContain(message);
   });
 
@@ -30,7 +33,7 @@ describe("parseOutputs", () => {
         const content = Object.entries(outputs)
           .map(([name, text]) => `${name}<<--end--\n${text}\n--end--\n`)
           .join("");
-        expect(parseOutputs(content)).toEqual({ kind: "outputs", outputs: { ...outputs } });
+        expect(parseOutputs(content, masker)).toEqual({ kind: "outputs", outputs: { ...outputs } });
       }),
     );
   });
@@ -38,7 +41,7 @@ describe("parseOutputs", () => {
   it("never throws", () => {
     fc.assert(
       fc.property(fc.string(), (content) => {
-        expect(["outputs", "invalid"]).toContain(parseOutputs(content).kind);
+        expect(["outputs", "invalid"]).toContain(parseOutputs(content, masker).kind);
       }),
     );
   });

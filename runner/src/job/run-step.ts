@@ -112,8 +112,8 @@ async function takeFiles(context: StepContext, files: StepFiles): Promise<Handed
   const { log, masker, environment, annotations } = context;
   const [outputs, env, path, said] = await Promise.all([
     files.readOutputs(masker),
-    files.readEnv(),
-    files.readPath(),
+    files.readEnv(masker),
+    files.readPath(masker),
     files.readAnnotations(),
   ]);
   annotations.add(said.operations);

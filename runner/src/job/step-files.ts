@@ -60,17 +60,17 @@ export class StepFiles {
 
   async readOutputs(masker: Masker): Promise<ParsedOutputs> {
     const read = await readText("SHIPFOX_OUTPUT", this.output, MAX_OUTPUT_FILE_BYTES);
-    return read.kind === "invalid" ? read : parseOutputs(masker.mask(read.text));
+    return read.kind === "invalid" ? read : parseOutputs(read.text, masker);
   }
 
-  async readEnv(): Promise<ParsedEnv> {
+  async readEnv(masker: Masker): Promise<ParsedEnv> {
     const read = await readText("SHIPFOX_ENV", this.env, MAX_ENV_FILE_BYTES);
-    return read.kind === "invalid" ? read : parseEnvFile(read.text);
+    return read.kind === "invalid" ? read : parseEnvFile(read.text, masker);
   }
 
-  async readPath(): Promise<ParsedPath> {
+  async readPath(masker: Masker): Promise<ParsedPath> {
     const read = await readText("SHIPFOX_PATH", this.path, MAX_PATH_FILE_BYTES);
-    return read.kind === "invalid" ? read : parsePathFile(read.text);
+    return read.kind === "invalid" ? read : parsePathFile(read.text, masker);
   }
 
   /** Shell text for the end of the job, or what is wrong with it. */
