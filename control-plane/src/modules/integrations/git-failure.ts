@@ -4,7 +4,7 @@ const MAX_QUOTED_CHARS = 300;
 
 type Cause = readonly [pattern: RegExp, code: ErrorCode, meaning: string];
 
-/** First match wins: what git and ssh print, in the C locale. */
+/** First match wins: what git and ssh print, in the C locale. The host writes some of it, so no pattern may repeat a wildcard. */
 const CAUSES: readonly Cause[] = [
   [
     /error: 3\d\d|unable to update url base from redirection/,
@@ -22,7 +22,7 @@ const CAUSES: readonly Cause[] = [
     "the repository is over the limit for fetching workflow files",
   ],
   [
-    /repository .* not found|not found|error: 40[04]\b|error: 410\b|does not appear to be a git repository|does not exist|no such file or directory|no path specified/i,
+    /not found|error: 40[04]\b|error: 410\b|does not appear to be a git repository|does not exist|no such file or directory|no path specified/i,
     "repository-not-found",
     "there is no such repository, or the connection may not read it",
   ],
