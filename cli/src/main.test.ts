@@ -532,6 +532,12 @@ describe("workspaces and projects", () => {
 
   it("lists and creates", async () => {
     expect((await home.run(["projects", "list"])).stdout).toContain("git:https://git.example.com/shop.git");
+    server.on("GET /projects", ({ query }) => ({
+      body: { projects: [project()], next_cursor: query.has("cursor") ? null : "c" },
+    }));
+    const cut = await home.run(["projects", "list", "-n", "1"]);
+    expect([cut.code, cut.stderr]).toEqual([0, "There are more: --limit <count> or --all\n"]);
+    expect(JSON.parse((await home.run(["projects", "list", "--all", "--json"])).stdout).projects).toHaveLength(2);
     expect((await home.run(["workspaces", "list"])).stdout).toMatch(/web +Web Team +owner/);
     const times = { created_at: "2026-07-06T10:00:00.000Z", updated_at: "2026-07-06T10:00:00.000Z" };
     const made = { id: newId(), name: "Ops", slug: "ops", status: "active", settings: {}, ...times };

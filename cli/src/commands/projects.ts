@@ -16,6 +16,7 @@ import {
 } from "../command-context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { ensureGitConnection, type GitCredential, readSshKey } from "../git-connection.ts";
+import { type PagingOptions, readPages, tellMore, withPaging } from "../paging.ts";
 import { readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { withProgress } from "../render/progress.ts";
@@ -26,7 +27,6 @@ import { openSession } from "../session.ts";
 
 const SYNC_TIMEOUT_MS = 120_000;
 const SYNC_POLL_MS = 500;
-const MAX_LISTED_PROJECTS = 100;
 
 interface CreateOptions extends WorkspaceOption {
   repo: string;
@@ -46,12 +46,11 @@ export function registerProjects(program: Command, context: CommandContext): voi
   );
   const workspaceHelp = "slug or id of the workspace (default: the only one)";
   finishCommand(
-    projects
-      .command("list")
-      .description("list the projects of a workspace")
+    withPaging(projects.command("list").description("list the projects of a workspace"))
       .option("-w, --workspace <workspace>", workspaceHelp)
-      .action((options: WorkspaceOption) => listProjects(context, options)),
+      .action((options: WorkspaceOption & PagingOptions) => listProjects(context, options)),
     "shipfox projects list",
+    "shipfox projects list --all --json",
   );
   finishCommand(
     projects
@@ -85,11 +84,18 @@ export function registerProjects(program: Command, context: CommandContext): voi
   );
 }
 
-async function listProjects(context: CommandContext, options: WorkspaceOption): Promise<void> {
+async function listProjects(context: CommandContext, options: WorkspaceOption & PagingOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const reply = await api.projects.list({ workspace_id: workspace.workspace_id, limit: MAX_LISTED_PROJECTS });
-  await printResult(context, options, { document: reply, text: () => projectTable(context, reply.projects) });
+  const { rows: projects, next } = await readPages(options, async (page) => {
+    const reply = await api.projects.list({ workspace_id: workspace.workspace_id, ...page });
+    return { rows: reply.projects, next: reply.next_cursor };
+  });
+  await printResult(context, options, {
+    document: { projects, next_cursor: next },
+    text: () => projectTable(context, projects),
+  });
+  tellMore(context, options, next);
 }
 
 function projectTable(context: CommandContext, projects: readonly Project[]): string {
