@@ -21,7 +21,7 @@ import { OpenStreams } from "./http/open-streams.ts";
 import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
-import { createWebSockets } from "./http/websocket.ts";
+import { asksForWebSocket, createWebSockets } from "./http/websocket.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
 import { allowedAddresses, createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
@@ -459,7 +459,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
   });
   const handler = createHotHandler(routes, services, createExpressApp(routes, services));
-  const server = createServer(createFrontDoor(origins, handler));
+  const server = createServer({ shouldUpgradeCallback: asksForWebSocket }, createFrontDoor(origins, handler));
   server.on("upgrade", webSockets.onUpgrade);
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;

@@ -25,6 +25,14 @@ export interface WebSockets {
   close(): void;
 }
 
+/**
+ * Whether a request asks for a WebSocket. Some clients offer HTTP/2 with each of their requests; these are answered as if
+ * they had not, which is what RFC 9110, 7.8 asks of who does not know the protocol.
+ */
+export function asksForWebSocket({ headers }: Pick<IncomingMessage, "headers">): boolean {
+  return headers.upgrade?.toLowerCase() === "websocket";
+}
+
 /** `GET /ws`: events by channel over one connection, on the port of everything else. */
 export function createWebSockets(deps: WebSocketDeps): WebSockets {
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
