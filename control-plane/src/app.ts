@@ -89,6 +89,8 @@ import {
   createInvitationRoutes,
   createMemberRoutes,
   createWorkspaceRoutes,
+  eraseDeleted,
+  type ErasureDeps,
   Removals,
 } from "./modules/workspaces/public.ts";
 import { createResolver } from "./network/resolve-host.ts";
@@ -481,6 +483,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     },
   ]);
   const eventRetentionMs = config.triggerEventRetentionDays * DAY_MS;
+  const erasure: ErasureDeps = {
+    store,
+    log,
+    keptMs: config.deletedWorkspaceRetentionDays * DAY_MS,
+    removeLogs: (jobIds) => logs.removeOfJobs(jobIds),
+  };
   keepLoop.start([
     (now) => logs.keepDue(now),
     (now) => deleteOldTriggerEvents(store, eventRetentionMs, now),
@@ -488,6 +496,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),
     (now) => idempotency.deleteOld(now),
     (now) => reseal.run(now),
+    (now) => eraseDeleted(erasure, now),
     (now) => deleteOldAuditEvents(store, config.auditRetentionDays * DAY_MS, now),
   ]);
   outgoing.start();

@@ -241,6 +241,11 @@ export const SETTINGS = {
     text.integer(1, 36_500, 90),
     "days after which logs are deleted; counts for logs that end after it was set",
   ),
+  deletedWorkspaceRetentionDays: setting(
+    "SHIPFOX_DELETED_WORKSPACE_RETENTION_DAYS",
+    text.integer(1, 36_500, 30),
+    "days after its deletion in which the rows and logs of a workspace are still kept",
+  ),
   maxConcurrentRuns: setting(
     "SHIPFOX_MAX_CONCURRENT_RUNS",
     text.integer(0, 100_000, 0),

@@ -27,6 +27,7 @@ import {
   nextDueAt,
   scheduleOpenStreams,
   type StreamRow,
+  streamsOfJobs,
 } from "./store.ts";
 import { type LoadedEntry, stateOf, Streams } from "./streams.ts";
 
@@ -155,6 +156,14 @@ export class Logs {
   keepDue(now: number): Promise<number | null> {
     const { store, settings, log } = this.#deps;
     return keepClosedLogs({ store, settings, log, files: this.files, streams: this.streams }, now);
+  }
+
+  /** Removes the bytes of all logs of some jobs, whose rows are deleted next. */
+  async removeOfJobs(jobIds: readonly string[]): Promise<void> {
+    for (const row of await this.#deps.store.read((tx) => streamsOfJobs(tx, jobIds))) {
+      await this.streams.inTurn(row, () => this.files.remove(row));
+      this.streams.forget(row);
+    }
   }
 
   /** Wakes those who wait for a step to start, or to be past starting. Given every committed run event. */

@@ -119,6 +119,13 @@ export async function nextDueAt(tx: Tx, state: StreamRow["state"]): Promise<numb
   return (await tx.get<{ at: number | null }>(NEXT_DUE, [state]))?.at ?? null;
 }
 
+/** All logs of some jobs. */
+export function streamsOfJobs(tx: Tx, jobIds: readonly string[]): Promise<StreamRow[]> {
+  const sql = `select ${COLUMNS} from log_streams where job_execution_id in
+    (select id from job_executions where job_id in (${jobIds.map(() => "?").join(", ")}))`;
+  return tx.all<StreamRow>(sql, [...jobIds]);
+}
+
 const SCHEDULE_CLOSED = "update log_streams set due_at = ? where step_id = ? and attempt = ? and state = 'closed'";
 
 export function scheduleClosedStream(tx: Tx, { stepId, attempt }: StreamRef, at: number): Promise<number> {

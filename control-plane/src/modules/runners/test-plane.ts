@@ -38,9 +38,13 @@ export class TestPlane {
   readonly projectId = newId();
   readonly dueAt: number[] = [];
 
-  private constructor(store: Store, dispatch: Dispatch) {
+  /** Where the files of logs are. */
+  readonly logFolder: string;
+
+  private constructor(store: Store, dispatch: Dispatch, logFolder: string) {
     this.store = store;
     this.dispatch = dispatch;
+    this.logFolder = logFolder;
   }
 
   static async start(store: Store, settings: Partial<DispatchSettings> = {}): Promise<TestPlane> {
@@ -71,7 +75,7 @@ export class TestPlane {
       await logs.close();
       await rm(dir, { recursive: true, force: true });
     });
-    const plane = new TestPlane(store, dispatch);
+    const plane = new TestPlane(store, dispatch, dir);
     plane.dueAt.push(...dueAt);
     await plane.#seed();
     return plane;

@@ -51,7 +51,7 @@ export function renameWorkspace(
   });
 }
 
-/** Nobody reaches it any more, its runners are shut out, its runs are cancelled. Its rows and its slug stay. */
+/** For good: nobody reaches it any more, its runners are shut out, its runs are cancelled. Its rows go later, see `eraseDeleted`. */
 export async function deleteWorkspace(deps: ChangeWorkspaceDeps, caller: Caller, workspaceId: string): Promise<void> {
   const { store, clock, access } = deps;
   const now = clock.now();

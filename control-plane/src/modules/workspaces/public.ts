@@ -2,6 +2,7 @@ import type { Access } from "../../http/access.ts";
 import { findInstanceRole, findRole } from "./store.ts";
 
 /** What other modules and app.ts may use of workspaces. */
+export { eraseDeleted, type ErasureDeps } from "./erasures.ts";
 export { createInvitationRoutes } from "./invitation-routes.ts";
 export { acceptInvitation, requireInvitation } from "./invitations.ts";
 export { createMemberRoutes } from "./member-routes.ts";

@@ -3,6 +3,8 @@ import type { ColumnTypes } from "../dialect.ts";
 /**
  * The first schema. Times are milliseconds since the epoch, booleans 0 or 1, JSON is text, ids are UUIDv7 text.
  * Small tables with a natural key are kept in its order (`withoutRowid`): one tree to write instead of two.
+ * Rows are deleted along one chain of references, each with an index: where a row names its run or workspace beside its
+ * parent, only for reading, that is no reference, which would be checked by a scan.
  * `due_at` is the moment at which the due loop must look at a row; null means never.
  */
 export const initial = {
@@ -243,7 +245,7 @@ export const initial = {
 
     `create table runs (
       id ${text} primary key,
-      workspace_id ${text} not null references workspaces(id) on delete cascade,
+      workspace_id ${text} not null,
       project_id ${text} not null references projects(id) on delete cascade,
       definition_id ${text} not null references definitions(id),
       number ${bigint} not null,
@@ -286,7 +288,7 @@ export const initial = {
       id ${text} primary key,
       workspace_id ${text} not null,
       project_id ${text} not null,
-      run_id ${text} not null references runs(id) on delete cascade,
+      run_id ${text} not null,
       run_attempt_id ${text} not null references run_attempts(id) on delete cascade,
       key ${text} not null,
       name ${text},
@@ -306,7 +308,7 @@ export const initial = {
       id ${text} primary key,
       workspace_id ${text} not null,
       project_id ${text} not null,
-      run_id ${text} not null references runs(id) on delete cascade,
+      run_id ${text} not null,
       run_attempt_id ${text} not null,
       job_id ${text} not null references jobs(id) on delete cascade,
       sequence ${bigint} not null,
@@ -474,6 +476,7 @@ export const initial = {
       unhealthy_since ${bigint},
       unhealthy_reason ${text}
     )${withoutRowid}`,
+    `create index runner_sessions_runner on runner_sessions(runner_id)`,
     `create index runner_sessions_open on runner_sessions(runner_id) where ended_at is null`,
 
     `create table log_streams (
@@ -548,6 +551,7 @@ export const initial = {
       due_at ${bigint},
       last_error ${text}
     )${withoutRowid}`,
+    `create index check_runs_connection on check_runs(connection_id)`,
     `create index check_runs_due on check_runs(due_at) where due_at is not null`,
 
     `create table webhooks (
