@@ -82,7 +82,7 @@ import {
   sealedSecrets,
   StepSecrets,
 } from "./modules/secrets/public.ts";
-import { createTriggerRoutes, deleteOldTriggerEvents } from "./modules/triggers/public.ts";
+import { createTriggerRoutes, deleteOldTriggerEvents, MAX_STORED_EVENTS } from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import {
   access,
@@ -384,7 +384,11 @@ export async function startApp(options: AppOptions): Promise<App> {
       clock,
       access,
       places: dispatch.runs,
-      limits: { maxSecretsPerWorkspace: config.maxSecretsPerWorkspace, logRetentionDays: config.logRetentionDays },
+      limits: {
+        maxSecretsPerWorkspace: config.maxSecretsPerWorkspace,
+        logRetentionDays: config.logRetentionDays,
+        storedTriggerEvents: MAX_STORED_EVENTS,
+      },
     }),
     ...createLogRoutes({ store, clock, log, access, logs, streams, steps: { findStep } }),
     ...createEventRoutes({

@@ -55,8 +55,8 @@ async function fill(plane: TestPlane): Promise<void> {
     );
     for (let index = 0; index < EVENTS; index += 1) {
       await tx.run(
-        `insert into trigger_events (id, workspace_id, origin, event_ref, source, event, untrusted, outcome, matched_count, received_at, created_at)
-         values (?, ?, 'integration', ?, 'x', 'y', 0, 'received', 0, 0, 0)`,
+        `insert into trigger_events (id, workspace_id, origin, event_ref, source, event, untrusted, payload_bytes, outcome, matched_count, received_at, created_at)
+         values (?, ?, 'integration', ?, 'x', 'y', 0, 0, 'received', 0, 0, 0)`,
         [newId(), workspaceId, `ref ${index}`],
       );
       await tx.run(

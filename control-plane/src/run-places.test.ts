@@ -58,7 +58,11 @@ describeStores("the places for runs in a workspace", (open) => {
       ...createUsageRoutes({
         ...base,
         places: dispatch.runs,
-        limits: { maxSecretsPerWorkspace: 10, logRetentionDays: 90 },
+        limits: {
+          maxSecretsPerWorkspace: 10,
+          logRetentionDays: 90,
+          storedTriggerEvents: { events: 7, bytes: 8 },
+        },
       }),
     ]);
     onTestFinished(() => api.close());
@@ -167,7 +171,14 @@ describeStores("the places for runs in a workspace", (open) => {
         runs: { total: 4, by_status: [{ status: "pending", count: 4 }] },
         job_minutes: 0,
         concurrent_runs: { going: 3, waiting: 1 },
-        limits: { max_concurrent_runs: 1, max_secrets: 10, log_retention_days: 90 },
+        stored_trigger_events: { events: 0, bytes: 0 },
+        limits: {
+          max_concurrent_runs: 1,
+          max_secrets: 10,
+          log_retention_days: 90,
+          max_trigger_events: 7,
+          max_trigger_event_bytes: 8,
+        },
       },
     });
     expect((await api.call("GET", `${path}/usage`, { user: await insertUser(plane.store) })).status).toBe(403);

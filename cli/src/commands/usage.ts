@@ -17,7 +17,9 @@ interface UsageOptions extends WorkspaceOption {
 export function registerUsage(program: Command, context: CommandContext): void {
   finishCommand(
     withWorkspace(
-      program.command("usage").description("runs, job minutes and stored logs of a workspace, and its limits"),
+      program
+        .command("usage")
+        .description("runs, job minutes, stored logs and trigger events of a workspace, and its limits"),
     )
       .option("--from <time>", "since then: RFC 3339, a day, or a duration before now (default: 30d)", parseMoment)
       .option("--to <time>", "until then (default: now)", parseMoment)
@@ -31,7 +33,7 @@ async function showUsage(context: CommandContext, options: UsageOptions): Promis
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
   const usage = await api.workspaces.usage({ workspaceId: workspace_id, from: options.from, to: options.to });
-  const { runs, concurrent_runs: concurrent, limits } = usage;
+  const { runs, concurrent_runs: concurrent, stored_trigger_events: events, limits } = usage;
   const ended = runs.by_status.map(({ status, count }) => `${count} ${status}`).join(", ");
   await printResult(context, options, {
     document: usage,
@@ -41,6 +43,10 @@ async function showUsage(context: CommandContext, options: UsageOptions): Promis
         ["runs", ended === "" ? "0" : `${runs.total}: ${ended}`],
         ["job minutes", usage.job_minutes.toFixed(1)],
         ["stored logs", bytes(usage.stored_log_bytes)],
+        [
+          "trigger events",
+          `${events.events} of ${limits.max_trigger_events}, ${bytes(events.bytes)} of ${bytes(limits.max_trigger_event_bytes)}`,
+        ],
         ["now", `${concurrent.going} run(s) going, ${concurrent.waiting} waiting for a place`],
         ["runs at once", runLimitWords(limits.max_concurrent_runs)],
         ["secrets", `at most ${limits.max_secrets}, variables included`],

@@ -35,6 +35,7 @@ export interface Schema {
   log_streams: LogStreamRow;
   annotations: AnnotationRow;
   trigger_events: TriggerEventRow;
+  trigger_event_usage: TriggerEventUsageRow;
   webhooks: WebhookRow;
   webhook_deliveries: WebhookDeliveryRow;
   check_cursors: CheckCursorRow;
@@ -490,12 +491,20 @@ export interface TriggerEventRow {
   connection_id: string | null;
   untrusted: number;
   payload: string | null;
+  payload_bytes: number;
   outcome: string;
   matched_count: number;
   received_at: number;
   processed_at: number | null;
   due_at: number | null;
   created_at: number;
+}
+
+/** The trigger events that a workspace has, counted by those who store and delete them. */
+export interface TriggerEventUsageRow {
+  workspace_id: string;
+  events: number;
+  bytes: number;
 }
 
 /** An outgoing webhook. `last_event` is the number of the run event up to which its deliveries were written. */

@@ -41,6 +41,10 @@ export const usageReplySchema = z
     }),
     job_minutes: z.number().meta({ description: "Time that jobs held a runner within the window, rounded to seconds" }),
     stored_log_bytes: z.int().meta({ description: "Bytes of the logs that are kept now, before compression" }),
+    stored_trigger_events: z.object({
+      events: z.int().meta({ description: "Trigger events that are kept now" }),
+      bytes: z.int().meta({ description: "Bytes of their payloads" }),
+    }),
     concurrent_runs: z.object({
       going: z.int().meta({ description: "Runs that have a place now" }),
       waiting: z.int().meta({ description: "Runs that wait for one" }),
@@ -49,6 +53,8 @@ export const usageReplySchema = z
       max_concurrent_runs: limit,
       max_secrets: z.int().meta({ description: "Secrets and variables together" }),
       log_retention_days: z.int(),
+      max_trigger_events: z.int().meta({ description: "With more, the oldest go" }),
+      max_trigger_event_bytes: z.int().meta({ description: "With more, the oldest go" }),
     }),
   })
   .meta({ id: "Usage" });

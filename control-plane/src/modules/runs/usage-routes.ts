@@ -21,7 +21,11 @@ export interface UsageRoutesDeps {
   readonly access: Access;
   readonly places: PlacesDeps;
   /** Limits of the server that a workspace should know of. */
-  readonly limits: { readonly maxSecretsPerWorkspace: number; readonly logRetentionDays: number };
+  readonly limits: {
+    readonly maxSecretsPerWorkspace: number;
+    readonly logRetentionDays: number;
+    readonly storedTriggerEvents: { readonly events: number; readonly bytes: number };
+  };
 }
 
 const TAG = "Workspaces";
@@ -33,7 +37,7 @@ export function createUsageRoutes({ store, clock, access, places, limits }: Usag
       method: "GET",
       path: "/workspaces/{workspaceId}/usage",
       tag: TAG,
-      summary: "Runs, job minutes and stored logs of a workspace, and its limits",
+      summary: "Runs, job minutes, stored logs and trigger events of a workspace, and its limits",
       credential: "user",
       needs: "runs:read",
       params: inWorkspace,
@@ -55,6 +59,8 @@ export function createUsageRoutes({ store, clock, access, places, limits }: Usag
             max_concurrent_runs: limit,
             max_secrets: limits.maxSecretsPerWorkspace,
             log_retention_days: limits.logRetentionDays,
+            max_trigger_events: limits.storedTriggerEvents.events,
+            max_trigger_event_bytes: limits.storedTriggerEvents.bytes,
           },
         };
         return { status: 200, body };

@@ -1,4 +1,4 @@
 /** What other modules and app.ts may use of triggers. */
 export { deleteOldTriggerEvents } from "./retention.ts";
 export { createTriggerRoutes } from "./routes.ts";
-export { storeTriggerEvent } from "./store-trigger-event.ts";
+export { MAX_STORED_EVENTS, storeTriggerEvent } from "./store-trigger-event.ts";

@@ -76,6 +76,51 @@ describeStores("trigger events", (open) => {
     expect(await rows()).toEqual([]);
   });
 
+  const usage = () =>
+    store.read((tx) => tx.get("select events, bytes from trigger_event_usage where workspace_id = ?", [workspaceId]));
+  const receiveWithin = (limits: { events: number; bytes: number }, index: number, text = "") =>
+    store.write((tx) =>
+      storeTriggerEvent(
+        tx,
+        {
+          workspaceId,
+          provider: "github",
+          source: "github_acme",
+          event: "push",
+          deliveryId: `delivery ${index}`,
+          connectionId,
+          payload: { text },
+          untrusted: false,
+          receivedAt: START + index,
+        },
+        limits,
+      ),
+    );
+  const kept = async () => (await rows()).map((row) => row.delivery_id);
+
+  it("push the oldest of their workspace out when there are too many, and nobody else's", async () => {
+    const other = await insertWorkspace(store, {});
+    await receive("of another", { workspaceId: other });
+    for (let index = 1; index <= 5; index += 1) await receiveWithin({ events: 3, bytes: 10_000 }, index);
+    expect(await kept()).toEqual(["of another", "delivery 3", "delivery 4", "delivery 5"]);
+    expect(await usage()).toEqual({ events: 3, bytes: 3 * '{"text":""}'.length });
+    expect((await receiveWithin({ events: 3, bytes: 10_000 }, 5)).duplicate).toBe(true);
+    expect(await kept()).toHaveLength(4);
+  });
+
+  it("push out as many of the oldest as their bytes need, and stay themselves however large they are", async () => {
+    const limits = { events: 1_000, bytes: 500 };
+    for (let index = 1; index <= 4; index += 1) await receiveWithin(limits, index, "x".repeat(100));
+    expect(await kept()).toHaveLength(4);
+    await receiveWithin(limits, 5, "x".repeat(200));
+    expect(await kept()).toEqual(["delivery 3", "delivery 4", "delivery 5"]);
+    await receiveWithin(limits, 6, "x".repeat(2_000));
+    expect(await kept()).toEqual(["delivery 6"]);
+    expect(await usage()).toEqual({ events: 1, bytes: 2_011 });
+    await deleteOldTriggerEvents(store, DAY_MS, START + 2 * DAY_MS);
+    expect(await usage()).toEqual({ events: 0, bytes: 0 });
+  });
+
   it("go when their time is over, batch by batch, and then the delivery counts as new", async () => {
     for (let index = 0; index < 120; index += 1) await receive(`old ${index}`, { receivedAt: START + index });
     await receive("young", { receivedAt: START + DAY_MS });

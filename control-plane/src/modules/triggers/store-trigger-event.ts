@@ -1,10 +1,15 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import type { WriteTx } from "../../store/store.ts";
-import { findByRef, insertTriggerEvent } from "./store.ts";
+import { countEvents, deleteEvents, type EventUsage, findByRef, insertTriggerEvent, oldestEvents } from "./store.ts";
 
 /** Longest stored payload as JSON: a body of half a mebibyte whose every second character needs an escape. */
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;
+
+/** What a workspace keeps at most; with more, its oldest events go. */
+export const MAX_STORED_EVENTS: EventUsage = { events: 100_000, bytes: 1024 * 1024 * 1024 };
+/** Old events that one new one pushes out at most, so that none waits for long: after large ones come many small ones. */
+const MAX_PUSHED_OUT = 100;
 
 /** A delivery of an integration, already verified. */
 export interface Delivery {
@@ -27,15 +32,17 @@ export interface Delivery {
 
 /**
  * Stores a delivery as a trigger event, in the transaction of the caller, who acknowledges it after the commit. A delivery
- * id that the connection sent before, within the time that events are kept, changes nothing and answers the event that is there.
- * Throws 413 `body-too-large` for a payload over `MAX_PAYLOAD_BYTES`.
+ * id that the connection sent before, of which the event is still kept, changes nothing and answers the event that is there.
+ * Over `limits` the oldest events of the workspace go. Throws 413 `body-too-large` for a payload over `MAX_PAYLOAD_BYTES`.
  */
 export async function storeTriggerEvent(
   tx: WriteTx,
   delivery: Delivery,
+  limits: EventUsage = MAX_STORED_EVENTS,
 ): Promise<{ readonly id: string; readonly duplicate: boolean }> {
   const payload = JSON.stringify(delivery.payload);
-  if (Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES) {
+  const bytes = Buffer.byteLength(payload);
+  if (bytes > MAX_PAYLOAD_BYTES) {
     throw new ApiError("body-too-large", `the payload is over the limit of ${MAX_PAYLOAD_BYTES} bytes`);
   }
   const id = newId(delivery.receivedAt);
@@ -52,6 +59,7 @@ export async function storeTriggerEvent(
     connection_id: delivery.connectionId,
     untrusted: delivery.untrusted ? 1 : 0,
     payload,
+    payload_bytes: bytes,
     outcome: "received",
     matched_count: 0,
     received_at: delivery.receivedAt,
@@ -59,8 +67,28 @@ export async function storeTriggerEvent(
     due_at: null,
     created_at: delivery.receivedAt,
   });
-  if (isNew) return { id, duplicate: false };
+  if (isNew) {
+    const kept = await countEvents(tx, delivery.workspaceId, { events: 1, bytes });
+    await pushOut(tx, delivery.workspaceId, kept, limits);
+    return { id, duplicate: false };
+  }
   const earlier = await findByRef(tx, delivery.workspaceId, eventRef);
   // Gone only when its retention ended between the two statements.
   return { id: earlier ?? id, duplicate: true };
+}
+
+/** Deletes as many of the oldest events as are too many, but for the one that just came. */
+async function pushOut(tx: WriteTx, workspaceId: string, kept: EventUsage, limits: EventUsage): Promise<void> {
+  const excess = { events: kept.events - limits.events, bytes: kept.bytes - limits.bytes };
+  if (excess.events <= 0 && excess.bytes <= 0) return;
+  const gone: string[] = [];
+  let bytes = 0;
+  for (const row of await oldestEvents(tx, workspaceId, Math.min(MAX_PUSHED_OUT, kept.events - 1))) {
+    if (gone.length >= excess.events && bytes >= excess.bytes) break;
+    gone.push(row.id);
+    bytes += row.payload_bytes;
+  }
+  if (gone.length === 0) return;
+  await deleteEvents(tx, gone);
+  await countEvents(tx, workspaceId, { events: -gone.length, bytes: -bytes });
 }

@@ -1,21 +1,33 @@
 import { MAX_FACET_VALUES, type TriggerEventsQuery } from "@shipfox/shared/api/trigger-events";
 import { build } from "../../store/build.ts";
-import type { TriggerEventRow } from "../../store/schema.ts";
+import type { TriggerEventRow, TriggerEventUsageRow } from "../../store/schema.ts";
 import type { Store, Tx, WriteTx } from "../../store/store.ts";
 
 const INSERT = `insert into trigger_events (id, workspace_id, origin, event_ref, provider, source, event, delivery_id,
-    connection_id, untrusted, payload, outcome, matched_count, received_at, processed_at, due_at, created_at)
-  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (workspace_id, event_ref) do nothing`;
+    connection_id, untrusted, payload, payload_bytes, outcome, matched_count, received_at, processed_at, due_at, created_at)
+  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (workspace_id, event_ref) do nothing`;
 const WITH_CONNECTION = `select e.*, c.display_name as connection_name
   from trigger_events e left join connections c on c.id = e.connection_id where e.id = ?`;
 const DELETE_OLD = `delete from trigger_events where id in
-  (select id from trigger_events where received_at <= ? order by received_at limit ?)`;
+  (select id from trigger_events where received_at <= ? order by received_at limit ?) returning workspace_id, payload_bytes`;
+const COUNT = `insert into trigger_event_usage (workspace_id, events, bytes) values (?, ?, ?) on conflict (workspace_id)
+  do update set events = trigger_event_usage.events + excluded.events, bytes = trigger_event_usage.bytes + excluded.bytes
+  returning events, bytes`;
+const OLDEST = `select id, payload_bytes from trigger_events where workspace_id = ? order by received_at, id limit ?`;
 
 /** False when the workspace has an event of this reference. */
 export async function insertTriggerEvent(tx: WriteTx, row: TriggerEventRow): Promise<boolean> {
   const values = [row.id, row.workspace_id, row.origin, row.event_ref, row.provider, row.source, row.event];
   values.push(row.delivery_id, row.connection_id);
-  const rest = [row.untrusted, row.payload, row.outcome, row.matched_count, row.received_at, row.processed_at];
+  const rest = [
+    row.untrusted,
+    row.payload,
+    row.payload_bytes,
+    row.outcome,
+    row.matched_count,
+    row.received_at,
+    row.processed_at,
+  ];
   return (await tx.run(INSERT, [...values, ...rest, row.due_at, row.created_at])) === 1;
 }
 
@@ -24,7 +36,27 @@ export async function findByRef(tx: Tx, workspaceId: string, eventRef: string): 
   return (await tx.get<{ id: string }>(sql, [workspaceId, eventRef]))?.id;
 }
 
-export type ListedEvent = Omit<TriggerEventRow, "payload">;
+export type EventUsage = Pick<TriggerEventUsageRow, "events" | "bytes">;
+
+/** Adds to what is counted of a workspace, or takes from it; answers what it has now. */
+export async function countEvents(tx: WriteTx, workspaceId: string, change: EventUsage): Promise<EventUsage> {
+  const row = await tx.get<EventUsage>(COUNT, [workspaceId, change.events, change.bytes]);
+  return row ?? change;
+}
+
+export function oldestEvents(
+  tx: Tx,
+  workspaceId: string,
+  limit: number,
+): Promise<Pick<TriggerEventRow, "id" | "payload_bytes">[]> {
+  return tx.all(OLDEST, [workspaceId, limit]);
+}
+
+export async function deleteEvents(tx: WriteTx, ids: readonly string[]): Promise<void> {
+  await tx.run(`delete from trigger_events where id in (${ids.map(() => "?").join(", ")})`, [...ids]);
+}
+
+export type ListedEvent = Omit<TriggerEventRow, "payload" | "payload_bytes">;
 
 /** One page and one row more, newest first; `before` is the last row of the page before. */
 export function listTriggerEvents(
@@ -73,8 +105,14 @@ export function facetOf(
 }
 
 /** The number of events deleted. */
-export function deleteReceivedUntil(tx: WriteTx, until: number, limit: number): Promise<number> {
-  return tx.run(DELETE_OLD, [until, limit]);
+export async function deleteReceivedUntil(tx: WriteTx, until: number, limit: number): Promise<number> {
+  type Deleted = Pick<TriggerEventRow, "workspace_id" | "payload_bytes">;
+  const deleted = await tx.all<Deleted>(DELETE_OLD, [until, limit]);
+  for (const [workspaceId, rows] of Object.entries(Object.groupBy(deleted, (row) => row.workspace_id))) {
+    const bytes = (rows ?? []).reduce((sum, row) => sum + row.payload_bytes, 0);
+    await countEvents(tx, workspaceId, { events: -(rows ?? []).length, bytes: -bytes });
+  }
+  return deleted.length;
 }
 
 export async function oldestReceivedAt(tx: Tx): Promise<number | null> {

@@ -526,6 +526,7 @@ export const initial = {
       connection_id ${text},
       untrusted ${bigint} not null,
       payload ${text},
+      payload_bytes ${bigint} not null,
       outcome ${text} not null,
       matched_count ${bigint} not null,
       received_at ${bigint} not null,
@@ -537,6 +538,11 @@ export const initial = {
     `create index trigger_events_workspace on trigger_events(workspace_id, received_at, id)`,
     `create index trigger_events_received on trigger_events(received_at)`,
     `create index trigger_events_due on trigger_events(due_at) where due_at is not null`,
+    `create table trigger_event_usage (
+      workspace_id ${text} primary key references workspaces(id) on delete cascade,
+      events ${bigint} not null,
+      bytes ${bigint} not null
+    )${withoutRowid}`,
     `create table check_cursors (
       workspace_id ${text} primary key references workspaces(id) on delete cascade,
       last_event ${bigint} not null
