@@ -129,7 +129,11 @@ export const SETTINGS = {
   ),
   rateMachine: limit("SHIPFOX_RATE_MACHINE", 60_000, "calls a minute of each runner session"),
   rateWebhooks: limit("SHIPFOX_RATE_WEBHOOKS", 6_000, "deliveries of webhooks a minute from one address"),
-  rateStrangers: limit("SHIPFOX_RATE_STRANGERS", 600, "calls a minute without a credential from one address"),
+  rateStrangers: limit(
+    "SHIPFOX_RATE_STRANGERS",
+    600,
+    "calls a minute from one address without a credential or with registration tokens",
+  ),
   gitAllowFile: setting("SHIPFOX_GIT_ALLOW_FILE", text.boolean(false), "allow file:// repositories on this machine"),
   gitAllowHttp: setting("SHIPFOX_GIT_ALLOW_HTTP", text.boolean(false), "allow repositories over unencrypted http://"),
   gitAllowPrivate: setting(

@@ -64,6 +64,15 @@ describe("rate limits", () => {
     expect(refused(() => limits.take(open, null, "2001:db8:1::1"))).toBeNull();
   });
 
+  it("count registrations by the address, whatever tokens somebody makes up", () => {
+    const limits = new RateLimits(testClock(), { ...UNLIMITED, stranger: 2 });
+    const register = { method: "POST", credential: "registration" } as unknown as Route;
+    const withToken = (token: string, address: string) => refused(() => limits.take(register, { token }, address));
+    expect([withToken("a", "10.0.0.1"), withToken("b", "10.0.0.1")]).toEqual([null, null]);
+    expect(withToken("c", "10.0.0.1")?.code).toBe("rate-limited");
+    expect(withToken("c", "10.0.0.2")).toBeNull();
+  });
+
   it("tell what a route counts towards by its method and what it needs", () => {
     const classOf = (method: string, needs: string) =>
       rateClassOf({ method, credential: "user", needs } as unknown as Route);

@@ -1,11 +1,10 @@
 import { ApiError } from "@shipfox/shared/errors";
-import { hashToken } from "@shipfox/shared/tokens";
 import type { Clock } from "../store/clock.ts";
 import type { Proven } from "./authenticate.ts";
 import { accountOf, type UserPrincipal } from "./caller.ts";
 import { addressBlock } from "./client-address.ts";
 import type { RateClass, RateSettings } from "./rate-class.ts";
-import type { Credential, LeasePrincipal, RegistrationPrincipal, Route, RunnerSessionPrincipal } from "./route.ts";
+import type { Credential, LeasePrincipal, Route, RunnerSessionPrincipal } from "./route.ts";
 import { TokenBuckets } from "./token-buckets.ts";
 
 /** `none` for probes, and for routes that count by themselves. */
@@ -51,9 +50,9 @@ export class RateLimits {
 function callerKey(credential: Credential, proven: Proven<Credential>, address: string): string {
   switch (credential) {
     case "none":
-      return addressBlock(address);
+    // Of a registration token only the form is known by now, and anybody can make up one for each call.
     case "registration":
-      return hashToken((proven as RegistrationPrincipal).token);
+      return addressBlock(address);
     case "user":
       return accountOf(proven as UserPrincipal);
     case "runner-session":
