@@ -1,6 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { fireManualReplySchema } from "@shipfox/shared/api/definitions";
-import { signupReplySchema } from "@shipfox/shared/api/accounts";
 import type { ShownRunEvent } from "@shipfox/shared/api/events";
 import { claimReplySchema } from "@shipfox/shared/machine";
 import { describe, expect, it } from "vitest";
@@ -108,11 +107,11 @@ async function expectSoundMinute(stage: Stage, databaseUrl: string | null): Prom
   const instance = await Instance.create(stage, plane);
   const project = await instance.project({ "chain.yml": CHAIN });
   const definitionId = (await instance.definitions(project.id)).definitions[0]?.id ?? "";
-  const stream = `/workspaces/${instance.workspaceId}/events/stream`;
+  const { workspaceId, api } = instance;
 
   const accounts = await Promise.all(
     Array.from({ length: USERS }, (_, index) =>
-      new Api(plane.url).post(signupReplySchema, "/auth/signup", {
+      new Api(plane.url).client.auth.signUp({
         email: `user${index}@example.com`,
         password: "correct horse battery",
         name: `User ${index}`,
@@ -133,9 +132,11 @@ async function expectSoundMinute(stage: Stage, databaseUrl: string | null): Prom
   const working = runners.map((runner) => work(runner, () => isOver));
   // Two who read along all the time; one of them is cut off again and again.
   const isLast = (event: ShownRunEvent) => event.id >= last;
+  const stream: Parameters<typeof followEvents>[0] = (after, options) =>
+    api.client.events.followWorkspace({ workspaceId, after }, options);
   const following = [
-    followEvents(instance.api, stream, { after: 0, isLast }),
-    followEvents(instance.api, stream, { after: 0, isLast, breakEvery: 500 }),
+    followEvents(stream, { after: "0", isLast }),
+    followEvents(stream, { after: "0", isLast, breakEvery: 500 }),
   ];
   const until = performance.now() + DURATION_MS;
   await Promise.all(users.map((user) => user.act(until)));
@@ -144,7 +145,7 @@ async function expectSoundMinute(stage: Stage, databaseUrl: string | null): Prom
   }
   isOver = true;
   const faultsOfRunners = (await Promise.all(working)).flat();
-  last = await lastEventId(instance.api, stream);
+  last = await lastEventId(api, workspaceId);
   // One run more, so that those who read along come to know that they have it all.
   await instance.fire(project, "Chain");
   const [whole = [], broken = []] = (await Promise.all(following)).map(({ events }) =>

@@ -1,4 +1,3 @@
-import { runEventsReplySchema } from "@shipfox/shared/api/events";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "./src/control-plane.ts";
 import { followEvents } from "./src/event-stream.ts";
@@ -44,7 +43,9 @@ describe("a control plane that is killed while a job prints", () => {
     for (const line of after) {
       const { step } = await instance.stepPrinted(runId, "count", `${line}\n`);
       following ??= followLog(instance.api, step.id).then(outputOf);
-      happening ??= followEvents(instance.api, `/workflows/runs/${runId}/events/stream?logs=true`);
+      happening ??= followEvents((after, options) =>
+        instance.api.client.events.followRun({ id: runId, logs: true, after }, options),
+      );
       await plane.kill9();
       await plane.restart();
     }
@@ -57,7 +58,7 @@ describe("a control plane that is killed while a job prints", () => {
     expect(numbered(await instance.logText(runStep(job).id))).toEqual(EXPECTED);
     // A reader that was connected all the time sees the same.
     expect(numbered(await (following ?? Promise.resolve("")))).toEqual(EXPECTED);
-    const { events } = await instance.api.get(runEventsReplySchema, `/workflows/runs/${runId}/events?limit=100`);
+    const { events } = await instance.api.client.events.list({ id: runId, limit: 100 });
     expect(events.at(-1)?.type).toBe("run.finished");
     const happened = await happening;
     expect({ events: happened?.events, end: happened?.end }).toEqual({ events, end: "succeeded" });

@@ -123,6 +123,8 @@ describe.each([
   it("are read when the step starts, and a missing variable keeps the run from being created", async () => {
     await set("NOT_THERE", "a value that is there now");
     expect((await instance.waitForRun(await instance.fire(project, "Missing"))).status).toBe("succeeded");
-    await expect(instance.fire(project, "Unset")).rejects.toThrow(/workflow-interpolation-unresolvable/);
+    await expect(instance.fire(project, "Unset")).rejects.toMatchObject({
+      code: "workflow-interpolation-unresolvable",
+    });
   });
 });

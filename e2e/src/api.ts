@@ -1,3 +1,4 @@
+import { type Client, createClient } from "@shipfox/client";
 import { errorSchema } from "@shipfox/shared/api/values";
 
 const CALL_LIMIT_MS = 30_000;
@@ -41,14 +42,16 @@ export async function call(url: string, method: string, path: string, options: C
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : null };
 }
 
-/** Calls as one user; every answer is checked against its schema. */
+/** Calls as one user, with the client or by a path; every answer is checked against its schema, and nothing is repeated. */
 export class Api {
   readonly url: string;
   readonly token: string | null;
+  readonly client: Client;
 
   constructor(url: string, token: string | null = null) {
     this.url = url;
     this.token = token;
+    this.client = createClient({ baseUrl: url, token: token ?? undefined, retries: 0 });
   }
 
   call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {

@@ -1,74 +1,49 @@
-import { logEventSchema, runEventSchema, type ShownRunEvent } from "@shipfox/shared/api/events";
+import type { StreamOptions } from "@shipfox/client/event-source";
+import type { EventStreamItem } from "@shipfox/client/event-stream";
+import type { ShownRunEvent } from "@shipfox/shared/api/events";
 import type { LogRecord } from "@shipfox/shared/log-records";
-import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { Api } from "./api.ts";
-import { eventually } from "./eventually.ts";
 
 const FOLLOW_LIMIT_MS = 300_000;
 
+type OpenStream = (after: string | undefined, options: StreamOptions) => AsyncIterable<EventStreamItem>;
+
 /**
- * Follows a stream of events over any number of connections, as a browser would: from the last id, again and again. Each
- * event is checked against its schema; records of logs come by step. Ends with the frame `end`, or when `isLast` says so; `breakEvery` breaks the
- * connection by itself after so many events.
+ * Follows a stream of events to its `end`, or until `isLast` says so; records of logs come by step. `breakEvery` leaves the
+ * stream by itself after so many events, and opens it again behind the last one.
  */
 export async function followEvents(
-  api: Api,
-  path: string,
-  options: { after?: number; isLast?: (event: ShownRunEvent) => boolean; breakEvery?: number } = {},
+  open: OpenStream,
+  options: { after?: string; isLast?: (event: ShownRunEvent) => boolean; breakEvery?: number } = {},
 ): Promise<{ events: ShownRunEvent[]; records: Map<string, LogRecord[]>; end: string | null }> {
   const { isLast = () => false, breakEvery = Number.POSITIVE_INFINITY } = options;
+  const signal = AbortSignal.timeout(FOLLOW_LIMIT_MS);
   const events: ShownRunEvent[] = [];
-  let lastId = options.after === undefined ? "" : String(options.after);
   const records = new Map<string, LogRecord[]>();
-  let end: string | null = null;
-  await eventually(
-    `${path} is followed to its end`,
-    async () => {
-      const abort = new AbortController();
-      const response = await fetch(api.url + path, {
-        headers: { authorization: `Bearer ${api.token}`, ...(lastId === "" ? {} : { "last-event-id": lastId }) },
-        signal: AbortSignal.any([abort.signal, AbortSignal.timeout(FOLLOW_LIMIT_MS)]),
-      });
-      if (!response.ok || !response.body) throw new Error(`stream: ${response.status} ${await response.text()}`);
-      let seen = 0;
-      const frames = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-      for await (const frame of frames) {
-        if (frame.id !== undefined) lastId = frame.id;
-        if (frame.event === "connected") continue;
-        if (frame.event === "end") {
-          end = (JSON.parse(frame.data) as { payload: { status: string } }).payload.status;
-          return true;
-        }
-        if (frame.event === "log") {
-          const { payload } = logEventSchema.parse(JSON.parse(frame.data));
-          records.set(payload.step_id, [...(records.get(payload.step_id) ?? []), ...payload.records]);
-          continue;
-        }
-        const event = runEventSchema.parse(JSON.parse(frame.data));
-        events.push(event);
-        if (isLast(event)) return true;
-        seen += 1;
-        if (seen >= breakEvery) break;
+  let { after } = options;
+  while (!signal.aborted) {
+    let seen = 0;
+    for await (const item of open(after, { signal })) {
+      if (item.kind === "end") return { events, records, end: item.status };
+      if ("cursor" in item) after = item.cursor;
+      if (item.kind === "log") {
+        const { step_id, records: more } = item.log;
+        records.set(step_id, [...(records.get(step_id) ?? []), ...more]);
       }
-      abort.abort();
-      return false;
-    },
-    { limitMs: FOLLOW_LIMIT_MS },
-  );
-  return { events, records, end };
+      if (item.kind !== "event") continue;
+      events.push(item.event);
+      if (isLast(item.event)) return { events, records, end: null };
+      seen += 1;
+      if (seen >= breakEvery) break;
+    }
+  }
+  throw new Error(`the events were not over within ${FOLLOW_LIMIT_MS} ms; the last was ${after}`);
 }
 
 /** The number of the newest event of a workspace: that behind which a new stream begins. */
-export async function lastEventId(api: Api, path: string): Promise<number> {
-  const abort = new AbortController();
-  const response = await fetch(api.url + path, {
-    headers: { authorization: `Bearer ${api.token}` },
-    signal: AbortSignal.any([abort.signal, AbortSignal.timeout(FOLLOW_LIMIT_MS)]),
-  });
-  const frames = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  for await (const frame of frames ?? []) {
-    abort.abort();
-    return Number(frame.id);
-  }
-  throw new Error(`${path}: the stream has no first frame`);
+export async function lastEventId(api: Api, workspaceId: string): Promise<number> {
+  const signal = AbortSignal.timeout(FOLLOW_LIMIT_MS);
+  for await (const item of api.client.events.followWorkspace({ workspaceId }, { signal }))
+    if (item.kind === "position") return Number(item.cursor);
+  throw new Error("the stream has no first frame");
 }

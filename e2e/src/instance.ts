@@ -1,28 +1,9 @@
-import { sessionReplySchema, signupReplySchema } from "@shipfox/shared/api/accounts";
-import {
-  type Definition,
-  type DefinitionSync,
-  definitionsReplySchema,
-  fireManualReplySchema,
-} from "@shipfox/shared/api/definitions";
-import { connectionSchema } from "@shipfox/shared/api/integrations";
-import { logPageSchema } from "@shipfox/shared/api/logs";
-import { projectSchema } from "@shipfox/shared/api/projects";
-import {
-  createRegistrationTokenReplySchema,
-  type Runner as RunnerView,
-  runnersReplySchema,
-} from "@shipfox/shared/api/runners";
-import {
-  type Job,
-  type JobExecution,
-  type RunDetail,
-  runDetailSchema,
-  type Step,
-  TERMINAL_STATUSES,
-} from "@shipfox/shared/api/runs";
-import { workspaceSchema } from "@shipfox/shared/api/workspaces";
-import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
+import type { Client } from "@shipfox/client";
+import { readLog } from "@shipfox/client/read-log";
+import type { Definition, DefinitionSync } from "@shipfox/shared/api/definitions";
+import type { Runner as RunnerView } from "@shipfox/shared/api/runners";
+import { type Job, type JobExecution, type RunDetail, type Step, TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
+import type { LogRecord } from "@shipfox/shared/log-records";
 import { Api } from "./api.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { eventually } from "./eventually.ts";
@@ -32,6 +13,8 @@ import { Runner, type RunnerOptions } from "./runner.ts";
 import type { Stage } from "./stage.ts";
 
 export const ACCOUNT = { email: "ada@example.com", password: "correct horse battery", name: "Ada" };
+
+type Inputs = Parameters<Client["definitions"]["fire"]>[0]["inputs"];
 
 /** An account with a workspace on a control plane of its own, and what tests do with it. */
 export class Instance {
@@ -50,10 +33,10 @@ export class Instance {
   }
 
   static async create(stage: Stage, plane: ControlPlane): Promise<Instance> {
-    const { token } = await new Api(plane.url).post(signupReplySchema, "/auth/signup", ACCOUNT);
+    const { token } = await new Api(plane.url).client.auth.signUp(ACCOUNT);
     const api = new Api(plane.url, token);
-    const workspace = await api.post(workspaceSchema, "/workspaces", { name: "Tests" });
-    const connection = await api.post(connectionSchema, "/integrations/git/connections", {
+    const workspace = await api.client.workspaces.create({ name: "Tests" });
+    const connection = await api.client.integrations.connectGit({
       workspace_id: workspace.id,
       name: "This machine",
     });
@@ -67,13 +50,13 @@ export class Instance {
   /** Before the token of the account expires, for what takes many minutes. */
   async signInAgain(): Promise<void> {
     const { email, password } = ACCOUNT;
-    const { token } = await new Api(this.plane.url).post(sessionReplySchema, "/auth/login", { email, password });
+    const { token } = await new Api(this.plane.url).client.auth.logIn({ email, password });
     this.#api = new Api(this.plane.url, token);
   }
 
   async registrationToken(options: { max_uses?: number } = {}): Promise<string> {
-    const path = `/workspaces/${this.workspaceId}/runners/manual-registration-tokens`;
-    return (await this.api.post(createRegistrationTokenReplySchema, path, options)).raw_token;
+    const { workspaceId } = this;
+    return (await this.api.client.runners.createToken({ workspaceId, ...options })).raw_token;
   }
 
   /** A runner of this workspace that is waiting for jobs; `apiUrl` leads it over another way. */
@@ -83,7 +66,7 @@ export class Instance {
   }
 
   async runners(): Promise<RunnerView[]> {
-    return (await this.api.get(runnersReplySchema, `/workspaces/${this.workspaceId}/runners`)).runners;
+    return (await this.api.client.runners.list({ workspaceId: this.workspaceId })).runners;
   }
 
   async runnerNamed(name: string): Promise<RunnerView> {
@@ -99,9 +82,9 @@ export class Instance {
       ...files,
       ...Object.fromEntries(Object.entries(workflows).map(([name, yaml]) => [`.shipfox/workflows/${name}`, yaml])),
     });
-    const project = await this.api.post(projectSchema, "/projects", {
+    const project = await this.api.client.projects.create({
       workspace_id: this.workspaceId,
-      name: repository.folder.split("-").at(-1),
+      name: repository.folder.split("-").at(-1) ?? "",
       source: { connection_id: this.connectionId, external_repository_id: `git:${repository.url}` },
     });
     await this.syncOver(project.id);
@@ -117,21 +100,19 @@ export class Instance {
   }
 
   definitions(projectId: string): Promise<{ definitions: Definition[]; sync: DefinitionSync | null }> {
-    return this.api.get(definitionsReplySchema, `/definitions?project_id=${projectId}&limit=100`);
+    return this.api.client.definitions.list({ project_id: projectId, limit: 100 });
   }
 
   /** Starts the workflow with this name; answers the run's id. */
-  async fire(project: ProjectHandle, name: string, inputs?: Record<string, unknown>): Promise<string> {
+  async fire(project: ProjectHandle, name: string, inputs?: Inputs): Promise<string> {
     const { definitions, sync } = await this.definitions(project.id);
     const definition = definitions.find((candidate) => candidate.name === name);
     if (!definition) throw new Error(`there is no workflow ${name}; sync: ${JSON.stringify(sync)}`);
-    const body = inputs === undefined ? {} : { inputs };
-    const path = `/workflow-definitions/${definition.id}/fire-manual`;
-    return (await this.api.post(fireManualReplySchema, path, body)).workflow_run_id;
+    return (await this.api.client.definitions.fire({ definitionId: definition.id, inputs })).workflow_run_id;
   }
 
   run(runId: string): Promise<RunDetail> {
-    return this.api.get(runDetailSchema, `/workflows/runs/${runId}`);
+    return this.api.client.runs.get({ id: runId });
   }
 
   /** The run as soon as `predicate` holds of it; outages of the control plane are waited out. */
@@ -152,15 +133,7 @@ export class Instance {
 
   /** All records of a step attempt's log as the page endpoint serves them now. */
   async logRecords(stepId: string, attempt = 1): Promise<LogRecord[]> {
-    const records: LogRecord[] = [];
-    let cursor = 0;
-    for (;;) {
-      const path = `/steps/${stepId}/attempts/${attempt}/logs?cursor=${cursor}`;
-      const page = await this.api.get(logPageSchema, path);
-      records.push(...decodeLogRecords(page.ndjson));
-      if (!page.has_more) return records;
-      cursor = page.next_cursor;
-    }
+    return (await Array.fromAsync(readLog(this.api.client, { stepId, attempt }))).flat();
   }
 
   async logText(stepId: string, attempt = 1): Promise<string> {

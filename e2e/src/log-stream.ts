@@ -1,45 +1,25 @@
-import { logStateSchema } from "@shipfox/shared/api/logs";
-import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
-import { EventSourceParserStream } from "eventsource-parser/stream";
+import type { LogRecord } from "@shipfox/shared/log-records";
 import type { Api } from "./api.ts";
-import { eventually } from "./eventually.ts";
 
 const FOLLOW_LIMIT_MS = 120_000;
 
-/**
- * Follows the log of a step attempt over SSE from its start to its end, as a browser would: a connection that breaks is
- * made again from the last id. `onRecord` sees each record as it comes.
- */
+/** The log of a step attempt, followed from its start to its end. `onRecord` sees each record as it comes. */
 export async function followLog(
   api: Api,
   stepId: string,
   { attempt = 1, onRecord }: { attempt?: number; onRecord?: (record: LogRecord) => void } = {},
 ): Promise<LogRecord[]> {
   const records: LogRecord[] = [];
-  let lastId = "";
-  await eventually(
-    `the log of step ${stepId} is followed to its end`,
-    async () => {
-      const response = await fetch(`${api.url}/steps/${stepId}/attempts/${attempt}/logs/stream`, {
-        headers: { authorization: `Bearer ${api.token}`, ...(lastId === "" ? {} : { "last-event-id": lastId }) },
-        signal: AbortSignal.timeout(FOLLOW_LIMIT_MS),
-      });
-      if (!response.ok || !response.body) throw new Error(`stream: ${response.status} ${await response.text()}`);
-      const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-      for await (const event of events) {
-        if (event.event === "state" && logStateSchema.parse(JSON.parse(event.data)).state === "end") return true;
-        if (event.event !== "log") continue;
-        for (const record of decodeLogRecords(event.data)) {
-          records.push(record);
-          onRecord?.(record);
-        }
-        if (event.id !== undefined) lastId = event.id;
-      }
-      return false;
-    },
-    { limitMs: FOLLOW_LIMIT_MS },
-  );
-  return records;
+  const signal = AbortSignal.timeout(FOLLOW_LIMIT_MS);
+  for await (const item of api.client.logs.follow({ stepId, attempt }, { signal })) {
+    if (item.kind === "end") return records;
+    if (item.kind !== "records") continue;
+    for (const record of item.records) {
+      records.push(record);
+      onRecord?.(record);
+    }
+  }
+  throw new Error(`the log of step ${stepId} did not end within ${FOLLOW_LIMIT_MS} ms`);
 }
 
 /** What the step printed, both streams in their order. */
