@@ -1,11 +1,13 @@
 // The least that fan-out needs on a server: what is POSTed goes to all who read along. `coalesced` writes all lines as one
-// pre-framed buffer, `lines` writes each line by itself.
+// pre-framed buffer, `lines` writes each line by itself, `messages` sends each line as a message of a WebSocket.
 //
 //   node fan-out-server.ts MODE PORT
 import { createServer, type ServerResponse } from "node:http";
+import { type WebSocket, WebSocketServer } from "ws";
 
 const [mode, port] = process.argv.slice(2);
 const readers = new Set<ServerResponse>();
+const sockets = new Set<WebSocket>();
 
 const server = createServer((request, response) => {
   if (request.method === "GET" && request.url === "/stream") {
@@ -23,8 +25,13 @@ const server = createServer((request, response) => {
         ? [Buffer.from(`event: log\n${lines.map((line) => `data: ${line}\n`).join("")}\n`)]
         : lines.map((line) => `event: log\ndata: ${line}\n\n`);
     for (const frame of frames) for (const reader of readers) reader.write(frame);
+    for (const line of lines) for (const socket of sockets) socket.send(line);
     response.writeHead(200, { "content-length": 2 }).end("ok");
   });
+});
+new WebSocketServer({ server, path: "/messages" }).on("connection", (socket) => {
+  sockets.add(socket);
+  socket.once("close", () => sockets.delete(socket));
 });
 server.listen(Number(port), "127.0.0.1");
 process.once("SIGTERM", () => process.exit());

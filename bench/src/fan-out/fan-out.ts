@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +16,7 @@ const LINE_CHARS = 80;
 const FULL = { rounds: 7, warmUpRounds: 2, appends: 60 };
 const QUICK = { rounds: 2, warmUpRounds: 1, appends: 10 };
 const AIM_OF_CEILING = 0.4;
+const AIM_OF_MESSAGES = 5;
 const POST_TIMEOUT_MS = 60_000;
 
 export const fanOut: Bench = {
@@ -23,7 +25,7 @@ export const fanOut: Bench = {
   about: `One log, ${READERS} readers of its event stream, appends of ${LINES_OF_APPEND} lines, each sent when the one before was answered;
 counted until every reader has the last line. Ours makes each append durable before it is shown, and reads with rights and
 cursors. The ceiling is a bare \`node:http\` server that writes all lines of an append as one pre-framed buffer to each
-reader; the other one writes line by line. Rounds interleaved in rotating order; the readers are plain sockets in one process.`,
+reader; the others write line by line, as server-sent events and as messages of a WebSocket. Rounds interleaved in rotating order; the readers are plain sockets in one process.`,
   needsDocker: false,
   run,
 };
@@ -43,6 +45,7 @@ async function run({ quick, resources, stop, say }: BenchContext): Promise<Bench
     await openShipfox(folder, resources),
     await openPeer("coalesced", "bare node:http, one buffer an append", folder, resources),
     await openPeer("lines", "bare node:http, one write a line", folder, resources),
+    await openPeer("messages", "bare ws, one message a line", folder, resources),
   ] as const;
   for (let round = -plan.warmUpRounds; round < plan.rounds; round += 1) {
     for (const side of rotated(sides, round + plan.warmUpRounds)) {
@@ -61,7 +64,7 @@ async function run({ quick, resources, stop, say }: BenchContext): Promise<Bench
     );
     say(`round ${round + 1} of ${plan.rounds}, lines/s: ${latest.join(", ")}`);
   }
-  const [ours, ceiling] = sides;
+  const [ours, ceiling, , messages] = sides;
   const over = (side: Side) => ratios(ours.linesPerSecond, side.linesPerSecond);
   return {
     tables: [
@@ -72,6 +75,7 @@ async function run({ quick, resources, stop, say }: BenchContext): Promise<Bench
     ],
     aims: [
       { what: "Shipfox ÷ one buffer an append", measured: median(over(ceiling)), bound: { atLeast: AIM_OF_CEILING } },
+      { what: "Shipfox ÷ one message a line", measured: median(over(messages)), bound: { atLeast: AIM_OF_MESSAGES } },
     ],
     notes: ["The readers share the two cores with the servers, and cost the same for all of them."],
   };
@@ -88,7 +92,7 @@ async function openShipfox(folder: string, resources: AsyncDisposableStack): Pro
   // A stream begins with its first bytes.
   await append(chunkOf(""));
   const { url, token } = shipfox.plane;
-  await readers.open(url, `/steps/${stepId}/attempts/1/logs/stream`, token, READERS);
+  await readers.open(url, `/steps/${stepId}/attempts/1/logs/stream`, `authorization: Bearer ${token}`, READERS);
   return { name: "Shipfox", readers, append, linesPerSecond: [] };
 }
 
@@ -105,12 +109,19 @@ async function openPeer(mode: string, name: string, folder: string, resources: A
   const url = `http://127.0.0.1:${port}`;
   await awaitReady(url, server);
   const readers = resources.adopt(new Readers(), (open) => open.close());
-  await readers.open(url, "/stream", "none", READERS);
+  if (mode === "messages") await readers.open(url, "/messages", handshake(), READERS);
+  else await readers.open(url, "/stream", "accept: text/event-stream", READERS);
   const append = async (chunk: Buffer): Promise<void> => {
     const options = { method: "POST", body: new Uint8Array(chunk), signal: AbortSignal.timeout(POST_TIMEOUT_MS) };
     await (await fetch(url, options)).arrayBuffer();
   };
   return { name, readers, append, linesPerSecond: [] };
+}
+
+/** What a client of a WebSocket asks with (RFC 6455). */
+function handshake(): string {
+  const key = randomBytes(16).toString("base64");
+  return `connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}`;
 }
 
 /** Whole records; the last one ends with `marker`. */

@@ -11,10 +11,10 @@ export class Readers {
   #allHave: () => void = () => {};
 
   /** Resolves when all are connected and have been answered. */
-  async open(url: string, path: string, token: string, count: number): Promise<void> {
+  async open(url: string, path: string, headers: string, count: number): Promise<void> {
     while (this.#sockets.length < count) {
       const batch = Math.min(OPENED_AT_ONCE, count - this.#sockets.length);
-      await Promise.all(Array.from({ length: batch }, () => this.#openOne(new URL(url), path, token)));
+      await Promise.all(Array.from({ length: batch }, () => this.#openOne(new URL(url), path, headers)));
     }
   }
 
@@ -38,7 +38,7 @@ export class Readers {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #openOne({ hostname, port }: URL, path: string, token: string): Promise<void> {
+  #openOne({ hostname, port }: URL, path: string, headers: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = connect(Number(port), hostname);
       let tail = "";
@@ -57,7 +57,7 @@ export class Readers {
         this.#missing -= 1;
         if (this.#missing === 0) this.#allHave();
       });
-      socket.write(`GET ${path} HTTP/1.1\r\nhost: ${hostname}:${port}\r\nauthorization: Bearer ${token}\r\n\r\n`);
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: ${hostname}:${port}\r\n${headers}\r\n\r\n`);
       this.#sockets.push(socket);
     });
   }

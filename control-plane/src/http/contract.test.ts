@@ -69,13 +69,13 @@ const CHANGE_NOTHING = [
   "POST /integrations/sentry/install",
   "POST /definitions/validate",
 ];
-/** Every call of it is also made by everybody who must be refused. */
 /** Lists and texts whose length cannot even be compared. */
 const OF_NO_LENGTH = JSON.stringify(
   Object.fromEntries(
     ["entries", "events", "abilities", "labels", "name", "email"].map((key) => [key, { length: { toString: 1 } }]),
   ),
 );
+/** Every call of it is also made by everybody who must be refused. */
 const TOUR_LIMIT_MS = 300_000;
 /** Called with another token than the owner's in the tour. */
 const NOT_CALLED_BY_THE_OWNER = [
