@@ -131,6 +131,10 @@ export const ERROR_CODES = {
   "range-not-satisfiable": [416, "The range lies behind the end of the text."],
   "invalid-media-type": [415, "The content type is not supported here."],
   "unsupported-media-type": [415, "The content type is none of those that a custom webhook takes."],
+  "not-runnable-yet": [
+    422,
+    "The workflow uses parts of the language that this version does not run yet; details lists them with path, line and column.",
+  ],
   "source-connection-inactive": [422, "The connection is disabled."],
   "integration-connection-inactive": [422, "The connection is disabled."],
   "integration-provider-unavailable": [422, "This server is not set up for the provider."],

@@ -85,7 +85,8 @@ function faultOfSize(source: string): { errors: Diagnostic[]; warnings: Diagnost
 
 async function check(api: Client, source: string): Promise<{ errors: Diagnostic[]; warnings: Diagnostic[] }> {
   const reply = await api.definitions.validate({ yaml: source });
-  return reply.valid ? { errors: [], warnings: reply.warnings } : { errors: reply.errors, warnings: [] };
+  if (!reply.valid) return { errors: reply.errors, warnings: [] };
+  return { errors: [], warnings: [...reply.warnings, ...reply.not_runnable] };
 }
 
 function describe(context: CommandContext, checked: readonly Checked[]): string {

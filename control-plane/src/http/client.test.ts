@@ -32,6 +32,7 @@ const FOR_OTHERS = [
   "GET /docs/files/{file}",
   "GET /docs/errors/{code}",
   "GET /openapi.json",
+  "GET /schemas/workflow.json",
   "GET /health",
   "GET /healthz",
   "GET /readyz",

@@ -323,6 +323,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /workspaces/{workspaceId}/usage", { workspaceId }, { token });
     await exerciseAgents(succeed, { token, workspaceId }, models);
 
+    await succeed("GET /schemas/workflow.json", {});
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: YAML } });
     await succeed("POST /definitions/validate", {}, { token, body: { yaml: "name: 1" } });
     const saved = await succeed("POST /definitions", {}, { token, body: { project_id: projectId, yaml: YAML } });

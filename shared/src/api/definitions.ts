@@ -104,6 +104,10 @@ export const validateDefinitionReplySchema = z.discriminatedUnion("valid", [
     workflow_document: z.record(z.string(), z.json()),
     workflow_model: z.record(z.string(), z.json()),
     warnings: z.array(diagnosticSchema),
+    not_runnable: z.array(diagnosticSchema).default([]).meta({
+      description:
+        "What the workflow says and this version accepts without running it, each with code not-runnable-yet",
+    }),
   }),
   z.object({ valid: z.literal(false), errors: z.array(diagnosticSchema) }),
 ]);

@@ -155,7 +155,7 @@ describeStores("definitions", (open) => {
       body: { code: "invalid-workflow-definition", message: expect.stringMatching(/line 1/) },
     });
     expect(refused.body.details).toContainEqual(
-      expect.objectContaining({ code: "unknown-key", path: "nmae", line: 1, column: 1, suggestion: "name" }),
+      expect.objectContaining({ code: "unknown-key", path: "(root)", line: 1, column: 1, suggestion: "name" }),
     );
     expect((await list(`project_id=${projectId}`)).body.definitions).toEqual([]);
     const validated = await api.call("POST", "/definitions/validate", { user: users.stranger, body: { yaml } });
@@ -165,6 +165,44 @@ describeStores("definitions", (open) => {
       body: { yaml: workflow("CI") },
     });
     expect(good.body).toMatchObject({ valid: true, workflow_model: { name: "CI" }, warnings: [] });
+  });
+
+  it("takes what this version does not run yet, says so, and creates no run of it", async () => {
+    const yaml = workflow("CI", manual).replace(
+      "- run: echo hello",
+      "- { run: echo hello, if: '${{ execution.failed }}' }",
+    );
+    const place = { code: "not-runnable-yet", path: "jobs.build.steps.0.if", line: 12 };
+    const validated = await api.call("POST", "/definitions/validate", { user: users.stranger, body: { yaml } });
+    expect(validated.body).toMatchObject({ valid: true, warnings: [], not_runnable: [place] });
+    const { id } = (await save({ yaml })).body;
+    expect(await fire(id)).toMatchObject({
+      status: 422,
+      body: { code: "not-runnable-yet", message: expect.stringContaining("line 12"), details: [place] },
+    });
+    expect(await runs()).toEqual([]);
+  });
+
+  it("holds the inputs of a run to what the trigger declares", async () => {
+    const declared =
+      "triggers: { t: { source: manual, event: fire, inputs: { to: { type: choice, options: [a, b], required: true }, n: { type: number, default: 2 }, dry: { type: boolean } } } }\n";
+    const { id } = (await save({ yaml: workflow("CI", declared) })).body;
+    const refused = async (inputs: Record<string, unknown>) => (await fire(id, { inputs })).body;
+    expect(await refused({})).toMatchObject({ code: "validation-error", message: "inputs.to: is required" });
+    expect(await refused({ to: "c" })).toMatchObject({
+      details: [{ path: "inputs.to", message: "must be one of a, b" }],
+    });
+    expect(await refused({ to: "a", n: "2" })).toMatchObject({ details: [{ path: "inputs.n" }] });
+    expect(await refused({ to: "a", dri: true })).toMatchObject({ message: expect.stringContaining("`dry`") });
+    expect(await runs()).toEqual([]);
+    expect((await fire(id, { inputs: { to: "b" } })).status).toBe(201);
+    expect((await runs()).map((run) => JSON.parse(run["inputs"] as string))).toEqual([{ to: "b", n: 2 }]);
+  });
+
+  it("runs by hand what it cannot start by itself yet", async () => {
+    const cron = `${manual}  nightly: { source: cron, event: tick, config: { schedule: "0 2 * * *" } }\n`;
+    const { id } = (await save({ yaml: workflow("CI", cron) })).body;
+    expect((await fire(id)).status).toBe(201);
   });
 
   it("takes a workflow of the greatest length and refuses a longer one", async () => {

@@ -5,7 +5,7 @@ import type { Clock } from "../../store/clock.ts";
 import { Lru } from "../../store/lru.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
-import type { WorkflowModel } from "../workflow/public.ts";
+import { asRunnable, readInputs, type WorkflowModel, type WorkflowPlan } from "../workflow/public.ts";
 import type { StartRunPort } from "./ports.ts";
 
 const MAX_CACHED = 256;
@@ -19,7 +19,7 @@ const CONTENT = "select yaml, model from definitions where id = ?";
 interface Content {
   readonly updatedAt: number;
   readonly yaml: string;
-  readonly model: WorkflowModel;
+  readonly model: WorkflowPlan;
 }
 
 export interface FireManualDeps {
@@ -40,7 +40,7 @@ export interface FireRequest {
 
 /**
  * Starts runs by hand. One transaction a run; the model of a definition is read and parsed once per version of it.
- * Throws 404 `manual-trigger-not-found` also for those who may not see the definition.
+ * Throws 404 `manual-trigger-not-found` also for those who may not see the definition, 422 `not-runnable-yet`.
  */
 export function createFireManual(deps: FireManualDeps): (request: FireRequest) => Promise<{ runId: string }> {
   const { store, clock, access, startRun } = deps;
@@ -69,10 +69,10 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
         workspaceId: head.workspace_id,
         projectId: head.project_id,
         definitionId,
-        model: content.model,
+        model: requireRunnable(content.model),
         workflowYaml: content.yaml,
         trigger: { provider: "manual", source: "manual", event: "fire", payload },
-        inputs: inputs ?? content.model.manualTrigger?.with ?? null,
+        inputs: requireInputs(content.model, inputs),
         overLimit: rejectOverLimit ? "reject" : "wait",
         now,
       });
@@ -89,7 +89,25 @@ export function createFireManual(deps: FireManualDeps): (request: FireRequest) =
 async function readContent(tx: Tx, definitionId: string, updatedAt: number): Promise<Content> {
   const row = await tx.get<{ yaml: string; model: string }>(CONTENT, [definitionId]);
   if (!row) throw notFound();
-  return { updatedAt, yaml: row.yaml, model: JSON.parse(row.model) as WorkflowModel };
+  return { updatedAt, yaml: row.yaml, model: JSON.parse(row.model) as WorkflowPlan };
+}
+
+function requireRunnable(plan: WorkflowPlan): WorkflowModel {
+  const model = asRunnable(plan);
+  if (model) return model;
+  const [first, ...more] = plan.notRunnable ?? [];
+  const others = more.length === 0 ? "" : `, and ${more.length} more`;
+  const place = first === undefined ? "" : `: line ${first.line}, ${first.path} (${first.message})${others}`;
+  const message = `the workflow uses parts of the language that this version does not run yet${place}`;
+  throw new ApiError("not-runnable-yet", message, { details: plan.notRunnable });
+}
+
+function requireInputs({ manualTrigger }: WorkflowPlan, given: FireRequest["inputs"]): Record<string, unknown> | null {
+  if (manualTrigger === null) return given ?? null;
+  const read = readInputs(manualTrigger, given);
+  if (read.ok) return read.inputs;
+  const [first] = read.faults;
+  throw new ApiError("validation-error", `${first?.path}: ${first?.message}`, { details: read.faults });
 }
 
 function notFound(): ApiError {

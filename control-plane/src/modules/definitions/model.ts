@@ -1,7 +1,7 @@
 import type { DefinitionSync as Sync } from "@shipfox/shared/api/definitions";
 import { ApiError, type ErrorCode } from "@shipfox/shared/errors";
 import type { DefinitionRow } from "../../store/schema.ts";
-import { type Diagnostic, parseWorkflow, type WorkflowModel } from "../workflow/public.ts";
+import { type Diagnostic, parseWorkflow, type WorkflowPlan } from "../workflow/public.ts";
 
 export type SyncErrorCode = NonNullable<Sync["last_error_code"]>;
 export type SyncWarning = Sync["warnings"][number];
@@ -15,13 +15,19 @@ const MAX_PATH_CHARS = 512;
 export type DefinitionContent = Pick<DefinitionRow, "name" | "yaml" | "document" | "model" | "manual_trigger">;
 
 export type ReadResult =
-  | { readonly ok: true; readonly content: DefinitionContent; readonly warnings: readonly Diagnostic[] }
+  | {
+      readonly ok: true;
+      readonly content: DefinitionContent;
+      readonly warnings: readonly Diagnostic[];
+      /** What the file says and this version does not run. */
+      readonly notRunnable: readonly Diagnostic[];
+    }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] };
 
 export function readDefinition(yaml: string, defaultRunnerLabels: readonly string[]): ReadResult {
   const result = parseWorkflow(yaml, { defaultRunnerLabels: [...defaultRunnerLabels] });
   if (!result.ok) return result;
-  const { document, model, warnings } = result;
+  const { document, model, warnings, notRunnable } = result;
   const content = {
     name: model.name,
     yaml,
@@ -29,10 +35,10 @@ export function readDefinition(yaml: string, defaultRunnerLabels: readonly strin
     model: JSON.stringify(model),
     manual_trigger: manualTrigger(model),
   };
-  return { ok: true, content, warnings };
+  return { ok: true, content, warnings, notRunnable };
 }
 
-function manualTrigger(model: WorkflowModel): string | null {
+function manualTrigger(model: WorkflowPlan): string | null {
   return model.manualTrigger === null ? null : JSON.stringify({ name: model.manualTrigger.name });
 }
 
@@ -117,7 +123,7 @@ export function asSyncFailure(error: unknown): SyncFailure | null {
 /** Throws `SyncFailure` with the first fault of the file. */
 export function acceptFile(path: string, result: ReadResult): { content: DefinitionContent; warnings: SyncWarning[] } {
   if (!result.ok) throw invalid(path, result.diagnostics);
-  const warnings = result.warnings.map(({ code, message, line }) => {
+  const warnings = [...result.warnings, ...result.notRunnable].map(({ code, message, line }) => {
     return { code, message: message.slice(0, MAX_MESSAGE_CHARS), path: `${path}:${line}`.slice(-MAX_PATH_CHARS) };
   });
   return { content: result.content, warnings };

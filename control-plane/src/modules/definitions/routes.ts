@@ -18,6 +18,7 @@ import { pageOfDefinitions } from "./list-definitions.ts";
 import { presentDefinition } from "./present.ts";
 import { type SaveDefinitionDeps, saveDefinition } from "./save-definition.ts";
 import { findDefinition } from "./store.ts";
+import { WORKFLOW_JSON_SCHEMA } from "../workflow/public.ts";
 
 export interface DefinitionRoutesDeps extends SaveDefinitionDeps, FireManualDeps {}
 
@@ -107,11 +108,21 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
       handle: async ({ body }) => {
         const result = await deps.reader.read(body.yaml);
         if (!result.ok) return { status: 200, body: { valid: false, errors: result.diagnostics } };
-        const { content, warnings } = result;
+        const { content, warnings, notRunnable } = result;
         const document: unknown = JSON.parse(content.document);
         const model: unknown = JSON.parse(content.model);
-        return { status: 200, body: { valid: true, workflow_document: document, workflow_model: model, warnings } };
+        const found = { workflow_document: document, workflow_model: model, warnings, not_runnable: notRunnable };
+        return { status: 200, body: { valid: true, ...found } };
       },
+    }),
+    route({
+      method: "GET",
+      path: "/schemas/workflow.json",
+      tag: TAG,
+      summary: "JSON Schema of a workflow file, for editors",
+      credential: "none",
+      responses: { 200: z.looseObject({ $schema: z.string() }) },
+      handle: async () => ({ status: 200, body: WORKFLOW_JSON_SCHEMA }),
     }),
     route({
       method: "POST",
@@ -133,6 +144,7 @@ export function createDefinitionRoutes(deps: DefinitionRoutesDeps): Route[] {
         "concurrency-limit",
         "workspace-label-sets-exhausted",
         "workflow-interpolation-unresolvable",
+        "not-runnable-yet",
       ],
       handle: async ({ principal, params, body, request }) => {
         const { runId } = await fireManual({

@@ -100,6 +100,20 @@ describeStores("definition sync", (open) => {
     expect(await names()).toEqual(["A"]);
   });
 
+  it("takes what this version does not run yet, and warns of it with file and line", async () => {
+    const yaml = workflow("A").replace("jobs:", "run_name: A ${{ run.number }}\njobs:");
+    const sync = syncOf(async () => fetched({ "a.yml": yaml }));
+    const { status, warnings } = await run(sync);
+    expect(status).toBe("succeeded");
+    expect(JSON.parse(warnings)).toEqual([
+      expect.objectContaining({
+        code: "not-runnable-yet",
+        path: expect.stringMatching(/^\.shipfox\/workflows\/a\.yml:\d+$/),
+      }),
+    ]);
+    expect(await names()).toEqual(["A"]);
+  });
+
   it("names each file that has a fault", async () => {
     const sync = syncOf(async () => fetched({ "a.yml": "name: [", "b.yml": workflow("B"), "c.yml": "jobs: []\n" }));
     expect((await run(sync))?.last_error_message).toMatch(

@@ -9,7 +9,7 @@ import { systemClock } from "../../store/clock.ts";
 import { claim, Dispatch, heartbeat, leaseEndedAt, type DispatchSettings } from "../dispatch/public.ts";
 import { Logs } from "../logs/public.ts";
 import { cancelRun, nextStep, reportStep, rerunRun, runDueExecutions, startRun } from "../runs/public.ts";
-import { parseWorkflow } from "../workflow/public.ts";
+import { asRunnable, parseWorkflow } from "../workflow/public.ts";
 import type { LeasePrincipal } from "../../http/route.ts";
 import { insertRegistrationToken, makeRegistrationToken } from "./registration-tokens.ts";
 import { freshIdentity, register, type Registered } from "./register.ts";
@@ -126,6 +126,8 @@ export class TestPlane {
   async fire(yaml: string, projectId = this.projectId, overLimit: "wait" | "reject" = "wait"): Promise<string> {
     const parsed = parseWorkflow(yaml);
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.diagnostics));
+    const model = asRunnable(parsed.model);
+    if (!model) throw new Error(JSON.stringify(parsed.notRunnable));
     const definitionId = newId();
     const now = Date.now();
     const { runId } = await this.store.write(async (tx) => {
@@ -138,7 +140,7 @@ export class TestPlane {
         workspaceId: this.workspaceId,
         projectId,
         definitionId,
-        model: parsed.model,
+        model,
         workflowYaml: yaml,
         trigger: { provider: "manual", source: "manual", event: "fire", payload: {} },
         inputs: null,

@@ -166,8 +166,8 @@ function secretBindings(bindings: Record<string, Template>): SecretBinding[] {
   return Object.entries(bindings).map(([target, template]) => ({
     target,
     segments: template.map((segment) => {
-      if (segment.kind === "variable") throw new Error(`the variable ${segment.key} was not resolved before the run`);
-      return segment;
+      if (segment.kind === "literal" || segment.kind === "secret") return segment;
+      throw new Error(`the ${segment.kind} of ${target} was not resolved before the run`);
     }),
   }));
 }

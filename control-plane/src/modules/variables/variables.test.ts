@@ -3,7 +3,7 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, testClock } from "../../testing/api.ts";
 import { insertConnection, insertProject, insertUser, insertWorkspace, memberAccess } from "../../testing/rows.ts";
-import { parseWorkflow } from "../workflow/public.ts";
+import { asRunnable, parseWorkflow } from "../workflow/public.ts";
 import { resolveModel } from "./resolve-model.ts";
 import { createVariableRoutes } from "./routes.ts";
 
@@ -31,7 +31,9 @@ async function start(store: Store) {
 function modelOf(yaml: string) {
   const parsed = parseWorkflow(`name: a\nrunner: x\njobs: { a: { steps: [${yaml}] } }`);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.diagnostics));
-  return parsed.model;
+  const model = asRunnable(parsed.model);
+  if (!model) throw new Error(JSON.stringify(parsed.notRunnable));
+  return model;
 }
 
 describeStores("variables", (open) => {

@@ -5,15 +5,22 @@ import type { Path, SourceMap } from "./yaml/source-map.ts";
 export const DIAGNOSTIC_CODES = {
   "invalid-workflow-yaml": "the text is not one readable YAML mapping",
   "unknown-key": "a key that the language does not have",
-  "unsupported-key": "a key of the language that this version does not run yet",
-  "unsupported-trigger": "a trigger source that this version does not listen to yet",
-  "unsupported-expression": "a `${{ }}` expression, which this version does not evaluate yet",
-  "invalid-interpolation-template": "a `${{` without end, or nothing between `${{` and `}}`",
-  "unknown-interpolation-context": "an expression starts with a name that the language does not have",
-  "computed-context-key": "`vars` or `secrets` without a literal key",
+  "renamed-key": "a key of the language's older form, which has another name now",
+  "unsupported-key": "a key that is reserved for later, or that belongs to another kind of step or trigger",
+  "unsupported-expression": "a `${{ }}` expression in a place that has none",
+  "not-runnable-yet": "part of the language, accepted and checked, that this version does not run",
+  "invalid-interpolation-template": "a `${{` without end, or an expression that cannot be read",
+  "invalid-interpolation-expression": "an expression whose types do not fit together",
+  "unknown-interpolation-context": "an expression reads a name that the language does not have",
+  "computed-context-key": "`vars`, `secrets` or `jobs` without a literal key",
+  "context-unavailable-at-fill-site": "an expression reads a name that has no value there",
+  "context-unavailable-at-predicate-site": "a condition or filter reads a name that has no value there",
+  "missing-job-needs-edge": "an expression reads a job that is no direct need",
+  "dynamic-name-self-reference": "a name is made of itself",
   "unknown-secret-store": "a secret store other than `local`",
   "runner-context-in-field": "a secret where none can be: only `run` and `env` of run steps may hold one",
   "runner-context-not-bare": "a secret inside of a larger expression",
+  "runner-context-in-server-predicate": "a secret in a condition or filter, which the server decides",
   "missing-key": "a required key is absent",
   "invalid-type": "the value has the wrong type",
   "invalid-value": "the value has the right type and breaks a rule",
@@ -27,9 +34,30 @@ export const DIAGNOSTIC_CODES = {
   "invalid-runner-label": "a runner label breaks the label rule",
   "too-many-runner-labels": "a job asks for more labels than a runner can have",
   "multiple-manual-triggers": "more than one trigger is manual",
+  "invalid-cron-event": "the event of a cron trigger is not `tick`",
+  "missing-cron-schedule": "a cron trigger without a schedule",
+  "invalid-cron-schedule": "a schedule that is malformed or never fires",
+  "invalid-cron-timezone": "a time zone that does not exist",
+  "invalid-trigger-filter": "the filter of a trigger is not true or false, or stands where none can be",
+  "invalid-listener-filter": "the same for a trigger of a listening job",
+  "invalid-job-if": "the condition of a job is not one expression that is true or false",
+  "invalid-step-if": "the same for a step",
+  "invalid-job-success": "the success condition of a job is not a bare expression that is true or false",
+  "invalid-step-gate-success": "the same for a gate",
+  "invalid-step-gate-restart-from": "`restart_from` does not name an earlier step of the job",
+  "listening-timeout-exceeds-run-timeout": "a job would listen longer than a run can live",
+  "listening-job-missing-resolution-source": "a listening job that would never end",
+  "invalid-output-schema": "the schema of an output is not a JSON Schema",
+  "checkout-target-invalid": "keys of a checkout that cannot stand together",
+  "harness-provider-incompatible": "a harness that cannot call the provider",
+  "harness-thinking-incompatible": "a thinking level that the harness does not have",
+  "harness-tool-incompatible": "a tool that the harness does not have",
+  "missing-harness-for-tools": "tools without the harness that they belong to",
+  "invalid-provider": "a model provider that does not exist or cannot be used",
+  "invalid-model": "a model that the provider does not have",
   "invalid-duration": "a duration is malformed or out of range",
   "workflow-too-large": "jobs, steps or merged environments exceed the size limits",
-  "re-evaluating-command": "warning: a value would become code of the shell; runs cannot be created",
+  "re-evaluating-command": "warning: a value would become code, of the shell or of the command that gets it",
   "rewritten-env-value": "warning: YAML reads the value as another text than the one written",
 } as const;
 
@@ -100,8 +128,12 @@ export class DiagnosticLog {
 
   /** The faults in the order in which a reader meets them. */
   inFileOrder(): Diagnostic[] {
-    return this.#entries.toSorted((a, b) => a.line - b.line || a.column - b.column);
+    return inReadingOrder(this.#entries);
   }
+}
+
+export function inReadingOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return diagnostics.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
 /** Half a replacement would be worse than none. */

@@ -9,8 +9,21 @@ export const MAX_ENV_BYTES = 32_768;
 export const MAX_ALIASES = 500;
 export const MAX_NESTING_DEPTH = 64;
 export const MAX_EXPANDED_CHARACTERS = 4_000_000;
-export const MAX_JOBS = 500;
+export const MAX_JOBS = 1_000;
 export const MAX_STEPS = 2_000;
+export const MAX_TRIGGERS = 100;
+export const MAX_INPUTS = 50;
+export const MAX_CHOICES = 100;
+export const MAX_DESCRIPTION_CHARACTERS = 1_000;
+export const MAX_OUTPUTS = 128;
+export const MAX_OUTPUT_SCHEMA_BYTES = 32_768;
+export const MAX_OUTPUT_SCHEMA_DEPTH = 64;
+/** Of all steps, jobs and names, those of aliased and inherited texts counted in each place. */
+export const MAX_EXPRESSIONS = 20_000;
+export const MAX_EXPRESSION_CHARACTERS = 16_384;
+/** Operators, names and values of one expression, and how deep they are nested. */
+export const MAX_EXPRESSION_NODES = 2_000;
+export const MAX_EXPRESSION_DEPTH = 64;
 /** Sum over all steps of the environment they start with, after workflow and job environments are merged in. */
 export const MAX_MERGED_ENV_CHARACTERS = 8_000_000;
 /** Names and keys end up in database indexes, which refuse entries of a few kilobytes. */
@@ -29,6 +42,8 @@ const HOUR_MS = 3_600_000;
 export const MIN_TIMEOUT_MS = SECOND_MS;
 export const MAX_TIMEOUT_MS = 24 * HOUR_MS;
 export const DEFAULT_EXECUTION_TIMEOUT_MS = 6 * HOUR_MS;
+/** A run ends after 30 days, whatever it listens for. */
+export const MAX_LISTENING_MS = 30 * 24 * HOUR_MS;
 
 /** Only the newest commit: what a job needs, unless it asks for more. */
 export const DEFAULT_FETCH_DEPTH = 1;

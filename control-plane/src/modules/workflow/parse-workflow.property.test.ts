@@ -7,8 +7,11 @@ import { parseWorkflow } from "./public.ts";
 const text = fc
   .string({ unit: "grapheme", minLength: 1, maxLength: 20 })
   .filter((value) => !/\0|\$\{\{/.test(value) && value.isWellFormed());
-/** YAML knows -0, JSON does not. */
-const json = fc.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(value)));
+/** YAML knows -0, JSON does not; the key `<<` is no key in YAML. */
+const json = fc
+  .jsonValue()
+  .filter((value) => !JSON.stringify(value).includes('"<<"'))
+  .map((value): unknown => JSON.parse(JSON.stringify(value)));
 const envName = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,9}$/);
 const env = fc.dictionary(envName, fc.oneof(text, fc.integer(), fc.boolean()), { maxKeys: 4 });
 const label = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,9}$/);
@@ -86,7 +89,9 @@ describe("any workflow made by the rules", () => {
         expect(JSON.parse(JSON.stringify(result.document))).toEqual(JSON.parse(JSON.stringify(document)));
         expect(result.model.jobs.map((model) => model.key)).toEqual(authored.jobs.map(([key]) => key));
         for (const [index, [, body]] of authored.jobs.entries()) {
-          expect(result.model.jobs[index]?.steps.map((model) => model.run)).toEqual(body.steps.map((one) => one.run));
+          expect(result.model.jobs[index]?.steps.map((model) => "run" in model && model.run)).toEqual(
+            body.steps.map((one) => one.run),
+          );
         }
         const asJson = parseWorkflow(JSON.stringify({ ...authored, jobs: Object.fromEntries(authored.jobs) }));
         expect(asJson.ok && withoutPlaces(asJson.model)).toEqual(withoutPlaces(result.model));

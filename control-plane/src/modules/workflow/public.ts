@@ -2,8 +2,18 @@
  * The workflow language: text in, model or diagnostics out. Pure; every module may use it, it uses none.
  */
 export { DIAGNOSTIC_CODES, type Diagnostic } from "./diagnostics.ts";
+export { WORKFLOW_JSON_SCHEMA } from "./document/check-document.ts";
 export { DEFAULT_FETCH_DEPTH } from "./limits.ts";
-export { type CheckoutModel, type JobModel, requiredCapabilities, type WorkflowModel } from "./model/model.ts";
+export {
+  type CheckoutModel,
+  type JobModel,
+  type JobPlan,
+  requiredCapabilities,
+  type WorkflowModel,
+  type WorkflowPlan,
+} from "./model/model.ts";
+export { asRunnable } from "./model/runnable.ts";
+export { readInputs } from "./model/read-inputs.ts";
 export { resolveVariables, variablesOf } from "./model/resolve-variables.ts";
-export type { Template } from "./expressions.ts";
+export type { Template } from "./expressions/template.ts";
 export { parseWorkflow } from "./parse-workflow.ts";

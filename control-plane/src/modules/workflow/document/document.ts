@@ -3,6 +3,7 @@ import type { PullPolicy } from "@shipfox/shared/machine";
 /** A workflow as its author wrote it: the keys of the YAML file, values not yet normalised. Plain JSON. */
 export interface WorkflowDocument {
   name: string;
+  run_name?: string;
   runner?: string | string[];
   env?: EnvDocument;
   triggers?: Record<string, TriggerDocument>;
@@ -11,10 +12,24 @@ export interface WorkflowDocument {
 
 export type EnvDocument = Record<string, string | number | boolean>;
 
-export interface TriggerDocument {
-  source: "manual";
+export interface ListeningTriggerDocument {
+  source: string;
   event: string;
   with?: Record<string, unknown>;
+  filter?: string;
+}
+
+export interface TriggerDocument extends ListeningTriggerDocument {
+  inputs?: Record<string, InputDocument>;
+  config?: { schedule?: string; timezone?: string };
+}
+
+export interface InputDocument {
+  type: "string" | "number" | "boolean" | "choice";
+  description?: string;
+  required?: boolean;
+  default?: string | number | boolean;
+  options?: string[];
 }
 
 /** `default` is what the runner gives its jobs, `none` is nothing at all. */
@@ -23,6 +38,7 @@ export type JobNetwork = "default" | "none";
 export interface JobDocument {
   name?: string;
   needs?: string | string[];
+  if?: string;
   runner?: string | string[];
   image?: ImageDocument;
   services?: Record<string, ServiceDocument>;
@@ -30,7 +46,20 @@ export interface JobDocument {
   env?: EnvDocument;
   checkout?: false | CheckoutDocument;
   execution_timeout?: string;
+  execution_name?: string;
+  success?: string;
+  outputs?: Record<string, string>;
+  listening?: ListeningDocument;
   steps: StepDocument[];
+}
+
+export interface ListeningDocument {
+  on: ListeningTriggerDocument[];
+  until?: ListeningTriggerDocument[];
+  timeout?: string;
+  max_executions?: number;
+  batch?: { debounce?: string; max_size?: number; max_wait?: string };
+  on_resolve?: "finish" | "cancel";
 }
 
 export type ImageDocument = string | { name: string; pull?: PullPolicy };
@@ -53,13 +82,58 @@ export interface HealthDocument {
   start_period?: string;
 }
 
-export interface StepDocument {
+/** Exactly one kind: the keys of the others are absent. */
+export type StepDocument = RunStepDocument | AgentStepDocument | CheckoutStepDocument;
+
+export interface CommonStepDocument {
   key?: string;
   name?: string;
+  if?: string;
+  gate?: { success?: string; on_failure?: { restart_from: string; feedback?: string } };
+  outputs?: Record<string, OutputDocument>;
+  working_directory?: string;
+}
+
+export interface RunStepDocument extends CommonStepDocument {
   run: string;
   env?: EnvDocument;
-  working_directory?: string;
   timeout?: string;
+}
+
+export interface AgentStepDocument extends CommonStepDocument {
+  prompt: string;
+  model?: string;
+  provider?: string;
+  thinking?: string;
+  harness?: "pi" | "claude";
+  tools?: string[];
+  integrations?: IntegrationDocument[];
+}
+
+export interface CheckoutStepDocument extends CommonStepDocument {
+  checkout: CheckoutTargetDocument;
+}
+
+export interface IntegrationDocument {
+  connection?: string;
+  include: string[];
+  exclude?: string[];
+  allow_write?: boolean;
+}
+
+export type OutputType = "string" | "number" | "boolean" | "json";
+export type OutputDocument = OutputType | { type: OutputType; schema?: Record<string, unknown> | boolean };
+
+export interface CheckoutTargetDocument {
+  project?: string;
+  connection?: string;
+  repository?: string;
+  ref?: string;
+  path?: string;
+  force?: boolean;
+  permissions?: { contents?: "read" | "write" };
+  "persist-credentials"?: boolean;
+  "fetch-depth"?: number;
 }
 
 export interface CheckoutDocument {

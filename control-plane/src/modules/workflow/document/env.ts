@@ -1,15 +1,22 @@
 import { MAX_ENV_BYTES, MAX_ENV_ENTRIES } from "../limits.ts";
 import { shorten } from "../shorten.ts";
-import { type Check, isMapping, type Place, refuseType } from "./check.ts";
-import { checkExpressions, isStorable, refuseExpression, UNSTORABLE } from "./text.ts";
+import { check, isMapping, type Place, refuseType } from "./check.ts";
+import { isStorable, refuseExpression, UNSTORABLE } from "./text.ts";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
+const ENV_SCHEMA = {
+  type: "object",
+  propertyNames: { pattern: ENV_NAME.source },
+  additionalProperties: { type: ["string", "number", "boolean"] },
+  maxProperties: MAX_ENV_ENTRIES,
+};
+
 /** Variables for run steps: names to text, numbers or booleans; may be empty. Text may hold expressions. */
-export const env: Check = (value, place) => checkEnv(value, place, checkExpressions);
+export const env = check(ENV_SCHEMA, (value, place) => checkEnv(value, place, () => {}));
 
 /** As `env`, for what is no run step: nothing is evaluated. */
-export const literalEnv: Check = (value, place) => checkEnv(value, place, refuseExpression);
+export const literalEnv = check(ENV_SCHEMA, (value, place) => checkEnv(value, place, refuseExpression));
 
 function checkEnv(value: unknown, place: Place, checkText: (text: string, place: Place) => void): void {
   if (!isMapping(value)) return refuseType(value, place, "a mapping of variable names to values");

@@ -1,9 +1,10 @@
 import { pullPolicySchema } from "@shipfox/shared/machine";
-import { hasExpression } from "../expressions.ts";
+import { hasExpression } from "../expressions/template.ts";
 import { MAX_IMAGE_CHARACTERS } from "../limits.ts";
 import { shorten } from "../shorten.ts";
-import { type Check, isMapping, object, type Place, refuseType } from "./check.ts";
-import { template } from "./text.ts";
+import { type Check, check, isMapping, object, refuseType } from "./check.ts";
+import { unevaluated } from "./text.ts";
+import { refusals } from "./unsupported.ts";
 
 /** `[host[:port]/]path[/path…][:tag][@algorithm:digest]`, the grammar of registries; the runner resolves it. */
 const IMAGE_REFERENCE = new RegExp(
@@ -16,6 +17,14 @@ const IMAGE_REFERENCE = new RegExp(
 
 const PULL_POLICIES: readonly string[] = pullPolicySchema.options;
 
+const pull = check({ enum: PULL_POLICIES }, (value, place) => {
+  if (typeof value === "string" && PULL_POLICIES.includes(value)) return;
+  const expected = `one of ${PULL_POLICIES.map((policy) => `\`${policy}\``).join(", ")}`;
+  if (typeof value === "string") {
+    place.refuse("invalid-value", `\`${shorten(value)}\` is not a pull policy; expected ${expected}`);
+  } else refuseType(value, place, expected);
+});
+
 /** An image reference, or a mapping of one with its pull policy. `what` names it in messages: "the image of a job". */
 export function image(what: string): Check {
   const checkName = reference(what);
@@ -23,29 +32,23 @@ export function image(what: string): Check {
     what: "an image",
     keys: { name: checkName, pull },
     required: ["name"],
-    refused: Object.fromEntries(["username", "password", "credentials", "auth"].map((key) => [key, NO_PASSWORDS])),
+    refused: refusals(["username", "password", "credentials", "auth"], () => NO_PASSWORDS),
   });
-  return (value, place) => (isMapping(value) ? checkMapping(value, place) : checkName(value, place));
+  return check({ anyOf: [checkName.schema, checkMapping.schema] }, (value, place) =>
+    isMapping(value) ? checkMapping(value, place) : checkName(value, place),
+  );
 }
 
 const NO_PASSWORDS =
   "credentials of a registry never stand in a workflow; store them with `shipfox registries add <host>`";
 
 function reference(what: string): Check {
-  const checkText = template(what);
-  return (value, place) => {
+  const checkText = unevaluated(what);
+  return check({ type: "string", minLength: 1, maxLength: MAX_IMAGE_CHARACTERS }, (value, place) => {
     checkText(value, place);
     if (typeof value !== "string" || value === "" || hasExpression(value)) return;
     if (value.length <= MAX_IMAGE_CHARACTERS && IMAGE_REFERENCE.test(value)) return;
     const expected = `one such as \`node:24\` or \`registry.example:5000/team/app:1.2\`, at most ${MAX_IMAGE_CHARACTERS} characters`;
     place.refuse("invalid-value", `\`${shorten(value)}\` is not an image reference; expected ${expected}`);
-  };
-}
-
-function pull(value: unknown, place: Place): void {
-  if (typeof value === "string" && PULL_POLICIES.includes(value)) return;
-  const expected = `one of ${PULL_POLICIES.map((policy) => `\`${policy}\``).join(", ")}`;
-  if (typeof value === "string") {
-    place.refuse("invalid-value", `\`${shorten(value)}\` is not a pull policy; expected ${expected}`);
-  } else refuseType(value, place, expected);
+  });
 }

@@ -1,27 +1,73 @@
-import { shorten } from "../shorten.ts";
-import { entries, list, object, oneOrMany, type Place, refuseType } from "./check.ts";
+import { MAX_OUTPUTS } from "../limits.ts";
+import { check, entries, isMapping, list, object, oneOf, oneOrMany, wholeNumber } from "./check.ts";
 import { checkout } from "./checkout.ts";
 import { env } from "./env.ts";
 import { image } from "./image.ts";
 import { services } from "./service.ts";
 import { step } from "./step.ts";
-import { chosenKey, duration, literal, short, template } from "./text.ts";
+import { chosenKey, duration, identifierKey, literal, predicate, short, template } from "./text.ts";
+import { listeningTrigger } from "./trigger.ts";
 import { refusals, UNSUPPORTED_KEYS } from "./unsupported.ts";
 
+const MAX_COUNT = 2_147_483_647;
+
 export const runner = oneOrMany("runner labels", template("a runner label"));
+
+const eachOutput = entries("outputs", identifierKey("the key of an output"), template("an output of a job"));
+
+const outputs = check({ allOf: [eachOutput.schema], maxProperties: MAX_OUTPUTS }, (value, place) => {
+  const count = isMapping(value) ? Object.keys(value).length : 0;
+  if (count <= MAX_OUTPUTS) return eachOutput(value, place);
+  place.refuse("invalid-value", `${count} outputs are too many; at most ${MAX_OUTPUTS} are allowed`, { at: "key" });
+});
+
+const batchKeys = object({
+  what: "a batch",
+  keys: {
+    debounce: duration("the debounce of a batch"),
+    max_size: wholeNumber(1, MAX_COUNT),
+    max_wait: duration("the longest wait of a batch"),
+  },
+  schema: { minProperties: 1 },
+});
+
+const batch = check(batchKeys.schema, (value, place) => {
+  batchKeys(value, place);
+  if (!isMapping(value) || Object.keys(value).length > 0) return;
+  place.refuse("invalid-value", "a batch needs at least one of `debounce`, `max_size` and `max_wait`");
+});
+
+const listening = object({
+  what: "a listening job",
+  keys: {
+    on: list("triggers", listeningTrigger),
+    until: list("triggers", listeningTrigger),
+    timeout: duration("how long a job listens"),
+    max_executions: wholeNumber(1, MAX_COUNT),
+    batch,
+    on_resolve: oneOf("`on_resolve`", ["finish", "cancel"]),
+  },
+  required: ["on"],
+  schema: { anyOf: [{ required: ["until"] }, { required: ["timeout"] }, { required: ["max_executions"] }] },
+});
 
 const job = object({
   what: "a job",
   keys: {
     name: short(literal("the name of a job")),
     needs: oneOrMany("job keys", literal("a job key")),
+    if: template("the condition of a job"),
     runner,
     image: image("the image of a job"),
     services,
-    network,
+    network: oneOf("the network of a job", ["default", "none"]),
     env,
     checkout,
     execution_timeout: duration("the execution timeout of a job"),
+    execution_name: template("the name of an execution"),
+    success: predicate("the success condition of a job"),
+    outputs,
+    listening,
     steps: list("steps", step),
   },
   required: ["steps"],
@@ -29,9 +75,3 @@ const job = object({
 });
 
 export const jobs = entries("jobs", chosenKey("the key of a job"), job);
-
-function network(value: unknown, place: Place): void {
-  if (value === "none" || value === "default") return;
-  if (typeof value !== "string") return refuseType(value, place, "`none` or `default`");
-  place.refuse("invalid-value", `\`${shorten(value)}\` is not a network of a job; expected \`none\` or \`default\``);
-}

@@ -1,40 +1,30 @@
-/**
- * What the full language has and this version does not run yet. A key leaves this table when its rule enters the
- * document schema.
- */
+import type { Refusal } from "./check.ts";
+
+/** Keys of our own that this version does not run yet. A key leaves this table when its rule enters the document schema. */
 export const UNSUPPORTED_KEYS = {
-  workflow: ["run_name"],
-  job: [
-    "if",
-    "success",
-    "outputs",
-    "listening",
-    "execution_name",
-    "retry",
-    "concurrency",
-    "matrix",
-    "priority",
-    "artifacts",
-    "cache",
-    "approval",
-  ],
-  step: ["if", "gate", "outputs", "artifacts", "cache"],
+  job: ["retry", "concurrency", "matrix", "priority", "artifacts", "cache", "approval"],
+  step: ["artifacts", "cache"],
 } as const;
 
-/** Step kinds besides `run`, with their article, each with the keys that make a step one of that kind. */
-export const UNSUPPORTED_STEP_KINDS = {
-  "an agent": ["prompt", "model", "provider", "thinking", "harness", "tools", "integrations", "agent"],
-  "a checkout": ["checkout"],
-} as const;
-
-export function notYet(what: string): string {
-  return `${what} is part of the language, but this version does not support it yet`;
-}
-
-/** Messages for an object rule, by key. */
+/** Refusals for an object rule, by key. */
 export function refusals(
   keys: readonly string[],
-  message = (key: string): string => notYet(`\`${key}\``),
-): Record<string, string> {
-  return Object.fromEntries(keys.map((key) => [key, message(key)]));
+  message = (key: string): string => `\`${key}\` is reserved for a later version, and this one does not support it yet`,
+): Record<string, Refusal> {
+  return Object.fromEntries(keys.map((key) => [key, { code: "unsupported-key" as const, message: message(key) }]));
+}
+
+/** A key of the language's older form: names the key of today and shows the line to write. */
+export function renamed(key: string, line: (value: string) => string): Refusal {
+  return {
+    code: "renamed-key",
+    message: (value) => `this key is called \`${key}\` now; write \`${line(written(value))}\``,
+    suggestion: key,
+  };
+}
+
+function written(value: unknown): string {
+  if (typeof value !== "string") return "…";
+  const line = value.split("\n", 1)[0] ?? "";
+  return line.length > 200 ? "…" : line;
 }

@@ -1,125 +1,111 @@
 import type { DiagnosticLog } from "../diagnostics.ts";
-import type { CheckoutDocument, JobDocument, TriggerDocument, WorkflowDocument } from "../document/document.ts";
-import { type Template, unescapeLiteral } from "../expressions.ts";
-import {
-  DEFAULT_EXECUTION_TIMEOUT_MS,
-  DEFAULT_FETCH_DEPTH,
-  MAX_JOBS,
-  MAX_MERGED_ENV_CHARACTERS,
-  MAX_STEPS,
-} from "../limits.ts";
-import type { SourceMap } from "../yaml/source-map.ts";
-import { buildImage, buildServices } from "./build-service.ts";
-import { buildStep } from "./build-step.ts";
+import type { JobDocument, StepDocument, WorkflowDocument } from "../document/document.ts";
+import { TEMPLATE_SITES } from "../expressions/contexts.ts";
+import { unescapeLiteral } from "../expressions/template.ts";
+import { Names } from "../expressions/types.ts";
+import { MAX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
+import { buildJob, type JobOutputTypes } from "./build-job.ts";
+import { refuseLaterExpressions } from "./build-step.ts";
+import { buildTriggers } from "./build-triggers.ts";
 import { envCharacters, envTemplates, envTexts, warnOfRewrittenValues } from "./env.ts";
 import { inFileOrder } from "./file-order.ts";
-import { readJobGraph } from "./job-graph.ts";
-import type { CheckoutModel, JobModel, ManualTriggerModel, WorkflowModel } from "./model.ts";
+import { readJobGraph, type JobGraph } from "./job-graph.ts";
+import type { JobPlan, WorkflowPlan } from "./model.ts";
 import { RunnerLabels } from "./runner-labels.ts";
-import { refuseDuplicateIds, stableId } from "./stable-id.ts";
-import { readTimeout } from "./timeout.ts";
+import { named, refuseDuplicateIds } from "./stable-id.ts";
+import { notYet, type Surroundings } from "./surroundings.ts";
 
-export interface ModelSurroundings {
-  source: SourceMap;
+/** The first places are enough to see why; the diagnostics of the file have them all. */
+const MAX_STORED_REASONS = 10;
+
+export interface ModelSurroundings extends Surroundings {
   /** Labels of jobs for which neither job nor workflow names any; may be empty. */
-  defaultRunnerLabels: readonly string[];
-  faults: DiagnosticLog;
-  warnings: DiagnosticLog;
+  readonly defaultRunnerLabels: readonly string[];
 }
 
 /** Third layer: what holds between values. Null when `faults` got a fault. */
-export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurroundings): WorkflowModel | null {
-  const { source, faults } = surroundings;
+export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurroundings): WorkflowPlan | null {
+  const { source, faults, expressions, blocking, ignored } = surroundings;
   const jobs = inFileOrder(workflow.jobs, ["jobs"], source);
   if (!hasRunnableSize(workflow, jobs, faults)) return null;
 
   const jobIds = [...jobs.keys()].map((key) => named(key, ["jobs", key]));
   refuseDuplicateIds("duplicate-job-id", jobIds, faults);
-  const graph = readJobGraph(jobs, faults);
-  const labels = new RunnerLabels({ workflow, defaults: surroundings.defaultRunnerLabels, log: faults });
-  const workflowEnv = envTemplates(workflow.env);
+  const names = new Names(null);
+  const workflowEnv = envTemplates(workflow.env, ["env"], (text, path) =>
+    expressions.template(text, { path, site: TEMPLATE_SITES.command, names, needs: [] }),
+  );
+  refuseLaterExpressions(workflowEnv, ["env"], blocking);
   warnOfRewrittenValues(workflow.env, ["env"], source, surroundings.warnings);
 
-  const model: WorkflowModel = {
+  const runName =
+    workflow.run_name === undefined
+      ? undefined
+      : expressions.template(workflow.run_name, {
+          path: ["run_name"],
+          site: TEMPLATE_SITES.runName,
+          names,
+          needs: [],
+          selfReference: "run.name",
+        });
+  if (runName) notYet(ignored, "`run_name`", ["run_name"]);
+  const { manualTrigger, triggers } = buildTriggers(workflow, surroundings);
+  const plans = buildJobs(jobs, workflow, { ...surroundings, workflowEnv });
+  if (!faults.isEmpty) return null;
+  const reasons = blocking.inFileOrder().slice(0, MAX_STORED_REASONS);
+  return {
     kind: "workflow",
     name: unescapeLiteral(workflow.name),
-    manualTrigger: readManualTrigger(workflow, surroundings),
-    jobs: [...jobs].map(([key, job]) => ({
-      ...buildJob(key, job, { workflowEnv, ...surroundings }),
-      needs: [...(graph.get(key) ?? [])],
-      runner: labels.of(key, job),
-    })),
-  };
-  return faults.isEmpty ? model : null;
-}
-
-function buildJob(
-  key: string,
-  job: JobDocument,
-  { workflowEnv, source, faults, warnings }: ModelSurroundings & { workflowEnv: Record<string, Template> },
-): Omit<JobModel, "needs" | "runner"> {
-  const path = ["jobs", key];
-  const inheritedEnv = { ...workflowEnv, ...envTemplates(job.env) };
-  warnOfRewrittenValues(job.env, [...path, "env"], source, warnings);
-  const stepIds = job.steps.map((step, index) => {
-    const stepPath = [...path, "steps", index];
-    const name = step.key ?? `step ${index + 1}`;
-    const pointAt = step.key === undefined ? {} : { pointAt: [...stepPath, "key"] };
-    return { id: `${stableId(key)}-${stableId(name)}`, title: `the step "${name}"`, path: stepPath, ...pointAt };
-  });
-  refuseDuplicateIds("duplicate-step-id", stepIds, faults);
-  if (job.network === "none" && job.services !== undefined) {
-    const message = "a job with services needs a network to reach them; leave `network: none` out, or the services";
-    faults.add({ code: "invalid-value", message, path: [...path, "network"] });
-  }
-  const image = job.image === undefined ? null : buildImage(job.image);
-  return {
-    key,
-    name: job.name === undefined ? null : unescapeLiteral(job.name),
-    image: image?.name ?? null,
-    ...(image?.pull === undefined ? {} : { pull: image.pull }),
-    ...(job.services === undefined
-      ? {}
-      : { services: buildServices(job.services, path, { source, faults, warnings }) }),
-    ...(job.network === "none" ? { network: job.network } : {}),
-    checkout: job.checkout === false ? null : checkoutModel(job.checkout ?? {}),
-    executionTimeoutMs:
-      readTimeout(job.execution_timeout, [...path, "execution_timeout"], faults) ?? DEFAULT_EXECUTION_TIMEOUT_MS,
-    steps: job.steps.map((step, index) => {
-      const stepPath = [...path, "steps", index];
-      warnOfRewrittenValues(step.env, [...stepPath, "env"], source, warnings);
-      return buildStep(step, { path: stepPath, inheritedEnv, source, log: faults, warnings });
-    }),
+    ...(runName ? { runName } : {}),
+    manualTrigger,
+    ...(triggers.length > 0 ? { triggers } : {}),
+    jobs: plans,
+    ...(reasons.length > 0 ? { notRunnable: reasons } : {}),
   };
 }
 
-function readManualTrigger(
+/** In file order, but built needs first: what a job can say depends on the outputs of the jobs before it. */
+function buildJobs(
+  jobs: ReadonlyMap<string, JobDocument>,
   workflow: WorkflowDocument,
-  { source, faults }: ModelSurroundings,
-): ManualTriggerModel | null {
-  const triggers = [...inFileOrder(workflow.triggers ?? {}, ["triggers"], source)];
-  refuseDuplicateIds(
-    "duplicate-trigger-id",
-    triggers.map(([key]) => named(key, ["triggers", key])),
-    faults,
-  );
-  const [first, second] = triggers;
-  if (first && second) {
-    const keys = triggers.map(([key]) => key).join(", ");
-    const message = `${triggers.length} triggers are manual (${keys}); a workflow may have one, so keep one of them`;
-    faults.add({
-      code: "multiple-manual-triggers",
-      message,
-      path: ["triggers"],
-      pointAt: ["triggers", second[0]],
-      at: "key",
-    });
+  surroundings: ModelSurroundings & { workflowEnv: ReturnType<typeof envTemplates> },
+): JobPlan[] {
+  const graph = readJobGraph(jobs, surroundings.faults);
+  const labels = new RunnerLabels({
+    workflow,
+    defaults: surroundings.defaultRunnerLabels,
+    log: surroundings.faults,
+  });
+  const outputTypes = new Map<string, JobOutputTypes>();
+  const plans = new Map<string, JobPlan>();
+  for (const key of needsFirst(graph)) {
+    const job = jobs.get(key);
+    if (!job) continue;
+    const built = buildJob(job, { ...surroundings, key, needs: graph.get(key) ?? [], labels, outputTypes });
+    outputTypes.set(key, built.outputTypes);
+    plans.set(key, built.plan);
   }
-  return first ? manualTriggerModel(...first) : null;
+  return [...jobs.keys()].flatMap((key) => plans.get(key) ?? []);
 }
 
-function manualTriggerModel(key: string, trigger: TriggerDocument): ManualTriggerModel {
-  return { key, name: key, event: unescapeLiteral(trigger.event), with: trigger.with ?? null };
+/** All jobs, each after its needs; those of a circle, which is refused elsewhere, in any order. Linear in the graph. */
+function needsFirst(graph: JobGraph): string[] {
+  const ordered = new Set<string>();
+  const open = new Set<string>();
+  for (const start of graph.keys()) {
+    const stack = [start];
+    while (stack.length > 0) {
+      const key = stack.at(-1) as string;
+      const next = open.has(key) ? [] : (graph.get(key) ?? []).filter((need) => !ordered.has(need) && !open.has(need));
+      open.add(key);
+      if (next.length > 0 && !ordered.has(key)) stack.push(...next);
+      else {
+        ordered.add(key);
+        stack.pop();
+      }
+    }
+  }
+  return [...ordered];
 }
 
 /** Bounds what one file can make the server store, before anything of that size is built. */
@@ -140,7 +126,7 @@ function hasRunnableSize(
     steps += job.steps.length;
     if (steps > MAX_STEPS) return refuse(["jobs", key], `with this job the workflow has over ${MAX_STEPS} steps`);
     const inherited = workflowCharacters + envCharacters(envTexts(job.env));
-    characters += job.steps.reduce((sum, step) => sum + inherited + envCharacters(envTexts(step.env)), 0);
+    characters += job.steps.reduce((sum, step) => sum + inherited + envCharacters(envTexts(envOf(step))), 0);
     if (characters <= MAX_MERGED_ENV_CHARACTERS) continue;
     const limit = `${MAX_MERGED_ENV_CHARACTERS} characters over all steps`;
     return refuse(["jobs", key], `with inherited variables the environments of the steps exceed ${limit}`);
@@ -148,17 +134,6 @@ function hasRunnableSize(
   return true;
 }
 
-function named(key: string, path: string[]) {
-  return { id: stableId(key), title: `the key "${key}"`, path };
-}
-
-function checkoutModel(checkout: CheckoutDocument): CheckoutModel {
-  const { submodules = false } = checkout;
-  return {
-    contents: checkout.permissions?.contents ?? "read",
-    persistCredentials: checkout["persist-credentials"] ?? false,
-    fetchDepth: checkout["fetch-depth"] ?? DEFAULT_FETCH_DEPTH,
-    submodules: submodules === false ? "none" : submodules === true ? "direct" : submodules,
-    lfs: checkout.lfs ?? false,
-  };
+function envOf(step: StepDocument) {
+  return "run" in step ? step.env : undefined;
 }

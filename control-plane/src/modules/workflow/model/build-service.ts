@@ -1,7 +1,7 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
 import type { HealthDocument, ImageDocument, ServiceDocument } from "../document/document.ts";
 import type { DiagnosticLog } from "../diagnostics.ts";
-import { unescapeLiteral } from "../expressions.ts";
+import { unescapeLiteral } from "../expressions/template.ts";
 import type { Path, SourceMap } from "../yaml/source-map.ts";
 import { envTexts, warnOfRewrittenValues } from "./env.ts";
 import { inFileOrder } from "./file-order.ts";

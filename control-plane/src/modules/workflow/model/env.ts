@@ -1,6 +1,6 @@
 import type { DiagnosticLog } from "../diagnostics.ts";
 import type { EnvDocument } from "../document/document.ts";
-import { parseTemplate, type Template, unescapeLiteral } from "../expressions.ts";
+import { type Template, unescapeLiteral } from "../expressions/template.ts";
 import type { Path, SourceMap } from "../yaml/source-map.ts";
 
 /** The variables as the step will see them: always text. */
@@ -9,10 +9,14 @@ export function envTexts(env: EnvDocument | undefined): Record<string, string> {
   return Object.fromEntries(pairs.map(([name, value]) => [name, unescapeLiteral(String(value))]));
 }
 
-/** As `envTexts`, with the expressions read. */
-export function envTemplates(env: EnvDocument | undefined): Record<string, Template> {
+/** As `envTexts`, with the expressions read by `read`. */
+export function envTemplates(
+  env: EnvDocument | undefined,
+  path: Path,
+  read: (text: string, path: Path) => Template,
+): Record<string, Template> {
   const pairs = Object.entries(env ?? {});
-  return Object.fromEntries(pairs.map(([name, value]) => [name, parseTemplate(String(value)).segments]));
+  return Object.fromEntries(pairs.map(([name, value]) => [name, read(String(value), [...path, name])]));
 }
 
 /** Characters of the names and values together. */

@@ -1,10 +1,17 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseTemplate } from "../expressions.ts";
+import { splitTemplate, type Template } from "../expressions/template.ts";
 import { hoistExpressions } from "./hoist.ts";
 
-const hoist = (text: string, taken: string[] = []) => hoistExpressions(parseTemplate(text).segments, new Set(taken));
+/** As the parser reads `vars.KEY` and `secrets.KEY`. */
+const templateOf = (text: string): Template =>
+  splitTemplate(text).pieces.map((piece) => {
+    if (piece.kind === "literal") return piece;
+    const [root, key = ""] = piece.source.split(".");
+    return root === "vars" ? { kind: "variable", key } : { kind: "secret", store: "local", key };
+  });
+const hoist = (text: string, taken: string[] = []) => hoistExpressions(templateOf(text), new Set(taken));
 const VALUE = "${{ vars.A }}";
 
 describe("an expression in a command", () => {

@@ -1,4 +1,4 @@
-import type { Template, TemplateSegment } from "../expressions.ts";
+import type { Template, TemplateSegment } from "../expressions/template.ts";
 
 type Expression = Exclude<TemplateSegment, { kind: "literal" }>;
 

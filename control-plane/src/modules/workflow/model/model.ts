@@ -1,5 +1,7 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
-import type { Template } from "../expressions.ts";
+import type { Diagnostic } from "../diagnostics.ts";
+import type { InputDocument, IntegrationDocument, OutputType } from "../document/document.ts";
+import type { Template } from "../expressions/template.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
 /** A workflow ready to run: defaults filled in, inheritance resolved, texts unescaped. Plain JSON. */
@@ -11,12 +13,105 @@ export interface WorkflowModel {
   jobs: JobModel[];
 }
 
+/**
+ * All that a file says, also what this version does not run. A plan without `notRunnable` is a `WorkflowModel`; keys that
+ * a file does not use are absent.
+ */
+export interface WorkflowPlan extends Omit<WorkflowModel, "jobs"> {
+  runName?: Template;
+  /** In file order, without the manual one. */
+  triggers?: TriggerModel[];
+  jobs: JobPlan[];
+  /** Why no run can be created, the first few places; absent when one can. */
+  notRunnable?: Diagnostic[];
+}
+
+export type TriggerModel = { key: string; event: string; with: Record<string, unknown> | null } & (
+  | { source: "cron"; schedule: string; timezone: string }
+  /** `source` is the slug of a connection, `filter` a bare expression. */
+  | { source: string; filter: string | null }
+);
+
+export interface JobPlan extends Omit<JobModel, "steps"> {
+  /** Labels that are known later, beyond those in `runner`. */
+  runnerTemplates?: Template[];
+  /** Bare expressions. */
+  if?: string;
+  success?: string;
+  outputs?: Record<string, Template>;
+  executionName?: Template;
+  listening?: ListeningModel;
+  steps: StepPlan[];
+}
+
+export interface ListeningModel {
+  on: ListenerModel[];
+  until: ListenerModel[];
+  timeoutMs: number | null;
+  maxExecutions: number | null;
+  batch: { debounceMs: number | null; maxSize: number | null; maxWaitMs: number | null } | null;
+  onResolve: "finish" | "cancel";
+}
+
+export interface ListenerModel {
+  source: string;
+  event: string;
+  with: Record<string, unknown> | null;
+  filter: string | null;
+}
+
+export type StepPlan = (StepModel | AgentStepModel | CheckoutStepModel) & StepRules;
+
+/** What decides about a step of any kind beside what it does. */
+export interface StepRules {
+  nameTemplate?: Template;
+  if?: string;
+  gate?: { success: string | null; restartFrom: string | null; feedback: Template | null };
+  outputs?: Record<string, { type: OutputType; schema?: Record<string, unknown> | boolean }>;
+  workingDirectoryTemplate?: Template;
+}
+
+interface CommonStepModel {
+  key: string | null;
+  name: string;
+  workingDirectory: string | null;
+  /** First and last line of the step in the file, from 1. */
+  sourceLocation: LineRange;
+}
+
+export interface AgentStepModel extends CommonStepModel {
+  type: "agent";
+  prompt: Template;
+  model?: Template;
+  provider?: Template;
+  thinking?: Template;
+  harness?: "pi" | "claude";
+  tools?: string[];
+  integrations?: IntegrationDocument[];
+}
+
+export interface CheckoutStepModel extends CommonStepModel {
+  type: "checkout";
+  project?: Template;
+  connection?: Template;
+  repository?: Template;
+  ref?: Template;
+  path?: Template;
+  force: boolean;
+  contents: "read" | "write";
+  persistCredentials: boolean;
+  /** Commits of history; 0 is all of it. */
+  fetchDepth: number;
+}
+
 export interface ManualTriggerModel {
   key: string;
   name: string;
   event: string;
   /** Inputs of a run that is fired without any. */
   with: Record<string, unknown> | null;
+  /** What a run may be given, by name; absent when anything may be given. */
+  inputs?: Record<string, InputDocument>;
 }
 
 export interface JobModel {
@@ -71,9 +166,7 @@ export interface HealthModel {
   startPeriodMs?: number;
 }
 
-export interface StepModel {
-  key: string | null;
-  name: string;
+export interface StepModel extends CommonStepModel {
   type: "run";
   /** Expressions are replaced by references to variables of `bindings`. */
   run: string;
@@ -83,14 +176,11 @@ export interface StepModel {
   bindings?: Record<string, Template>;
   /** The first expression of `run` that would become code of the shell: no run can be created. */
   unsafeExpression?: string;
-  workingDirectory: string | null;
   timeoutMs: number | null;
-  /** First and last line of the step in the file, from 1. */
-  sourceLocation: LineRange;
 }
 
 /** What a runner must be able to do, beyond its labels, to run `job`. */
-export function requiredCapabilities(job: JobModel): string[] {
+export function requiredCapabilities(job: Pick<JobModel, "image" | "services" | "network">): string[] {
   const needed = {
     image: job.image !== null,
     services: job.services !== undefined,

@@ -1,4 +1,4 @@
-import { sourceOf, type Template } from "../expressions.ts";
+import { sourceOf, type Template } from "../expressions/template.ts";
 import type { JobModel, StepModel, WorkflowModel } from "./model.ts";
 
 /** Why no run can be created. `field` is `run` or `env.<name>`, `source` the expression. */

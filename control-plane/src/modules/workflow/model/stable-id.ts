@@ -26,3 +26,8 @@ export function refuseDuplicateIds(
     }
   }
 }
+
+/** A key for `refuseDuplicateIds`. */
+export function named(key: string, path: string[]): { id: string; title: string; path: string[] } {
+  return { id: stableId(key), title: `the key "${key}"`, path };
+}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { hasExpression, unescapeLiteral } from "./expressions.ts";
+import { hasExpression, unescapeLiteral } from "./template.ts";
 
 it.each([
   ["${{ a }}", true, "${{ a }}"],
