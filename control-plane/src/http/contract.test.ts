@@ -684,7 +684,7 @@ function showsNothing(route: string, { status, body }: Answer): boolean {
   return EMPTY_FOR_STRANGERS.includes(route) && status === 200 && (annotations?.length ?? total) === 0;
 }
 
-/** Express adds the security headers. */
+/** Express adds all security headers, the handler in front of it two. */
 function isFromExpress(answer: Answer): boolean {
-  return answer.headers.has("content-security-policy");
+  return answer.headers.has("strict-transport-security");
 }

@@ -25,6 +25,12 @@ export function createHotHandler(routes: readonly Route[], services: Services, n
   };
 }
 
+/** Of those that Express adds, the ones that matter to replies that are no pages. */
+const SECURITY_HEADERS = {
+  "x-content-type-options": "nosniff",
+  "content-security-policy": "default-src 'none';frame-ancestors 'none'",
+};
+
 async function serve(
   route: Route,
   params: Record<string, string>,
@@ -34,8 +40,7 @@ async function serve(
   services: Services,
 ): Promise<void> {
   let reply: Reply;
-  // Of the headers that Express adds, the one that matters to a reply that is no page.
-  response.setHeader("x-content-type-options", "nosniff");
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
   try {
     // Before a byte of the body is kept: strangers must not fill our memory.
     const proven = await services.authenticate(route.credential, incoming.headers.authorization);
