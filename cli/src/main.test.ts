@@ -12,6 +12,7 @@ import {
   jobInState,
   jobSeed,
   membership,
+  registrationToken,
   output,
   project,
   run,
@@ -295,6 +296,15 @@ describe("runs and logs", () => {
     expect(JSON.parse((await home.run(["runs", "list", "--json"])).stdout).runs).toHaveLength(1);
   });
 
+  it("says whether there is no run yet, or none like that", async () => {
+    server.on("GET /workflows/runs", { body: { runs: [], next_cursor: null } });
+    expect((await home.run(["runs", "list"])).stdout).toBe(
+      "shop has no run yet.\n  next: shipfox run <workflow> --follow\n",
+    );
+    const filtered = await home.run(["runs", "list", "--status", "failed"]);
+    expect(filtered.stdout).toBe("shop has no such run.\n  next: shipfox runs list\n");
+  });
+
   it("views and cancels a run by its number", async () => {
     server.on("GET /workflows/runs", list).on("GET /workflows/runs/*", { body: run("failed", []) });
     const said = annotation({ style: "error", body: "2 tests failed" });
@@ -405,6 +415,36 @@ describe("runners", () => {
     expect((await home.run(["runners", "list"])).stdout).toMatch(/build-1 +online +linux,x64/);
     expect((await home.run(["runners", "drain", "build-1"])).stdout).toContain("takes no more jobs");
     expect(JSON.parse((await home.run(["runners", "revoke", one.id, "--json"])).stdout).state).toBe("revoked");
+    expect((await home.run(["runners", "revoke", "build-1"])).stdout).toContain("shipfox runners tokens list");
+  });
+
+  it("lists the registration tokens that can be used, and revokes one, with its runners when asked", async () => {
+    const hosts = registrationToken({ name: "hosts", max_uses: 10, uses: 3, expires_at: "2026-07-07T10:00:00.000Z" });
+    const twin = registrationToken({ name: "hosts" });
+    const path = "GET /workspaces/*/runners/manual-registration-tokens";
+    server.on(path, { body: { manual_registration_tokens: [hosts, twin] } });
+    server.on("POST /workspaces/*/runners/manual-registration-tokens/*/revoke", { body: hosts });
+    const { stdout } = await home.run(["runners", "tokens", "list"]);
+    expect(stdout).toMatch(/hosts +sf_mrt_abcde +3 of 10 +2026-07-07 10:00:00/);
+    expect(stdout).toMatch(/hosts +sf_mrt_abcde +0 +never/);
+
+    const twice = await home.run(["runners", "tokens", "revoke", "hosts"]);
+    expect([twice.code, twice.stderr]).toEqual([64, expect.stringContaining("name one by its id")]);
+    const unknown = await home.run(["runners", "tokens", "revoke", "others"]);
+    expect([unknown.code, unknown.stderr]).toEqual([64, expect.stringContaining("shipfox runners tokens list")]);
+
+    const kept = await home.run(["runners", "tokens", "revoke", hosts.id]);
+    expect(kept.stdout).toBe("✓ No more runners register with hosts; those that did go on.\n");
+    const all = await home.run(["runners", "tokens", "revoke", twin.id, "--cascade"]);
+    expect(all.stdout).toContain("those that did are revoked");
+    const calls = server.seen("POST /workspaces/*/runners/manual-registration-tokens/*/revoke");
+    expect(calls.map((call) => [call.path.includes(hosts.id), call.query.get("cascade")])).toEqual([
+      [true, "false"],
+      [false, "true"],
+    ]);
+
+    server.on(path, { body: { manual_registration_tokens: [] } });
+    expect((await home.run(["runners", "tokens", "list"])).stdout).toContain("next: shipfox runners add");
   });
 });
 
@@ -592,6 +632,8 @@ describe("the command line itself", () => {
       "runners list",
       "runners drain",
       "runners revoke",
+      "runners tokens list",
+      "runners tokens revoke",
     ];
     nested.push("workspaces list", "workspaces create", "projects list", "projects create", "projects sync");
     nested.push("registries add", "registries list", "registries remove");

@@ -16,6 +16,7 @@ import { tokenOfInvitation } from "../invitation-link.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
+import { utcDay } from "../render/time.ts";
 import { openSession } from "../session.ts";
 
 interface InviteOptions extends WorkspaceOption {
@@ -97,15 +98,13 @@ async function listPeople(context: CommandContext, options: WorkspaceOption): Pr
       email: member.user_email,
       name: member.user_name ?? "",
       role: member.role,
-      since: member.created_at,
-      state: "member",
+      state: `member since ${utcDay(member.created_at)}`,
     })),
     ...invitations.map(({ email, role, expires_at }) => ({
       email,
       name: "",
       role,
-      since: expires_at,
-      state: "invited until",
+      state: `invited until ${utcDay(expires_at)}`,
     })),
   ];
   await printResult(context, options, {
@@ -117,8 +116,7 @@ async function listPeople(context: CommandContext, options: WorkspaceOption): Pr
           { head: "E-MAIL", text: (row) => row.email },
           { head: "NAME", text: (row) => row.name, flex: true },
           { head: "ROLE", text: (row) => row.role },
-          { head: "", text: (row) => row.state },
-          { head: "SINCE", text: (row) => row.since.slice(0, "2026-01-01".length) },
+          { head: "STATE", text: (row) => row.state },
         ],
         rows,
       ),
@@ -202,7 +200,7 @@ async function changeRole(
   const member = await api.members.update({ workspaceId, userId: user_id, role: wanted });
   await printResult(context, options, {
     document: member,
-    text: () => `${plainText(member.user_email)} is ${member.role} now.`,
+    text: () => `✓ ${plainText(member.user_email)} is ${member.role} now.`,
   });
 }
 

@@ -9,6 +9,7 @@ import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
 import { openSession } from "../session.ts";
 import { parseTtl } from "../ttl.ts";
+import { registerRegistrationTokens } from "./registration-tokens.ts";
 
 interface AddOptions extends WorkspaceOption {
   name?: string;
@@ -18,7 +19,9 @@ interface AddOptions extends WorkspaceOption {
 
 export function registerRunners(program: Command, context: CommandContext): void {
   const runners = withExamples(
-    program.command("runners").description("add, list, drain and revoke runners"),
+    program
+      .command("runners")
+      .description("add, list, drain and revoke runners, and the tokens with which they register"),
     "shipfox runners add",
     "shipfox runners list",
     "shipfox runners drain build-1",
@@ -53,6 +56,7 @@ export function registerRunners(program: Command, context: CommandContext): void
       .action((runner: string, options: WorkspaceOption) => revokeRunner(context, runner, options)),
     "shipfox runners revoke build-1",
   );
+  registerRegistrationTokens(runners, context);
 }
 
 async function addRunner(context: CommandContext, options: AddOptions): Promise<void> {
@@ -77,6 +81,7 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
         "",
         context.terminal.colors.dim(`The token is shown only now. It registers ${uses} ${until}.`),
         nextLine(context, "shipfox runners list"),
+        nextLine(context, `to revoke the token: shipfox runners tokens revoke ${token.prefix}`),
       ].join("\n");
     },
   });
@@ -140,7 +145,10 @@ async function revokeRunner(context: CommandContext, reference: string, options:
   await printResult(context, options, {
     document: runner,
     text: () =>
-      `✓ ${plainText(runner.name)} is revoked. Its registration token still works until it expires or is used up.`,
+      [
+        `✓ ${plainText(runner.name)} is revoked. Its registration token still works until it expires or is used up.`,
+        nextLine(context, "to revoke that too: shipfox runners tokens list"),
+      ].join("\n"),
   });
 }
 

@@ -95,13 +95,15 @@ async function listRuns(context: CommandContext, options: ListOptions): Promise<
   });
   await printResult(context, options, {
     document: { runs, next_cursor },
-    text: () => (runs.length === 0 ? noRuns(context, project.slug) : runTable(context, runs)),
+    text: () => (runs.length === 0 ? noRuns(context, project.slug, options) : runTable(context, runs)),
   });
   tellMore(context, options, next_cursor);
 }
 
-function noRuns(context: CommandContext, project: string): string {
-  return `${project} has no such run.\n${nextLine(context, "shipfox run <workflow> --follow")}`;
+function noRuns(context: CommandContext, project: string, { status, workflow }: ListOptions): string {
+  const isFiltered = status !== undefined || workflow !== undefined;
+  const next = isFiltered ? "shipfox runs list" : "shipfox run <workflow> --follow";
+  return `${project} has no ${isFiltered ? "such run" : "run yet"}.\n${nextLine(context, next)}`;
 }
 
 function runTable(context: CommandContext, runs: readonly RunListItem[]): string {

@@ -16,12 +16,13 @@ import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { readRows } from "../paging.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderTable } from "../render/table.ts";
-import { age } from "../render/time.ts";
+import { age, utcDay } from "../render/time.ts";
 import { openSession } from "../session.ts";
 import { parseTtl } from "../ttl.ts";
 
 /** What a token may do when nothing is said: look. */
 const DEFAULT_ABILITIES = ["projects:read", "runs:read"];
+const AGAIN_WITH_PASSWORD = "shipfox tokens create … --password-stdin < password.txt";
 /** More than anybody may have. */
 const MAX_TOKENS = 1_000;
 
@@ -69,13 +70,15 @@ export function registerTokens(program: Command, context: CommandContext): void 
 async function createToken(context: CommandContext, name: string, options: CreateOptions): Promise<void> {
   const { api, url } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
+  const current_password = options.passwordStdin ? await readSecretFromStdin(context.terminal) : undefined;
+  if (current_password === "") throw usageError("The password on stdin is empty.", AGAIN_WITH_PASSWORD);
   const body = {
     name,
     workspace_id: workspace.workspace_id,
     // The server says which there are.
     abilities: (options.ability ?? DEFAULT_ABILITIES) as Ability[],
     ...(options.ttl === undefined ? {} : { ttl_seconds: options.ttl }),
-    ...(options.passwordStdin ? { current_password: await readSecretFromStdin(context.terminal) } : {}),
+    ...(current_password === undefined ? {} : { current_password }),
   };
   const token = await mint(context, api, body);
   await printResult(context, options, {
@@ -98,7 +101,7 @@ async function mint(context: CommandContext, api: Client, body: Parameters<Clien
   } catch (error) {
     if (!(error instanceof ClientError) || error.code !== "password-required") throw error;
     if (!context.terminal.interactive) {
-      throw usageError(error.message, "shipfox tokens create … --password-stdin < password.txt");
+      throw usageError(error.message, AGAIN_WITH_PASSWORD);
     }
     const current_password = await askSecret(context.terminal, "Your password");
     return await api.accessTokens.create({ ...body, current_password });
@@ -128,7 +131,7 @@ async function listTokens(context: CommandContext, options: JsonOption): Promise
               { head: "NAME", text: (token) => token.name },
               { head: "PREFIX", text: (token) => token.prefix },
               { head: "ABILITIES", text: (token) => token.abilities.join(","), flex: true },
-              { head: "EXPIRES", text: (token) => token.expires_at?.slice(0, "2026-01-01".length) ?? "never" },
+              { head: "EXPIRES", text: (token) => (token.expires_at === null ? "never" : utcDay(token.expires_at)) },
               { head: "USED", text: (token) => (token.last_used_at === null ? "-" : age(token.last_used_at)) },
               { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text) },
             ],

@@ -3,7 +3,7 @@ import { createInvitationReplySchema } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
 import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ids, membership } from "../testing/fixtures.ts";
+import { ids, member, membership, user } from "../testing/fixtures.ts";
 import { CliHome } from "../testing/run-cli.ts";
 
 const AT = "2026-07-06T10:00:00.000Z";
@@ -127,5 +127,20 @@ describe("an open invitation", () => {
     expect(server.seen("POST /workspaces/*/invitations/*/resend").map((call) => call.path)).toEqual([path, path]);
     const unknown = await home.run(["members", "resend", "eve@example.com"]);
     expect([unknown.code, unknown.stderr]).toEqual([64, expect.stringContaining("has no open invitation")]);
+  });
+
+  it("stands in the list of members until it ends, and its message names what to type", async () => {
+    const ada = member({ user_id: ids.user, user_email: "ada@example.com", role: "owner", created_at: AT });
+    server.on("GET /workspaces/*/members", { body: { members: [ada] } });
+    server.on("GET /auth/me", { body: { user, admin_role: null } });
+    server.on("GET /workspaces/*/invitations", { body: { invitations: [invitation] } });
+    const { stdout } = await home.run(["members", "list"]);
+    expect(stdout).toMatch(/^E-MAIL +NAME +ROLE +STATE\n/);
+    expect(stdout).toMatch(/ada@example\.com .*owner +member since 2026-07-06\n/);
+    expect(stdout).toMatch(/bob@example\.com +viewer +invited until 2026-07-13\n/);
+
+    const body = { code: "open-invitation-exists", message: "the address has an open invitation" };
+    server.on("POST /workspaces/*/invitations", { status: 409, body });
+    expect((await home.run(["members", "invite", "bob@example.com"])).stderr).toContain("shipfox members resend");
   });
 });

@@ -12,11 +12,15 @@ const NEXT_BY_CODE: Record<string, readonly string[]> = {
     "read the setup token in the control plane's first log lines, then: SHIPFOX_SETUP_TOKEN=<token> shipfox login --signup",
   ],
   "email-taken": ["shipfox login"],
-  forbidden: ["shipfox whoami", "shipfox workspaces list"],
+  "open-invitation-exists": [
+    "shipfox members resend <email>",
+    "to invite with another role: shipfox members withdraw <email>, then invite again",
+  ],
+  forbidden: ["shipfox whoami", "to see who can give you another role: shipfox members list"],
   "not-found": ["shipfox runs list"],
   "project-not-found": ["shipfox projects list"],
   "manual-trigger-not-found": [
-    "add a manual trigger to the workflow (triggers: start: source: manual), then: shipfox projects sync",
+    "add to the workflow: triggers: { by_hand: { source: manual, event: fire } }, then: shipfox projects sync",
   ],
   "run-already-finished": ["shipfox runs list"],
   "run-not-terminal": ["shipfox runs cancel <run>"],

@@ -86,7 +86,8 @@ function executionLine(event: ExecutionEvent, colors: Colors): string {
   const why = event.message ?? (event.reason === null ? null : reasonWords(event.reason));
   const detail = why === null ? "" : colors.dim(` (${plainText(why)})`);
   const label = which === "" ? " execution" : which;
-  return `${statusSymbol(event.status, colors)}${label} ${event.status} after ${duration(event.duration_ms)}${detail}`;
+  const took = event.duration_ms === null ? "" : ` after ${duration(event.duration_ms)}`;
+  return `${statusSymbol(event.status, colors)}${label} ${event.status}${took}${detail}`;
 }
 
 function stepLine(event: StepEvent, colors: Colors): string {
@@ -94,7 +95,8 @@ function stepLine(event: StepEvent, colors: Colors): string {
   const name = `${plainText(event.step)}${again}`;
   if (event.status === "running") return `${colors.cyan("┌")} ${colors.bold(name)}`;
   const facts: string[] = [];
-  if (event.exit_code !== null && event.exit_code !== 0) facts.push(`exit code ${event.exit_code}`);
+  const isTold = event.error?.message.includes(`code ${event.exit_code}`) ?? false;
+  if (event.exit_code !== null && event.exit_code !== 0 && !isTold) facts.push(`exit code ${event.exit_code}`);
   if (event.error !== null) facts.push(plainText(event.error.message));
   else if (event.reason !== null) facts.push(reasonWords(event.reason));
   const took = event.duration_ms === null ? "" : colors.dim(` ${duration(event.duration_ms)}`);

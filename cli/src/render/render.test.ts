@@ -199,6 +199,11 @@ describe("a run", () => {
     );
   });
 
+  it("tells no duration before it began", () => {
+    const pending = { ...run("pending", []), started_at: null, finished_at: null };
+    expect(renderRun(pending, [], plain, NOW).split("\n")[0]).toBe("○ CI #7 pending");
+  });
+
   it("shows every execution of a job that ran again", () => {
     const lost = execution({ status: "failed", status_reason: "runner_lost", finished_at: "2026-07-06T10:00:02.000Z" });
     const again = execution({ sequence: 2 });

@@ -14,10 +14,11 @@ export function renderRun(
   colors: Colors,
   now: number = Date.now(),
 ): string {
-  const took = duration(elapsed(run.started_at, run.finished_at, now));
+  const ran = elapsed(run.started_at, run.finished_at, now);
+  const took = ran === null ? "" : ` ${colors.dim(duration(ran))}`;
   const lines = [
     `${statusSymbol(run.status, colors)} ${colors.bold(`${plainText(run.name)} #${run.number}`)} ` +
-      `${inStatusColor(run.status, run.status, colors)} ${colors.dim(took)}`,
+      `${inStatusColor(run.status, run.status, colors)}${took}`,
     colors.dim(`  ${run.id} · ${plainText(run.trigger_source)} · created ${age(run.created_at, now)}`),
   ];
   for (const job of [...run.jobs].sort((a, b) => a.position - b.position)) {

@@ -24,6 +24,11 @@ export function age(timestamp: string | null, now: number = Date.now()): string 
   return `${Math.floor(elapsed / DAY_MS)}d ago`;
 }
 
+/** `2026-01-31` of a timestamp of the API, which is in UTC. */
+export function utcDay(timestamp: string): string {
+  return timestamp.slice(0, "2026-01-31".length);
+}
+
 /** `2026-01-31 09:00:05` of a timestamp of the API, which is in UTC. */
 export function utcTime(timestamp: string): string {
   return timestamp.slice(0, "2026-01-31T09:00:05".length).replace("T", " ");

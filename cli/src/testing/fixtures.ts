@@ -4,7 +4,12 @@ import { type AuditEvent, auditEventSchema } from "@shipfox/shared/api/audit";
 import { connectionSchema } from "@shipfox/shared/api/integrations";
 import { type Definition, definitionSchema, syncSchema } from "@shipfox/shared/api/definitions";
 import { projectSchema } from "@shipfox/shared/api/projects";
-import { type Runner, runnerSchema } from "@shipfox/shared/api/runners";
+import {
+  type RegistrationToken,
+  registrationTokenSchema,
+  type Runner,
+  runnerSchema,
+} from "@shipfox/shared/api/runners";
 import {
   type Job,
   type JobExecution,
@@ -169,6 +174,21 @@ export function connection(overrides: Record<string, unknown> = {}) {
     display_name: "git.example.com",
     lifecycle_status: "active",
     capabilities: ["source_control"],
+    ...times,
+    ...overrides,
+  });
+}
+
+export function registrationToken(overrides: Partial<RegistrationToken> = {}): RegistrationToken {
+  return registrationTokenSchema.parse({
+    id: newId(),
+    workspace_id: ids.workspace,
+    prefix: "sf_mrt_abcde",
+    name: null,
+    max_uses: null,
+    uses: 0,
+    expires_at: null,
+    revoked_at: null,
     ...times,
     ...overrides,
   });

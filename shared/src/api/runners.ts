@@ -85,6 +85,7 @@ export const runnerSchema = z
   .meta({ id: "Runner" });
 export const runnersReplySchema = z.object({ runners: z.array(runnerSchema) });
 
+export type RegistrationToken = z.infer<typeof registrationTokenSchema>;
 export type CreatedRegistrationToken = z.infer<typeof createRegistrationTokenReplySchema>;
 export type Runner = z.infer<typeof runnerSchema>;
 export type ActiveRunner = z.infer<typeof activeRunnerSchema>;

@@ -246,6 +246,12 @@ describe("docs/workflows.md", () => {
     }
   });
 
+  it("shows a smallest workflow that a server without settings takes and that can be started", () => {
+    const smallest = examples.reduce((least, yaml) => (yaml.length < least.length ? yaml : least));
+    const taken = { ok: true, warnings: [], model: { manualTrigger: { key: "by_hand" } } };
+    expect(parseWorkflow(smallest, { defaultRunnerLabels: [] })).toMatchObject(taken);
+  });
+
   it("explains every diagnostic code, and no other", () => {
     const explained = [...page.slice(page.indexOf("## Diagnostics")).matchAll(/^\| `([a-z]+-[a-z-]+)` \|/gm)].map(
       ([, code]) => code,
