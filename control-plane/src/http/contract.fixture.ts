@@ -29,7 +29,7 @@ interface Operation {
   readonly security?: readonly Readonly<Record<string, unknown>>[];
   readonly "x-needs"?: Need;
   readonly "x-audit"?: string;
-  readonly requestBody?: { readonly content: Readonly<Record<string, Content>> };
+  readonly requestBody?: { readonly required?: boolean; readonly content: Readonly<Record<string, Content>> };
   readonly parameters?: unknown;
   readonly responses: Readonly<Record<string, { content?: Readonly<Record<string, Content>> }>>;
 }
@@ -99,6 +99,7 @@ export class Contract {
   }
 
   /** What is wrong with the examples that the document gives for a route. */
+  /** Examples that are not what the schemas say, and answers and needed requests in JSON without one; of several answers one is enough. */
   faultsOfExamples(route: string): string[] {
     const { requestBody, responses } = this.operation(route);
     const replies = Object.entries(responses).filter(([status]) => Number(status) < 400);
@@ -107,10 +108,19 @@ export class Contract {
       ...replies.map(([status, { content }]) => [status, content?.["application/json"]] as const),
     ];
     const given = places.filter(([, content]) => content?.example !== undefined);
-    return given.flatMap(([place, content]) => {
+    const isShown = (wanted: (place: string) => boolean) =>
+      given.some(([place]) => wanted(place)) || !places.some(([place, content]) => content && wanted(place));
+    const missing = [
+      ...(!requestBody?.required || isShown((place) => place === "request")
+        ? []
+        : [`${route}: no example of a request`]),
+      ...(isShown((place) => place !== "request") ? [] : [`${route}: no example of an answer`]),
+    ];
+    const wrong = given.flatMap(([place, content]) => {
       const result = this.#schema((content as Content).schema).safeParse(content?.example);
       return result.success ? [] : [`${route} ${place}: ${z.prettifyError(result.error)}`];
     });
+    return [...missing, ...wrong];
   }
 
   /** Throws when the answer is not one that the document announces. */

@@ -16,6 +16,9 @@ import { finalStatus } from "../runs/public.ts";
 import { seedRuns } from "./events.fixture.ts";
 import { createEventChannels, EventFeed } from "./public.ts";
 
+/** Of one connection. */
+const MAX_SUBSCRIPTIONS = 100;
+
 interface Message {
   readonly type: string;
   readonly channel?: string;
@@ -189,6 +192,23 @@ describeStores("a WebSocket", (open) => {
     const third = await connect();
     expect((await third.ask({ type: "auth", ticket: seeded.ada })).code).toBe("too-many-streams");
     expect(await third.closed).toBe(4429);
+  });
+
+  it("is closed for one who does not say in time who it is", async () => {
+    const silent = await connect();
+    expect(await silent.closed).toBe(4401);
+  });
+
+  it("takes a hundred subscriptions of one client, and not one more", async () => {
+    const client = await signIn();
+    const runs: string[] = [];
+    while (runs.length <= MAX_SUBSCRIPTIONS) runs.push(await seeded.startRun());
+    const subscribe = (runId: string | undefined) =>
+      client.ask({ type: "subscribe", channel: `run:${runId}`, after: runs.length });
+    for (const runId of runs.slice(0, MAX_SUBSCRIPTIONS)) expect((await subscribe(runId)).type).toBe("subscribed");
+    expect(await subscribe(runs.at(-1))).toMatchObject({ type: "error", code: "validation-error" });
+    await client.ask({ type: "unsubscribe", channel: `run:${runs[0]}` });
+    expect((await subscribe(runs.at(-1))).type).toBe("subscribed");
   });
 
   it("is refused to pages of other origins and on other paths", async () => {
