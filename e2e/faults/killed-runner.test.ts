@@ -5,7 +5,7 @@ import { docker } from "../src/docker.ts";
 import { eventually } from "../src/eventually.ts";
 import { fault } from "../src/fault.ts";
 import { Instance, jobOf, type ProjectHandle, workflow } from "../src/instance.ts";
-import { processesBelow, processesWith } from "../src/processes.ts";
+import { killIfThere, processesBelow, processesWith } from "../src/processes.ts";
 import type { Runner } from "../src/runner.ts";
 import { useStage } from "../src/stage.ts";
 
@@ -166,9 +166,9 @@ describe.each([{ sandbox: "docker" as const }, { sandbox: "host" as const }])(
         .map((thing) => docker.getContainer(thing.replace("container ", "")));
       // Stopped first: what watches another one would else still react to its end.
       const pids = await processesBelow(runner.stateDir);
-      for (const pid of pids) process.kill(pid, "SIGSTOP");
+      for (const pid of pids) killIfThere(pid, "SIGSTOP");
       await Promise.all(containers.map((container) => container.kill({ signal: "SIGKILL" }).catch(() => undefined)));
-      for (const pid of pids) process.kill(pid, "SIGKILL");
+      for (const pid of pids) killIfThere(pid, "SIGKILL");
       await runner.child.exited;
     }
   },

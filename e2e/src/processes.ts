@@ -19,6 +19,15 @@ export function processesBelow(folder: string): Promise<number[]> {
   });
 }
 
+/** For a process that may have ended since it was seen. */
+export function killIfThere(pid: number, signal: "SIGSTOP" | "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 async function processesWhere(test: (folder: string) => Promise<boolean>): Promise<number[]> {
   const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
