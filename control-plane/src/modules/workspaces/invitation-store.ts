@@ -1,3 +1,4 @@
+import type { Role } from "@shipfox/shared/api/workspaces";
 import type { InvitationRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 
@@ -31,10 +32,16 @@ export function findPendingInvitation(tx: Tx, workspaceId: string, id: string): 
 
 export async function renewInvitation(
   tx: WriteTx,
-  { id, tokenHash, expiresAt, now }: { id: string; tokenHash: string; expiresAt: number; now: number },
+  {
+    id,
+    invitedBy,
+    tokenHash,
+    expiresAt,
+    now,
+  }: { id: string; invitedBy: string; tokenHash: string; expiresAt: number; now: number },
 ): Promise<void> {
-  const sql = "update invitations set token_hash = ?, expires_at = ?, updated_at = ? where id = ?";
-  await tx.run(sql, [tokenHash, expiresAt, now, id]);
+  const sql = "update invitations set invited_by = ?, token_hash = ?, expires_at = ?, updated_at = ? where id = ?";
+  await tx.run(sql, [invitedBy, tokenHash, expiresAt, now, id]);
 }
 
 export async function insertInvitation(tx: WriteTx, row: InvitationRow): Promise<void> {
@@ -48,6 +55,16 @@ export async function insertInvitation(tx: WriteTx, row: InvitationRow): Promise
 export function deleteInvitation(tx: WriteTx, workspaceId: string, id: string): Promise<InvitationRow | undefined> {
   const sql = "delete from invitations where id = ? and workspace_id = ? and accepted_at is null returning *";
   return tx.get<InvitationRow>(sql, [id, workspaceId]);
+}
+
+/** Deletes those of one who invites that nobody accepted and that give one of these roles; answers them. */
+export function deleteInvitationsOf(
+  tx: WriteTx,
+  { workspaceId, userId, roles }: { workspaceId: string; userId: string; roles: readonly Role[] },
+): Promise<InvitationRow[]> {
+  const sql = `delete from invitations where workspace_id = ? and invited_by = ? and accepted_at is null
+    and role in (${roles.map(() => "?").join(", ")}) returning *`;
+  return tx.all<InvitationRow>(sql, [workspaceId, userId, ...roles]);
 }
 
 /** False when somebody accepted it before. */

@@ -103,7 +103,13 @@ export async function resend(
     await requireNoMember(tx, workspaceId, email);
     // Somebody may have been invited anew after his first invitation had expired.
     if (expires_at <= now) await requireNoOpenInvitation(tx, workspaceId, email, now);
-    await renewInvitation(tx, { id: invitationId, tokenHash, expiresAt: now + LIFETIME_MS, now });
+    await renewInvitation(tx, {
+      id: invitationId,
+      invitedBy: caller.userId,
+      tokenHash,
+      expiresAt: now + LIFETIME_MS,
+      now,
+    });
     if (mail.isConfigured) await mail.enqueue(tx, letter);
     const target = { type: "invitation", id: invitationId, name: email };
     await tx.audit(caller, { workspaceId, action: "invitation.resent", target, details: { role } });

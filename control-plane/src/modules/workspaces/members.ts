@@ -14,7 +14,8 @@ import {
   lockMembers,
   setRole,
 } from "./member-store.ts";
-import { checkRemoval, checkRoleChange, keepAnOwner, type MemberChange } from "./model.ts";
+import { deleteInvitationsOf } from "./invitation-store.ts";
+import { checkRemoval, checkRoleChange, keepAnOwner, type MemberChange, rolesBeyond } from "./model.ts";
 
 export interface MembersDeps {
   readonly store: Store;
@@ -45,6 +46,7 @@ export function changeRole(
   return deps.store.write(async (tx) => {
     const { member, change } = await lockChange(deps, tx, caller, { workspaceId, userId });
     checkRoleChange(change, role);
+    if (member.role === role) return member;
     await setRole(tx, member.id, role, now);
     await tx.audit(caller, {
       workspaceId,
@@ -52,6 +54,7 @@ export function changeRole(
       target: { type: "user", id: userId, name: member.user_email },
       details: { from: member.role, to: role },
     });
+    await withdrawInvitations(tx, caller, member, role);
     tx.afterCommit(() => deps.accessChanged({ userId }));
     return { ...member, role, updated_at: now };
   });
@@ -101,6 +104,22 @@ async function lockChange(
   return { member, change: { workspaceId, actorRole, memberRole: member.role as Role, owners } };
 }
 
+/** He must not come back, or bring others in, by an invitation that he could not make any more. `role` null: he is no member. */
+async function withdrawInvitations(
+  tx: WriteTx,
+  caller: Caller,
+  { user_id: userId, workspace_id: workspaceId }: ListedMember,
+  role: Role | null,
+): Promise<void> {
+  const roles = rolesBeyond(role);
+  if (roles.length === 0) return;
+  for (const { id, email } of await deleteInvitationsOf(tx, { workspaceId, userId, roles })) {
+    const target = { type: "invitation", id, name: email };
+    const details = { invited_by: userId };
+    await tx.audit(caller, { workspaceId, action: "invitation.deleted", target, details });
+  }
+}
+
 async function endMembership(
   deps: MembersDeps,
   tx: WriteTx,
@@ -110,5 +129,6 @@ async function endMembership(
   await deleteMember(tx, member, now);
   const target = { type: "user", id: member.user_id, name: member.user_email };
   await tx.audit(caller, { workspaceId: member.workspace_id, action, target });
+  await withdrawInvitations(tx, caller, member, null);
   tx.afterCommit(() => deps.accessChanged({ userId: member.user_id }));
 }

@@ -1,5 +1,6 @@
-import type { Role } from "@shipfox/shared/api/workspaces";
+import { ROLES, type Role } from "@shipfox/shared/api/workspaces";
 import { ApiError } from "@shipfox/shared/errors";
+import { roleHas } from "../../http/abilities.ts";
 import { ForbiddenError } from "../../http/access.ts";
 
 /** What a decision about a member knows. `owners` counts those of the workspace. */
@@ -27,6 +28,12 @@ export function checkRemoval(change: MemberChange): void {
 export function checkInvitedRole(workspaceId: string, actorRole: Role, role: Role): void {
   if (role === "owner" && actorRole !== "owner")
     throw new ForbiddenError("only an owner invites another owner", workspaceId, { role: actorRole });
+}
+
+/** The roles to which somebody with this role, or without one, may not have invited: his open invitations to them are worth nothing. */
+export function rolesBeyond(role: Role | null): readonly Role[] {
+  if (role === null || !roleHas(role, "members:manage")) return ROLES;
+  return role === "owner" ? [] : ["owner"];
 }
 
 function requireOwnerFor({ workspaceId, actorRole, memberRole }: MemberChange, newRole: Role): void {

@@ -114,6 +114,40 @@ describeStores("the people of a workspace", (open) => {
     expect(JSON.stringify(stored)).not.toContain(token);
   });
 
+  it("are not brought in by somebody who could not invite them any more", async () => {
+    const tokens = await Promise.all(
+      (["viewer", "maintainer"] as const).map(async (role, index) => {
+        const made = await invite(bob, `friend${index}@example.com`, role);
+        return { id: made.body.id as string, token: tokenOf(made.body.link) };
+      }),
+    );
+    const open = async () =>
+      (await api.call("GET", `/workspaces/${workspace}/invitations`, { user: ada })).body.invitations;
+    const resend = `/workspaces/${workspace}/invitations/${tokens[1]?.id}/resend`;
+    const again = await api.call("POST", resend, { user: ada });
+    expect(again.status).toBe(200);
+    expect((await remove(ada, bob)).status).toBe(204);
+    // Whoever sent it again stands for it now.
+    expect((await open()).map(({ id }: { id: string }) => id)).toEqual([tokens[1]?.id]);
+    const preview = await api.call("GET", `/invitations/preview?token=${tokens[0]?.token}`);
+    expect(preview.body).toEqual({ status: "invalid" });
+
+    expect((await accept(eve, tokenOf((await invite(ada, emailOf(eve), "owner")).body.link))).status).toBe(201);
+    expect((await invite(eve, "boss@example.com", "owner")).status).toBe(201);
+    expect((await invite(eve, "worker@example.com", "viewer")).status).toBe(201);
+    expect((await change(ada, eve, "admin")).status).toBe(200);
+    expect((await open()).map(({ email }: { email: string }) => email)).not.toContain("boss@example.com");
+    expect((await open()).map(({ email }: { email: string }) => email)).toContain("worker@example.com");
+  });
+
+  it("keep their role without a trace when they are given the one they have", async () => {
+    const entries = () => store.read((tx) => tx.all("select id from audit_events"));
+    const before = await entries();
+    expect((await change(bob, ada, "owner")).body.role).toBe("owner");
+    expect(await entries()).toEqual(before);
+    expect(told).toEqual([]);
+  });
+
   it("are not let in by a link that expired or was withdrawn", async () => {
     const first = await invite(ada, emailOf(eve));
     clock.advance(8 * DAY_MS);
