@@ -1,8 +1,9 @@
 import type { RunStatus } from "@shipfox/shared/api/runs";
+import { newestEvent } from "../../store/newest-event.ts";
 import type { RunEvent, Store, Tx } from "../../store/store.ts";
 import { EventBatch } from "./event-batch.ts";
 import type { EventFeed } from "./event-feed.ts";
-import { eventsAfter, newestEvent } from "./store.ts";
+import { eventsAfter } from "./store.ts";
 import { type Topic, topicName } from "./topics.ts";
 
 /** Events read from the database at once. */

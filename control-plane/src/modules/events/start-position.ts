@@ -1,7 +1,8 @@
 import { ApiError } from "@shipfox/shared/errors";
+import { newestEvent } from "../../store/newest-event.ts";
 import type { Tx } from "../../store/store.ts";
 import type { LogPlace } from "./run-logs.ts";
-import { hasWholeRun, newestEvent, oldestEvent } from "./store.ts";
+import { hasWholeRun, oldestEvent } from "./store.ts";
 import type { Topic } from "./topics.ts";
 
 /** What a reader has: the events up to a number, and so much of the logs that were open. */

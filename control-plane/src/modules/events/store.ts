@@ -40,12 +40,6 @@ export async function listRunEvents(
   return (await tx.rows<RunEventRow>(select)).map(eventOfRow);
 }
 
-/** The number of a workspace's newest event, also when it was deleted since; null when there is no such workspace. */
-export async function newestEvent(tx: Tx, workspaceId: string): Promise<number | null> {
-  const row = await tx.get<{ last_event: number }>("select last_event from workspaces where id = ?", [workspaceId]);
-  return row?.last_event ?? null;
-}
-
 /** The number of the oldest event that is kept; null when none is. */
 export async function oldestEvent(tx: Tx, workspaceId: string): Promise<number | null> {
   const sql = "select min(id) as oldest from run_events where workspace_id = ?";

@@ -18,10 +18,10 @@ import { requireVisible, type Access } from "../../http/access.ts";
 import type { Caller } from "../../http/caller.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
+import { newestEvent } from "../../store/newest-event.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import { aggregateRuns } from "./aggregate-runs.ts";
 import { cancelRun } from "./cancel-run.ts";
-import { newestEvent } from "./events-since.ts";
 import { listRuns } from "./list-runs.ts";
 import type { RunsDeps, WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
@@ -105,16 +105,17 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
             if (again) return { again };
           }
           const workspaceId = await requireProject(tx, principal, query.project_id);
-          return { workspaceId, newest: await newestEvent(tx, workspaceId), page: await listRuns(tx, waiting, query) };
+          const seen = (await newestEvent(tx, workspaceId)) ?? 0;
+          return { workspaceId, seen, page: await listRuns(tx, waiting, query) };
         });
         if (look.again) return look.again;
-        const { workspaceId, newest, page } = look;
+        const { workspaceId, seen, page } = look;
         const count =
           query.cursor === undefined ? { filtered_total_count: await counts.count(workspaceId, query) } : undefined;
         return shown.keep(key, {
           body: { ...page, ...count },
           workspaceId,
-          newest,
+          seen,
           waits: page.runs.some(({ jobs }) => jobs.some((job) => job.waiting !== null)),
           isAbout: (event) => event.project_id === query.project_id,
         });
@@ -182,12 +183,13 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
           if (!run) throw hidden();
           await requireVisible(access, tx, principal, run.workspace_id, hidden);
           const body = await readRun(tx, waiting, run, query.attempt ?? run.current_attempt);
-          return { workspaceId: run.workspace_id, newest: await newestEvent(tx, run.workspace_id), body };
+          const seen = (await newestEvent(tx, run.workspace_id)) ?? 0;
+          return { workspaceId: run.workspace_id, seen, body };
         });
         if (look.again) return look.again;
-        const { body, workspaceId, newest } = look;
+        const { body, workspaceId, seen } = look;
         const waits = body.jobs.some((job) => job.waiting !== null);
-        return shown.keep(key, { body, workspaceId, newest, waits, isAbout: (event) => event.run_id === runId });
+        return shown.keep(key, { body, workspaceId, seen, waits, isAbout: (event) => event.run_id === runId });
       },
     }),
     route({

@@ -1,14 +1,13 @@
 import { Lru } from "../../store/lru.ts";
+import { newestEvent } from "../../store/newest-event.ts";
 import type { Store } from "../../store/store.ts";
-import { eventsSince, newestEvent } from "./events-since.ts";
+import { holdsSince, type Mark } from "./events-since.ts";
 import { filtered, type RunFilters } from "./list-runs.ts";
 
 const MAX_KEPT = 1_000;
 
-interface Count {
+interface Count extends Mark {
   readonly value: number;
-  /** The last event of the workspace that is known not to have changed it. */
-  seen: number;
 }
 
 /**
@@ -27,23 +26,20 @@ export class RunCounts {
     const { project_id, status, definition_id, trigger_source, created_from, created_to } = filters;
     const key = JSON.stringify([project_id, status, definition_id, trigger_source, created_from, created_to]);
     const kept = this.#kept.get(key);
-    // Looked at before the count: what happens meanwhile makes it be taken again.
-    const { newest, holds } = await this.#store.read(async (tx) => {
-      const newest = await newestEvent(tx, workspaceId);
-      const events = kept ? await eventsSince(tx, workspaceId, kept.seen) : null;
-      const changes = events?.some((event) => event.project_id === project_id && event.type.startsWith("run."));
-      return { newest, holds: changes === false };
-    });
-    if (kept && holds) {
-      kept.seen = newest;
-      return kept.value;
+    if (kept) {
+      const holds = await this.#store.read((tx) =>
+        holdsSince(tx, kept, (event) => event.project_id === project_id && event.type.startsWith("run.")),
+      );
+      if (holds) return kept.value;
     }
+    // Before the count: what happens meanwhile makes it be taken again.
+    const seen = (await this.#store.read((tx) => newestEvent(tx, workspaceId))) ?? 0;
     const { sql, parameters } = filtered(filters)
       .select((e) => e.fn.countAll().as("count"))
       .compile();
     const [row] = await this.#store.readSlow<{ count: number }>(sql, parameters as (string | number)[]);
     const value = row?.count ?? 0;
-    this.#kept.set(key, { value, seen: newest });
+    this.#kept.set(key, { value, workspaceId, seen });
     return value;
   }
 }

@@ -1,22 +1,17 @@
 import { jsonReply, KeptBodies, type KeptBody } from "../../http/kept-bodies.ts";
 import type { Reply } from "../../http/route.ts";
 import type { Tx } from "../../store/store.ts";
-import { type EventSince, eventsSince } from "./events-since.ts";
+import { type EventSince, holdsSince, type Mark } from "./events-since.ts";
 
 const MAX_BYTES = 32 * 1024 * 1024;
 
-interface Facts {
-  readonly workspaceId: string;
+interface Facts extends Mark {
   readonly isAbout: (event: EventSince) => boolean;
-  /** The last event of the workspace that is known not to have changed it. */
-  seen: number;
 }
 
 /** A body, and what it was made of: the workspace, its last event then, and the events that change it. */
-export interface Shown {
+export interface Shown extends Readonly<Mark> {
   readonly body: object;
-  readonly workspaceId: string;
-  readonly newest: number;
   /** Whether a job of it waits: why it does so changes without an event. */
   readonly waits: boolean;
   readonly isAbout: (event: EventSince) => boolean;
@@ -36,15 +31,13 @@ export class ShownRuns {
 
   /** The reply, when what is kept still holds in this snapshot. The caller has checked who asks. */
   async replyIn(tx: Tx, { bytes, facts }: KeptBody<Facts>): Promise<Reply | null> {
-    const events = await eventsSince(tx, facts.workspaceId, facts.seen);
-    if (!events || events.some((event) => event.type.startsWith("runner.") || facts.isAbout(event))) return null;
-    facts.seen += events.length;
-    return jsonReply(bytes);
+    const holds = await holdsSince(tx, facts, (event) => event.type.startsWith("runner.") || facts.isAbout(event));
+    return holds ? jsonReply(bytes) : null;
   }
 
-  keep(key: string, { body, workspaceId, newest, waits, isAbout }: Shown): Reply {
+  keep(key: string, { body, workspaceId, seen, waits, isAbout }: Shown): Reply {
     const bytes = Buffer.from(JSON.stringify(body));
-    if (!waits) this.#bodies.set(key, bytes, { workspaceId, isAbout, seen: newest });
+    if (!waits) this.#bodies.set(key, bytes, { workspaceId, isAbout, seen });
     return jsonReply(bytes);
   }
 }
