@@ -26,13 +26,16 @@ export class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[], reason: TestRunEndReason): void {
     const tests = modules.flatMap((module) =>
       Array.from(module.children.allTests(), (test): TestOutcome => {
-        return { name: `${module.relativeModuleId} > ${test.fullName}`, state: test.result().state };
+        const flaky = test.diagnostic()?.flaky ?? false;
+        return { name: `${module.relativeModuleId} > ${test.fullName}`, state: test.result().state, flaky };
       }),
     );
     const errors = modules.reduce((total, module) => total + errorsOutsideTests(module), unhandled.length);
     const tags = (process.env[DEMANDED_TAGS_VARIABLE] ?? "").split(" ").filter((tag) => tag !== "");
     this.#verdict = judgeTests({ tests, errors, finished: reason !== "interrupted" }, tags);
     for (const line of faultTable(tests)) console.log(line);
+    for (const { name } of tests.filter(({ flaky }) => flaky))
+      console.log(`flaky: out of time once, then passed: ${name}`);
     for (const problem of this.#verdict.problems) console.error(`test run: ${problem}`);
   }
 }

@@ -3,6 +3,8 @@ export interface TestOutcome {
   /** File, describe names and test name; carries the tags. */
   name: string;
   state: "passed" | "failed" | "skipped" | "pending";
+  /** It passed, but only when it was tried again. */
+  flaky?: boolean;
 }
 
 /** All that a run of the suite reports. */

@@ -78,13 +78,15 @@ async function* eventsOf(main: ChildProcess): AsyncGenerator<unknown[]> {
   while (main.exitCode === null) yield await once(main.stdout as NodeJS.ReadableStream, "data");
 }
 
-function makePipe(): { path: string; ended: Promise<unknown> } {
+/** A pipe and its reader, whose open returns once the pipe is held: it would never return if that came and went before. */
+function makePipe(): { path: string; opened: Promise<unknown>; ended: Promise<unknown> } {
   const path = join(folder, "pipe");
   execFileSync("mkfifo", [path]);
   const reader = createReadStream(path);
+  const opened = once(reader, "open");
   const ended = once(reader, "end");
   reader.resume();
-  return { path, ended };
+  return { path, opened, ended };
 }
 
 const beats = async (count: number) => {
@@ -105,8 +107,9 @@ describe("the guard", () => {
   });
 
   it("lets go of everything when the main loop stands still for too long, and renews no more before that", async () => {
-    const { path, ended } = makePipe();
+    const { path, opened, ended } = makePipe();
     const main = await startMain(1_000, path);
+    await opened;
     await beats(1);
     main.stdin?.write("6000");
     await ended;
@@ -116,16 +119,18 @@ describe("the guard", () => {
   });
 
   it("lets go of everything when the runner is killed", async () => {
-    const { path, ended } = makePipe();
+    const { path, opened, ended } = makePipe();
     const main = await startMain(20_000, path);
+    await opened;
     main.kill("SIGKILL");
     await expect(ended).resolves.toEqual([]);
   });
 
   it("lets go of a line when it is told to, and of no other", async () => {
     const guard = await startGuard();
-    const { path, ended } = makePipe();
+    const { path, opened, ended } = makePipe();
     const line = await guard.holdPipe(path);
+    await opened;
     await guard.holdProcesses("MARK=1");
     line.release();
     line.release();
