@@ -14,6 +14,7 @@ const ORDER = [
 const PACKAGES = ["shared", "client", "control-plane", "runner", "provisioner", "cli", "dashboard", "e2e", "bench"];
 const MODULES = "control-plane/src/modules";
 const TEST_FILE = "\\.test\\.ts$";
+const FIXTURE_FILE = "\\.fixture\\.ts$";
 
 /** For each ordered module: nothing of its own line or above, except itself. */
 const orderRules = ORDER.flatMap((names, line) => {
@@ -97,7 +98,7 @@ export default {
       name: "module-by-its-public-file-outside",
       comment: "the server around the modules sees only their public.ts and mounts their routes",
       severity: "error",
-      from: { path: "^control-plane/src/", pathNot: [`^${MODULES}/`, TEST_FILE] },
+      from: { path: "^control-plane/src/", pathNot: [`^${MODULES}/`, TEST_FILE, FIXTURE_FILE] },
       to: { path: `^${MODULES}/[^/]+/`, pathNot: `^${MODULES}/[^/]+/(public|[a-z-]*routes)\\.ts$` },
     },
     ...orderRules,

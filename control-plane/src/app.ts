@@ -27,7 +27,12 @@ import { allowedAddresses, createAccounts, needsSetup, Passwords, setupToken } f
 import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import { createAuditRoutes, deleteOldAuditEvents, ForbiddenCalls } from "./modules/audit/public.ts";
-import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "./modules/definitions/public.ts";
+import {
+  createDefinitionRoutes,
+  DefinitionReader,
+  DefinitionStarter,
+  DefinitionSync,
+} from "./modules/definitions/public.ts";
 import {
   createWaitingPort,
   Dispatch,
@@ -82,7 +87,16 @@ import {
   sealedSecrets,
   StepSecrets,
 } from "./modules/secrets/public.ts";
-import { createTriggerRoutes, deleteOldTriggerEvents, MAX_STORED_EVENTS } from "./modules/triggers/public.ts";
+import {
+  createTriggerRoutes,
+  deleteOldTriggerEvents,
+  MAX_STORED_EVENTS,
+  Schedules,
+  type StartTriggered,
+  type StoreDelivery,
+  storeTriggerEvent,
+  Subscriptions,
+} from "./modules/triggers/public.ts";
 import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
 import {
   access,
@@ -165,6 +179,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const keepLoop = new DueLoop(clock, log);
   // So does telling others what happened.
   const tellLoop = new DueLoop(clock, log);
+  // And what starts runs: it may be many at once.
+  const triggerLoop = new DueLoop(clock, log);
 
   const logs = new Logs({
     store,
@@ -238,6 +254,16 @@ export async function startApp(options: AppOptions): Promise<App> {
   bus.subscribe((events) => outgoing.onRunEvents(events));
   const git = await openGit({ folder: dataPaths(config).git, urls, environment: process.env });
   const reader = new DefinitionReader(config.defaultRunnerLabels);
+  const subscriptions = new Subscriptions((at) => triggerLoop.arm(at));
+  const storeDelivery: StoreDelivery = (tx, delivery) => {
+    tx.afterCommit(() => triggerLoop.arm(clock.now()));
+    return storeTriggerEvent(tx, delivery);
+  };
+  const starter = new DefinitionStarter(async (tx, request) =>
+    startRun(tx, dispatch.runs, { ...request, model: await resolveModel(tx, request, request.model) }),
+  );
+  const start: StartTriggered = (tx, run) => starter.startTriggered(tx, run);
+  const schedules = new Schedules({ store, clock, log, start });
   const syncs = new DefinitionSync({
     store,
     clock,
@@ -245,6 +271,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     projects,
     source: createWorkflowSource({ store, clock, sources, git }),
     reader,
+    subscriptions,
   });
   const waiting = createWaitingPort(dispatch);
   const tickets = new Tickets({ store, clock, access });
@@ -320,14 +347,16 @@ export async function startApp(options: AppOptions): Promise<App> {
       access,
       providers,
       syncs,
+      storeDelivery,
       app: github?.app ?? null,
       onLinked: (workspaceId) => github?.checks.follow(workspaceId),
     }),
-    ...createSentryRoutes({ store, clock, access, providers, settings: sentry }),
+    ...createSentryRoutes({ store, clock, access, providers, storeDelivery, settings: sentry }),
     ...createWebhookRoutes({
       store,
       clock,
       access,
+      storeDelivery,
       envelope,
       publicUrl: (config.webhookPublicUrl ?? publicUrl).replace(/\/+$/, ""),
       callsPerMinute: config.webhookCallsPerMinute,
@@ -367,8 +396,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       access,
       projects,
       reader,
-      startRun: async (tx, request) =>
-        startRun(tx, dispatch.runs, { ...request, model: await resolveModel(tx, request, request.model) }),
+      subscriptions,
+      starter,
     }),
     ...createRunRoutes({
       store,
@@ -506,6 +535,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   outgoing.start();
   await github?.checks.start();
   tellLoop.start(github ? [() => github.checks.runDue(), (now) => github.missed.runDue(now)] : []);
+  triggerLoop.start([(now) => schedules.runDue(now)]);
   await syncs.start();
   mail.start();
 
@@ -522,6 +552,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await keepLoop.stop();
     github?.close();
     await tellLoop.stop();
+    await triggerLoop.stop();
     await mail.stop();
     await logs.close();
     await store.close();

@@ -82,6 +82,11 @@ export const SCENARIOS: readonly Scenario[] = [
     "deliveries of webhooks come while the control plane is killed and started again",
     "what was acknowledged is stored; senders repeat what got no answer; each is one event",
   ),
+  row(
+    43,
+    "the server is down at the times of a schedule, or a clock changes to daylight saving and back",
+    "one run makes up for the times that passed; a fixed time comes once a day; none comes twice",
+  ),
   row(45, "a reader of a log connects late and again", "every byte from the start, none twice"),
   row(
     46,

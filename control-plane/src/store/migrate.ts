@@ -8,7 +8,7 @@ import type { SqlValue } from "./store.ts";
  * binary before it keeps working on the new schema.
  */
 export interface Migration {
-  /** 1, 2, 3 … without a gap; never changed once released. */
+  /** Each higher than the one before; never changed once released. */
   version: number;
   /** A few words for the log. */
   name: string;

@@ -1,5 +1,6 @@
 import type { Migration } from "./migrate.ts";
 import { initial } from "./migrations/0001-initial.ts";
+import { subscriptions } from "./migrations/0060-subscriptions.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
-export const migrations: readonly Migration[] = [initial];
+export const migrations: readonly Migration[] = [initial, subscriptions];

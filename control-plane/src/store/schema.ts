@@ -36,6 +36,8 @@ export interface Schema {
   annotations: AnnotationRow;
   trigger_events: TriggerEventRow;
   trigger_event_usage: TriggerEventUsageRow;
+  trigger_subscriptions: TriggerSubscriptionRow;
+  trigger_decisions: TriggerDecisionRow;
   webhooks: WebhookRow;
   webhook_deliveries: WebhookDeliveryRow;
   check_cursors: CheckCursorRow;
@@ -239,6 +241,10 @@ export interface RunRow {
   finished_at: number | null;
   /** Since when the run waits for a place in its workspace; null once it has one. */
   place_wanted_at: number | null;
+  /** What of a repository started it, JSON. */
+  trigger_reference: string | null;
+  /** The commit that all its jobs check out; null for the newest of the default branch. */
+  pinned_commit: string | null;
 }
 
 /** A workspace's own limit; null for the server's. The row is also the lock under which places are given away. */
@@ -497,6 +503,46 @@ export interface TriggerEventRow {
   received_at: number;
   processed_at: number | null;
   due_at: number | null;
+  created_at: number;
+  /** How often it was routed, this time included: a replay is a pass of its own. */
+  pass: number;
+  /** What of a repository it is about, JSON. */
+  reference: string | null;
+  /** That repository, as its connection names it. */
+  repository_id: string | null;
+}
+
+/** A trigger of a definition, other than the manual one. `schedule`, `timezone` and `next_fire_at` are those of a cron trigger. */
+export interface TriggerSubscriptionRow {
+  id: string;
+  workspace_id: string;
+  project_id: string;
+  definition_id: string;
+  trigger_key: string;
+  source: string;
+  event: string;
+  filter: string | null;
+  /** `with` of the trigger, JSON. */
+  inputs: string | null;
+  schedule: string | null;
+  timezone: string | null;
+  next_fire_at: number | null;
+  updated_at: number;
+}
+
+/** What a subscription made of an event, in one pass over it. */
+export interface TriggerDecisionRow {
+  id: string;
+  event_id: string;
+  pass: number;
+  subscription_kind: string;
+  subscription_id: string;
+  subscription_name: string;
+  definition_id: string | null;
+  project_id: string | null;
+  decision: string;
+  run_id: string | null;
+  reason: string | null;
   created_at: number;
 }
 

@@ -205,6 +205,15 @@ export const jobSchema = z
   })
   .meta({ id: "Job" });
 
+/** What of a repository an event is about, as far as it says. */
+export const triggerReferenceSchema = z.object({
+  repository: z.string().nullable().meta({ description: "owner/name" }),
+  ref: z.string().nullable().meta({ description: "refs/heads/main, refs/pull/7/head, …" }),
+  commit: z.string().nullable(),
+  actor: z.string().nullable().meta({ description: "Who caused it, as the provider names them" }),
+});
+export type TriggerReference = z.infer<typeof triggerReferenceSchema>;
+
 const runFields = {
   id,
   project_id: id,
@@ -219,7 +228,7 @@ const runFields = {
   trigger_source: z.string(),
   trigger_event: z.string(),
   trigger_payload: z.record(z.string(), z.json()),
-  trigger_reference: z.null(),
+  trigger_reference: triggerReferenceSchema.nullable(),
   inputs: z.record(z.string(), z.json()).nullable(),
   source_snapshot: z.object({ content: z.string(), format: z.literal("yaml") }).nullable(),
   created_at: timestamp,

@@ -22,8 +22,9 @@ const triggerEventFields = {
   delivery_id: z.string().nullable(),
   connection_id: id.nullable(),
   untrusted: z.boolean().meta({ description: "Somebody without rights to the repository may have made it" }),
+  pass: z.int().min(1).meta({ description: "How often it was routed; each replay adds one" }),
   outcome: triggerOutcomeSchema,
-  matched_count: z.int().min(0).meta({ description: "Triggers and listeners that it engaged" }),
+  matched_count: z.int().min(0).meta({ description: "Triggers and listeners that it engaged in its last pass" }),
   received_at: timestamp,
   processed_at: nullableTimestamp,
   created_at: timestamp,
@@ -37,6 +38,7 @@ export const triggerDecisionSchema = z
   .object({
     id,
     received_event_id: id,
+    pass: z.int().min(1).meta({ description: "Of the event, from 1" }),
     subscription_kind: z.enum(["trigger", "listener"]),
     subscription_id: id,
     subscription_name: z.string(),

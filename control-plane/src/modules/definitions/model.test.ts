@@ -35,6 +35,7 @@ describe("decideSync", () => {
     path: key,
     key,
     content: { name: key, yaml, document: "{}", model: `model of ${yaml}`, manual_trigger: null },
+    triggers: [],
   });
   const known = (key: string, yaml: string, rest: Partial<KnownDefinition> = {}): KnownDefinition => ({
     id: `id of ${key}`,

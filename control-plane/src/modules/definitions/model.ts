@@ -1,7 +1,7 @@
 import type { DefinitionSync as Sync } from "@shipfox/shared/api/definitions";
 import { ApiError, type ErrorCode } from "@shipfox/shared/errors";
 import type { DefinitionRow } from "../../store/schema.ts";
-import { type Diagnostic, parseWorkflow, type WorkflowPlan } from "../workflow/public.ts";
+import { type Diagnostic, parseWorkflow, type TriggerModel, type WorkflowPlan } from "../workflow/public.ts";
 
 export type SyncErrorCode = NonNullable<Sync["last_error_code"]>;
 export type SyncWarning = Sync["warnings"][number];
@@ -18,6 +18,8 @@ export type ReadResult =
   | {
       readonly ok: true;
       readonly content: DefinitionContent;
+      /** Without the manual one. */
+      readonly triggers: readonly TriggerModel[];
       readonly warnings: readonly Diagnostic[];
       /** What the file says and this version does not run. */
       readonly notRunnable: readonly Diagnostic[];
@@ -35,7 +37,7 @@ export function readDefinition(yaml: string, defaultRunnerLabels: readonly strin
     model: JSON.stringify(model),
     manual_trigger: manualTrigger(model),
   };
-  return { ok: true, content, warnings, notRunnable };
+  return { ok: true, content, triggers: model.triggers ?? [], warnings, notRunnable };
 }
 
 function manualTrigger(model: WorkflowPlan): string | null {
@@ -62,6 +64,7 @@ export interface SyncedFile {
   readonly path: string;
   readonly key: string;
   readonly content: DefinitionContent;
+  readonly triggers: readonly TriggerModel[];
 }
 
 export type KnownDefinition = Pick<DefinitionRow, "id" | "upsert_key" | "yaml" | "model" | "deleted_at">;
@@ -121,12 +124,15 @@ export function asSyncFailure(error: unknown): SyncFailure | null {
 }
 
 /** Throws `SyncFailure` with the first fault of the file. */
-export function acceptFile(path: string, result: ReadResult): { content: DefinitionContent; warnings: SyncWarning[] } {
+export function acceptFile(
+  path: string,
+  result: ReadResult,
+): Pick<SyncedFile, "content" | "triggers"> & { warnings: SyncWarning[] } {
   if (!result.ok) throw invalid(path, result.diagnostics);
   const warnings = [...result.warnings, ...result.notRunnable].map(({ code, message, line }) => {
     return { code, message: message.slice(0, MAX_MESSAGE_CHARS), path: `${path}:${line}`.slice(-MAX_PATH_CHARS) };
   });
-  return { content: result.content, warnings };
+  return { content: result.content, triggers: result.triggers, warnings };
 }
 
 /** The text of a file. Throws `SyncFailure` when it is not UTF-8. */

@@ -5,6 +5,7 @@ import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
+import type { Subscriptions } from "../triggers/public.ts";
 import type { Diagnostic } from "../workflow/public.ts";
 import { type DefinitionOrigin, upsertKey } from "./model.ts";
 import type { DefinitionReader } from "./definition-reader.ts";
@@ -17,6 +18,7 @@ export interface SaveDefinitionDeps {
   readonly access: Access;
   readonly projects: ProjectsPort;
   readonly reader: DefinitionReader;
+  readonly subscriptions: Subscriptions;
 }
 
 export interface SaveRequest extends DefinitionOrigin {
@@ -40,6 +42,7 @@ export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequ
   return store.write(async (tx) => {
     const workspaceId = await requireProject(deps, tx, request);
     const saved = await upsertDefinition(tx, store.sql, { ...definition, workspace_id: workspaceId });
+    await deps.subscriptions.replace(tx, saved, result.triggers, now);
     await tx.audit(request.caller, {
       workspaceId,
       action: "definition.saved",

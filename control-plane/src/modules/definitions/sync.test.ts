@@ -5,6 +5,7 @@ import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { silentLog, testClock } from "../../testing/api.ts";
 import { insertConnection, insertProject, insertWorkspace } from "../../testing/rows.ts";
+import { Subscriptions } from "../triggers/public.ts";
 import { DefinitionReader } from "./definition-reader.ts";
 import { DefinitionSync, type FetchedWorkflows } from "./public.ts";
 
@@ -40,6 +41,7 @@ describeStores("definition sync", (open) => {
   function syncOf(fetchWorkflows: (projectId: string) => Promise<FetchedWorkflows>): DefinitionSync {
     const projects = { workspaceOf: async () => workspaceId };
     return new DefinitionSync({
+      subscriptions: new Subscriptions(() => {}),
       store,
       clock,
       log: silentLog,

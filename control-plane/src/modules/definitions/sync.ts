@@ -6,6 +6,7 @@ import PQueue from "p-queue";
 import type { Clock } from "../../store/clock.ts";
 import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
+import type { Subscriptions } from "../triggers/public.ts";
 import type { DefinitionReader } from "./definition-reader.ts";
 import {
   asSyncFailure,
@@ -40,6 +41,7 @@ export interface DefinitionSyncDeps {
   readonly projects: ProjectsPort;
   readonly source: WorkflowSource;
   readonly reader: DefinitionReader;
+  readonly subscriptions: Subscriptions;
 }
 
 interface FilesToApply {
@@ -133,7 +135,7 @@ export class DefinitionSync {
         continue;
       }
       const key = upsertKey({ projectId, configPath: path, sha: null, ref: fetched.branch }) as string;
-      files.push({ path, key, content: read.content });
+      files.push({ path, key, content: read.content, triggers: read.triggers });
       warnings.push(...read.warnings);
     }
     if (faults.length > 0) throw new SyncFailure("invalid-definition", faults.join("; "));
@@ -151,7 +153,7 @@ export class DefinitionSync {
   }
 
   async #apply(projectId: string, { fetched, files, warnings }: FilesToApply): Promise<void> {
-    const { store, clock, projects } = this.#deps;
+    const { store, clock, projects, subscriptions } = this.#deps;
     const now = clock.now();
     const ids = new Map(files.map((file) => [file.key, newId(now)]));
     await store.write(async (tx) => {
@@ -162,9 +164,13 @@ export class DefinitionSync {
       const { save, remove } = decideSync(files, known);
       for (const file of save) {
         const id = ids.get(file.key) as string;
-        await upsertDefinition(tx, store.sql, newRow(file, { id, workspaceId, projectId, fetched, now }));
+        const saved = await upsertDefinition(tx, store.sql, newRow(file, { id, workspaceId, projectId, fetched, now }));
+        await subscriptions.replace(tx, saved, file.triggers, now);
       }
-      for (const id of remove) await removeDefinition(tx, id, now);
+      for (const id of remove) {
+        await removeDefinition(tx, id, now);
+        await subscriptions.replace(tx, { id, workspace_id: workspaceId, project_id: projectId }, [], now);
+      }
       await markSyncSucceeded(tx, projectId, { ref: fetched.branch, warnings, now });
     });
   }

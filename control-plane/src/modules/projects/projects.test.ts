@@ -10,9 +10,10 @@ import { describeStores } from "../../store/testing.ts";
 import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../testing/api.ts";
 import { serveGit, TestRepository } from "../../testing/git-repository.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
-import { createDefinitionRoutes, DefinitionReader, DefinitionSync } from "../definitions/public.ts";
+import { createDefinitionRoutes, DefinitionReader, DefinitionStarter, DefinitionSync } from "../definitions/public.ts";
 import { createIntegrationRoutes, type Git, openGit, Providers, Sources } from "../integrations/public.ts";
 import { Envelope } from "../secrets/public.ts";
+import { Subscriptions } from "../triggers/public.ts";
 import { access } from "../workspaces/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./public.ts";
 
@@ -41,8 +42,9 @@ describeStores("projects", (open) => {
     git = await openGit({ folder, urls, environment: process.env, lsRemoteTimeoutMs: 2_000, fetchTimeoutMs: 10_000 });
     const envelope = new Envelope(TEST_ROOT_KEY);
     const sources = new Sources({ envelope, urls, github: null });
+    const subscriptions = new Subscriptions(() => {});
     const source = createWorkflowSource({ store, clock, sources, git });
-    const deps = { store, clock, access, log: silentLog, projects, reader: new DefinitionReader([]) };
+    const deps = { store, clock, access, log: silentLog, projects, reader: new DefinitionReader([]), subscriptions };
     syncs = new DefinitionSync({ ...deps, source });
     api = await serveApi([
       ...createIntegrationRoutes({
@@ -56,7 +58,10 @@ describeStores("projects", (open) => {
         providers: new Providers(["git"]),
       }),
       ...createProjectRoutes({ ...deps, sources, git, syncs }),
-      ...createDefinitionRoutes({ ...deps, startRun: () => Promise.reject(new Error("no run is started here")) }),
+      ...createDefinitionRoutes({
+        ...deps,
+        starter: new DefinitionStarter(() => Promise.reject(new Error("no run is started here"))),
+      }),
     ]);
     for (const name of ["admin", "viewer", "stranger"] as const) users[name] = await insertUser(store);
     workspaceId = await insertWorkspace(store, { [users.admin]: "admin", [users.viewer]: "viewer" });

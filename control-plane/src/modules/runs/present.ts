@@ -30,7 +30,7 @@ export function presentRun(run: RunRow): Run {
     trigger_source: run.trigger_source,
     trigger_event: run.trigger_event,
     trigger_payload: JSON.parse(run.trigger_payload),
-    trigger_reference: null,
+    trigger_reference: run.trigger_reference === null ? null : JSON.parse(run.trigger_reference),
     inputs: jsonOrNull(run.inputs),
     source_snapshot: { content: run.source_yaml, format: "yaml" },
     created_at: iso(run.created_at),

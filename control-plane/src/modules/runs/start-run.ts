@@ -1,3 +1,4 @@
+import type { TriggerReference } from "@shipfox/shared/api/runs";
 import { newId } from "@shipfox/shared/ids";
 import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
@@ -19,7 +20,11 @@ export interface StartRun {
     readonly source: string;
     readonly event: string;
     readonly payload: Record<string, unknown>;
+    /** What of a repository it is about. */
+    readonly reference?: TriggerReference | null;
   };
+  /** The commit that all jobs check out; without it the newest of the default branch when the first one starts. */
+  readonly pinnedCommit?: string | null;
   readonly inputs: Record<string, unknown> | null;
   /** What becomes of a run for which the workspace has no place: it waits, or it is refused with 429 `concurrency-limit`. */
   readonly overLimit?: "wait" | "reject";
@@ -68,6 +73,8 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
       now,
       now,
       asks ? now : null,
+      request.trigger.reference ? JSON.stringify(request.trigger.reference) : null,
+      request.pinnedCommit ?? null,
     ],
   ]);
   await insertRows(tx, "run_attempts", "id, run_id, attempt, status, created_at", [
@@ -106,4 +113,4 @@ export async function requireActiveProject(tx: WriteTx, projectId: string): Prom
 }
 
 const RUN_COLUMNS =
-  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at";
+  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit";

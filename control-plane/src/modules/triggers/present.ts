@@ -1,9 +1,11 @@
 import {
   type TriggerEvent,
   type TriggerEventDetail,
+  triggerDecisionSchema,
   triggerEventSchema,
   triggerOutcomeSchema,
 } from "@shipfox/shared/api/trigger-events";
+import type { ShownDecision } from "./decision-store.ts";
 import type { EventWithConnection, ListedEvent } from "./store.ts";
 
 export function presentTriggerEvent(row: ListedEvent): TriggerEvent {
@@ -18,6 +20,7 @@ export function presentTriggerEvent(row: ListedEvent): TriggerEvent {
     delivery_id: row.delivery_id,
     connection_id: row.connection_id,
     untrusted: row.untrusted === 1,
+    pass: row.pass,
     outcome: triggerOutcomeSchema.parse(row.outcome),
     matched_count: row.matched_count,
     received_at: new Date(row.received_at).toISOString(),
@@ -26,11 +29,36 @@ export function presentTriggerEvent(row: ListedEvent): TriggerEvent {
   };
 }
 
-export function presentTriggerEventDetail(row: EventWithConnection): TriggerEventDetail {
+export function presentTriggerEventDetail(
+  row: EventWithConnection,
+  decisions: readonly ShownDecision[],
+): TriggerEventDetail {
   return {
     ...presentTriggerEvent(row),
     connection_name: row.connection_name,
     payload: row.payload === null ? null : (JSON.parse(row.payload) as TriggerEventDetail["payload"]),
-    decisions: [],
+    decisions: decisions.map(presentDecision),
   };
+}
+
+function presentDecision(row: ShownDecision): TriggerEventDetail["decisions"][number] {
+  return triggerDecisionSchema.parse({
+    id: row.id,
+    received_event_id: row.event_id,
+    pass: row.pass,
+    subscription_kind: row.subscription_kind,
+    subscription_id: row.subscription_id,
+    subscription_name: row.subscription_name,
+    workflow_definition_id: row.definition_id,
+    project_id: row.project_id,
+    workflow_run_id: null,
+    job_id: null,
+    matcher_kind: null,
+    matcher_ordinal: null,
+    decision: row.decision,
+    run_id: row.run_id,
+    run_name: row.run_name,
+    reason: row.reason,
+    created_at: new Date(row.created_at).toISOString(),
+  });
 }

@@ -1,4 +1,12 @@
 /** What other modules and app.ts may use of triggers. */
+export type { StartTriggered, TriggeredRun } from "./ports.ts";
 export { deleteOldTriggerEvents } from "./retention.ts";
 export { createTriggerRoutes } from "./routes.ts";
-export { MAX_STORED_EVENTS, storeTriggerEvent } from "./store-trigger-event.ts";
+export { Schedules } from "./schedules.ts";
+export {
+  type EventRepository,
+  MAX_STORED_EVENTS,
+  type StoreDelivery,
+  storeTriggerEvent,
+} from "./store-trigger-event.ts";
+export { Subscriptions } from "./subscriptions.ts";

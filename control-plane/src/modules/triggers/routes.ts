@@ -12,6 +12,7 @@ import { type Access, requireAbility, requireVisible } from "../../http/access.t
 import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Store } from "../../store/store.ts";
+import { decisionsOf } from "./decision-store.ts";
 import { presentTriggerEvent, presentTriggerEventDetail } from "./present.ts";
 import { facetOf, findTriggerEvent, listTriggerEvents } from "./store.ts";
 
@@ -77,9 +78,9 @@ export function createTriggerRoutes({ store, access }: TriggerRoutesDeps): Route
           const found = await findTriggerEvent(tx, eventId);
           if (!found) throw noSuchEvent();
           await requireVisible(access, tx, principal, found.workspace_id, noSuchEvent);
-          return found;
+          return { found, decisions: await decisionsOf(tx, eventId) };
         });
-        return { status: 200, body: presentTriggerEventDetail(row) };
+        return { status: 200, body: presentTriggerEventDetail(row.found, row.decisions) };
       },
     }),
   ];

@@ -1,5 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
+import type { TriggerReference } from "@shipfox/shared/api/runs";
 import { newId } from "@shipfox/shared/ids";
+import type { TriggerEventRow } from "../../store/schema.ts";
 import type { WriteTx } from "../../store/store.ts";
 import { countEvents, deleteEvents, type EventUsage, findByRef, insertTriggerEvent, oldestEvents } from "./store.ts";
 
@@ -10,6 +12,13 @@ export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 export const MAX_STORED_EVENTS: EventUsage = { events: 100_000, bytes: 1024 * 1024 * 1024 };
 /** Old events that one new one pushes out at most, so that none waits for long: after large ones come many small ones. */
 const MAX_PUSHED_OUT = 100;
+
+/** The repository that an event is about. */
+export interface EventRepository {
+  /** As its connection names it. */
+  readonly id: string;
+  readonly reference: TriggerReference;
+}
 
 /** A delivery of an integration, already verified. */
 export interface Delivery {
@@ -26,12 +35,14 @@ export interface Delivery {
   readonly payload: Readonly<Record<string, unknown>>;
   /** Somebody without rights to the repository may have made it, as from a fork. */
   readonly untrusted: boolean;
+  readonly repository?: EventRepository | null;
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
 }
 
 /**
- * Stores a delivery as a trigger event, in the transaction of the caller, who acknowledges it after the commit. A delivery
+ * Stores a delivery as a trigger event, in the transaction of the caller, who acknowledges it after the commit; it is due to be
+ * routed from then on. A delivery
  * id that the connection sent before, of which the event is still kept, changes nothing and answers the event that is there.
  * Over `limits` the oldest events of the workspace go. Throws 413 `body-too-large` for a payload over `MAX_PAYLOAD_BYTES`.
  */
@@ -45,37 +56,55 @@ export async function storeTriggerEvent(
   if (bytes > MAX_PAYLOAD_BYTES) {
     throw new ApiError("body-too-large", `the payload is over the limit of ${MAX_PAYLOAD_BYTES} bytes`);
   }
+  const { repository } = delivery;
   const id = newId(delivery.receivedAt);
   const eventRef = `${delivery.connectionId}:${delivery.deliveryId}`;
-  const isNew = await insertTriggerEvent(tx, {
-    id,
-    workspace_id: delivery.workspaceId,
-    origin: "integration",
-    event_ref: eventRef,
-    provider: delivery.provider,
-    source: delivery.source,
-    event: delivery.event,
-    delivery_id: delivery.deliveryId,
-    connection_id: delivery.connectionId,
-    untrusted: delivery.untrusted ? 1 : 0,
-    payload,
-    payload_bytes: bytes,
-    outcome: "received",
-    matched_count: 0,
-    received_at: delivery.receivedAt,
-    processed_at: null,
-    due_at: null,
-    created_at: delivery.receivedAt,
-  });
-  if (isNew) {
-    const kept = await countEvents(tx, delivery.workspaceId, { events: 1, bytes });
-    await pushOut(tx, delivery.workspaceId, kept, limits);
-    return { id, duplicate: false };
-  }
+  const isNew = await keepEvent(
+    tx,
+    {
+      id,
+      workspace_id: delivery.workspaceId,
+      origin: "integration",
+      event_ref: eventRef,
+      provider: delivery.provider,
+      source: delivery.source,
+      event: delivery.event,
+      delivery_id: delivery.deliveryId,
+      connection_id: delivery.connectionId,
+      untrusted: delivery.untrusted ? 1 : 0,
+      payload,
+      payload_bytes: bytes,
+      outcome: "received",
+      matched_count: 0,
+      received_at: delivery.receivedAt,
+      processed_at: null,
+      due_at: delivery.receivedAt,
+      created_at: delivery.receivedAt,
+      pass: 1,
+      reference: repository ? JSON.stringify(repository.reference) : null,
+      repository_id: repository?.id ?? null,
+    },
+    limits,
+  );
+  if (isNew) return { id, duplicate: false };
   const earlier = await findByRef(tx, delivery.workspaceId, eventRef);
   // Gone only when its retention ended between the two statements.
   return { id: earlier ?? id, duplicate: true };
 }
+
+/** False when the workspace has an event of this reference. Over `limits` its oldest events go. */
+export async function keepEvent(tx: WriteTx, row: TriggerEventRow, limits: EventUsage): Promise<boolean> {
+  if (!(await insertTriggerEvent(tx, row))) return false;
+  const kept = await countEvents(tx, row.workspace_id, { events: 1, bytes: row.payload_bytes });
+  await pushOut(tx, row.workspace_id, kept, limits);
+  return true;
+}
+
+/** `storeTriggerEvent`, where the routing is woken once the unit is committed. */
+export type StoreDelivery = (
+  tx: WriteTx,
+  delivery: Delivery,
+) => Promise<{ readonly id: string; readonly duplicate: boolean }>;
 
 /** Deletes as many of the oldest events as are too many, but for the one that just came. */
 async function pushOut(tx: WriteTx, workspaceId: string, kept: EventUsage, limits: EventUsage): Promise<void> {

@@ -3,9 +3,31 @@ import { build } from "../../store/build.ts";
 import type { TriggerEventRow, TriggerEventUsageRow } from "../../store/schema.ts";
 import type { Store, Tx, WriteTx } from "../../store/store.ts";
 
-const INSERT = `insert into trigger_events (id, workspace_id, origin, event_ref, provider, source, event, delivery_id,
-    connection_id, untrusted, payload, payload_bytes, outcome, matched_count, received_at, processed_at, due_at, created_at)
-  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (workspace_id, event_ref) do nothing`;
+const COLUMNS = [
+  "id",
+  "workspace_id",
+  "origin",
+  "event_ref",
+  "provider",
+  "source",
+  "event",
+  "delivery_id",
+  "connection_id",
+  "untrusted",
+  "payload",
+  "payload_bytes",
+  "outcome",
+  "matched_count",
+  "received_at",
+  "processed_at",
+  "due_at",
+  "created_at",
+  "pass",
+  "reference",
+  "repository_id",
+] as const satisfies (keyof TriggerEventRow)[];
+const INSERT = `insert into trigger_events (${COLUMNS.join(", ")}) values (${COLUMNS.map(() => "?").join(", ")})
+  on conflict (workspace_id, event_ref) do nothing`;
 const WITH_CONNECTION = `select e.*, c.display_name as connection_name
   from trigger_events e left join connections c on c.id = e.connection_id where e.id = ?`;
 const DELETE_OLD = `delete from trigger_events where id in
@@ -17,18 +39,8 @@ const OLDEST = `select id, payload_bytes from trigger_events where workspace_id 
 
 /** False when the workspace has an event of this reference. */
 export async function insertTriggerEvent(tx: WriteTx, row: TriggerEventRow): Promise<boolean> {
-  const values = [row.id, row.workspace_id, row.origin, row.event_ref, row.provider, row.source, row.event];
-  values.push(row.delivery_id, row.connection_id);
-  const rest = [
-    row.untrusted,
-    row.payload,
-    row.payload_bytes,
-    row.outcome,
-    row.matched_count,
-    row.received_at,
-    row.processed_at,
-  ];
-  return (await tx.run(INSERT, [...values, ...rest, row.due_at, row.created_at])) === 1;
+  const values = COLUMNS.map((column) => row[column]);
+  return (await tx.run(INSERT, values)) === 1;
 }
 
 export async function findByRef(tx: Tx, workspaceId: string, eventRef: string): Promise<string | undefined> {
@@ -68,7 +80,7 @@ export function listTriggerEvents(
     .selectFrom("trigger_events")
     .select(["id", "workspace_id", "origin", "event_ref", "provider", "source", "event", "delivery_id"])
     .select(["connection_id", "untrusted", "outcome", "matched_count"])
-    .select(["received_at", "processed_at", "due_at", "created_at"])
+    .select(["received_at", "processed_at", "due_at", "created_at", "pass", "reference", "repository_id"])
     .where("workspace_id", "=", query.workspace_id)
     .orderBy("received_at", "desc")
     .orderBy("id", "desc")

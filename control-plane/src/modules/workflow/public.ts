@@ -9,9 +9,11 @@ export {
   type JobModel,
   type JobPlan,
   requiredCapabilities,
+  type TriggerModel,
   type WorkflowModel,
   type WorkflowPlan,
 } from "./model/model.ts";
+export { nextFire } from "./model/cron.ts";
 export { asRunnable } from "./model/runnable.ts";
 export { readInputs } from "./model/read-inputs.ts";
 export { resolveVariables, variablesOf } from "./model/resolve-variables.ts";

@@ -9,6 +9,7 @@ import { type ApiReply, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "..
 import { TestRepository } from "../../../testing/git-repository.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../../testing/rows.ts";
 import { Envelope } from "../../secrets/public.ts";
+import { storeTriggerEvent } from "../../triggers/public.ts";
 import { access } from "../../workspaces/public.ts";
 import { definitionSyncs } from "../definition-syncs.fixture.ts";
 import {
@@ -45,6 +46,7 @@ export async function openWorld(store: Store, rootKeys: Buffer | RootKeys = TEST
   const api = await serveApi([
     ...createIntegrationRoutes({ ...deps, envelope, urls, providers, syncs, github: opened.sources }),
     ...createGitHubRoutes({
+      storeDelivery: storeTriggerEvent,
       ...deps,
       providers,
       syncs,

@@ -1,7 +1,7 @@
 import type { Clock } from "../../../store/clock.ts";
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store, WriteTx } from "../../../store/store.ts";
-import { storeTriggerEvent } from "../../triggers/public.ts";
+import type { StoreDelivery } from "../../triggers/public.ts";
 import { GITHUB_PROVIDER, type GitHubConnectionSettings, githubSettingsOf } from "../model.ts";
 import { updateConnection } from "../store.ts";
 import { type Syncs, syncProjects } from "../sync-projects.ts";
@@ -10,11 +10,13 @@ import { decideConnection, repositoriesToSync } from "./decide.ts";
 import type { Delivery } from "./delivery.ts";
 import { repositoryExternalId } from "./sources.ts";
 import { findInstallation } from "./store.ts";
+import { readRepository } from "./repository.ts";
 import { isUntrusted } from "./trust.ts";
 
 export interface ReceiveDeps {
   readonly store: Store;
   readonly clock: Clock;
+  readonly storeDelivery: StoreDelivery;
   readonly app: GitHubApp;
   readonly syncs: Syncs;
 }
@@ -24,7 +26,7 @@ export interface ReceiveDeps {
  * installation and one of a connection that is not active change nothing.
  */
 export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Promise<void> {
-  const { store, clock, syncs } = deps;
+  const { store, clock, syncs, storeDelivery } = deps;
   const { installationId, body } = delivery;
   if (installationId === null) return;
   const now = clock.now();
@@ -34,7 +36,7 @@ export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Pr
     if (!connection) return;
     // A suspended installation is only heard to learn that it is not any more.
     if (connection.lifecycle_status === "active") {
-      const { duplicate } = await storeTriggerEvent(tx, {
+      const { duplicate } = await storeDelivery(tx, {
         workspaceId: connection.workspace_id,
         provider: GITHUB_PROVIDER,
         source: connection.slug,
@@ -43,6 +45,7 @@ export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Pr
         connectionId: connection.id,
         payload: body,
         untrusted,
+        repository: readRepository(body),
         receivedAt: now,
       });
       if (duplicate) return;

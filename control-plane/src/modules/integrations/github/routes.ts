@@ -10,6 +10,7 @@ import type { Access } from "../../../http/access.ts";
 import { type Route, route } from "../../../http/route.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
+import type { StoreDelivery } from "../../triggers/public.ts";
 import { answerDelivery, MAX_DELIVERY_BYTES, PROVIDER_ERRORS } from "../deliveries.ts";
 import { presentConnection, type Providers } from "../model.ts";
 import type { Syncs } from "../sync-projects.ts";
@@ -26,6 +27,7 @@ export interface GitHubRoutesDeps {
   readonly access: Access;
   readonly providers: Providers;
   readonly syncs: Syncs;
+  readonly storeDelivery: StoreDelivery;
   /** Null when no GitHub App is configured: the routes answer 404 then. */
   readonly app: GitHubApp | null;
   readonly onLinked: (workspaceId: string) => void;

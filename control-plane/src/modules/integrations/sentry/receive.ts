@@ -1,6 +1,6 @@
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
-import { storeTriggerEvent } from "../../triggers/public.ts";
+import type { StoreDelivery } from "../../triggers/public.ts";
 import { SENTRY_PROVIDER } from "../model.ts";
 import { updateConnection } from "../store.ts";
 import type { SentryDelivery } from "./delivery.ts";
@@ -10,6 +10,7 @@ import { findHearing, findInstallation } from "./store.ts";
 export interface SentryReceiveDeps {
   readonly store: Store;
   readonly clock: Clock;
+  readonly storeDelivery: StoreDelivery;
 }
 
 /**
@@ -25,7 +26,7 @@ export async function receiveDelivery(deps: SentryReceiveDeps, delivery: SentryD
 }
 
 async function storeIssue(
-  { store, clock }: SentryReceiveDeps,
+  { store, clock, storeDelivery }: SentryReceiveDeps,
   delivery: SentryDelivery,
   installationId: string,
 ): Promise<void> {
@@ -35,7 +36,7 @@ async function storeIssue(
   await store.write(async (tx) => {
     const connection = await findHearing(tx, installationId);
     if (!connection) return;
-    await storeTriggerEvent(tx, {
+    await storeDelivery(tx, {
       workspaceId: connection.workspace_id,
       provider: SENTRY_PROVIDER,
       source: connection.slug,
@@ -50,7 +51,10 @@ async function storeIssue(
 }
 
 /** The row stays, so that its slug does, and goes on when the integration is installed again. */
-async function endConnection({ store, clock }: SentryReceiveDeps, installationId: string): Promise<void> {
+async function endConnection(
+  { store, clock }: Pick<SentryReceiveDeps, "store" | "clock">,
+  installationId: string,
+): Promise<void> {
   const now = clock.now();
   await store.write(async (tx) => {
     const connection = await findInstallation(tx, installationId, store.sql.forUpdate);

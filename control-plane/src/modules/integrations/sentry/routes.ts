@@ -10,6 +10,7 @@ import type { Access } from "../../../http/access.ts";
 import { type Route, route } from "../../../http/route.ts";
 import type { Clock } from "../../../store/clock.ts";
 import type { Store } from "../../../store/store.ts";
+import type { StoreDelivery } from "../../triggers/public.ts";
 import { answerDelivery, MAX_DELIVERY_BYTES } from "../deliveries.ts";
 import { presentConnection, type Providers } from "../model.ts";
 import { connectSentry, startInstall } from "./connect.ts";
@@ -23,6 +24,7 @@ export interface SentryRoutesDeps {
   readonly clock: Clock;
   readonly access: Access;
   readonly providers: Providers;
+  readonly storeDelivery: StoreDelivery;
   /** Null when no Sentry integration is configured: the routes answer 404 then. */
   readonly settings: SentrySettings | null;
 }

@@ -7,7 +7,7 @@ import type { Store } from "../../../store/store.ts";
 import { describeStores } from "../../../store/testing.ts";
 import { type Api, serveApi, testClock } from "../../../testing/api.ts";
 import { insertUser, insertWorkspace, memberAccess } from "../../../testing/rows.ts";
-import { createTriggerRoutes } from "../../triggers/public.ts";
+import { createTriggerRoutes, storeTriggerEvent } from "../../triggers/public.ts";
 import { createSentryRoutes, Providers, sentrySettings } from "../public.ts";
 
 const NOWHERE = "0b1f0e2c-6a5e-4c3b-9c0a-3f6d2f1f7b11";
@@ -31,7 +31,14 @@ describeStores("Sentry", (open) => {
     sentry = await SentryServer.start();
     const settings = sentrySettings(readConfig(sentry.environment));
     api = await serveApi([
-      ...createSentryRoutes({ store, clock, access: memberAccess, providers: new Providers(["sentry"]), settings }),
+      ...createSentryRoutes({
+        store,
+        clock,
+        storeDelivery: storeTriggerEvent,
+        access: memberAccess,
+        providers: new Providers(["sentry"]),
+        settings,
+      }),
       ...createTriggerRoutes({ store, access: memberAccess }),
     ]);
     for (const role of ["owner", "admin", "maintainer", "viewer"] as const) members[role] = await insertUser(store);
@@ -240,7 +247,14 @@ describeStores("Sentry", (open) => {
     expect(sentrySettings(readConfig({}))).toBeNull();
     expect(() => sentrySettings(readConfig({ SHIPFOX_SENTRY_APP_SLUG: "x" }))).toThrow(/SHIPFOX_SENTRY_CLIENT_ID/);
     const bare = await serveApi(
-      createSentryRoutes({ store, clock, access: memberAccess, providers: new Providers([]), settings: null }),
+      createSentryRoutes({
+        store,
+        clock,
+        storeDelivery: storeTriggerEvent,
+        access: memberAccess,
+        providers: new Providers([]),
+        settings: null,
+      }),
     );
     const answer = await fetch(`${bare.url}/webhooks/integrations/sentry`, {
       method: "POST",

@@ -5,7 +5,7 @@ import type { Clock } from "../../../store/clock.ts";
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Envelope, openSecrets } from "../../secrets/public.ts";
-import { storeTriggerEvent } from "../../triggers/public.ts";
+import type { StoreDelivery } from "../../triggers/public.ts";
 import { WEBHOOK_PROVIDER } from "../model.ts";
 import { secretContext } from "../sources.ts";
 import type { CallRate } from "./call-rate.ts";
@@ -16,6 +16,7 @@ import { findWebhookConnection } from "./store.ts";
 export interface ReceiveDeps {
   readonly store: Store;
   readonly clock: Clock;
+  readonly storeDelivery: StoreDelivery;
   readonly envelope: Envelope;
   readonly rate: CallRate;
 }
@@ -28,7 +29,7 @@ export interface ReceiveDeps {
  * as it must be, 429 `rate-limited`, and 400 for a call that cannot be read.
  */
 export async function receiveCall(deps: ReceiveDeps, connectionId: string, call: WebhookCall): Promise<string> {
-  const { store, clock, rate } = deps;
+  const { store, clock, rate, storeDelivery } = deps;
   const now = clock.now();
   const connection = requireActive(await store.read((tx) => findWebhookConnection(tx, connectionId)));
   requireSignature(deps, connection, call, now);
@@ -39,7 +40,7 @@ export async function receiveCall(deps: ReceiveDeps, connectionId: string, call:
   await store.write(async (tx) => {
     // Again: it may have been disabled meanwhile, and what is acknowledged must be shown in its workspace.
     const current = requireActive(await findWebhookConnection(tx, connection.id));
-    await storeTriggerEvent(tx, {
+    await storeDelivery(tx, {
       workspaceId: current.workspace_id,
       provider: WEBHOOK_PROVIDER,
       source: current.slug,

@@ -10,6 +10,7 @@ import { id } from "@shipfox/shared/api/values";
 import { z } from "zod";
 import { requireAbility } from "../../../http/access.ts";
 import { type Route, route } from "../../../http/route.ts";
+import type { StoreDelivery } from "../../triggers/public.ts";
 import { CallRate } from "./call-rate.ts";
 import {
   changeWebhookConnection,
@@ -23,6 +24,7 @@ import { receiveCall } from "./receive.ts";
 import { listWebhookConnections } from "./store.ts";
 
 export interface WebhookRoutesDeps extends WebhookConnectionsDeps {
+  readonly storeDelivery: StoreDelivery;
   /** Under which senders reach this server, without a slash at the end. */
   readonly publicUrl: string;
   /** Of one connection; 0 for any number. */

@@ -8,7 +8,7 @@ import { describeStores } from "../../../store/testing.ts";
 import { type Api, serveApi, TEST_ROOT_KEY, testClock } from "../../../testing/api.ts";
 import { insertUser, insertWorkspace, memberAccess } from "../../../testing/rows.ts";
 import { Envelope } from "../../secrets/public.ts";
-import { createTriggerRoutes } from "../../triggers/public.ts";
+import { createTriggerRoutes, storeTriggerEvent } from "../../triggers/public.ts";
 import { createWebhookRoutes } from "../public.ts";
 
 const NOWHERE = "0b1f0e2c-6a5e-4c3b-9c0a-3f6d2f1f7b11";
@@ -29,7 +29,12 @@ describeStores("custom webhooks", (open) => {
     const deps = { store, clock, access: memberAccess, envelope };
     const publicUrl = "https://ci.example.com";
     api = await serveApi([
-      ...createWebhookRoutes({ ...deps, publicUrl, callsPerMinute: CALLS_PER_MINUTE }),
+      ...createWebhookRoutes({
+        ...deps,
+        storeDelivery: storeTriggerEvent,
+        publicUrl,
+        callsPerMinute: CALLS_PER_MINUTE,
+      }),
       ...createTriggerRoutes({ store, access: memberAccess }),
     ]);
     for (const role of ["owner", "admin", "maintainer", "viewer"] as const) members[role] = await insertUser(store);

@@ -62,7 +62,7 @@ function manualTriggerModel(key: string, trigger: TriggerDocument): ManualTrigge
   };
 }
 
-function cronTrigger(key: string, trigger: TriggerDocument, { faults, ignored }: Surroundings): TriggerModel {
+function cronTrigger(key: string, trigger: TriggerDocument, { faults }: Surroundings): TriggerModel {
   const path = ["triggers", key];
   const event = unescapeLiteral(trigger.event);
   const { schedule, timezone = DEFAULT_TIMEZONE } = trigger.config ?? {};
@@ -88,7 +88,6 @@ function cronTrigger(key: string, trigger: TriggerDocument, { faults, ignored }:
     const message = `\`${shorten(timezone)}\` is not a time zone; write one such as \`Europe/Paris\` or \`UTC\``;
     faults.add({ code: "invalid-cron-timezone", message, path: [...path, "config", "timezone"] });
   }
-  notYet(ignored, "a cron trigger", [...path, "source"], "value");
   return { key, source: "cron", event, with: trigger.with ?? null, schedule: schedule ?? "", timezone };
 }
 

@@ -1,26 +1,51 @@
+import { createHash } from "node:crypto";
 import { Cron } from "croner";
 
-const FIELDS = ["minute", "hour", "day of the month", "month", "day of the week"];
-/** `H` lets the server choose; any value serves to check the rest. */
-const CHOSEN = ["0", "0", "1", "1", "0"];
+/** The fields of a schedule, with the values from which `H` chooses: none that some months do not have. */
+const FIELDS = [
+  { name: "minute", first: 0, last: 59 },
+  { name: "hour", first: 0, last: 23 },
+  { name: "day of the month", first: 1, last: 28 },
+  { name: "month", first: 1, last: 12 },
+  { name: "day of the week", first: 0, last: 6 },
+] as const;
+const HASHED = /^H(?:\/(\d{1,4}))?$/;
 /** Every possible date comes within 8 years of this one: 29 February is the rarest. */
-const ANY_MOMENT = new Date(Date.UTC(2024, 0, 1));
+const ANY_MOMENT = Date.UTC(2024, 0, 1);
+
+/** A schedule of five fields, its time zone, and what `H` is chosen by: the same text chooses the same. */
+export interface Schedule {
+  readonly schedule: string;
+  readonly timezone: string;
+  readonly seed: string;
+}
 
 /** What is wrong with a schedule of five fields; null when it fires at some time. */
 export function cronFault(schedule: string): string | null {
-  const fields = schedule.trim().split(/\s+/);
+  const fields = fieldsOf(schedule);
   if (fields.length !== FIELDS.length || schedule.trim().startsWith("@")) {
-    return `a schedule has five fields (${FIELDS.join(", ")}), such as \`30 2 * * 1-5\``;
+    const names = FIELDS.map(({ name }) => name).join(", ");
+    return `a schedule has five fields (${names}), such as \`30 2 * * 1-5\``;
   }
-  const pattern = fields
-    .map((field, index) => field.replace(/^H(?=\/)/, "*").replace(/^H$/, CHOSEN[index] ?? "0"))
-    .join(" ");
   try {
-    const next = new Cron(pattern, { mode: "5-part", timezone: "UTC", paused: true }).nextRun(ANY_MOMENT);
-    return next ? null : "no date ever fits it";
+    const next = nextFire({ schedule, timezone: "UTC", seed: "" }, ANY_MOMENT);
+    return next === null ? "no date ever fits it" : null;
   } catch (error) {
     return (error as Error).message.replace(/^CronPattern: /, "");
   }
+}
+
+/**
+ * The first time after `after` at which the schedule fires, both in milliseconds; null when it never does again. Throws for
+ * a text that is no schedule.
+ *
+ * Minutes and hours without `*` and steps are fixed times of day: one that a change of the clock skips comes at the moment of
+ * the change, one that it repeats comes the first time only. All others come whenever the clock shows them.
+ */
+export function nextFire({ schedule, timezone, seed }: Schedule, after: number): number | null {
+  const pattern = withChosenValues(schedule, seed);
+  const cron = new Cron(pattern, { mode: "5-part", timezone, fixedTimeRule: "no-wildcard", paused: true });
+  return cron.nextRun(new Date(after))?.getTime() ?? null;
 }
 
 export function isTimezone(name: string): boolean {
@@ -29,4 +54,26 @@ export function isTimezone(name: string): boolean {
   } catch {
     return false;
   }
+}
+
+function fieldsOf(schedule: string): string[] {
+  return schedule.trim().split(/\s+/);
+}
+
+/** `H` becomes one value of its field, `H/15` every fifteenth from one of the first fifteen. */
+function withChosenValues(schedule: string, seed: string): string {
+  const fields = fieldsOf(schedule).map((text, index) => {
+    const step = HASHED.exec(text);
+    const field = FIELDS[index];
+    if (!step || !field) return text;
+    const { first, last } = field;
+    const width = step[1] === undefined ? last - first + 1 : Math.min(Number(step[1]), last - first + 1);
+    const chosen = first + (hash(`${seed} ${index}`) % Math.max(1, width));
+    return step[1] === undefined ? String(chosen) : `${chosen}-${last}/${step[1]}`;
+  });
+  return fields.join(" ");
+}
+
+function hash(text: string): number {
+  return createHash("sha256").update(text).digest().readUInt32BE();
 }

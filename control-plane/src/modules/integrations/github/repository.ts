@@ -1,0 +1,33 @@
+import { z } from "zod";
+import type { EventRepository } from "../../triggers/public.ts";
+import { repositoryExternalId } from "./sources.ts";
+
+const MAX_NAME_CHARS = 255;
+const name = z.string().min(1).max(MAX_NAME_CHARS);
+const commit = z.string().regex(/^[0-9a-f]{40}$/);
+/** What a push has in place of a commit when it removes its branch. */
+const NO_COMMIT = "0".repeat(40);
+
+const repositorySchema = z.object({ id: z.int().positive(), full_name: name });
+const actorSchema = z.object({ login: name });
+const pullRequestSchema = z.object({ number: z.int().positive(), head: z.object({ sha: commit }) });
+const pushSchema = z.object({ ref: name, after: commit });
+
+/** What an event says of the repository that it is about; null when it is about none. A part of another shape is not there. */
+export function readRepository(body: Readonly<Record<string, unknown>>): EventRepository | null {
+  const repository = repositorySchema.safeParse(body["repository"]).data;
+  if (!repository) return null;
+  const actor = actorSchema.safeParse(body["sender"]).data?.login ?? null;
+  return {
+    id: repositoryExternalId(repository.id),
+    reference: { repository: repository.full_name, ...readCommit(body), actor },
+  };
+}
+
+function readCommit(body: Readonly<Record<string, unknown>>): { ref: string | null; commit: string | null } {
+  const pullRequest = pullRequestSchema.safeParse(body["pull_request"]).data;
+  if (pullRequest) return { ref: `refs/pull/${pullRequest.number}/head`, commit: pullRequest.head.sha };
+  const push = pushSchema.safeParse(body).data;
+  if (push) return { ref: push.ref, commit: push.after === NO_COMMIT ? null : push.after };
+  return { ref: null, commit: null };
+}

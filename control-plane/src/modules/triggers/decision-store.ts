@@ -1,0 +1,38 @@
+import { newId } from "@shipfox/shared/ids";
+import type { TriggerDecisionRow, TriggerEventRow, TriggerSubscriptionRow } from "../../store/schema.ts";
+import type { Tx, WriteTx } from "../../store/store.ts";
+import type { Decision } from "./model.ts";
+
+/** Longest text that a decision keeps. Source: the published API. */
+const MAX_REASON_CHARS = 2_000;
+
+const INSERT = `insert into trigger_decisions (id, event_id, pass, subscription_kind, subscription_id, subscription_name,
+    definition_id, project_id, decision, run_id, reason, created_at)
+  values (?, ?, ?, 'trigger', ?, ?, ?, ?, ?, null, ?, ?) on conflict (event_id, pass, subscription_id) do nothing`;
+const OF_EVENT = `select d.*, r.name as run_name from trigger_decisions d left join runs r on r.id = d.run_id
+  where d.event_id = ? order by d.created_at, d.id`;
+
+/** The id of the decision; null when the subscription decided in this pass before. */
+export async function insertDecision(
+  tx: WriteTx,
+  event: Pick<TriggerEventRow, "id" | "pass">,
+  subscription: TriggerSubscriptionRow,
+  { decision, reason, now }: { decision: Decision; reason: string | null; now: number },
+): Promise<string | null> {
+  const id = newId(now);
+  const { id: subscriptionId, trigger_key: name, definition_id: definitionId, project_id: projectId } = subscription;
+  const values = [id, event.id, event.pass, subscriptionId, name, definitionId, projectId, decision];
+  const inserted = await tx.run(INSERT, [...values, reason?.slice(0, MAX_REASON_CHARS) ?? null, now]);
+  return inserted === 1 ? id : null;
+}
+
+export async function setRun(tx: WriteTx, decisionId: string, runId: string): Promise<void> {
+  await tx.run("update trigger_decisions set run_id = ? where id = ?", [runId, decisionId]);
+}
+
+export type ShownDecision = TriggerDecisionRow & { readonly run_name: string | null };
+
+/** Of all passes, the oldest first. */
+export function decisionsOf(tx: Tx, eventId: string): Promise<ShownDecision[]> {
+  return tx.all<ShownDecision>(OF_EVENT, [eventId]);
+}

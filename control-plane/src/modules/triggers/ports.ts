@@ -1,0 +1,13 @@
+import type { WriteTx } from "../../store/store.ts";
+import type { StartRun } from "../runs/public.ts";
+
+/** A run that an event starts, of the definition as it is now. */
+export interface TriggeredRun extends Pick<StartRun, "trigger" | "pinnedCommit" | "inputs" | "now"> {
+  readonly definitionId: string;
+}
+
+/**
+ * Creates a run inside the caller's unit. Bound to definitions by app.ts, which lie above. Throws ApiError when none can be
+ * created.
+ */
+export type StartTriggered = (tx: WriteTx, run: TriggeredRun) => Promise<{ readonly runId: string }>;

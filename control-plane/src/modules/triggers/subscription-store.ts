@@ -1,0 +1,68 @@
+import type { TriggerSubscriptionRow } from "../../store/schema.ts";
+import type { Tx, WriteTx } from "../../store/store.ts";
+
+const COLUMNS = [
+  "id",
+  "workspace_id",
+  "project_id",
+  "definition_id",
+  "trigger_key",
+  "source",
+  "event",
+  "filter",
+  "inputs",
+  "schedule",
+  "timezone",
+  "next_fire_at",
+  "updated_at",
+] as const satisfies (keyof TriggerSubscriptionRow)[];
+const REPLACED = COLUMNS.slice(COLUMNS.indexOf("source"));
+
+const UPSERT = `insert into trigger_subscriptions (${COLUMNS.join(", ")}) values (${COLUMNS.map(() => "?").join(", ")})
+  on conflict (definition_id, trigger_key) do update set ${REPLACED.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+
+/** Whether a definition may start runs by itself: it is of its project's default branch, and all that it is in is alive. */
+const STARTS = `w.status = 'active' and p.archived_at is null and d.deleted_at is null and (d.ref is null or d.ref = p.default_branch)`;
+const WITH_ITS_PLACE = `trigger_subscriptions s join definitions d on d.id = s.definition_id
+  join projects p on p.id = s.project_id join workspaces w on w.id = s.workspace_id`;
+const DUE = `select s.*, case when ${STARTS} then 1 else 0 end as starts from ${WITH_ITS_PLACE}
+  where s.next_fire_at <= ? order by s.next_fire_at, s.id limit ?`;
+
+export function subscriptionsOf(tx: Tx, definitionId: string): Promise<TriggerSubscriptionRow[]> {
+  return tx.all("select * from trigger_subscriptions where definition_id = ? order by trigger_key", [definitionId]);
+}
+
+export async function upsertSubscription(tx: WriteTx, row: TriggerSubscriptionRow): Promise<void> {
+  await tx.run(
+    UPSERT,
+    COLUMNS.map((column) => row[column]),
+  );
+}
+
+export async function deleteSubscriptions(tx: WriteTx, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await tx.run("delete from trigger_subscriptions where id = ?", [id]);
+}
+
+/** Schedules whose time has come, the earliest first; `starts` is 0 for those that let it pass. */
+export function dueSchedules(
+  tx: Tx,
+  now: number,
+  limit: number,
+): Promise<(TriggerSubscriptionRow & { readonly starts: number })[]> {
+  return tx.all(DUE, [now, limit]);
+}
+
+export async function nextSchedule(tx: Tx): Promise<number | null> {
+  const sql = "select min(next_fire_at) as next from trigger_subscriptions where next_fire_at is not null";
+  return (await tx.get<{ next: number | null }>(sql))?.next ?? null;
+}
+
+/** False when somebody else moved it on. */
+export async function moveOn(
+  tx: WriteTx,
+  { id, next_fire_at }: TriggerSubscriptionRow,
+  next: number | null,
+): Promise<boolean> {
+  const sql = "update trigger_subscriptions set next_fire_at = ? where id = ? and next_fire_at = ?";
+  return (await tx.run(sql, [next, id, next_fire_at])) === 1;
+}

@@ -1,0 +1,55 @@
+import type { TriggerEventDetail } from "@shipfox/shared/api/trigger-events";
+import { onTestFinished } from "vitest";
+import { createDefinitionRoutes, DefinitionReader, DefinitionStarter } from "./modules/definitions/public.ts";
+import { projects } from "./modules/projects/public.ts";
+import { TestPlane } from "./modules/runners/test-plane.ts";
+import { startRun } from "./modules/runs/public.ts";
+import { createTriggerRoutes, Schedules, type StartTriggered, Subscriptions } from "./modules/triggers/public.ts";
+import { access } from "./modules/workspaces/public.ts";
+import type { RunRow, TriggerEventRow } from "./store/schema.ts";
+import type { Store } from "./store/store.ts";
+import { serveApi, silentLog, testClock } from "./testing/api.ts";
+import { insertMember } from "./testing/rows.ts";
+
+/** A workflow of one job with these triggers, as YAML of the mapping. */
+export function triggered(name: string, triggers: string): string {
+  return `name: ${name}\ntriggers:\n${triggers}jobs:\n  build:\n    runner: linux\n    steps: [{ run: 'true' }]\n`;
+}
+
+/** A workspace with one project, whose workflows are saved over the API, and what starts runs of them. */
+export async function startTriggers(store: Store, startOver?: StartTriggered) {
+  const plane = await TestPlane.start(store);
+  const { workspaceId, projectId } = plane;
+  const clock = testClock(Date.now());
+  const armed: number[] = [];
+  const subscriptions = new Subscriptions((at) => void armed.push(at));
+  const starter = new DefinitionStarter((tx, request) => startRun(tx, plane.dispatch.runs, request));
+  const start: StartTriggered = startOver ?? ((tx, run) => starter.startTriggered(tx, run));
+  const base = { store, clock, log: silentLog, access, subscriptions };
+  const api = await serveApi([
+    ...createDefinitionRoutes({ ...base, projects, reader: new DefinitionReader([]), starter }),
+    ...createTriggerRoutes(base),
+  ]);
+  onTestFinished(() => api.close());
+  const user = await insertMember(store, workspaceId, "maintainer");
+  return {
+    plane,
+    clock,
+    armed,
+    api,
+    user,
+    start,
+    schedules: () => new Schedules({ ...base, start }),
+    /** Answers the id of the definition; the same file again replaces it. */
+    save: async (yaml: string, path = "ci.yml", project = projectId): Promise<string> => {
+      const body = { project_id: project, config_path: path, source: "vcs", ref: "main", yaml };
+      const saved = await api.call("POST", "/definitions", { user, body });
+      if (saved.status !== 200) throw new Error(JSON.stringify(saved.body));
+      return saved.body.id;
+    },
+    event: async (id: string): Promise<TriggerEventDetail> =>
+      (await api.call("GET", `/trigger-events/${id}`, { user })).body,
+    events: () => store.read((tx) => tx.all<TriggerEventRow>("select * from trigger_events order by received_at, id")),
+    runs: () => store.read((tx) => tx.all<RunRow>("select * from runs order by created_at, id")),
+  };
+}
