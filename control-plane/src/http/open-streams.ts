@@ -18,9 +18,17 @@ export interface OpenStream {
   /** Of the thing that is read; null when that changes, as in a WebSocket. */
   readonly workspaceId: string | null;
   /** Throws ApiError when the caller may no longer read it. */
-  check(tx: Tx): Promise<void>;
+  readonly check: (tx: Tx) => Promise<void>;
   /** Told once, when he may not. */
   close(reason: ApiError): void;
+}
+
+/** What a stream holds while it is open. */
+export interface StreamPlace {
+  /** Gives the place back. */
+  readonly release: () => void;
+  /** Looks at once whether the caller may read `check` too; what became part of a stream was looked up before it was known here. */
+  readonly confirm: (check: OpenStream["check"]) => void;
 }
 
 /** Whose rights may be fewer now: those of a user, of one of his sign-ins or access tokens, or of everybody in a workspace. */
@@ -60,8 +68,11 @@ export class OpenStreams {
     return this.#entries.size;
   }
 
-  /** Takes a place and returns what gives it back. Throws 429 `too-many-streams` when the caller has no more. */
-  open(stream: OpenStream): () => void {
+  /**
+   * Takes a place, and looks the caller's rights up: whoever took them away since they were looked up last did not find the
+   * stream here. Throws 429 `too-many-streams` when the caller has no more places.
+   */
+  open(stream: OpenStream): StreamPlace {
     const { limit } = this.#deps;
     const key = accountOf(stream.caller);
     const count = this.#counts.get(key) ?? 0;
@@ -74,7 +85,11 @@ export class OpenStreams {
     this.#counts.set(key, count + 1);
     this.#entries.add(entry);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_EVERY_MS).unref();
-    return () => this.#release(entry);
+    void this.#check(entry, entry.check);
+    return {
+      release: () => void this.#release(entry),
+      confirm: (check) => void this.#check(entry, check),
+    };
   }
 
   /** The answer that streams to a caller as long as he may read. `start` is called once, unless he hung up before. */
@@ -84,11 +99,12 @@ export class OpenStreams {
     start: (sse: SseStream) => void,
   ): Reply {
     let opened: SseStream | null = null;
-    const close = ({ code, message }: ApiError): void => {
-      opened?.send({ event: "closed", data: JSON.stringify({ code, message }) });
-      opened?.end();
+    let refused: ApiError | null = null;
+    const close = (reason: ApiError): void => {
+      refused = reason;
+      if (opened) endFor(reason, opened);
     };
-    const release = this.open({ ...stream, close });
+    const { release } = this.open({ ...stream, close });
     if (request.signal.aborted) release();
     request.signal.addEventListener("abort", release, { once: true });
     return {
@@ -96,7 +112,8 @@ export class OpenStreams {
       stream: (sse) => {
         opened = sse;
         sse.onClose(release);
-        start(sse);
+        if (refused) endFor(refused, sse);
+        else start(sse);
       },
     };
   }
@@ -105,7 +122,7 @@ export class OpenStreams {
    * Rights were taken away, or may have been. Call it after the commit; streams of those who may still read go on.
    */
   readonly accessChanged: AccessChanged = (whose) => {
-    for (const entry of this.#entries) if (concerns(whose, entry)) void this.#check(entry);
+    for (const entry of this.#entries) if (concerns(whose, entry)) void this.#check(entry, entry.check);
   };
 
   #sweep(): void {
@@ -115,16 +132,16 @@ export class OpenStreams {
       this.#entries.delete(entry);
       entry.dueAt = now + CHECK_EVERY_MS;
       this.#entries.add(entry);
-      void this.#check(entry);
+      void this.#check(entry, entry.check);
     }
   }
 
-  async #check(entry: Entry): Promise<void> {
+  async #check(entry: Entry, check: OpenStream["check"]): Promise<void> {
     const { store, standing, log } = this.#deps;
     try {
       await store.read(async (tx) => {
         if (!(await standing.isGood(tx, entry.caller))) throw new ApiError("unauthorized", "the session has ended");
-        await entry.check(tx);
+        await check(tx);
       });
     } catch (error) {
       // A database that does not answer says nothing about rights; they are looked up again a minute later.
@@ -148,6 +165,11 @@ export class OpenStreams {
     }
     return true;
   }
+}
+
+function endFor({ code, message }: ApiError, sse: SseStream): void {
+  sse.send({ event: "closed", data: JSON.stringify({ code, message }) });
+  sse.end();
 }
 
 function concerns(whose: Parameters<AccessChanged>[0], { caller, workspaceId }: OpenStream): boolean {

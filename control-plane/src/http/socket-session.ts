@@ -6,7 +6,7 @@ import type { z } from "zod";
 import type { Origin, Tx } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import type { Channels } from "./channels.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import type { OpenStreams, StreamPlace } from "./open-streams.ts";
 import { Subscription } from "./socket-subscription.ts";
 import type { StreamTickets } from "./stream-tickets.ts";
 
@@ -45,7 +45,7 @@ export class SocketSession {
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #whenDrained = new Set<() => void>();
   #caller: Caller | null = null;
-  #release: (() => void) | null = null;
+  #place: StreamPlace | null = null;
   /** Messages are answered one after another, in their order. */
   #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -66,7 +66,7 @@ export class SocketSession {
     socket.once("close", () => {
       clearTimeout(deadline);
       this.#isClosing = true;
-      this.#release?.();
+      this.#place?.release();
       for (const subscription of this.#subscriptions.values()) subscription.end();
       this.#drained();
     });
@@ -118,7 +118,7 @@ export class SocketSession {
     if (this.#caller) throw new ApiError("validation-error", "this connection is authenticated already");
     const principal = await this.#deps.tickets.redeem(ticket, WEB_SOCKET_PATH);
     const caller = { ...principal, needs: "runs:read" as const, origin: this.#origin };
-    this.#release = this.#deps.streams.open({
+    this.#place = this.#deps.streams.open({
       caller,
       workspaceId: null,
       check: (tx) => this.#check(tx),
@@ -129,7 +129,7 @@ export class SocketSession {
     });
     this.#caller = caller;
     // It may have gone while the ticket was looked up.
-    if (this.#isClosing) this.#release();
+    if (this.#isClosing) this.#place.release();
     this.#send({ type: "authenticated" });
   }
 
@@ -145,6 +145,7 @@ export class SocketSession {
       drained: () => this.#whenRoom(),
     });
     this.#subscriptions.set(channel, subscription);
+    this.#place?.confirm((tx) => this.#checkOne(tx, channel, subscription));
     this.#send({ type: "subscribed", channel, last_event_id: opened.after });
     opened
       .follow(subscription)
@@ -166,14 +167,17 @@ export class SocketSession {
 
   /** Ends what the caller may not read any more. */
   async #check(tx: Tx): Promise<void> {
-    for (const [channel, subscription] of this.#subscriptions) {
-      try {
-        await subscription.check(tx);
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.status >= 500) throw error;
-        this.#forget(channel, subscription);
-        this.#fail(error, channel);
-      }
+    for (const [channel, subscription] of this.#subscriptions) await this.#checkOne(tx, channel, subscription);
+  }
+
+  async #checkOne(tx: Tx, channel: string, subscription: Subscription): Promise<void> {
+    try {
+      await subscription.check(tx);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status >= 500) throw error;
+      if (subscription.closed) return;
+      this.#forget(channel, subscription);
+      this.#fail(error, channel);
     }
   }
 

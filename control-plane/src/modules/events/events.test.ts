@@ -228,4 +228,11 @@ describeStores("events", (open) => {
     streams.accessChanged({ sessionId: ada });
     expect(JSON.parse((await messages.next()).value?.data ?? "{}").code).toBe("unauthorized");
   });
+
+  it("end at once for one who signed out at the moment in which they were opened", async () => {
+    hasStanding = false;
+    const last = (await Array.fromAsync(follow(ofWorkspace()))).at(-1);
+    expect([last?.event, JSON.parse(last?.data ?? "{}").code]).toEqual(["closed", "unauthorized"]);
+    expect(streams.size).toBe(0);
+  });
 });

@@ -36,6 +36,10 @@ describeStores("a WebSocket", (open) => {
   let webSockets: WebSockets;
   let url: string;
   let clients: Client[];
+  /** What happens between the look-up of rights, of a ticket or a channel, and its use. */
+  let inBetween: () => Promise<void>;
+  let hasStanding: boolean;
+  let lookUps: number;
 
   beforeEach(async () => {
     const bus = new EventBus();
@@ -44,17 +48,32 @@ describeStores("a WebSocket", (open) => {
     store = await open({ onRunEvents: bus.publish });
     const clock = testClock();
     seeded = await seedRuns(store, clock);
-    streams = new OpenStreams({ store, standing: { isGood: async () => true }, limit: 2, log: silentLog });
+    const isGood = async () => {
+      lookUps += 1;
+      return hasStanding;
+    };
+    streams = new OpenStreams({ store, standing: { isGood }, limit: 2, log: silentLog });
     const access = memberAccess;
+    const channels = createEventChannels({ store, clock, log: silentLog, access, feed, finalStatus });
+    inBetween = async () => {};
+    hasStanding = true;
+    lookUps = 0;
     webSockets = createWebSockets({
       tickets: {
         redeem: async (ticket, path) => {
           if (ticket !== seeded.ada || path !== "/ws") throw new ApiError("unauthorized");
+          await inBetween();
           return { userId: seeded.ada, refreshSessionId: null, token: null };
         },
       },
       streams,
-      channels: createEventChannels({ store, clock, log: silentLog, access, feed, finalStatus }),
+      channels: {
+        open: async (...given) => {
+          const opened = await channels.open(...given);
+          await inBetween();
+          return opened;
+        },
+      },
       origins: { allows: (origin) => origin === "https://ours.example.com" },
       clientAddress: clientAddress(false),
       log: silentLog,
@@ -230,6 +249,31 @@ describeStores("a WebSocket", (open) => {
     await client.ask({ type: "subscribe", channel });
     await store.write((tx) => tx.run("delete from memberships"));
     streams.accessChanged({ userId: seeded.ada });
+    expect(await client.next()).toMatchObject({ type: "error", channel, code: "forbidden" });
+    expect((await client.ask({ type: "unsubscribe", channel })).code).toBe("not-found");
+  });
+
+  it("is closed for one who signs out while his ticket is looked up", async () => {
+    inBetween = async () => {
+      hasStanding = false;
+      streams.accessChanged({ userId: seeded.ada });
+    };
+    const client = await signIn();
+    expect(await client.next()).toMatchObject({ type: "error", code: "unauthorized" });
+    expect(await client.closed).toBe(4401);
+  });
+
+  it("ends the subscription of one whose rights go while it is made, and no other", async () => {
+    const client = await signIn();
+    inBetween = async () => {
+      await store.write((tx) => tx.run("delete from memberships"));
+      const before = lookUps;
+      streams.accessChanged({ userId: seeded.ada });
+      await expect.poll(() => lookUps).toBeGreaterThan(before);
+      await store.read((tx) => tx.get("select 1 as one"));
+    };
+    const channel = `workspace:${seeded.workspaceId}`;
+    expect((await client.ask({ type: "subscribe", channel })).type).toBe("subscribed");
     expect(await client.next()).toMatchObject({ type: "error", channel, code: "forbidden" });
     expect((await client.ask({ type: "unsubscribe", channel })).code).toBe("not-found");
   });
