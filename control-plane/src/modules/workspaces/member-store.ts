@@ -2,9 +2,9 @@ import type { Role } from "@shipfox/shared/api/workspaces";
 import type { MembershipRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 
-export type ListedMember = MembershipRow & { user_email: string; user_name: string | null };
+export type ListedMember = MembershipRow & { user_email: string; user_name: string | null; user_status: string };
 
-const LISTED = `select m.*, u.email as user_email, u.name as user_name
+const LISTED = `select m.*, u.email as user_email, u.name as user_name, u.status as user_status
   from memberships m join users u on u.id = m.user_id where m.workspace_id = ?`;
 
 /** Oldest first. */
@@ -27,8 +27,10 @@ export async function lockMembers(tx: WriteTx, workspaceId: string, forUpdate: s
   await tx.get(`select id from workspaces where id = ?${forUpdate}`, [workspaceId]);
 }
 
-export async function countOwners(tx: Tx, workspaceId: string): Promise<number> {
-  const sql = `select count(*) as "count" from memberships where workspace_id = ? and role = 'owner'`;
+/** Those who can act as owners: whoever is suspended cannot. */
+export async function countActiveOwners(tx: Tx, workspaceId: string): Promise<number> {
+  const sql = `select count(*) as "count" from memberships m join users u on u.id = m.user_id
+    where m.workspace_id = ? and m.role = 'owner' and u.status = 'active'`;
   return (await tx.get<{ count: number }>(sql, [workspaceId]))?.count ?? 0;
 }
 

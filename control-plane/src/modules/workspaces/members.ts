@@ -6,7 +6,7 @@ import type { AccessChanged } from "../../http/open-streams.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
 import {
-  countOwners,
+  countActiveOwners,
   deleteMember,
   findMember,
   type ListedMember,
@@ -100,8 +100,9 @@ async function lockChange(
   const actorRole = await requireAbility(access, tx, caller, workspaceId);
   const member = await findMember(tx, workspaceId, userId);
   if (!member) throw new ApiError("not-found", "the workspace has no such member");
-  const owners = await countOwners(tx, workspaceId);
-  return { member, change: { workspaceId, actorRole, memberRole: member.role as Role, owners } };
+  const facts = { memberRole: member.role as Role, memberIsActive: member.user_status === "active" };
+  const activeOwners = await countActiveOwners(tx, workspaceId);
+  return { member, change: { workspaceId, actorRole, ...facts, activeOwners } };
 }
 
 /** He must not come back, or bring others in, by an invitation that he could not make any more. `role` null: he is no member. */

@@ -3,15 +3,16 @@ import { ApiError } from "@shipfox/shared/errors";
 import { roleHas } from "../../http/abilities.ts";
 import { ForbiddenError } from "../../http/access.ts";
 
-/** What a decision about a member knows. `owners` counts those of the workspace. */
+/** What a decision about a member knows. Whoever is suspended is no active owner: he cannot look after the workspace. */
 export interface MemberChange {
   readonly workspaceId: string;
   readonly actorRole: Role;
   readonly memberRole: Role;
-  readonly owners: number;
+  readonly memberIsActive: boolean;
+  readonly activeOwners: number;
 }
 
-/** Owners are made and unmade by owners only, and one is always left. Throws 403 `forbidden` or 409 `last-owner`. */
+/** Owners are made and unmade by owners only, and an active one is always left. Throws 403 `forbidden` or 409 `last-owner`. */
 export function checkRoleChange(change: MemberChange, newRole: Role): void {
   if (change.memberRole === newRole) return;
   requireOwnerFor(change, newRole);
@@ -41,9 +42,9 @@ function requireOwnerFor({ workspaceId, actorRole, memberRole }: MemberChange, n
   throw new ForbiddenError("owners are made, changed and removed by owners only", workspaceId, { role: actorRole });
 }
 
-/** Whoever leaves is not the last owner. Throws 409 `last-owner`. */
-export function keepAnOwner({ memberRole, owners }: Pick<MemberChange, "memberRole" | "owners">): void {
-  if (memberRole === "owner" && owners <= 1) {
+/** Whoever leaves is not the last active owner. Throws 409 `last-owner`. */
+export function keepAnOwner({ memberRole, memberIsActive, activeOwners }: MemberChange): void {
+  if (memberRole === "owner" && memberIsActive && activeOwners <= 1) {
     throw new ApiError("last-owner", "the workspace would have no owner; make somebody else an owner first");
   }
 }
