@@ -45,7 +45,7 @@ export function endSessions(
   });
 }
 
-/** Throws 409 `last-admin-owner`. */
+/** The role that the user has already is given without a trace. Throws 409 `last-admin-owner`. */
 export function changeAdminRole(
   deps: OperationsDeps,
   caller: Caller,
@@ -54,6 +54,7 @@ export function changeAdminRole(
   const details = { role };
   const act = { ...change, action: "user.admin_role_changed", details };
   return changeUser(deps, caller, act, async (tx, user, { owners, now }) => {
+    if (user.admin_role === role) return user;
     if (role !== OWNER) keepAnOwner(user, owners);
     await setAdminRole(tx, user.id, role, now);
     return { ...user, admin_role: role, updated_at: now };
@@ -69,6 +70,7 @@ async function changeUser<Changed extends UserRow>(
   deps: OperationsDeps,
   caller: Caller,
   { userId, reason, action, details }: Act,
+  /** Answers the row as it is now: the one it was given when nothing was to be changed. */
   effect: (tx: WriteTx, user: UserRow, facts: { owners: number; now: number }) => Promise<Changed>,
 ): Promise<Changed> {
   const { store, clock, access } = deps;
@@ -83,6 +85,7 @@ async function changeUser<Changed extends UserRow>(
     if (!user || user.status === "deleted") throw new ApiError("not-found", "there is no such user");
     refuseRise(user, await access.instanceRole(tx, caller.userId));
     const changed = await effect(tx, user, { owners, now });
+    if (changed === user) return changed;
     await tx.audit(caller, {
       workspaceId: null,
       action,

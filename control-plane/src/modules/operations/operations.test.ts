@@ -161,6 +161,14 @@ describeStores("the administration of the server", (open: StoreHarness["open"]) 
     expect(outcome(await get(owner, "/admin/overview"))).toEqual([403, "forbidden"]);
   });
 
+  it("leaves no trace of a role that a user is given again", async () => {
+    const again = await post(owner, ofUser(operator, "admin-role"), { role: "admin-operator" });
+    expect([again.status, again.body.admin_role]).toEqual([200, "admin-operator"]);
+    expect((await post(owner, ofUser(user, "admin-role"), { role: null })).status).toBe(200);
+    expect((await get(observer, "/admin/audit-events?action=user.admin_role_changed")).body.audit_events).toEqual([]);
+    expect(told).toEqual([]);
+  });
+
   it("keeps an owner when two take each other's role away at the same moment", async () => {
     await post(owner, ofUser(user, "admin-role"), { role: "admin-owner" });
     const answers = await Promise.all([
