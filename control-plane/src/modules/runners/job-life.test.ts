@@ -29,6 +29,8 @@ describeStores("the life of a job", (open) => {
       "run.started",
       "run.finished",
     ]);
+    const ended = "select job_id, execution_id, step_id from run_events where type = 'run.finished'";
+    expect(await plane.store.read((tx) => tx.get(ended))).toEqual({ job_id: null, execution_id: null, step_id: null });
   });
 
   it("fails the run and skips what needed the failed job", async () => {

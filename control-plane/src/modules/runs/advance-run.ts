@@ -78,7 +78,9 @@ export async function advanceRun(
   }
   if (verdict.finish) {
     await finishRun(tx, facts.run_id, verdict.finish, now);
-    record(tx, facts, "run.finished", { status: verdict.finish }, now);
+    // Of the run alone: the job that happened to end last is no part of it.
+    const { workspace_id, project_id, run_id } = facts;
+    record(tx, { workspace_id, project_id, run_id }, "run.finished", { status: verdict.finish }, now);
   }
   return { finished: verdict.finish !== null };
 }
