@@ -78,7 +78,9 @@ export async function cancelRunsOf(
   return runs.length;
 }
 
-const EXECUTIONS_OF = "select id from job_executions where run_id = ? order by id";
+/** Along the references, which have indexes; an execution is not found by its run. */
+export const EXECUTIONS_OF = `select e.id from run_attempts a join jobs j on j.run_attempt_id = a.id
+  join job_executions e on e.job_id = j.id where a.run_id = ? order by e.id`;
 
 /** Takes the rest of their grace from runners that are being cancelled; false when none is left. */
 async function revokeLeasesOf(tx: WriteTx, deps: RunsDeps, run: { id: string }, now: number): Promise<boolean> {
