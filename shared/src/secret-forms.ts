@@ -1,4 +1,4 @@
-import { MIN_MASKED_CHARS } from "@shipfox/shared/api/scoped-values";
+import { MIN_MASKED_CHARS } from "./api/scoped-values.ts";
 
 /** First base64 characters that also carry bits of the unknown bytes before the secret, by the number of those bytes. */
 const SKIPPED_BASE64_CHARS = [0, 2, 3] as const;

@@ -1,4 +1,4 @@
-import { formsOf } from "./secret-forms.ts";
+import { formsOf } from "@shipfox/shared/secret-forms";
 import { TextMatcher } from "./text-matcher.ts";
 
 const REPLACEMENT = "***";

@@ -59,6 +59,37 @@ describe("lsRemote", () => {
     expect(guarded.authorizations.at(-1)).toBe(`Basic ${Buffer.from(`bot:${TOKEN}`).toString("base64")}`);
   });
 
+  const credential = { username: "bot", token: "s3cret/token+with=signs", sshKey: null };
+  const basic = Buffer.from(`${credential.username}:${credential.token}`).toString("base64");
+  it.each([
+    ["as it is", credential.token],
+    ["as it was sent", basic],
+    ["as base64", Buffer.from(credential.token).toString("base64")],
+    ["in longer base64", Buffer.from(`{"seen":"${credential.token}"}`).toString("base64")],
+    ["in a URL", encodeURIComponent(credential.token)],
+    ["where the message is cut", `${"x".repeat(270)} ${credential.token}`],
+  ])("shows no token that a host echoes %s", async (_form, echoed) => {
+    const line = `ERR denied: ${echoed}`;
+    const packet = (line.length + 4).toString(16).padStart(4, "0") + line;
+    const type = "application/x-git-upload-pack-advertisement";
+    for (const answer of [
+      { status: 403, type: "text/plain", body: `denied: ${echoed}\n` },
+      { status: 200, type, body: `001e# service=git-upload-pack\n0000${packet}` },
+    ]) {
+      const hostile = createServer((_request, response) =>
+        response.writeHead(answer.status, { "content-type": answer.type }).end(answer.body),
+      );
+      const error = await withServer(hostile, (url) =>
+        git.lsRemote(source(url, credential)).catch((failure: Error) => failure),
+      );
+      const { message } = error as Error;
+      expect(message).toContain("denied: ");
+      expect(message).not.toMatch(/s3cret/);
+      for (const shown of [credential.token, basic.slice(4, 20), "czNjcmV0L3Rva2", "%2Ftoken"])
+        expect(message).not.toContain(shown);
+    }
+  });
+
   it("tells a refused credential from a missing repository", async () => {
     await expect(git.lsRemote(source(guarded.url))).rejects.toMatchObject({ code: "access-denied" });
     const wrong = { username: null, token: "wrong", sshKey: null };

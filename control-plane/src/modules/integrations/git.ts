@@ -8,6 +8,7 @@ import { type GitCredential, gitEnvironment, type GitSurroundings, type RemoteAc
 import { gitFailure } from "./git-failure.ts";
 import type { GitCommand, GitSession, RemoteHead } from "./git-session.ts";
 import { parseRepositoryUrl, type RepositoryUrl, type UrlSettings } from "./repository-url.ts";
+import { withoutCredential } from "./without-credential.ts";
 import { fetchWorkflowFiles, type WorkflowSet } from "./workflow-files.ts";
 
 const MAX_CONCURRENT = 4;
@@ -82,6 +83,7 @@ export class Git {
   async #session<T>(source: GitSource, timeoutMs: number, task: (session: GitSession) => Promise<T>): Promise<T> {
     if (this.#queue.size >= MAX_WAITING)
       throw new ApiError("overloaded", "too many repositories are waiting to be read; try again shortly");
+    const redact = withoutCredential(source.credential);
     return this.#queue.add(async () => {
       if (this.#stop.signal.aborted) throw new ApiError("shutting-down");
       const folder = await mkdtemp(join(this.#work, "session-"));
@@ -89,12 +91,20 @@ export class Git {
         const remote = await this.#remoteAccess(source, folder);
         const deadline = performance.now() + timeoutMs;
         const run = (command: GitCommand, access: RemoteAccess | null) =>
-          this.#run(command, gitEnvironment(this.#surroundings, access), folder, deadline - performance.now());
+          this.#run(command, gitEnvironment(this.#surroundings, access), {
+            cwd: folder,
+            timeoutMs: deadline - performance.now(),
+            redact,
+          });
         return await task({
           folder,
           remote: (command) => run(command, remote),
           local: (command) => run(command, null),
         });
+      } catch (error) {
+        // A message may name a file or a branch, which are the host's words too.
+        if (error instanceof ApiError) error.message = redact(error.message);
+        throw error;
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
@@ -115,7 +125,11 @@ export class Git {
     return { repository, credential, address, sshKeyFile };
   }
 
-  async #run(command: GitCommand, env: Record<string, string>, cwd: string, timeoutMs: number): Promise<Buffer> {
+  async #run(
+    command: GitCommand,
+    env: Record<string, string>,
+    { cwd, timeoutMs, redact }: { cwd: string; timeoutMs: number; redact: (text: string) => string },
+  ): Promise<Buffer> {
     if (timeoutMs < 1) throw gitFailure({ stderr: "", timedOut: true, overOutput: false, signal: undefined });
     const [program, args] = limited(command);
     const subprocess = execa(program, args, {
@@ -142,7 +156,8 @@ export class Git {
     if (result.exitCode === undefined && result.signal === undefined && !result.isMaxBuffer)
       throw missingGit(result.cause);
     throw gitFailure({
-      stderr: Buffer.from(result.stderr).toString("utf8"),
+      // Before it is quoted in part, which could cut the credential in two.
+      stderr: redact(Buffer.from(result.stderr).toString("utf8")),
       timedOut: deadline.aborted,
       overOutput: result.isMaxBuffer,
       signal: result.signal,
