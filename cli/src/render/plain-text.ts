@@ -1,5 +1,8 @@
-import { stripVTControlCharacters } from "node:util";
-
+// Sequences for a terminal (ECMA-48): commands, strings such as a window's title up to their end, and the short ones. No part
+// may run past where another could begin: each character is then looked at a fixed number of times, whatever a host sends.
+const SEQUENCES =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[PX\]^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u0090\u0098\u009c-\u009f]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]/g;
 // Everything that moves the cursor, rings or talks to the terminal; a tab is harmless.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/g;
@@ -11,7 +14,7 @@ const RESET = "\u001b[0m";
 
 /** Text of the server without anything a terminal would act upon: names and messages are written by strangers. */
 export function plainText(text: string): string {
-  return stripVTControlCharacters(text).replace(BIDI_CONTROLS, "").replace(CONTROLS, " ");
+  return text.replace(SEQUENCES, "").replace(BIDI_CONTROLS, "").replace(CONTROLS, " ");
 }
 
 /** One line of a log: colours are kept (and ended) when `colors`, every other sequence is removed. */
@@ -24,5 +27,5 @@ export function safeLine(line: string, options: { colors: boolean }): string {
 }
 
 function withoutControls(text: string): string {
-  return stripVTControlCharacters(text).replace(CONTROLS, "").replace(BIDI_CONTROLS, "");
+  return text.replace(SEQUENCES, "").replace(CONTROLS, "").replace(BIDI_CONTROLS, "");
 }

@@ -62,6 +62,24 @@ describe("text written by strangers", () => {
   });
 });
 
+describe("megabytes in one line", () => {
+  const LENGTH = 2_000_000;
+  // A search that starts anew at each of them would outlast the test's time by far.
+  it.each([
+    ["beginnings of titles", `${ESC}]`],
+    ["8-bit beginnings of titles", "\u009d"],
+    ["beginnings of commands", `${ESC}[1;`],
+    ["one command without an end", ";"],
+    ["strings of a device", `${ESC}Pq`],
+    ["escapes", ESC],
+    ["spaces after an escape", " "],
+  ])("of %s are no more work than those of any text", (_what, part) => {
+    const line = `${ESC}[${part.repeat(LENGTH / part.length)}`;
+    expect(safeLine(line, { colors: true })).not.toMatch(/[\u001b\u009d](?!\[0m$)/);
+    expect(plainText(`${ESC}]${line}`)).not.toContain(ESC);
+  });
+});
+
 describe("log lines", () => {
   const all = (lines: LogLines, ...records: Parameters<LogLines["push"]>[0][]) => [
     ...records.flatMap((record) => lines.push(record)),
