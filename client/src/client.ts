@@ -30,13 +30,24 @@ interface PagedCall<Op extends Operation & { readonly items: string }> extends P
 
 type StreamCall<Op extends Operation, Item> = (...args: Arguments<Op, StreamOptions>) => AsyncGenerator<Item, void>;
 
+/** Answers the response with its body unread; the caller must read or cancel it. */
+type FileCall<Op extends Operation> = (...args: Arguments<Op, FileOptions>) => Promise<Response>;
+
+/** `range` is the header's, as `bytes=0-1023`. */
+export interface FileOptions {
+  readonly range?: string;
+  readonly signal?: AbortSignal;
+}
+
 type CallOf<Op extends Operation> = Op["reply"] extends "run-events"
   ? StreamCall<Op, EventStreamItem>
   : Op["reply"] extends "log"
     ? StreamCall<Op, LogStreamItem>
-    : Op extends { readonly items: string }
-      ? PagedCall<Op>
-      : PlainCall<Op>;
+    : Op["reply"] extends "file"
+      ? FileCall<Op>
+      : Op extends { readonly items: string }
+        ? PagedCall<Op>
+        : PlainCall<Op>;
 
 type Operations = typeof OPERATIONS;
 
@@ -66,6 +77,12 @@ function callOf(transport: Transport, operation: Operation): object {
   if (operation.reply === "log" || operation.reply === "run-events") {
     const follow = operation.reply === "log" ? followLog : followEvents;
     return (input: object = {}, options: StreamOptions = {}) => follow(opener(transport, operation, input), options);
+  }
+  if (operation.reply === "file") {
+    return (input: object = {}, { range, signal }: FileOptions = {}) => {
+      const headers: Record<string, string> = range === undefined ? {} : { range };
+      return transport.stream(operation, input, headers, signal ?? new AbortController().signal);
+    };
   }
   const reply = (input: object = {}, options: CallOptions = {}) => transport.call(operation, input, options);
   const call = async (input?: object, options?: CallOptions) => (await reply(input, options)).body;

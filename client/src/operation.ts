@@ -12,8 +12,8 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** A call that gives nothing for the body sends none. */
   readonly optionalBody?: true;
-  /** A schema of JSON; null without a body; `text`; `run-events` and `log` are server-sent events. */
-  readonly reply: z.ZodType | null | "text" | "run-events" | "log";
+  /** A schema of JSON; null without a body; `text`; `file` is bytes; `run-events` and `log` are server-sent events. */
+  readonly reply: z.ZodType | null | "text" | "file" | "run-events" | "log";
   /** The array of a reply that is a page, beside `next_cursor`. */
   readonly items?: string;
   /** The server takes `Idempotency-Key`, so that the call counts once however often it is sent. */

@@ -5,7 +5,7 @@ import { provisioners, runners } from "./operations/machines.ts";
 import { accessTokens, audit, auth, invitations, members, server, workspaces } from "./operations/people.ts";
 import { registries, secrets, variables, webhooks } from "./operations/settings.ts";
 import { customWebhooks, integrations, triggerEvents } from "./operations/sources.ts";
-import { annotations, definitions, events, logs, projects, runs } from "./operations/work.ts";
+import { annotations, artifacts, caches, definitions, events, logs, projects, runs } from "./operations/work.ts";
 
 /**
  * Everything a user can ask the control plane, in the groups of its description: the client has a method for each. A test
@@ -27,6 +27,8 @@ export const OPERATIONS = {
   triggerEvents,
   runs,
   logs,
+  artifacts,
+  caches,
   annotations,
   events,
   webhooks,

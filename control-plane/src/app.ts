@@ -26,6 +26,14 @@ import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/
 import { allowedAddresses, createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
 import { createAnnotationRoutes } from "./modules/annotations/public.ts";
+import {
+  createArtifactRoutes,
+  createMachineFileRoutes,
+  FileBlobStore,
+  reapBlobs,
+  removeBlobsOfWorkspace,
+  Uploads,
+} from "./modules/artifacts/public.ts";
 import { createAuditRoutes, deleteOldAuditEvents, ForbiddenCalls } from "./modules/audit/public.ts";
 import {
   createDefinitionRoutes,
@@ -110,7 +118,7 @@ import {
 import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
 import { openStore } from "./store/open.ts";
-import type { Store } from "./store/store.ts";
+import type { Store, Tx } from "./store/store.ts";
 
 const USER_TOKEN_SECONDS = 15 * 60;
 /** Sessions are checked in the store at every claim, so the token itself may live long. */
@@ -216,6 +224,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     },
     armDue: (at) => dueLoop.arm(at),
   });
+  const blobs = new FileBlobStore(dataPaths(config).blobs);
+  const uploads = new Uploads(blobs);
   await logs.recover();
   await dispatch.recover();
 
@@ -305,6 +315,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     armDue: (at) => dueLoop.arm(at),
   });
   await removals.recover();
+  const workspaceOfRun = async (tx: Tx, runId: string) => (await findRun(tx, runId))?.workspace_id ?? null;
   const routes: Route[] = [
     ...accounts.routes,
     ...createAccessTokenRoutes({
@@ -416,8 +427,19 @@ export async function startApp(options: AppOptions): Promise<App> {
       limits: {
         maxSecretsPerWorkspace: config.maxSecretsPerWorkspace,
         logRetentionDays: config.logRetentionDays,
+        maxArtifactBytes: config.artifactWorkspaceBytes,
+        maxCacheBytes: config.cacheWorkspaceBytes,
         storedTriggerEvents: MAX_STORED_EVENTS,
       },
+    }),
+    ...createArtifactRoutes({
+      store,
+      clock,
+      access,
+      blobs,
+      projects,
+      workspaceOfRun,
+      armDue: (at) => keepLoop.arm(at),
     }),
     ...createLogRoutes({ store, clock, log, access, logs, streams, steps: { findStep } }),
     ...createEventRoutes({
@@ -437,9 +459,24 @@ export async function startApp(options: AppOptions): Promise<App> {
         clock,
         access,
         settings: { tailMs: config.logTailMs },
-        workspaceOfRun: async (tx, runId) => (await findRun(tx, runId))?.workspace_id ?? null,
+        workspaceOfRun,
       }),
       ...createRegistryRoutes({ store, clock, access, envelope, projects }),
+      ...createMachineFileRoutes({
+        store,
+        clock,
+        blobs,
+        uploads,
+        armDue: (at) => keepLoop.arm(at),
+        settings: {
+          maxArtifactBytes: config.artifactMaxBytes,
+          maxRunArtifactBytes: config.artifactRunBytes,
+          maxWorkspaceArtifactBytes: config.artifactWorkspaceBytes,
+          maxCacheBytes: config.cacheMaxBytes,
+          maxWorkspaceCacheBytes: config.cacheWorkspaceBytes,
+          artifactRetentionMs: config.artifactRetentionDays * DAY_MS,
+        },
+      }),
     ]),
     ...createUserRunnerRoutes({ store, clock, access, dispatch, version: VERSION }),
     ...createMachineRoutes({
@@ -521,9 +558,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
     keptMs: config.deletedWorkspaceRetentionDays * DAY_MS,
     removeLogs: (jobIds) => logs.removeOfJobs(jobIds),
+    removeFiles: (workspaceId, now) => removeBlobsOfWorkspace({ store, uploads, log }, workspaceId, now),
   };
   keepLoop.start([
     (now) => logs.keepDue(now),
+    (now) => reapBlobs({ store, uploads, log }, now),
     (now) => deleteOldTriggerEvents(store, eventRetentionMs, now),
     (now) => outgoing.deleteOld(now),
     (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),

@@ -7,10 +7,15 @@ import { parseTrustProxy } from "./http/client-address.ts";
 const MAX_PORT = 65_535;
 const HOUR_MS = 3_600_000;
 const MEBIBYTE = 1024 * 1024;
+const GIBIBYTE = 1024 * MEBIBYTE;
 const MAX_LIMIT = 1_000_000;
 
 function limit(variable: string, fallback: number, help: string) {
   return setting(variable, text.integer(0, MAX_LIMIT, fallback), `${help}; 0 for no limit`);
+}
+
+function fileBytes(fallback: number) {
+  return text.integer(MEBIBYTE, 1024 * 1024 * GIBIBYTE, fallback);
 }
 
 function lowerCaseList(form: RegExp, expected: string) {
@@ -27,7 +32,7 @@ export const SETTINGS = {
   dataDir: setting(
     "SHIPFOX_DATA_DIR",
     z.string().default("./data"),
-    "folder of the database, the logs and the root key",
+    "folder of the database, the logs, artifacts, caches and the root key",
   ),
   databaseUrl: setting(
     "SHIPFOX_DATABASE_URL",
@@ -245,6 +250,32 @@ export const SETTINGS = {
     text.integer(1, 36_500, 90),
     "days after which logs are deleted; counts for logs that end after it was set",
   ),
+  artifactMaxBytes: setting(
+    "SHIPFOX_ARTIFACT_MAX_BYTES",
+    fileBytes(2 * GIBIBYTE),
+    "bytes that one artifact may have, packed",
+  ),
+  artifactRunBytes: setting(
+    "SHIPFOX_ARTIFACT_RUN_BYTES",
+    fileBytes(10 * GIBIBYTE),
+    "bytes that all artifacts of a run may take",
+  ),
+  artifactWorkspaceBytes: setting(
+    "SHIPFOX_ARTIFACT_WORKSPACE_BYTES",
+    fileBytes(50 * GIBIBYTE),
+    "bytes that all artifacts of a workspace may take; with that many, uploads are refused",
+  ),
+  artifactRetentionDays: setting(
+    "SHIPFOX_ARTIFACT_RETENTION_DAYS",
+    text.integer(1, 36_500, 30),
+    "days after which an artifact is deleted whose workflow does not say; counts for later uploads",
+  ),
+  cacheMaxBytes: setting("SHIPFOX_CACHE_MAX_BYTES", fileBytes(2 * GIBIBYTE), "bytes that one cache may have, packed"),
+  cacheWorkspaceBytes: setting(
+    "SHIPFOX_CACHE_WORKSPACE_BYTES",
+    fileBytes(20 * GIBIBYTE),
+    "bytes that all caches of a workspace may take; the least recently used make room for new ones",
+  ),
   deletedWorkspaceRetentionDays: setting(
     "SHIPFOX_DELETED_WORKSPACE_RETENTION_DAYS",
     text.integer(1, 36_500, 30),
@@ -356,5 +387,10 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 
 /** Where things lie in the data folder. */
 export function dataPaths(config: Config) {
-  return { logs: join(config.dataDir, "logs"), git: join(config.dataDir, "git") };
+  const [logs, git, blobs] = ["logs", "git", "blobs"].map((name) => join(config.dataDir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  return { logs, git, blobs };
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { newId } from "@shipfox/shared/ids";
 import { expect, it } from "vitest";
+import { FileBlobStore, removeBlobsOfWorkspace, Uploads } from "./modules/artifacts/public.ts";
 import { output } from "./modules/logs/logs.fixture.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";
 import { eraseDeleted } from "./modules/workspaces/public.ts";
@@ -20,7 +21,7 @@ const JOBS = workflow(
 const OF_WORKSPACE =
   `workspaces projects definitions runs run_attempts jobs job_executions steps step_attempts leases queue
   log_streams run_events trigger_events connections runners runner_sessions registration_tokens label_sets secrets webhooks
-  webhook_deliveries`.split(/\s+/);
+  webhook_deliveries blobs blob_usage`.split(/\s+/);
 
 async function counts(store: Store): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
@@ -48,6 +49,14 @@ async function fill(plane: TestPlane): Promise<void> {
   }
   const webhookId = newId();
   await store.write(async (tx) => {
+    await tx.run("insert into blob_usage (workspace_id, artifact_bytes, cache_bytes) values (?, 3, 0)", [workspaceId]);
+    for (const state of ["partial", "whole", "dropped"]) {
+      await tx.run(
+        `insert into blobs (id, kind, workspace_id, project_id, run_id, job_id, job_execution_id, name, ref, untrusted, size, sha256, state, created_at)
+         values (?, 'artifact', ?, '', '', '', ?, 'dist', '', 0, 1, '', ?, 0)`,
+        [newId(), workspaceId, newId(), state],
+      );
+    }
     await tx.run(
       `insert into webhooks (id, workspace_id, url, events, status, sealed_secrets, last_event, created_by, created_at, updated_at)
        values (?, ?, 'https://x.example', '[]', 'active', '', 0, '', 0, 0)`,
@@ -85,12 +94,15 @@ async function cancelAll(plane: TestPlane): Promise<void> {
 }
 
 function erasing(plane: TestPlane) {
+  const uploads = new Uploads(new FileBlobStore(plane.logFolder));
   const { logs } = plane.dispatch.deps;
   const deps = {
     store: plane.store,
     log: silentLog,
     keptMs: KEPT_MS,
     removeLogs: (jobIds: readonly string[]) => logs.removeOfJobs(jobIds),
+    removeFiles: (workspaceId: string, now: number) =>
+      removeBlobsOfWorkspace({ store: plane.store, log: silentLog, uploads }, workspaceId, now),
   };
   return (now: number) => eraseDeleted(deps, now);
 }

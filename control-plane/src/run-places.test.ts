@@ -60,6 +60,8 @@ describeStores("the places for runs in a workspace", (open) => {
         places: dispatch.runs,
         limits: {
           maxSecretsPerWorkspace: 10,
+          maxArtifactBytes: 1,
+          maxCacheBytes: 1,
           logRetentionDays: 90,
           storedTriggerEvents: { events: 7, bytes: 8 },
         },

@@ -5,6 +5,14 @@ import {
   annotationSummarySchema,
 } from "@shipfox/shared/api/annotations";
 import {
+  artifactsQuerySchema,
+  artifactsReplySchema,
+  cachesQuerySchema,
+  cachesReplySchema,
+  deleteCachesQuerySchema,
+  deleteCachesReplySchema,
+} from "@shipfox/shared/api/artifacts";
+import {
   createDefinitionBodySchema,
   definitionSchema,
   definitionsQuerySchema,
@@ -169,5 +177,33 @@ export const annotations = {
     path: "/annotations/summary",
     query: annotationSummaryQuerySchema,
     reply: annotationSummarySchema,
+  },
+} as const satisfies Operations;
+
+export const artifacts = {
+  list: {
+    method: "GET",
+    path: "/workflows/runs/{id}/artifacts",
+    query: artifactsQuerySchema,
+    reply: artifactsReplySchema,
+    items: "artifacts",
+  },
+  download: { method: "GET", path: "/artifacts/{artifactId}", reply: "file" },
+  remove: { method: "DELETE", path: "/artifacts/{artifactId}", reply: null },
+} as const satisfies Operations;
+
+export const caches = {
+  list: {
+    method: "GET",
+    path: "/projects/{projectId}/caches",
+    query: cachesQuerySchema,
+    reply: cachesReplySchema,
+    items: "caches",
+  },
+  remove: {
+    method: "DELETE",
+    path: "/projects/{projectId}/caches",
+    query: deleteCachesQuerySchema,
+    reply: deleteCachesReplySchema,
   },
 } as const satisfies Operations;

@@ -11,7 +11,7 @@ export const ABILITIES = {
   "projects:write": ["maintainer", "usual", "make, change, archive and sync projects"],
   "definitions:write": ["maintainer", "usual", "save workflows"],
   "runs:start": ["maintainer", "usual", "start runs"],
-  "runs:control": ["maintainer", "usual", "cancel and rerun runs"],
+  "runs:control": ["maintainer", "usual", "cancel and rerun runs; delete artifacts and caches"],
   "secrets:write": ["admin", "sensitive", "set and remove secrets, variables and registry credentials"],
   "runners:manage": ["admin", "usual", "make registration tokens; drain and revoke runners"],
   "settings:read": ["admin", "usual", "see settings, webhooks and the audit log"],

@@ -8,6 +8,7 @@ import type { Need } from "./caller.ts";
 import { Callers, type OtherCaller } from "./callers.fixture.ts";
 import { type Answer, type CallOptions, Contract } from "./contract.fixture.ts";
 import { writeExamples } from "./examples.fixture.ts";
+import { tourFiles } from "./files-tour.fixture.ts";
 import { serveApp } from "./served-app.fixture.ts";
 
 const ACCOUNT = { email: "ada@example.com", password: "correct horse battery", name: "Ada" };
@@ -426,6 +427,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed("GET /workflows/runs/{id}", { id }, { token });
     await succeed("POST /workflows/runs/{id}/cancel", { id }, { token });
 
+    await tourFiles(succeed, { token, workspaceId, projectId });
     const runnerId = runner.runner_id;
     await succeed("POST /workspaces/{workspaceId}/runners/{runnerId}/drain", { workspaceId, runnerId }, { token });
     const health = { state: "unhealthy", reason: "the disk is full" };

@@ -157,15 +157,20 @@ function responses(route: Route): ZodOpenApiResponsesObject {
           ? { description: "Server-sent events", content: { "text/event-stream": { schema: { type: "string" } } } }
           : schema === "text"
             ? { description: "Text", content: contentOf(route.produces ?? ["text/plain"]) }
-            : {
-                description: "Done",
-                content: {
-                  "application/json": {
-                    schema,
-                    ...(example?.status === Number(status) ? { example: example.reply } : {}),
+            : schema === "file"
+              ? {
+                  description: "The bytes",
+                  content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+                }
+              : {
+                  description: "Done",
+                  content: {
+                    "application/json": {
+                      schema,
+                      ...(example?.status === Number(status) ? { example: example.reply } : {}),
+                    },
                   },
-                },
-              };
+                };
   }
   for (const [status, codes] of errorsByStatus(route)) {
     result[status as "400"] = {

@@ -84,7 +84,7 @@ type AnySchema = z.ZodType | undefined;
 /**
  * A route is data: the adapters, the OpenAPI document and the contract tests all read the same table.
  *
- * `responses` maps a status to its JSON schema, or to null for an empty body, or to "sse" or "text".
+ * `responses` maps a status to its JSON schema, or to null for an empty body, or to "sse", "text" or "file", which is bytes.
  * `hot` routes are also served by the raw handler in front of Express and must not rely on anything Express does.
  * `raw` names the content type, or all content types, of a route that works on `rawBody` instead of parsed JSON.
  * `needs` is what a route of users asks of its caller; every such route has it. `audit` is the action that a route which
@@ -113,7 +113,7 @@ export interface Route<
   readonly optionalBody?: boolean;
   readonly raw?: string | readonly string[];
   readonly bodyLimitBytes?: number;
-  readonly responses: Readonly<Record<number, z.ZodType | null | "sse" | "text">>;
+  readonly responses: Readonly<Record<number, z.ZodType | null | "sse" | "text" | "file">>;
   /** The content types of a "text" that is no plain one. */
   readonly produces?: readonly string[];
   readonly errors?: readonly ErrorCode[];

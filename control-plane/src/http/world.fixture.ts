@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { newId } from "@shipfox/shared/ids";
 import { TestRepository } from "../testing/git-repository.ts";
 import type { ServedApp } from "./served-app.fixture.ts";
@@ -68,6 +69,7 @@ export async function buildWorld(app: ServedApp, owner?: string): Promise<World>
   const runner = await call("POST", "/runners/register", machine, registration.raw_token);
   const job = await call("POST", "/runners/jobs/request", undefined, runner.session_token);
   const next = await call("POST", "/runs/jobs/current/steps/next", undefined, job.lease_token);
+  const artifactId = await uploadFiles(app, job.lease_token);
   const { sessions } = await call("GET", "/auth/sessions");
 
   const known = {
@@ -82,6 +84,7 @@ export async function buildWorld(app: ServedApp, owner?: string): Promise<World>
     credentialId: [credential.id],
     runnerId: [runner.runner_id],
     jobId: [job.job_id],
+    artifactId: [artifactId],
     stepId: [next.step.id],
     sessionId: [sessions[0].id],
     tokenId: [registration.id],
@@ -108,4 +111,24 @@ export async function buildWorld(app: ServedApp, owner?: string): Promise<World>
 
 function isId(value: string): boolean {
   return /^[0-9a-f-]{36}$/.test(value);
+}
+
+/** Answers the id of an artifact; there is a cache as well. */
+async function uploadFiles(app: ServedApp, lease: string): Promise<string> {
+  const content = "packed";
+  const file = { size: content.length, sha256: createHash("sha256").update(content).digest("hex") };
+  const call = async (method: string, path: string, type: string, body?: string): Promise<{ upload_id: string }> => {
+    const headers = { authorization: `Bearer ${lease}`, "content-type": type };
+    const response = await fetch(`${app.url}/runs/jobs/current/${path}`, { method, headers, body: body ?? null });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { upload_id: string };
+  };
+  const upload = async (path: string, name: object): Promise<string> => {
+    const { upload_id: id } = await call("POST", path, "application/json", JSON.stringify({ ...name, ...file }));
+    await call("PUT", `${path}/${id}?offset=0`, "application/octet-stream", content);
+    await call("POST", `${path}/${id}/complete`, "application/json");
+    return id;
+  };
+  await upload("caches", { key: "npm-1" });
+  return upload("artifacts", { name: "dist" });
 }

@@ -1,7 +1,8 @@
 import type { Migration } from "./migrate.ts";
 import { initial } from "./migrations/0001-initial.ts";
 import { subscriptions } from "./migrations/0060-subscriptions.ts";
+import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
-export const migrations: readonly Migration[] = [initial, subscriptions, references];
+export const migrations: readonly Migration[] = [initial, subscriptions, blobs, references];

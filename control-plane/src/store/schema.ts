@@ -33,6 +33,8 @@ export interface Schema {
   retired_runner_credentials: RetiredRunnerCredentialRow;
   runner_sessions: RunnerSessionRow;
   log_streams: LogStreamRow;
+  blobs: BlobRow;
+  blob_usage: BlobUsageRow;
   annotations: AnnotationRow;
   trigger_events: TriggerEventRow;
   trigger_event_usage: TriggerEventUsageRow;
@@ -245,6 +247,10 @@ export interface RunRow {
   trigger_reference: string | null;
   /** The commit that all its jobs check out; null for the newest of the default branch. */
   pinned_commit: string | null;
+  /** 1: somebody without rights to the repository may have made what it runs. */
+  untrusted: number;
+  /** The ref whose code it runs; null for the default branch. */
+  ref: string | null;
 }
 
 /** A workspace's own limit; null for the server's. The row is also the lock under which places are given away. */
@@ -698,4 +704,33 @@ export interface RunEventRow {
   step_id: string | null;
   payload: string;
   created_at: number;
+}
+
+/** A file of an artifact or a cache; see the migration. `name` is the artifact's name or the cache's key, `due_at` when something is to be done: a partial or expired one dropped, the file of a dropped one removed. */
+export interface BlobRow {
+  id: string;
+  kind: "artifact" | "cache";
+  workspace_id: string;
+  project_id: string;
+  run_id: string;
+  job_id: string;
+  job_execution_id: string;
+  name: string;
+  ref: string;
+  untrusted: number;
+  size: number;
+  sha256: string;
+  state: "partial" | "whole" | "dropped";
+  /** How long an artifact is kept once it is whole, milliseconds. */
+  kept_ms: number | null;
+  due_at: number | null;
+  used_at: number | null;
+  created_at: number;
+}
+
+/** Bytes of all blobs of a workspace that are not dropped, by their kind. */
+export interface BlobUsageRow {
+  workspace_id: string;
+  artifact_bytes: number;
+  cache_bytes: number;
 }

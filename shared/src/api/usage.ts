@@ -41,6 +41,12 @@ export const usageReplySchema = z
     }),
     job_minutes: z.number().meta({ description: "Time that jobs held a runner within the window, rounded to seconds" }),
     stored_log_bytes: z.int().meta({ description: "Bytes of the logs that are kept now, before compression" }),
+    stored_files: z.object({
+      artifact_bytes: z
+        .int()
+        .meta({ description: "Bytes of the artifacts that are kept now, and of those that are uploaded" }),
+      cache_bytes: z.int().meta({ description: "Bytes of the caches" }),
+    }),
     stored_trigger_events: z.object({
       events: z.int().meta({ description: "Trigger events that are kept now" }),
       bytes: z.int().meta({ description: "Bytes of their payloads" }),
@@ -53,6 +59,8 @@ export const usageReplySchema = z
       max_concurrent_runs: limit,
       max_secrets: z.int().meta({ description: "Secrets and variables together" }),
       log_retention_days: z.int(),
+      max_artifact_bytes: z.int().meta({ description: "With more, uploads are refused" }),
+      max_cache_bytes: z.int().meta({ description: "With more, the least recently used go" }),
       max_trigger_events: z.int().meta({ description: "With more, the oldest go" }),
       max_trigger_event_bytes: z.int().meta({ description: "With more, the oldest go" }),
     }),

@@ -195,3 +195,9 @@ export async function requireStanding(tx: Tx, principal: LeasePrincipal): Promis
   if (lease.end_reason === "finished") return "finished";
   throw leaseGone("lease-not-active", lease.end_reason);
 }
+
+/** For what only a job that goes on may have: throws 404 `lease-not-active` unless the presented lease is live. */
+export async function requireLive(tx: Tx, principal: LeasePrincipal): Promise<void> {
+  const standing = await requireStanding(tx, principal);
+  if (standing !== "live") throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
+}

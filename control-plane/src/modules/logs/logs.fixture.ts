@@ -140,6 +140,7 @@ export async function seedSteps(store: Store, steps = 1, status = "running"): Pr
         trigger_event: "fire",
         trigger_payload: "{}",
         source_yaml: "",
+        untrusted: 0,
         ...times,
       }),
     );

@@ -2,6 +2,7 @@ import { logPageSchema, logParamsSchema, logQuerySchema, logStreamQuerySchema } 
 import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
 import { requireVisible } from "../../http/access.ts";
+import { parseRange } from "../../http/byte-range.ts";
 import type { OpenStreams } from "../../http/open-streams.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
@@ -11,7 +12,7 @@ import { streamLog } from "./log-stream.ts";
 import type { Logs } from "./logs.ts";
 import { readOutput } from "./read-output.ts";
 import { LogPages } from "./log-pages.ts";
-import { parseRange, replyWithRange } from "./byte-range.ts";
+import { replyWithRange } from "./byte-range.ts";
 import { requireRecordBoundary } from "./read-records.ts";
 
 export interface LogRoutesDeps extends FindDeps {

@@ -4,7 +4,7 @@ import { parseImageReference } from "@shipfox/shared/image-reference";
 import type { LeasePrincipal } from "../../http/route.ts";
 import type { RegistryCredentialRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
-import { leaseGone, requireStanding } from "../dispatch/public.ts";
+import { requireLive } from "../dispatch/public.ts";
 import type { Envelope, SealedColumn } from "../secrets/public.ts";
 import { chooseCredential, namesImage } from "./model.ts";
 import { credentialsOfHost, setupConfigText } from "./store.ts";
@@ -32,8 +32,7 @@ export async function credentialForJob(
   image: string,
 ): Promise<RegistryCredential | null> {
   const row = await deps.store.read(async (tx) => {
-    const standing = await requireStanding(tx, lease);
-    if (standing !== "live") throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
+    await requireLive(tx, lease);
     const config = await setupConfigText(tx, lease.executionId);
     if (config === null || !namesImage(config, image)) {
       throw new ApiError("not-found", "the job names no such image; ask only for the images of the job you hold");

@@ -1,7 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { LeasePrincipal } from "../../http/route.ts";
 import type { Tx } from "../../store/store.ts";
-import { leaseGone, requireStanding } from "../dispatch/public.ts";
+import { requireLive } from "../dispatch/public.ts";
 
 export interface LeasedStepFacts {
   readonly type: string;
@@ -20,8 +20,7 @@ export async function requireLeasedStep(
   stepId: string,
   attempt: number,
 ): Promise<LeasedStepFacts> {
-  const standing = await requireStanding(tx, principal);
-  if (standing !== "live") throw leaseGone("lease-not-active", standing === "cancelling" ? "cancelled" : "finished");
+  await requireLive(tx, principal);
   const step = await tx.get<{ type: string; status: string; current_attempt: number; config: string }>(STEP, [
     stepId,
     principal.executionId,

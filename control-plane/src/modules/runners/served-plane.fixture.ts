@@ -41,11 +41,11 @@ export interface WireStep {
 /** The machine protocol on a real port, behind both adapters: a TestPlane to act behind it and calls as clients make them. */
 export class ServedPlane {
   readonly inside: TestPlane;
-  readonly #url: string;
+  readonly url: string;
 
   private constructor(inside: TestPlane, url: string) {
     this.inside = inside;
-    this.#url = url;
+    this.url = url;
   }
 
   static async start(
@@ -84,7 +84,7 @@ export class ServedPlane {
 
   async call(method: string, path: string, { token, body, headers, signal }: WireCall = {}): Promise<ApiReply> {
     const isRaw = Buffer.isBuffer(body);
-    const response = await fetch(this.#url + path, {
+    const response = await fetch(this.url + path, {
       method,
       headers: {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),

@@ -22,6 +22,7 @@ const SETTINGS: DispatchSettings = {
   logTailMs: 1_000,
   maxConcurrentRuns: 0,
 };
+const COMMIT = "c".repeat(40);
 const LOG_SETTINGS = {
   budgetBaseBytes: 1 << 20,
   budgetPerMinuteBytes: 1 << 20,
@@ -123,7 +124,12 @@ export class TestPlane {
   }
 
   /** Starts a run of a workflow given as YAML. */
-  async fire(yaml: string, projectId = this.projectId, overLimit: "wait" | "reject" = "wait"): Promise<string> {
+  async fire(
+    yaml: string,
+    projectId = this.projectId,
+    overLimit: "wait" | "reject" = "wait",
+    { ref, untrusted = false }: { untrusted?: boolean; ref?: string } = {},
+  ): Promise<string> {
     const parsed = parseWorkflow(yaml);
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.diagnostics));
     const model = asRunnable(parsed.model);
@@ -142,7 +148,15 @@ export class TestPlane {
         definitionId,
         model,
         workflowYaml: yaml,
-        trigger: { provider: "manual", source: "manual", event: "fire", payload: {} },
+        trigger: {
+          provider: "manual",
+          source: "manual",
+          event: "fire",
+          payload: {},
+          reference: ref === undefined ? null : { repository: null, ref, commit: COMMIT, actor: null },
+        },
+        pinnedCommit: ref === undefined ? null : COMMIT,
+        untrusted,
         inputs: null,
         overLimit,
         now,

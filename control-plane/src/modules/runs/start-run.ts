@@ -26,6 +26,8 @@ export interface StartRun {
   /** The commit that all jobs check out; without it the newest of the default branch when the first one starts. */
   readonly pinnedCommit?: string | null;
   readonly inputs: Record<string, unknown> | null;
+  /** Somebody without rights to the repository may have made what it runs: it saves no caches. */
+  readonly untrusted?: boolean;
   /** What becomes of a run for which the workspace has no place: it waits, or it is refused with 429 `concurrency-limit`. */
   readonly overLimit?: "wait" | "reject";
   readonly now: number;
@@ -75,6 +77,8 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
       asks ? now : null,
       request.trigger.reference ? JSON.stringify(request.trigger.reference) : null,
       request.pinnedCommit ?? null,
+      request.untrusted === true ? 1 : 0,
+      refOf(request),
     ],
   ]);
   await insertRows(tx, "run_attempts", "id, run_id, attempt, status, created_at", [
@@ -106,6 +110,11 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
   return { runId };
 }
 
+/** The ref whose code the run has, null for the default branch. A commit of which no ref is told stands for itself. */
+function refOf({ pinnedCommit, trigger }: StartRun): string | null {
+  return pinnedCommit ? (trigger.reference?.ref ?? pinnedCommit) : null;
+}
+
 /** Throws 409 `project-archived`. */
 export async function requireActiveProject(tx: WriteTx, projectId: string): Promise<void> {
   const project = await tx.get<{ name: string; archived_at: number | null }>(PROJECT, [projectId]);
@@ -113,4 +122,4 @@ export async function requireActiveProject(tx: WriteTx, projectId: string): Prom
 }
 
 const RUN_COLUMNS =
-  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit";
+  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit, untrusted, ref";

@@ -24,6 +24,8 @@ export interface UsageRoutesDeps {
   readonly limits: {
     readonly maxSecretsPerWorkspace: number;
     readonly logRetentionDays: number;
+    readonly maxArtifactBytes: number;
+    readonly maxCacheBytes: number;
     readonly storedTriggerEvents: { readonly events: number; readonly bytes: number };
   };
 }
@@ -37,7 +39,7 @@ export function createUsageRoutes({ store, clock, access, places, limits }: Usag
       method: "GET",
       path: "/workspaces/{workspaceId}/usage",
       tag: TAG,
-      summary: "Runs, job minutes, stored logs and trigger events of a workspace, and its limits",
+      summary: "Runs, job minutes, stored logs, artifacts, caches and trigger events of a workspace, and its limits",
       credential: "user",
       needs: "runs:read",
       params: inWorkspace,
@@ -59,6 +61,8 @@ export function createUsageRoutes({ store, clock, access, places, limits }: Usag
             max_concurrent_runs: limit,
             max_secrets: limits.maxSecretsPerWorkspace,
             log_retention_days: limits.logRetentionDays,
+            max_artifact_bytes: limits.maxArtifactBytes,
+            max_cache_bytes: limits.maxCacheBytes,
             max_trigger_events: limits.storedTriggerEvents.events,
             max_trigger_event_bytes: limits.storedTriggerEvents.bytes,
           },

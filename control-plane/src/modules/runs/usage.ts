@@ -10,6 +10,7 @@ const JOB_TIME = `select coalesce(sum(
     (case when started_at > ? then started_at else ? end)), 0) as milliseconds
   from job_executions where workspace_id = ? and started_at < ? and (finished_at is null or finished_at > ?)`;
 const LOG_BYTES = "select coalesce(sum(length), 0) as bytes from log_streams where workspace_id = ?";
+const FILES = "select artifact_bytes, cache_bytes from blob_usage where workspace_id = ?";
 const TRIGGER_EVENTS = "select events, bytes from trigger_event_usage where workspace_id = ?";
 const CONCURRENT = `select
     coalesce(sum(case when place_wanted_at is null then 1 else 0 end), 0) as going,
@@ -24,19 +25,26 @@ export async function readUsage(
   workspaceId: string,
   { from, to }: { from: number; to: number },
   now: number,
-): Promise<Pick<Usage, "runs" | "job_minutes" | "stored_log_bytes" | "stored_trigger_events" | "concurrent_runs">> {
+): Promise<
+  Pick<
+    Usage,
+    "runs" | "job_minutes" | "stored_log_bytes" | "stored_files" | "stored_trigger_events" | "concurrent_runs"
+  >
+> {
   const end = Math.min(to, now);
-  const [statuses, [time], [logs], [concurrent], [events]] = await Promise.all([
+  const [statuses, [time], [logs], [concurrent], [events], [files]] = await Promise.all([
     store.readSlow<Usage["runs"]["by_status"][number]>(BY_STATUS, [workspaceId, from, to]),
     store.readSlow<{ milliseconds: number }>(JOB_TIME, [now, end, now, end, from, from, workspaceId, end, from]),
     store.readSlow<{ bytes: number }>(LOG_BYTES, [workspaceId]),
     store.readSlow<Usage["concurrent_runs"]>(CONCURRENT, [workspaceId]),
     store.readSlow<Usage["stored_trigger_events"]>(TRIGGER_EVENTS, [workspaceId]),
+    store.readSlow<Usage["stored_files"]>(FILES, [workspaceId]),
   ]);
   return {
     runs: { total: statuses.reduce((sum, { count }) => sum + count, 0), by_status: statuses },
     job_minutes: Math.round((time?.milliseconds ?? 0) / SECOND_MS) / SECONDS_PER_MINUTE,
     stored_log_bytes: logs?.bytes ?? 0,
+    stored_files: files ?? { artifact_bytes: 0, cache_bytes: 0 },
     stored_trigger_events: events ?? { events: 0, bytes: 0 },
     concurrent_runs: concurrent ?? { going: 0, waiting: 0 },
   };

@@ -73,6 +73,7 @@ export class Schedules {
     const names = { provider: "cron", source: "cron", event: "tick" };
     const { runId } = await this.#deps.start(tx, {
       definitionId: due.definition_id,
+      untrusted: false,
       trigger: { ...names, payload: { ...names, scheduleId: due.id } },
       inputs: due.inputs === null ? null : JSON.parse(due.inputs),
       now,

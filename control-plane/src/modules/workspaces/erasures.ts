@@ -43,6 +43,8 @@ export interface ErasureDeps {
   readonly keptMs: number;
   /** Removes the files of all logs of some jobs; safe to repeat. */
   readonly removeLogs: (jobIds: readonly string[]) => Promise<void>;
+  /** Removes some artifacts and caches of a workspace; false when it has none any more. */
+  readonly removeFiles: (workspaceId: string, now: number) => Promise<boolean>;
 }
 
 /**
@@ -57,7 +59,7 @@ export async function eraseDeleted(deps: ErasureDeps, now: number): Promise<numb
   const { id, deleted_at } = workspace;
   if (now < deleted_at + keptMs) return deleted_at + keptMs;
   if (await store.read((tx) => tx.get(UNFINISHED, [id]))) return now + UNFINISHED_RETRY_MS;
-  if ((await eraseRuns(deps, id)) || (await eraseRows(deps, id))) return now;
+  if ((await deps.removeFiles(id, now)) || (await eraseRuns(deps, id)) || (await eraseRows(deps, id))) return now;
   await store.write((tx) => tx.run("delete from workspaces where id = ? and status = 'deleted'", [id]));
   log.info({ workspaceId: id }, "all that was left of a deleted workspace is gone");
   return now;
