@@ -2,6 +2,7 @@
 // those of the lines above its own. Whatever is not listed stands above them all.
 const ORDER = [
   ["workflow"],
+  ["expressions"],
   ["logs"],
   ["runs"],
   ["dispatch"],

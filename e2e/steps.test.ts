@@ -57,6 +57,40 @@ const TAMPERING = workflow(
 `,
 );
 
+/** Each attempt of the editing step appends a line; the gate wants two. */
+const DECIDING = workflow(
+  "Deciding",
+  `  measure:
+    outputs: { lines: "\${{ steps.count.outputs.lines }}" }
+    steps:
+      - key: edit
+        name: Edit
+        run: |
+          echo "attempt" \${{ step.attempt }} "was told: \${{ step.is_retry ? step.restart.feedback : 'nothing' }}"
+          echo line >> lines.txt
+      - key: count
+        name: Count
+        run: echo "lines=$(wc -l < lines.txt)" >> "$SHIPFOX_OUTPUT"
+        outputs: { lines: number }
+        gate:
+          success: step.exit_code == 0 && step.outputs.lines > 1.0
+          on_failure: { restart_from: edit, feedback: "only \${{ step.outputs.lines }}" }
+      - name: Never
+        if: \${{ execution.failed }}
+        run: echo never
+  report:
+    needs: measure
+    if: \${{ jobs.measure.outputs.lines == 2.0 }}
+    steps:
+      - name: Break
+        run: exit 4
+      - name: Tell
+        if: \${{ execution.failed }}
+        env: { WHO: "\${{ inputs.who }}" }
+        run: echo "$WHO sees" \${{ inputs.who }} '\${{ jobs.measure.outputs.lines }} lines'
+`,
+).replace("event: fire\n", "event: fire\n    inputs: { who: { type: string } }\n");
+
 describe.each([
   { sandbox: "docker" as const, tag: "[docker]" },
   { sandbox: "host" as const, tag: "[host]" },
@@ -72,6 +106,7 @@ describe.each([
       "handing-over.yml": HANDING_OVER,
       "folders.yml": FOLDERS,
       "tampering.yml": TAMPERING,
+      "deciding.yml": DECIDING,
     });
     const hook = join(await stage.folder("hook"), "pre-job");
     await writeFile(hook, '#!/bin/sh\necho "hook $SHIPFOX_HOOK for $SHIPFOX_JOB_KEY"\n');
@@ -128,5 +163,23 @@ describe.each([
       error: { reason: "output_invalid", message: expect.stringContaining("NODE_OPTIONS cannot be set") },
     });
     expect(second?.status).toBe("skipped");
+  });
+
+  it("decide by conditions, gates and outputs what runs, and get values that are never code", async () => {
+    const who = "$(touch pwned); `id` \"'";
+    const run = await instance.waitForRun(await instance.fire(project, "Deciding", { who }));
+    const [edit, count, never] = runSteps(jobOf(run, "measure"));
+    expect([edit, count, never].map((step) => `${step?.status} ${step?.attempts.length}`)).toEqual([
+      "succeeded 2",
+      "succeeded 2",
+      "skipped 0",
+    ]);
+    expect(await instance.logText(edit?.id ?? "", 1)).toContain("attempt 1 was told: nothing\n");
+    expect(await instance.logText(edit?.id ?? "", 2)).toContain("attempt 2 was told: only 1\n");
+    expect(count?.attempts.map(({ gate_result }) => gate_result?.kind)).toEqual(["failed", "passed"]);
+    expect(jobOf(run, "measure").outputs).toEqual({ lines: 2 });
+    const [broken, tell] = runSteps(jobOf(run, "report"));
+    expect([broken?.status, tell?.status, run.status]).toEqual(["failed", "succeeded", "failed"]);
+    expect(await instance.logText(tell?.id ?? "")).toContain(`${who} sees ${who} 2 lines\n`);
   });
 });

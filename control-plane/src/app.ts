@@ -50,6 +50,7 @@ import {
   runDueLeases,
 } from "./modules/dispatch/public.ts";
 import { createEventChannels, createEventRoutes, deleteOldRunEvents, EventFeed } from "./modules/events/public.ts";
+import { Evaluator } from "./modules/expressions/public.ts";
 import {
   Checkouts,
   createGitHubRoutes,
@@ -207,11 +208,13 @@ export async function startApp(options: AppOptions): Promise<App> {
   bus.subscribe((events) => logs.onRunEvents(events));
   const feed = new EventFeed();
   bus.subscribe(feed.onRunEvents);
+  const evaluator = new Evaluator();
   const dispatch = new Dispatch({
     store,
     clock,
     log,
     logs,
+    evaluator,
     settings: {
       leaseTermMs: config.leaseTermMs,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
@@ -593,6 +596,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await tellLoop.stop();
     await triggerLoop.stop();
     await mail.stop();
+    await evaluator.close();
     await logs.close();
     await store.close();
   };

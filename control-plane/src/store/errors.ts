@@ -47,3 +47,16 @@ export class UnitError extends Error {
 export class StoreRefusal extends Error {
   override readonly name = "StoreRefusal";
 }
+
+/** Ends a unit that needs a value which nobody has computed yet. */
+export class OutsideValueNeeded extends Error {
+  override readonly name = "OutsideValueNeeded";
+  readonly key: string;
+  readonly compute: () => Promise<unknown>;
+
+  constructor(key: string, compute: () => Promise<unknown>) {
+    super("A unit of the store needs a value from outside.");
+    this.key = key;
+    this.compute = compute;
+  }
+}

@@ -3,6 +3,7 @@ import pg from "pg";
 import { postgresSql } from "./dialect.ts";
 import { StoreRefusal } from "./errors.ts";
 import { migrate, type Migration } from "./migrate.ts";
+import { writeWithOutsideValues } from "./outside.ts";
 import { PostgresConnection } from "./postgres-connection.ts";
 import { takeOwnership, watchOwnership } from "./postgres-owner.ts";
 import { connectionConfig, PostgresPool } from "./postgres-pool.ts";
@@ -88,7 +89,7 @@ export class PostgresStore implements Store {
   }
 
   write<T>(unit: (tx: WriteTx) => Promise<T>): Promise<T> {
-    return this.#writer.write(unit);
+    return writeWithOutsideValues((body) => this.#writer.write(body), unit);
   }
 
   read<T>(query: (tx: Tx) => Promise<T>): Promise<T> {

@@ -281,7 +281,12 @@ export interface JobRow {
   position: number;
   status: string;
   status_reason: string | null;
+  status_reason_message: string | null;
+  /** As `stringifyValues` writes them; null without any. */
+  outputs: string | null;
   needs: string;
+  /** 0 or 1. */
+  has_condition: number;
   labels: string;
   model: string;
   /** The job of an earlier attempt that succeeded and whose result this one shows; null for a job that runs itself. */
@@ -305,6 +310,7 @@ export interface JobExecutionRow {
   status_reason: string | null;
   status_reason_message: string | null;
   failure_cause: string | null;
+  outputs: string | null;
   runner_id: string | null;
   queued_at: number | null;
   started_at: number | null;
@@ -343,7 +349,11 @@ export interface StepAttemptRow {
   status: string;
   exit_code: number | null;
   output: string | null;
+  /** In their declared types, as `stringifyValues` writes them; null when `output` is all there is. */
+  outputs: string | null;
   error: string | null;
+  gate_result: string | null;
+  restart_feedback: string | null;
   log_outcome: string | null;
   started_at: number;
   finished_at: number | null;

@@ -3,6 +3,7 @@ import { now } from "./clock.ts";
 import { sqliteSql } from "./dialect.ts";
 import { storeUnavailable } from "./errors.ts";
 import { migrate, type Migration } from "./migrate.ts";
+import { writeWithOutsideValues } from "./outside.ts";
 import { SlowReads } from "./slow-reads.ts";
 import { checkValues } from "./sql-values.ts";
 import { SqliteConnection } from "./sqlite-connection.ts";
@@ -90,7 +91,7 @@ export class SqliteStore implements Store {
   }
 
   write<T>(unit: (tx: WriteTx) => Promise<T>): Promise<T> {
-    return this.#writer.write(unit);
+    return writeWithOutsideValues((body) => this.#writer.write(body), unit);
   }
 
   read<T>(query: (tx: Tx) => Promise<T>): Promise<T> {

@@ -24,6 +24,37 @@ describeStores(
       ]);
     });
 
+    it("runs a unit again with a value that is computed outside, and keeps nothing of the first try", async () => {
+      const store = await open();
+      const asked: string[] = [];
+      const compute = (key: string) => () => {
+        asked.push(key);
+        return Promise.resolve(`${key}!`);
+      };
+      const unit = async (tx: WriteTx) => {
+        await tx.run("insert into items (id, number) values (?, 1)", ["a"]);
+        const first = tx.outside("one", compute("one"));
+        return [first, tx.outside("two", compute("two")), tx.outside("one", compute("one"))];
+      };
+      expect(await store.write(unit)).toEqual(["one!", "two!", "one!"]);
+      expect(asked).toEqual(["one", "two"]);
+      expect(await itemIds(store)).toEqual(["a"]);
+    });
+
+    it("keeps nothing of a unit whose value cannot be computed, also when the unit catches that it ended", async () => {
+      const store = await open();
+      const unit = async (tx: WriteTx) => {
+        await tx.run("insert into items (id, number) values (?, 1)", ["a"]);
+        try {
+          tx.outside("one", () => Promise.reject(new Error("it takes too long")));
+        } catch {
+          return "went on";
+        }
+      };
+      await expect(store.write(unit)).rejects.toThrow("it takes too long");
+      expect(await itemIds(store)).toEqual([]);
+    });
+
     it("takes queries made with build", async () => {
       const store = await open();
       await addWorkspace(store, "w1");

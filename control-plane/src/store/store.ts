@@ -48,6 +48,12 @@ export interface WriteTx extends Tx {
    * the unit is rolled back. Must not throw: an exception is logged and dropped.
    */
   afterCommit(callback: () => void): void;
+  /**
+   * A value that takes longer to compute than a unit may last, or is computed elsewhere. The first time the unit ends here,
+   * is rolled back, and runs again once `compute` has answered; `key` says all that the value depends on. When `compute`
+   * rejects, so does the write.
+   */
+  outside<T>(key: string, compute: () => Promise<T>): T;
 }
 
 /** From where a call came. `at` is when, in milliseconds. */

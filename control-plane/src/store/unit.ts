@@ -1,6 +1,6 @@
 import type { RunEventType } from "@shipfox/shared/api/events";
 import type { Compilable } from "kysely";
-import { UnitError } from "./errors.ts";
+import { OutsideValueNeeded, UnitError } from "./errors.ts";
 import { auditEventRow, INSERT_AUDIT_EVENT } from "./audit-events.ts";
 import { keepKey } from "./idempotency-keys.ts";
 import { checkValues } from "./sql-values.ts";
@@ -12,6 +12,8 @@ export interface Statements {
   run(sql: string, params: readonly SqlValue[]): Promise<number>;
 }
 
+const NO_VALUES: ReadonlyMap<string, unknown> = new Map();
+
 /**
  * One run of one unit: hands it its `tx`, watches that it awaits nothing else, and ends it.
  *
@@ -21,6 +23,8 @@ export interface Statements {
 export class Unit implements WriteTx {
   readonly events: RunEventDraft[] = [];
   readonly callbacks: (() => void)[] = [];
+  /** What was computed for this unit on earlier tries, by key. */
+  outsideValues: ReadonlyMap<string, unknown> = NO_VALUES;
   readonly #statements: Statements;
   #ended = false;
   #running = 0;
@@ -96,6 +100,14 @@ export class Unit implements WriteTx {
   afterCommit(callback: () => void): void {
     this.#assertOpen();
     this.callbacks.push(callback);
+  }
+
+  outside<T>(key: string, compute: () => Promise<T>): T {
+    this.#assertOpen();
+    if (this.outsideValues.has(key)) return this.outsideValues.get(key) as T;
+    const error = new OutsideValueNeeded(key, compute);
+    this.#failed = { error };
+    throw error;
   }
 
   async #step<T>(params: readonly SqlValue[], execute: () => Promise<T>): Promise<T> {

@@ -41,6 +41,9 @@ export const RUN_EVENT_PAYLOADS = {
     status: terminalJob,
     exit_code: z.int().nullable(),
   }),
+  "step.restarted": z
+    .object({ name: z.string(), attempt: z.int().min(1), restart_from: z.string() })
+    .meta({ description: "The gate of the step sent the job back to the step with this key" }),
   "annotations.changed": z.object({ annotation_count: z.int().min(0) }),
   "lease.late_call": z
     .object({ ...runner, call: z.string(), reason: z.string(), fence: z.int() })

@@ -51,7 +51,15 @@ export const stepErrorSchema = z
   .meta({ id: "StepError" });
 export type StepError = z.infer<typeof stepErrorSchema>;
 
-export const gateResultSchema = z.object({ kind: z.enum(["none", "not_evaluated"]) });
+export const gateResultSchema = z.object({
+  kind: z.enum(["none", "not_evaluated", "passed", "failed", "uncheckable", "evaluation_error"]),
+  /** The success condition. */
+  source: z.string().nullable().optional(),
+  exit_code: z.int().nullable().optional(),
+  /** `gate_failed`, `restart_exhausted`, or in words why there was no verdict. */
+  reason: z.string().nullable().optional(),
+});
+export type GateResult = z.infer<typeof gateResultSchema>;
 export const sourceLocationSchema = z.object({ start_line: z.int(), end_line: z.int() }).nullable();
 
 /** Why a job has not started, computed when it is read. */
@@ -149,7 +157,7 @@ export const jobExecutionSchema = z
     runner_id: id.nullable(),
     runner_name: z.string().nullable(),
     trigger_events: z.array(z.never()),
-    outputs: z.null(),
+    outputs: z.record(z.string(), z.json()).nullable(),
     evaluation_trace: z.null(),
     queued_at: nullableTimestamp,
     started_at: nullableTimestamp,
@@ -187,15 +195,18 @@ export const jobSchema = z
     mode: z.literal("one_shot"),
     status: jobStatusSchema,
     status_reason: jobStatusReasonSchema.nullable(),
+    /** ours: in words, where the reason alone says too little. */
+    status_reason_message: z.string().nullable(),
     ...failureFields,
     carried_over: z.boolean(),
-    success: z.null(),
+    /** The success condition as it was written. */
+    success: z.string().nullable(),
     runner: z.array(z.string()).nullable(),
     evaluation_trace: z.null(),
     listening: z.null(),
     listener_status: z.literal("inactive"),
     resolution_reason: z.null(),
-    outputs: z.null(),
+    outputs: z.record(z.string(), z.json()).nullable(),
     dependencies: z.array(z.string()),
     position: z.int(),
     waiting: waitingSchema.nullable(),

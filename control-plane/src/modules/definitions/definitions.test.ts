@@ -12,6 +12,7 @@ import {
 } from "../../testing/rows.ts";
 import { type DispatchPort, startRun } from "../runs/public.ts";
 import { Subscriptions } from "../triggers/public.ts";
+import { Evaluator } from "../expressions/public.ts";
 import { DefinitionReader } from "./definition-reader.ts";
 import { createDefinitionRoutes, DefinitionStarter, type ProjectsPort } from "./public.ts";
 
@@ -48,7 +49,7 @@ describeStores("definitions", (open) => {
       revokeLease: async () => false,
       dueAt: () => {},
     };
-    const places = { dispatch, ...store.sql, maxConcurrentRuns: 0 };
+    const places = { dispatch, evaluator: new Evaluator(), ...store.sql, maxConcurrentRuns: 0 };
     const subscriptions = new Subscriptions(() => {});
     const deps = { store, clock, access, projects, reader: new DefinitionReader([]), subscriptions };
     const starter = new DefinitionStarter((tx, request) => startRun(tx, places, request));
@@ -171,11 +172,8 @@ describeStores("definitions", (open) => {
   });
 
   it("takes what this version does not run yet, says so, and creates no run of it", async () => {
-    const yaml = workflow("CI", manual).replace(
-      "- run: echo hello",
-      "- { run: echo hello, if: '${{ execution.failed }}' }",
-    );
-    const place = { code: "not-runnable-yet", path: "jobs.build.steps.0.if", line: 12 };
+    const yaml = workflow("CI", manual).replace("- run: echo hello", "- { prompt: Say hello }");
+    const place = { code: "not-runnable-yet", path: "jobs.build.steps.0.prompt", line: 12 };
     const validated = await api.call("POST", "/definitions/validate", { user: users.stranger, body: { yaml } });
     expect(validated.body).toMatchObject({ valid: true, warnings: [], not_runnable: [place] });
     const { id } = (await save({ yaml })).body;

@@ -103,7 +103,7 @@ describeStores("definition sync", (open) => {
   });
 
   it("takes what this version does not run yet, and warns of it with file and line", async () => {
-    const yaml = workflow("A").replace("jobs:", "run_name: A ${{ run.number }}\njobs:");
+    const yaml = workflow("A").replace(/- run: .*/, "- prompt: Say hello");
     const sync = syncOf(async () => fetched({ "a.yml": yaml }));
     const { status, warnings } = await run(sync);
     expect(status).toBe("succeeded");

@@ -2,6 +2,7 @@ import type { Logger } from "@shipfox/shared/logger";
 import type { LeaseEndReason } from "@shipfox/shared/machine";
 import { monotonic, type Clock } from "../../store/clock.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
+import type { Evaluator } from "../expressions/public.ts";
 import type { Logs } from "../logs/public.ts";
 import type { DispatchPort, QueueEntry, RunsDeps } from "../runs/public.ts";
 import { LabelSets } from "./label-sets.ts";
@@ -25,6 +26,7 @@ export interface DispatchDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly logs: Logs;
+  readonly evaluator: Evaluator;
   readonly settings: DispatchSettings;
   /** Tells the due loop of a moment that may be earlier than the one it waits for. */
   readonly armDue: (at: number) => void;
@@ -47,6 +49,7 @@ export class Dispatch implements DispatchPort {
     this.runs = {
       dispatch: this,
       logs: deps.logs,
+      evaluator: deps.evaluator,
       forUpdate,
       skipLocked,
       // Administrators change it while the server runs.

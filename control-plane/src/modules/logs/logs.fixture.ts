@@ -160,6 +160,7 @@ export async function seedSteps(store: Store, steps = 1, status = "running"): Pr
         position: 0,
         status: "running",
         needs: "[]",
+        has_condition: 0,
         labels: "[]",
         model: "{}",
         infrastructure_retries: 0,

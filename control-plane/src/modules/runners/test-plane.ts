@@ -7,9 +7,18 @@ import { onTestFinished } from "vitest";
 import type { Store } from "../../store/store.ts";
 import { systemClock } from "../../store/clock.ts";
 import { claim, Dispatch, heartbeat, leaseEndedAt, type DispatchSettings } from "../dispatch/public.ts";
+import { Evaluator } from "../expressions/public.ts";
 import { Logs } from "../logs/public.ts";
-import { cancelRun, nextStep, reportStep, rerunRun, runDueExecutions, startRun } from "../runs/public.ts";
-import { asRunnable, parseWorkflow } from "../workflow/public.ts";
+import {
+  cancelRun,
+  nextStep,
+  reportStep,
+  rerunRun,
+  runDueExecutions,
+  startRun,
+  type StartRun,
+} from "../runs/public.ts";
+import { asRunnable, parseWorkflow, resolveVariables } from "../workflow/public.ts";
 import type { LeasePrincipal } from "../../http/route.ts";
 import { insertRegistrationToken, makeRegistrationToken } from "./registration-tokens.ts";
 import { freshIdentity, register, type Registered } from "./register.ts";
@@ -30,6 +39,19 @@ const LOG_SETTINGS = {
   archiveAfterMs: 600_000,
   retentionMs: 86_400_000,
 };
+
+/** A step as a runner gets it. */
+export interface PlayedStep {
+  readonly job: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface PlayedResult {
+  readonly exit?: number;
+  readonly outputs?: Record<string, string>;
+}
 
 /** The dispatch side of a control plane on a real store, without HTTP: a workspace with one project, and verbs to act on it. */
 export class TestPlane {
@@ -62,17 +84,20 @@ export class TestPlane {
     });
     await logs.recover();
     const dueAt: number[] = [];
+    const evaluator = new Evaluator();
     const dispatch = new Dispatch({
       store,
       clock: systemClock,
       log,
       logs,
+      evaluator,
       settings: { ...SETTINGS, ...settings },
       armDue: (at) => void dueAt.push(at),
     });
     await dispatch.recover();
     onTestFinished(async () => {
       dispatch.waiters.stop();
+      await evaluator.close();
       await logs.close();
       await rm(dir, { recursive: true, force: true });
     });
@@ -128,11 +153,23 @@ export class TestPlane {
     yaml: string,
     projectId = this.projectId,
     overLimit: "wait" | "reject" = "wait",
-    { ref, untrusted = false }: { untrusted?: boolean; ref?: string } = {},
+    {
+      inputs = null,
+      trigger = { provider: "manual", source: "manual", event: "fire", payload: {} },
+      variables = {},
+      ref,
+      untrusted = false,
+    }: Partial<Pick<StartRun, "inputs" | "trigger">> & {
+      variables?: Record<string, string>;
+      untrusted?: boolean;
+      ref?: string;
+    } = {},
   ): Promise<string> {
     const parsed = parseWorkflow(yaml);
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.diagnostics));
-    const model = asRunnable(parsed.model);
+    const runnable = asRunnable(parsed.model);
+    const resolved = runnable && resolveVariables(runnable, new Map(Object.entries(variables)));
+    const model = resolved?.ok ? resolved.model : null;
     if (!model) throw new Error(JSON.stringify(parsed.notRunnable));
     const definitionId = newId();
     const now = Date.now();
@@ -149,15 +186,12 @@ export class TestPlane {
         model,
         workflowYaml: yaml,
         trigger: {
-          provider: "manual",
-          source: "manual",
-          event: "fire",
-          payload: {},
           reference: ref === undefined ? null : { repository: null, ref, commit: COMMIT, actor: null },
+          ...trigger,
         },
         pinnedCommit: ref === undefined ? null : COMMIT,
         untrusted,
-        inputs: null,
+        inputs,
         overLimit,
         now,
       });
@@ -246,7 +280,8 @@ export class TestPlane {
   }
 
   next(executionId: string) {
-    return this.store.write((tx) => nextStep(tx, this.dispatch.runs, executionId, Date.now()));
+    const now = Date.now();
+    return this.store.write((tx) => nextStep(tx, this.dispatch.runs, executionId, now));
   }
 
   report(executionId: string, stepId: string, status: "succeeded" | "failed", attempt = 1) {
@@ -256,7 +291,42 @@ export class TestPlane {
       attempt,
       ...(status === "failed" ? { error: { message: "exited with code 1", exit_code: 1 } } : { exit_code: 0 }),
     };
-    return this.store.write((tx) => reportStep(tx, this.dispatch.runs, executionId, stepId, body, Date.now()));
+    const now = Date.now();
+    return this.store.write((tx) => reportStep(tx, this.dispatch.runs, executionId, stepId, body, now));
+  }
+
+  /**
+   * Claims and runs all that is queued, until nothing is, as `script` says of each step: its exit code and what it writes as
+   * outputs. Answers what ran, each step as its job's key, its own name and what its environment is.
+   */
+  async work(sessionId: string, script: (step: PlayedStep) => PlayedResult = () => ({})): Promise<PlayedStep[]> {
+    const ran: PlayedStep[] = [];
+    for (let claimed = await this.claim(sessionId); claimed !== null; claimed = await this.claim(sessionId)) {
+      const { executionId } = claimed;
+      const job = await this.store.read((tx) =>
+        tx.get<{ key: string }>("select j.key from job_executions e join jobs j on j.id = e.job_id where e.id = ?", [
+          executionId,
+        ]),
+      );
+      for (let next = await this.next(executionId); next.kind === "step"; next = await this.next(executionId)) {
+        const { step, attempt } = next;
+        const played = { job: job?.key ?? "", name: step.name, attempt, config: step.config };
+        if (step.position > 0) ran.push(played);
+        const { exit = 0, outputs } = step.position > 0 ? script(played) : {};
+        const error = exit === 0 ? {} : { error: { message: `exited with code ${exit}`, exit_code: exit } };
+        const report = {
+          status: exit === 0 ? ("succeeded" as const) : ("failed" as const),
+          log_outcome: "drained" as const,
+          attempt,
+          exit_code: exit,
+          ...error,
+          ...(outputs ? { output: outputs } : {}),
+        };
+        const now = Date.now();
+        await this.store.write((tx) => reportStep(tx, this.dispatch.runs, executionId, step.id, report, now));
+      }
+    }
+    return ran;
   }
 
   /** Runs the steps of an execution to its end; `fail` names the position of a step that fails. */

@@ -1,9 +1,21 @@
 import type { WriteTx } from "../../store/store.ts";
 import { requiredCapabilities, type JobModel } from "../workflow/public.ts";
+import { cleanName } from "./begin-step.ts";
+import { fill, judge, textOf } from "./evaluate.ts";
 import { decideRun } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
-import { endUnstartedStep, finishExecution, finishJob, finishRun, loadJobs, loadSteps, markQueued } from "./store.ts";
+import {
+  endUnstartedStep,
+  finishExecution,
+  finishJob,
+  finishRun,
+  type JobFacts,
+  loadJobs,
+  loadSteps,
+  markQueued,
+  nameExecution,
+} from "./store.ts";
 
 /** Puts an execution into the queue: a runner may take it. */
 export function enqueue(
@@ -36,51 +48,100 @@ interface AdvancedRun {
   readonly id?: string;
 }
 
+type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator">;
+type SkipReason = "default_gate_rejected" | "condition_rejected" | "condition_errored";
+
 /**
  * Starts, skips and finishes what the state of the jobs decides: after a job's end, and when a run gets its place. The
  * caller holds the run's lock, and gives away the place of a run that finished.
  */
 export async function advanceRun(
   tx: WriteTx,
-  deps: Pick<RunsDeps, "dispatch">,
+  deps: AdvanceDeps,
   facts: AdvancedRun,
   now: number,
 ): Promise<{ finished: boolean }> {
   const jobs = await loadJobs(tx, facts.run_attempt_id);
+  const byKey = new Map(jobs.map((job) => [job.key, job]));
+  const states = new Map(
+    jobs.map((job) => {
+      const needs = JSON.parse(job.needs) as string[];
+      return [job.key, { key: job.key, status: job.status, needs, hasCondition: job.hasCondition === 1 }];
+    }),
+  );
   const started = new Set(
     jobs.filter((job) => job.queuedAt !== null || job.executionStatus !== "pending").map((job) => job.key),
   );
-  const verdict = decideRun(
-    jobs.map((job) => ({ key: job.key, status: job.status, needs: JSON.parse(job.needs) as string[] })),
-    started,
-  );
-  for (const job of jobs) {
-    const own = { ...facts, id: job.executionId, job_id: job.id };
-    if (verdict.skip.includes(job.key)) {
-      await finishJob(tx, job.id, "skipped", "default_gate_rejected", now);
-      await finishExecution(
-        tx,
-        job.executionId,
-        { status: "cancelled", reason: "default_gate_rejected", message: null, cause: null, timedOut: false },
-        now,
-      );
-      for (const step of await loadSteps(tx, job.executionId))
-        await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-      const skipped = { key: job.key, sequence: 1, status: "skipped", reason: "default_gate_rejected" } as const;
-      record(tx, own, "job.finished", skipped, now);
-    } else if (verdict.start.includes(job.key)) {
-      const model = JSON.parse(job.model) as JobModel;
-      await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);
-      deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
-      record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);
-      await enqueue(tx, deps, own, model, null, now);
+  const skip = async (keys: readonly string[], reason: SkipReason, message: string | null = null) => {
+    for (const key of keys) {
+      const [job, state] = [byKey.get(key), states.get(key)];
+      if (job && state) states.set(key, { ...state, status: "skipped" });
+      if (job) await skipJob(tx, facts, job, { reason, message }, now);
     }
-  }
-  if (verdict.finish) {
+  };
+  const accepted = new Set<string>();
+  for (;;) {
+    const verdict = decideRun([...states.values()], started, accepted);
+    await skip(verdict.skip, "default_gate_rejected");
+    for (const key of verdict.ask) {
+      const job = byKey.get(key);
+      if (!job) continue;
+      const { verdict: answer, message } = await judgeJob(tx, deps, facts, job);
+      if (answer === "accepted") accepted.add(key);
+      else await skip([key], `condition_${answer}`, message);
+    }
+    if (verdict.ask.length > 0) continue;
+    for (const key of verdict.start) {
+      const job = byKey.get(key);
+      if (job) await startJob(tx, deps, facts, job, now);
+    }
+    if (verdict.finish === null) return { finished: false };
     await finishRun(tx, facts.run_id, verdict.finish, now);
     // Of the run alone: the job that happened to end last is no part of it.
     const { workspace_id, project_id, run_id } = facts;
     record(tx, { workspace_id, project_id, run_id }, "run.finished", { status: verdict.finish }, now);
+    return { finished: true };
   }
-  return { finished: verdict.finish !== null };
+}
+
+function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts) {
+  const model = JSON.parse(job.model) as JobModel;
+  const viewpoint = { runId: facts.run_id, runAttemptId: facts.run_attempt_id, job: { id: job.id, model } };
+  return judge(tx, deps, viewpoint, model.if ?? "");
+}
+
+async function skipJob(
+  tx: WriteTx,
+  facts: AdvancedRun,
+  job: JobFacts,
+  { reason, message }: { reason: SkipReason; message: string | null },
+  now: number,
+): Promise<void> {
+  const own = { ...facts, id: job.executionId, job_id: job.id };
+  await finishJob(tx, job.id, { status: "skipped", reason, message }, now);
+  await finishExecution(
+    tx,
+    job.executionId,
+    { status: "cancelled", reason, message, cause: null, timedOut: false },
+    now,
+  );
+  for (const step of await loadSteps(tx, { id: job.executionId, job_model: job.model }))
+    await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
+  record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "skipped", reason }, now);
+}
+
+async function startJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts, now: number): Promise<void> {
+  const own = { ...facts, id: job.executionId, job_id: job.id };
+  const model = JSON.parse(job.model) as JobModel;
+  if (model.executionName) {
+    const viewpoint = { runId: facts.run_id, runAttemptId: facts.run_attempt_id, job: { id: job.id, model } };
+    const filled = await fill(tx, deps, { ...viewpoint, executionId: job.executionId }, { name: model.executionName });
+    // A name that cannot be filled decides nothing.
+    const name = filled.ok ? cleanName(textOf(filled.templates["name"] ?? [])) : "";
+    if (name !== "") await nameExecution(tx, job.executionId, name);
+  }
+  await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);
+  deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
+  record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);
+  await enqueue(tx, deps, own, model, null, now);
 }

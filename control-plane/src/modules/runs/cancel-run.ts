@@ -49,7 +49,7 @@ export async function cancelRun(
       const ended = { key: job.key, sequence: facts.sequence, status: "cancelled", reason: "run_cancelled" } as const;
       record(tx, facts, "job.finished", ended, now);
     }
-    await finishJob(tx, job.id, "cancelled", "run_cancelled", now);
+    await finishJob(tx, job.id, { status: "cancelled", reason: "run_cancelled" }, now);
   }
   await finishRun(tx, runId, "cancelled", now);
   tx.record({

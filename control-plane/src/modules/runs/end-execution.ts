@@ -2,6 +2,7 @@ import { newId } from "@shipfox/shared/ids";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
 import { advanceRun, enqueue } from "./advance-run.ts";
+import { judgeSuccess, publishOutputs } from "./job-results.ts";
 import { decideJob, isTerminal, type ExecutionEnd } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
@@ -21,7 +22,8 @@ import {
 
 /**
  * Ends an execution and everything that follows from it: its job's end or retry, the jobs that may start now, the run's
- * end. The caller holds the locks and has ended the lease.
+ * end. The caller holds the locks and has ended the lease. Answers what became of the execution: outputs that cannot be
+ * published make a failure of a success.
  *
  * `avoidedSessionId`: the session that just failed at the job and is passed over by its retry for a while.
  */
@@ -29,26 +31,30 @@ export async function endExecution(
   tx: WriteTx,
   deps: RunsDeps,
   facts: ExecutionFacts,
-  end: ExecutionEnd,
+  reported: ExecutionEnd,
   options: { now: number; avoidedSessionId?: string | null; timedOut?: boolean },
-): Promise<void> {
+): Promise<"succeeded" | "failed"> {
   const { now } = options;
+  const { end, outputs, message } = await publishOutputs(tx, deps, facts, reported);
   const status = end.kind === "succeeded" ? "succeeded" : "failed";
   const reason = end.kind === "succeeded" ? null : end.kind === "failed" ? end.reason : "runner_lost";
-  const failure =
-    end.kind === "infrastructure" ? { message: end.message, cause: end.cause } : { message: null, cause: null };
-  await finishExecution(tx, facts.id, { status, reason, ...failure, timedOut: options.timedOut ?? false }, now);
-  const verdict = decideJob({ infrastructureRetries: facts.infrastructure_retries, execution: facts.sequence }, end);
+  const failure = end.kind === "infrastructure" ? { message: end.message, cause: end.cause } : { message, cause: null };
+  const timedOut = options.timedOut ?? false;
+  await finishExecution(tx, facts.id, { status, reason, ...failure, outputs, timedOut }, now);
+  const decided = decideJob({ infrastructureRetries: facts.infrastructure_retries, execution: facts.sequence }, end);
   const about = { key: facts.job_key, sequence: facts.sequence, ...(failure.cause ? { cause: failure.cause } : {}) };
-  if (verdict.kind === "retry") {
+  if (decided.kind === "retry") {
     record(tx, facts, "job.execution_finished", { ...about, status, reason }, now);
-    await retryExecution(tx, deps, facts, verdict, options);
-    return;
+    await retryExecution(tx, deps, facts, decided, options);
+    return status;
   }
-  await finishJob(tx, facts.job_id, verdict.status, verdict.reason, now);
+  const verdict = await judgeSuccess(tx, deps, facts, decided);
+  const published = verdict.status === "succeeded" ? outputs : null;
+  await finishJob(tx, facts.job_id, { ...verdict, message: verdict.message ?? message, outputs: published }, now);
   record(tx, facts, "job.finished", { ...about, status: verdict.status, reason: verdict.reason }, now);
   const { finished } = await advanceRun(tx, deps, facts, now);
   if (finished) await fillPlaces(tx, deps, facts.workspace_id, now);
+  return status;
 }
 
 /** The replacement: a new execution of the same job with the next sequence, queued now or after its back-off. */
@@ -114,7 +120,7 @@ export async function endOpenSteps(
   running: { status: "failed" | "cancelled"; message: string; reason?: "timed_out" },
   now: number,
 ): Promise<void> {
-  for (const step of await loadSteps(tx, facts.id)) {
+  for (const step of await loadSteps(tx, facts)) {
     if (step.status === "running") {
       const error = JSON.stringify({ message: running.message, ...(running.reason ? { reason: running.reason } : {}) });
       await finishStep(

@@ -6,6 +6,7 @@ import {
   DEFAULT_FETCH_DEPTH,
   requiredCapabilities,
   type JobModel,
+  type RunStepModel,
   type Template,
 } from "../workflow/public.ts";
 import { decideRun } from "./model.ts";
@@ -17,11 +18,18 @@ export interface NewJob {
   readonly model: JobModel;
   /** The job of the earlier attempt that ran. */
   readonly carriedFrom?: string;
+  /** What it published then. */
+  readonly outputs?: string | null;
+}
+
+/** What a job says of itself when it starts, or of whether it does, takes the run to be there: see `advanceRun`. */
+export function startsByExpression({ if: condition, executionName }: JobModel): boolean {
+  return condition !== undefined || executionName !== undefined;
 }
 
 /**
  * Makes the jobs of a new attempt with everything they will do, and, with `queue`, queues those that need nothing, or only
- * what was carried over.
+ * what was carried over, and whose start takes no expression.
  */
 export async function insertJobs(
   tx: WriteTx,
@@ -33,7 +41,12 @@ export async function insertJobs(
   const { workspaceId, projectId, runId, attemptId } = attempt;
   const status = (job: NewJob) => (job.carriedFrom === undefined ? "pending" : "succeeded");
   const verdict = decideRun(
-    jobs.map((job) => ({ key: job.model.key, status: status(job), needs: job.model.needs })),
+    jobs.map((job) => ({
+      key: job.model.key,
+      status: status(job),
+      needs: job.model.needs,
+      hasCondition: startsByExpression(job.model),
+    })),
     new Set(),
   );
   const jobRows: SqlValue[][] = [];
@@ -54,8 +67,10 @@ export async function insertJobs(
       position,
       status(job),
       JSON.stringify(model.needs),
+      model.if === undefined ? 0 : 1,
       JSON.stringify(model.runner),
       JSON.stringify(model),
+      job.carriedFrom === undefined ? null : (job.outputs ?? null),
       job.carriedFrom ?? null,
       0,
       now,
@@ -114,7 +129,7 @@ export async function insertJobs(
 }
 
 const JOB_COLUMNS =
-  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, labels, model, carried_from, infrastructure_retries, created_at, updated_at";
+  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, has_condition, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
 export const EXECUTION_COLUMNS =
   "id, workspace_id, project_id, run_id, run_attempt_id, job_id, sequence, retry_of, name, status, queued_at, due_at, created_at, updated_at";
 export const STEP_COLUMNS =
@@ -133,7 +148,7 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     const config: RunConfig = {
       run: step.run,
       ...(Object.keys(step.env).length > 0 ? { env: step.env } : {}),
-      ...(step.bindings === undefined ? {} : { secret_bindings: secretBindings(step.bindings) }),
+      ...secretsOf(step),
       ...(step.workingDirectory === null ? {} : { working_directory: step.workingDirectory }),
       ...(step.timeoutMs === null ? {} : { timeout_ms: step.timeoutMs }),
     };
@@ -162,7 +177,13 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
   ];
 }
 
-function secretBindings(bindings: Record<string, Template>): SecretBinding[] {
+/** Variables with expressions are bound when the step starts. */
+function secretsOf({ bindings = {} }: RunStepModel): Pick<RunConfig, "secret_bindings"> {
+  const known = Object.entries(bindings).filter(([, template]) => template.every(({ kind }) => kind !== "expression"));
+  return known.length === 0 ? {} : { secret_bindings: secretBindings(Object.fromEntries(known)) };
+}
+
+export function secretBindings(bindings: Record<string, Template>): SecretBinding[] {
   return Object.entries(bindings).map(([target, template]) => ({
     target,
     segments: template.map((segment) => {

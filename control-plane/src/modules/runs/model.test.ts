@@ -214,6 +214,11 @@ describe("a run", () => {
       { key: "test", status: "pending", needs: ["build"] },
       { key: "ship", status: "pending", needs: ["test"] },
     ];
-    expect(decideRun(jobs, new Set(["build"]))).toEqual({ start: [], skip: ["test", "ship"], finish: "failed" });
+    expect(decideRun(jobs, new Set(["build"]))).toEqual({
+      start: [],
+      ask: [],
+      skip: ["test", "ship"],
+      finish: "failed",
+    });
   });
 });

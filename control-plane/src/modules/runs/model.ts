@@ -18,20 +18,29 @@ export function isTerminal(status: string): boolean {
 
 export interface StepState {
   readonly id: string;
+  /** 0 is the set-up step, without which no other can run. */
   readonly position: number;
   readonly status: StepStatus;
   readonly currentAttempt: number;
+  /** It has a condition of its own, and may run after a failure. */
+  readonly hasCondition?: boolean;
+  /** What may become of its report: `judges` can change the result, `restarts` send the job back to an earlier step. */
+  readonly gate?: "judges" | "restarts";
 }
 
-/** What a runner that asks for the next step gets; `skipped` steps end in the same transaction. */
+/**
+ * What a runner that asks for the next step gets. `ask`: the step's condition decides whether it is started or skipped.
+ * `skipped` steps end in the same transaction, before that.
+ */
 export type NextStep<S extends StepState> =
   | { readonly kind: "start"; readonly step: S }
+  | { readonly kind: "ask"; readonly step: S; readonly skipped: readonly S[] }
   | { readonly kind: "repeat"; readonly step: S }
   | { readonly kind: "done"; readonly status: "succeeded" | "failed"; readonly skipped: readonly S[] };
 
 /**
  * Steps run one after another, in order of position. A running step is handed out again, so that a lost reply does no
- * harm. After a failed step the remaining ones are skipped.
+ * harm. After a failed step only those with a condition of their own may run; without a workspace none.
  */
 export function decideNextStep<S extends StepState>(steps: readonly S[]): NextStep<S> {
   const running = steps.find((step) => step.status === "running");
@@ -39,17 +48,62 @@ export function decideNextStep<S extends StepState>(steps: readonly S[]): NextSt
   const pending = steps
     .filter((step) => step.status === "pending")
     .sort((left, right) => left.position - right.position);
-  const failed = steps.some((step) => step.status === "failed");
-  const first = pending[0];
-  if (first && !failed) return { kind: "start", step: first };
-  return { kind: "done", status: failed ? "failed" : "succeeded", skipped: pending };
+  const failed = steps.filter((step) => step.status === "failed");
+  const hasWorkspace = failed.every((step) => step.position > 0);
+  const skipped: S[] = [];
+  for (const step of pending) {
+    if (step.hasCondition && hasWorkspace) return { kind: "ask", step, skipped };
+    if (failed.length === 0) return { kind: "start", step };
+    skipped.push(step);
+  }
+  return { kind: "done", status: failed.length > 0 ? "failed" : "succeeded", skipped };
 }
 
-/** Whether the execution is over when its running step ends with a status. */
+/** Whether the execution is over when its running step ends with a status, whatever conditions and gates say. */
 export function decideLast(steps: readonly StepState[], running: StepState): { succeeded: boolean; failed: boolean } {
   const isOverAfter = (status: "succeeded" | "failed") =>
     decideNextStep(steps.map((step) => (step.id === running.id ? { ...step, status } : step))).kind === "done";
-  return { succeeded: isOverAfter("succeeded"), failed: isOverAfter("failed") };
+  const over = { succeeded: isOverAfter("succeeded"), failed: isOverAfter("failed") };
+  if (running.gate === undefined) return over;
+  const surely = running.gate === "judges" && over.succeeded && over.failed;
+  return { succeeded: surely, failed: surely };
+}
+
+/** Times a gate lets its step run: the first and two restarts. Source: the published language. */
+export const MAX_GATE_ATTEMPTS = 3;
+
+/** What the gate of a step makes of a report. */
+export interface GateVerdict {
+  readonly status: "succeeded" | "failed";
+  readonly kind: "none" | "not_evaluated" | "passed" | "failed" | "uncheckable" | "evaluation_error";
+  /** Why the step failed, when that is not what the runner said. */
+  readonly reason: "gate_failed" | "gate_error" | "restart_exhausted" | null;
+  /** The job goes back to an earlier step. */
+  readonly restarts: boolean;
+}
+
+/**
+ * `judged` is what the success condition says of the report, null without one. `restarts` is how often this gate has sent
+ * the job back before; null when it never does. A report without an exit code says too little for a condition.
+ */
+export function decideGate(
+  report: { readonly status: "succeeded" | "failed"; readonly exitCode: number | null },
+  gate: { readonly judged: "accepted" | "rejected" | "errored" | null; readonly restarts: number | null } | null,
+): GateVerdict {
+  if (gate === null) return { status: report.status, kind: "none", reason: null, restarts: false };
+  const fail = (reason: GateVerdict["reason"], kind: GateVerdict["kind"] = "failed"): GateVerdict => {
+    if (kind !== "failed" || gate.restarts === null) return { status: "failed", kind, reason, restarts: false };
+    const restarts = gate.restarts + 1 < MAX_GATE_ATTEMPTS;
+    return { status: "failed", kind, reason: restarts ? reason : "restart_exhausted", restarts };
+  };
+  if (gate.judged === null)
+    return report.status === "failed"
+      ? fail(null)
+      : { status: "succeeded", kind: "passed", reason: null, restarts: false };
+  if (report.exitCode === null) return fail(report.status === "failed" ? null : "gate_error", "uncheckable");
+  if (gate.judged === "errored") return fail("gate_error", "evaluation_error");
+  if (gate.judged === "rejected") return fail("gate_failed");
+  return { status: "succeeded", kind: "passed", reason: null, restarts: false };
 }
 
 /** What a report does to its step. */
@@ -103,44 +157,61 @@ export interface JobState {
   readonly key: string;
   readonly status: JobStatus;
   readonly needs: readonly string[];
+  /** It has a condition of its own, which is asked once its needs have ended, in whatever way. */
+  readonly hasCondition?: boolean;
 }
 
 export interface RunVerdict {
-  /** Jobs whose needs have all succeeded and that have not been started. */
+  /** Jobs that may start: their needs have succeeded, or their condition was accepted. */
   readonly start: readonly string[];
   /** Jobs that cannot run because a need did not succeed. */
   readonly skip: readonly string[];
+  /** Jobs whose condition decides now. */
+  readonly ask: readonly string[];
   /** Set when, after the skips, nothing is left to do. */
   readonly finish: "succeeded" | "failed" | null;
 }
 
 /**
  * What the run does next. `started` holds the keys of pending jobs that were queued before: they are not started twice.
+ * `accepted` holds the keys of those whose condition has been found true; one that was found false is a skipped job.
  * A run is failed when a job failed; skipped and cancelled jobs alone do not fail it.
  */
-export function decideRun(jobs: readonly JobState[], started: ReadonlySet<string>): RunVerdict {
+export function decideRun(
+  jobs: readonly JobState[],
+  started: ReadonlySet<string>,
+  accepted: ReadonlySet<string> = NONE,
+): RunVerdict {
   const status = new Map(jobs.map((job) => [job.key, job.status]));
   const skip: string[] = [];
   const undecided = jobs.filter((job) => job.status === "pending" && !started.has(job.key));
+  const needsOf = (job: JobState) => job.needs.map((key) => status.get(key));
+  const haveEnded = (needs: readonly (JobStatus | undefined)[]) =>
+    needs.every((need) => need !== undefined && isTerminal(need));
   for (let changed = true; changed; ) {
     changed = false;
     for (const job of undecided) {
-      if (status.get(job.key) !== "pending") continue;
-      const needs = job.needs.map((key) => status.get(key));
-      if (needs.every((need) => need !== undefined && isTerminal(need)) && needs.some((need) => need !== "succeeded")) {
+      if (job.hasCondition || status.get(job.key) !== "pending") continue;
+      const needs = needsOf(job);
+      if (haveEnded(needs) && needs.some((need) => need !== "succeeded")) {
         status.set(job.key, "skipped");
         skip.push(job.key);
         changed = true;
       }
     }
   }
-  const start = undecided
-    .filter((job) => status.get(job.key) === "pending" && job.needs.every((key) => status.get(key) === "succeeded"))
-    .map((job) => job.key);
+  const open = undecided.filter((job) => status.get(job.key) === "pending" && haveEnded(needsOf(job)));
   const statuses = [...status.values()];
   const over = statuses.every(isTerminal);
-  return { start, skip, finish: over ? (statuses.includes("failed") ? "failed" : "succeeded") : null };
+  return {
+    start: open.filter((job) => !job.hasCondition || accepted.has(job.key)).map(({ key }) => key),
+    skip,
+    ask: open.filter((job) => job.hasCondition && !accepted.has(job.key)).map(({ key }) => key),
+    finish: over ? (statuses.includes("failed") ? "failed" : "succeeded") : null,
+  };
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** What an archived project refuses: new runs, and syncs of its repository. */
 export function projectArchived(name: string): ApiError {

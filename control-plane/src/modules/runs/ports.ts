@@ -1,10 +1,12 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import type { Tx, WriteTx } from "../../store/store.ts";
+import type { Evaluator } from "../expressions/public.ts";
 import type { Logs } from "../logs/public.ts";
 
 export interface RunsDeps {
   readonly dispatch: DispatchPort;
   readonly logs: Logs;
+  readonly evaluator: Pick<Evaluator, "evaluateIn" | "coerceIn">;
   /** The dialect's row locks, "" on SQLite. */
   readonly forUpdate: string;
   readonly skipLocked: string;

@@ -1,6 +1,7 @@
 import { infrastructureCauseSchema, type FailureClass, type InfrastructureCause } from "@shipfox/shared/failure";
-import type { Job, JobExecution, Run, Step, StepAttempt, Waiting } from "@shipfox/shared/api/runs";
+import type { GateResult, Job, JobExecution, Run, Step, StepAttempt, Waiting } from "@shipfox/shared/api/runs";
 import type { JobRow, RunRow, StepRow } from "../../store/schema.ts";
+import type { JobModel } from "../workflow/public.ts";
 import type { ExecutionWithRunner, StepAttemptView } from "./store.ts";
 
 export function iso(milliseconds: number): string {
@@ -81,15 +82,16 @@ export function presentJob(job: JobRow, executions: JobExecution[], waiting: Wai
     mode: "one_shot",
     status: job.status as Job["status"],
     status_reason: job.status_reason as Job["status_reason"],
+    status_reason_message: job.status_reason_message,
     ...failureOfJob(job, executions),
     carried_over: job.carried_from !== null,
-    success: null,
+    success: (JSON.parse(job.model) as JobModel).success ?? null,
     runner: JSON.parse(job.labels),
     evaluation_trace: null,
     listening: null,
     listener_status: "inactive",
     resolution_reason: null,
-    outputs: null,
+    outputs: jsonOrNull(job.outputs),
     dependencies: JSON.parse(job.needs),
     position: job.position,
     waiting,
@@ -114,7 +116,7 @@ export function presentExecution(execution: ExecutionWithRunner, labels: string[
     runner_id: execution.runner_id,
     runner_name: execution.runner_name,
     trigger_events: [],
-    outputs: null,
+    outputs: jsonOrNull(execution.outputs),
     evaluation_trace: null,
     queued_at: isoOrNull(execution.queued_at),
     started_at: isoOrNull(execution.started_at),
@@ -165,11 +167,13 @@ export function presentStepAttempt(attempt: StepAttemptView): StepAttempt {
     status: attempt.status,
     exit_code: attempt.exit_code,
     output,
-    outputs: output,
+    outputs: jsonOrNull<StepAttempt["outputs"]>(attempt.outputs) ?? output,
     response: null,
     error: jsonOrNull(attempt.error),
-    gate_result: { kind: attempt.finished_at === null ? "not_evaluated" : "none" },
-    restart_feedback: null,
+    gate_result: jsonOrNull<GateResult>(attempt.gate_result) ?? {
+      kind: attempt.finished_at === null ? "not_evaluated" : "none",
+    },
+    restart_feedback: attempt.restart_feedback,
     started_at: iso(attempt.started_at),
     finished_at: isoOrNull(attempt.finished_at),
   };

@@ -4,16 +4,17 @@ import { ApiError } from "@shipfox/shared/errors";
 import type { JobRow } from "../../store/schema.ts";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
-import { insertJobs } from "./insert-jobs.ts";
+import { advanceRun } from "./advance-run.ts";
+import { insertJobs, startsByExpression } from "./insert-jobs.ts";
 import { isOver } from "./model.ts";
 import { record } from "./record-event.ts";
 import { effectiveLimit, fillPlaces, type PlacesDeps } from "./run-places.ts";
 import { requireActiveProject } from "./start-run.ts";
 import { beginAttempt, insertRows, lockRun } from "./store.ts";
 
-type LastJob = Pick<JobRow, "id" | "status" | "model" | "carried_from">;
+type LastJob = Pick<JobRow, "id" | "status" | "model" | "outputs" | "carried_from">;
 
-const LAST_JOBS = `select j.id, j.status, j.model, j.carried_from from run_attempts a join jobs j on j.run_attempt_id = a.id
+const LAST_JOBS = `select j.id, j.status, j.model, j.outputs, j.carried_from from run_attempts a join jobs j on j.run_attempt_id = a.id
   where a.run_id = ? and a.attempt = ? order by j.position`;
 
 /**
@@ -45,15 +46,18 @@ export async function rerunRun(
   ]);
   const facts = { workspace_id: run.workspace_id, project_id: run.project_id, run_id: runId };
   record(tx, facts, "run.rerun", { status: "pending", attempt, mode }, now);
+  const models = jobs.map((job) => JSON.parse(job.model) as JobModel);
   await insertJobs(
     tx,
     deps,
     { workspaceId: run.workspace_id, projectId: run.project_id, runId, attemptId },
-    jobs.map((job) => ({
-      model: JSON.parse(job.model) as JobModel,
+    jobs.map((job, index) => ({
+      model: models[index] as JobModel,
+      outputs: job.outputs,
       ...(mode === "failed" && job.status === "succeeded" ? { carriedFrom: job.carried_from ?? job.id } : {}),
     })),
     { queue: !asks, now },
   );
   if (asks) await fillPlaces(tx, deps, run.workspace_id, now);
+  else if (models.some(startsByExpression)) await advanceRun(tx, deps, { ...facts, run_attempt_id: attemptId }, now);
 }

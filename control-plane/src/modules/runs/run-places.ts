@@ -42,12 +42,14 @@ export async function fillPlaces(tx: WriteTx, deps: PlacesDeps, workspaceId: str
   const limit = (await lockLimit(tx, deps.forUpdate, workspaceId)) ?? deps.maxConcurrentRuns;
   const going = limit === 0 ? 0 : await countGoing(tx, workspaceId, limit);
   const waiting = await countWaiting(tx, workspaceId, MAX_FILLED + 1);
-  const places = decidePlaces({ limit, going, waiting });
+  let places = decidePlaces({ limit, going, waiting });
   for (let given = 0; given < Math.min(places, MAX_FILLED); given += 1) {
     const run = await takeFirstWaiting(tx, deps.skipLocked, workspaceId, now);
     if (!run) return false;
     record(tx, run, "run.place_given", { waited_ms: now - run.wanted_at }, now);
-    await advanceRun(tx, deps, run, now);
+    const { finished } = await advanceRun(tx, deps, run, now);
+    // Conditions may skip all of a run at once, which frees its place again.
+    if (finished) places += 1;
   }
   return places > MAX_FILLED;
 }

@@ -3,7 +3,10 @@ import { newId } from "@shipfox/shared/ids";
 import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
 import type { WorkflowModel } from "../workflow/public.ts";
-import { insertJobs } from "./insert-jobs.ts";
+import { advanceRun } from "./advance-run.ts";
+import { cleanName } from "./begin-step.ts";
+import { fill, textOf } from "./evaluate.ts";
+import { insertJobs, startsByExpression } from "./insert-jobs.ts";
 import { projectArchived } from "./model.ts";
 import { concurrencyLimit, effectiveLimit, fillPlaces, type PlacesDeps } from "./run-places.ts";
 import { findRun, insertRows } from "./store.ts";
@@ -84,12 +87,13 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
   await insertRows(tx, "run_attempts", "id, run_id, attempt, status, created_at", [
     [attemptId, runId, 1, "pending", now],
   ]);
+  const name = await nameRun(tx, deps, { runId, attemptId }, model);
   tx.record({
     workspaceId,
     projectId,
     runId,
     type: "run.created",
-    payload: { status: "pending", number: taken.last_run_number, name: model.name },
+    payload: { status: "pending", number: taken.last_run_number, name },
     createdAt: now,
   });
 
@@ -101,6 +105,10 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
     model.jobs.map((job) => ({ model: job })),
     { queue: !asks, now },
   );
+  if (!asks && model.jobs.some(startsByExpression)) {
+    const facts = { workspace_id: workspaceId, project_id: projectId, run_id: runId, run_attempt_id: attemptId };
+    await advanceRun(tx, deps, facts, now);
+  }
   if (asks) {
     await fillPlaces(tx, deps, workspaceId, now);
     if (request.overLimit === "reject" && (await findRun(tx, runId))?.place_wanted_at != null) {
@@ -113,6 +121,23 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
 /** The ref whose code the run has, null for the default branch. A commit of which no ref is told stands for itself. */
 function refOf({ pinnedCommit, trigger }: StartRun): string | null {
   return pinnedCommit ? (trigger.reference?.ref ?? pinnedCommit) : null;
+}
+
+const NAME_RUN = "update runs set name = ? where id = ?";
+
+/** The name that the workflow computes for the run; its own where that gives none: a name decides nothing. */
+async function nameRun(
+  tx: WriteTx,
+  deps: PlacesDeps,
+  { runId, attemptId }: { runId: string; attemptId: string },
+  { name, runName, variables = {} }: WorkflowModel,
+): Promise<string> {
+  if (!runName) return name;
+  const filled = await fill(tx, deps, { runId, runAttemptId: attemptId, variables }, { name: runName });
+  const computed = filled.ok ? cleanName(textOf(filled.templates["name"] ?? [])) : "";
+  if (computed === "") return name;
+  await tx.run(NAME_RUN, [computed, runId]);
+  return computed;
 }
 
 /** Throws 409 `project-archived`. */

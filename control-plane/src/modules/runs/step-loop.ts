@@ -1,21 +1,20 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { InfrastructureCause } from "@shipfox/shared/failure";
-import { newId } from "@shipfox/shared/ids";
 import type { LeasedStep, reportBodySchema } from "@shipfox/shared/machine";
 import type { z } from "zod";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
+import { applyReport } from "./apply-report.ts";
+import { beginStep, judgeStep } from "./begin-step.ts";
 import { endExecution, endOpenSteps } from "./end-execution.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import { decideLast, decideNextStep, decideReport, isTerminal } from "./model.ts";
 import {
   endUnstartedStep,
-  finishStep,
   loadSteps,
   lockExecution,
   startExecution,
-  startStep,
   type ExecutionFacts,
   type StepFacts,
 } from "./store.ts";
@@ -56,73 +55,80 @@ export async function firstStep(
   facts: ExecutionFacts,
   now: number,
 ): Promise<NextStepResult> {
-  return advance(tx, deps, facts, await loadSteps(tx, facts.id), now);
+  return advance(tx, deps, facts, await loadSteps(tx, facts), now);
 }
 
 /** The next step of an execution whose lease is live. Ends the execution when nothing is left to run. */
 export async function nextStep(tx: WriteTx, deps: RunsDeps, executionId: string, now: number): Promise<NextStepResult> {
   const facts = await lockExecution(tx, deps.forUpdate, executionId);
   if (!facts) throw new ApiError("job-not-found", "the job was removed");
-  return advance(tx, deps, facts, await loadSteps(tx, executionId), now);
+  return advance(tx, deps, facts, await loadSteps(tx, facts), now);
 }
 
+/** Skips what must not run and starts the first step that may, one at a time until one starts or none is left. */
 async function advance(
   tx: WriteTx,
   deps: RunsDeps,
   facts: ExecutionFacts,
-  steps: StepFacts[],
+  loaded: StepFacts[],
   now: number,
 ): Promise<NextStepResult> {
-  const next = decideNextStep(steps);
-  switch (next.kind) {
-    case "repeat":
-      return {
-        kind: "step",
-        step: leased(next.step, next.step.updated_at),
-        attempt: next.step.currentAttempt,
-        last: decideLast(steps, next.step),
-      };
-    case "start": {
-      await startStep(tx, newId(now), next.step, now);
-      record(
-        tx,
-        { ...facts, stepId: next.step.id },
-        "step.started",
-        { name: next.step.name, attempt: next.step.currentAttempt },
-        now,
-      );
-      return {
-        kind: "step",
-        step: leased({ ...next.step, status: "running" }, now),
-        attempt: next.step.currentAttempt,
-        last: decideLast(steps, next.step),
-      };
-    }
-    case "done": {
+  let steps = loaded;
+  const settle = (step: StepFacts, status: StepFacts["status"]) => {
+    steps = steps.map((each) => (each.id === step.id ? { ...each, status } : each));
+  };
+  for (;;) {
+    const next = decideNextStep(steps);
+    if (next.kind === "repeat") return handedOut(next.step, next.step.updated_at, steps);
+    if (next.kind === "done") {
       await skipSteps(tx, facts, next.skipped, now);
-      if (facts.status === "running") await finishByResult(tx, deps, facts, next.status, now);
-      return { kind: "done", status: next.status };
+      const status = facts.status === "running" ? await finishByResult(tx, deps, facts, next.status, now) : next.status;
+      return { kind: "done", status };
     }
+    if (next.kind === "ask") {
+      await skipSteps(tx, facts, next.skipped, now);
+      for (const skipped of next.skipped) settle(skipped, "skipped");
+      const verdict = await judgeStep(tx, deps, facts, next.step);
+      if (verdict !== "accepted") {
+        await skipSteps(tx, facts, [next.step], now, `condition_${verdict}`);
+        settle(next.step, "skipped");
+        continue;
+      }
+    }
+    const started = await beginStep(tx, deps, facts, next.step, now);
+    settle(next.step, started.status);
+    if (started.status === "running") return handedOut(started, now, steps);
   }
 }
 
-async function skipSteps(tx: WriteTx, facts: ExecutionFacts, steps: readonly StepFacts[], now: number): Promise<void> {
+function handedOut(step: StepFacts, updatedAt: number, steps: readonly StepFacts[]): NextStepResult {
+  return { kind: "step", step: leased(step, updatedAt), attempt: step.currentAttempt, last: decideLast(steps, step) };
+}
+
+async function skipSteps(
+  tx: WriteTx,
+  facts: ExecutionFacts,
+  steps: readonly StepFacts[],
+  now: number,
+  reason: "default_gate_rejected" | "condition_rejected" | "condition_errored" = "default_gate_rejected",
+): Promise<void> {
   for (const step of steps) {
-    await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
+    await endUnstartedStep(tx, step.id, "skipped", reason, now);
     const skipped = { name: step.name, attempt: step.currentAttempt, status: "skipped", exit_code: null } as const;
     record(tx, { ...facts, stepId: step.id }, "step.finished", skipped, now);
   }
 }
 
+/** Ends an execution whose steps have all ended, and answers what that made of it. */
 async function finishByResult(
   tx: WriteTx,
   deps: RunsDeps,
   facts: ExecutionFacts,
   status: "succeeded" | "failed",
   now: number,
-): Promise<void> {
+): Promise<"succeeded" | "failed"> {
   await deps.dispatch.finishLease(tx, facts.id, now);
-  await endExecution(
+  return endExecution(
     tx,
     deps,
     facts,
@@ -146,9 +152,10 @@ export async function reportStep(
 ): Promise<{ cancel: boolean; next: NextStepResult | null }> {
   const facts = await lockExecution(tx, deps.forUpdate, executionId);
   if (!facts) throw new ApiError("job-not-found", "the job was removed");
-  const steps = await loadSteps(tx, executionId);
+  const steps = await loadSteps(tx, facts);
   const step = steps.find((candidate) => candidate.id === stepId);
   if (!step) throw new ApiError("step-not-found", "the step does not belong to this job");
+  let current = steps;
   switch (decideReport(step, body.attempt ?? step.currentAttempt)) {
     case "ahead":
       throw new ApiError(
@@ -158,14 +165,11 @@ export async function reportStep(
     case "not-running":
       throw new ApiError("step-not-running", "the step has not been started; ask for the next step first");
     case "finish":
-      await applyReport(tx, deps, facts, step, body, now);
+      current = await applyReport(tx, deps, facts, steps, step, body, now);
       break;
     case "already-known":
       break;
   }
-  const current = steps.map((candidate) =>
-    candidate.id === stepId && candidate.status === "running" ? { ...candidate, status: body.status } : candidate,
-  );
   const over = current.every((candidate) => isTerminal(candidate.status));
   const failed = current.some((candidate) => candidate.status === "failed" || candidate.status === "cancelled");
   if (over || body.next) {
@@ -175,48 +179,6 @@ export async function reportStep(
     return { cancel: over && failed, next: body.next ? next : null };
   }
   return { cancel: false, next: null };
-}
-
-async function applyReport(
-  tx: WriteTx,
-  deps: RunsDeps,
-  facts: ExecutionFacts,
-  step: StepFacts,
-  body: z.output<typeof reportBodySchema>,
-  now: number,
-): Promise<void> {
-  const output = body.checkout ? { ...body.output, checkout: body.checkout } : (body.output ?? null);
-  const exitCode = body.exit_code ?? body.error?.exit_code ?? null;
-  await finishStep(
-    tx,
-    step,
-    {
-      status: body.status,
-      exitCode,
-      error: body.error ? JSON.stringify({ ...body.error, category: step.type === "run" ? "user" : "setup" }) : null,
-      output: output === null ? null : JSON.stringify(output),
-      logOutcome: body.log_outcome,
-    },
-    now,
-  );
-  await deps.logs.closeStream(
-    tx,
-    {
-      workspaceId: facts.workspace_id,
-      runId: facts.run_id,
-      executionId: facts.id,
-      stepId: step.id,
-      attempt: step.currentAttempt,
-    },
-    { truncated: body.log_outcome === "abandoned", now },
-  );
-  record(
-    tx,
-    { ...facts, stepId: step.id },
-    "step.finished",
-    { name: step.name, attempt: step.currentAttempt, status: body.status, exit_code: exitCode },
-    now,
-  );
 }
 
 /**
@@ -232,7 +194,7 @@ export async function executionLost(
 ): Promise<void> {
   const facts = await lockExecution(tx, deps.forUpdate, executionId);
   if (!facts || facts.status !== "running") return;
-  const next = decideNextStep(await loadSteps(tx, executionId));
+  const next = decideNextStep(await loadSteps(tx, facts));
   if (next.kind === "done") {
     await skipSteps(tx, facts, next.skipped, now);
     await endExecution(

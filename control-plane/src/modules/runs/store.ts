@@ -2,6 +2,7 @@ import type { ExecutionStatus, JobStatus, RunStatus, StepStatus, StepType } from
 import type { InfrastructureCause } from "@shipfox/shared/failure";
 import type { JobExecutionRow, JobRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
+import type { JobModel, RunStepModel } from "../workflow/public.ts";
 
 /** Rows an insert carries at most: SQLite takes 32,766 parameters, and a bounded text keeps statements few. */
 const MAX_ROWS_PER_INSERT = 50;
@@ -83,13 +84,26 @@ export interface StepFacts {
   readonly currentAttempt: number;
   readonly created_at: number;
   readonly updated_at: number;
+  /** What its workflow says of it beside what it does; null for the set-up step. */
+  readonly rules: RunStepModel | null;
+  readonly hasCondition: boolean;
+  readonly gate?: "judges" | "restarts";
 }
 
 const LOAD_STEPS = `select id, job_execution_id, key, name, position, type, status, status_reason, config, source_location, error,
     current_attempt as "currentAttempt", created_at, updated_at from steps where job_execution_id = ? order by position`;
 
-export function loadSteps(tx: Tx, executionId: string): Promise<StepFacts[]> {
-  return tx.all<StepFacts>(LOAD_STEPS, [executionId]);
+type LoadedStep = Omit<StepFacts, "rules" | "hasCondition" | "gate">;
+
+/** The steps of an execution in order. */
+export async function loadSteps(tx: Tx, execution: Pick<ExecutionFacts, "id" | "job_model">): Promise<StepFacts[]> {
+  const { steps } = JSON.parse(execution.job_model) as JobModel;
+  const rows = await tx.all<LoadedStep>(LOAD_STEPS, [execution.id]);
+  return rows.map((row) => {
+    const rules = steps[row.position - 1] ?? null;
+    const gate = rules?.gate && (rules.gate.restartFrom === null ? "judges" : "restarts");
+    return { ...row, rules, hasCondition: rules?.if !== undefined, ...(gate ? { gate } : {}) };
+  });
 }
 
 export interface JobFacts {
@@ -97,13 +111,15 @@ export interface JobFacts {
   readonly key: string;
   readonly status: JobStatus;
   readonly needs: string;
+  /** Whether it has a condition of its own: 0 or 1. */
+  readonly hasCondition: number;
   readonly model: string;
   readonly executionId: string;
   readonly executionStatus: ExecutionStatus;
   readonly queuedAt: number | null;
 }
 
-const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.model, e.id as "executionId", e.status as "executionStatus", e.queued_at as "queuedAt"
+const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.has_condition as "hasCondition", j.model, e.id as "executionId", e.status as "executionStatus", e.queued_at as "queuedAt"
   from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id)
   where j.run_attempt_id = ? and e.sequence = (select max(sequence) from job_executions where job_id = coalesce(j.carried_from, j.id))
   order by j.position`;
@@ -136,13 +152,17 @@ export interface StepResult {
   readonly exitCode: number | null;
   readonly error: string | null;
   readonly output: string | null;
+  /** In their declared types; null when `output` is all there is. */
+  readonly outputs?: string | null;
+  readonly gateResult?: string | null;
+  readonly restartFeedback?: string | null;
   readonly logOutcome: "drained" | "abandoned";
 }
 
 const FINISH_STEP =
   "update steps set status = ?, exit_code = ?, error = ?, output = ?, updated_at = ? where job_execution_id = ? and position = ?";
 const FINISH_ATTEMPT =
-  "update step_attempts set status = ?, exit_code = ?, error = ?, output = ?, log_outcome = ?, finished_at = ? where job_execution_id = ? and step_id = ? and attempt = ?";
+  "update step_attempts set status = ?, exit_code = ?, error = ?, output = ?, outputs = ?, gate_result = ?, restart_feedback = ?, log_outcome = ?, finished_at = ? where job_execution_id = ? and step_id = ? and attempt = ?";
 
 export async function finishStep(
   tx: WriteTx,
@@ -157,12 +177,44 @@ export async function finishStep(
     exitCode,
     error,
     output,
+    result.outputs ?? null,
+    result.gateResult ?? null,
+    result.restartFeedback ?? null,
     logOutcome,
     now,
     step.job_execution_id,
     step.id,
     step.currentAttempt,
   ]);
+}
+
+const CONFIGURE_STEP =
+  "update steps set name = ?, config = ?, updated_at = ? where job_execution_id = ? and position = ?";
+
+/** What a step does, once its expressions have been filled. */
+export async function configureStep(
+  tx: WriteTx,
+  step: Pick<StepFacts, "job_execution_id" | "position">,
+  { name, config }: { name: string; config: string },
+  now: number,
+): Promise<void> {
+  await tx.run(CONFIGURE_STEP, [name, config, now, step.job_execution_id, step.position]);
+}
+
+const REWIND_STEPS = `update steps set status = 'pending', status_reason = null, exit_code = null, error = null, output = null,
+    current_attempt = current_attempt + 1, updated_at = ? where job_execution_id = ? and position >= ?`;
+
+/** Steps from `position` on run again, each as its next attempt. */
+export async function rewindSteps(tx: WriteTx, executionId: string, position: number, now: number): Promise<void> {
+  await tx.run(REWIND_STEPS, [now, executionId, position]);
+}
+
+const RESTARTS =
+  "select count(*) as restarts from step_attempts where job_execution_id = ? and step_id = ? and restart_feedback is not null";
+
+/** How often the gate of a step has sent its job back. */
+export async function countRestarts(tx: Tx, executionId: string, stepId: string): Promise<number> {
+  return (await tx.get<{ restarts: number }>(RESTARTS, [executionId, stepId]))?.restarts ?? 0;
 }
 
 const END_STEP = "update steps set status = ?, status_reason = ?, updated_at = ? where id = ?";
@@ -198,7 +250,7 @@ export async function startExecution(
   return true;
 }
 
-const FINISH_EXECUTION = `update job_executions set status = ?, status_reason = ?, status_reason_message = ?, failure_cause = ?, finished_at = ?, timed_out_at = ?, due_at = null, updated_at = ?
+const FINISH_EXECUTION = `update job_executions set status = ?, status_reason = ?, status_reason_message = ?, failure_cause = ?, outputs = ?, finished_at = ?, timed_out_at = ?, due_at = null, updated_at = ?
   where id = ?`;
 
 export async function finishExecution(
@@ -209,6 +261,7 @@ export async function finishExecution(
     reason: string | null;
     message: string | null;
     cause: InfrastructureCause | null;
+    outputs?: string | null;
     timedOut: boolean;
   },
   now: number,
@@ -218,6 +271,7 @@ export async function finishExecution(
     end.reason,
     end.message,
     end.cause,
+    end.outputs ?? null,
     now,
     end.timedOut ? now : null,
     now,
@@ -225,22 +279,28 @@ export async function finishExecution(
   ]);
 }
 
-const FINISH_JOB = "update jobs set status = ?, status_reason = ?, updated_at = ? where id = ?";
+const FINISH_JOB =
+  "update jobs set status = ?, status_reason = ?, status_reason_message = ?, outputs = ?, updated_at = ? where id = ?";
 
 export async function finishJob(
   tx: WriteTx,
   jobId: string,
-  status: JobStatus,
-  reason: string | null,
+  end: { status: JobStatus; reason: string | null; message?: string | null; outputs?: string | null },
   now: number,
 ): Promise<void> {
-  await tx.run(FINISH_JOB, [status, reason, now, jobId]);
+  await tx.run(FINISH_JOB, [end.status, end.reason, end.message ?? null, end.outputs ?? null, now, jobId]);
 }
 
 const RETRY_JOB = "update jobs set status = 'pending', infrastructure_retries = ?, updated_at = ? where id = ?";
 
 export async function retryJob(tx: WriteTx, jobId: string, infrastructureRetries: number, now: number): Promise<void> {
   await tx.run(RETRY_JOB, [infrastructureRetries, now, jobId]);
+}
+
+const NAME_EXECUTION = "update job_executions set name = ? where id = ?";
+
+export async function nameExecution(tx: WriteTx, executionId: string, name: string): Promise<void> {
+  await tx.run(NAME_EXECUTION, [name, executionId]);
 }
 
 const QUEUE_EXECUTION = "update job_executions set queued_at = ?, due_at = ?, updated_at = ? where id = ?";
@@ -309,7 +369,7 @@ export async function loadTree(tx: Tx, runAttemptId: string) {
     [runAttemptId],
   );
   const attempts = await tx.all<StepAttemptView>(
-    `select a.id, a.step_id, a.attempt, a.execution_order, a.status, a.exit_code, a.output, a.error, a.started_at, a.finished_at
+    `select a.id, a.step_id, a.attempt, a.execution_order, a.status, a.exit_code, a.output, a.outputs, a.error, a.gate_result, a.restart_feedback, a.started_at, a.finished_at
      from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id) join step_attempts a on a.job_execution_id = e.id where j.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
     [runAttemptId],
   );
@@ -324,7 +384,10 @@ export interface StepAttemptView {
   readonly status: "running" | "succeeded" | "failed" | "cancelled";
   readonly exit_code: number | null;
   readonly output: string | null;
+  readonly outputs: string | null;
   readonly error: string | null;
+  readonly gate_result: string | null;
+  readonly restart_feedback: string | null;
   readonly started_at: number;
   readonly finished_at: number | null;
 }

@@ -8,6 +8,7 @@ export {
   type CheckoutModel,
   type JobModel,
   type JobPlan,
+  type RunStepModel,
   requiredCapabilities,
   type TriggerModel,
   type WorkflowModel,
@@ -17,5 +18,10 @@ export { nextFire } from "./model/cron.ts";
 export { asRunnable } from "./model/runnable.ts";
 export { readInputs } from "./model/read-inputs.ts";
 export { resolveVariables, variablesOf } from "./model/resolve-variables.ts";
+export { namesRead, sourcesOf } from "./expressions/names-read.ts";
 export type { Template } from "./expressions/template.ts";
+export type { Root } from "./expressions/contexts.ts";
 export { parseWorkflow } from "./parse-workflow.ts";
+export { type Evaluated, type Evaluation, evaluate, type Expression, isPlain } from "./expressions/evaluate.ts";
+export { type CoercedOutputs, coerceOutputs, type OutputCheck } from "./outputs.ts";
+export { parseValues, stringifyValues } from "./expressions/values.ts";

@@ -1,18 +1,11 @@
 import { type ASTNode, Environment, ParseError } from "@marcbachmann/cel-js";
+import { withFunctions } from "./functions.ts";
 import { MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_NODES } from "../limits.ts";
 
 /** The dialect of CEL that workflows use: bounded in size, with the functions of the language and no variables. */
-export const CEL = new Environment({
-  limits: { maxAstNodes: MAX_EXPRESSION_NODES, maxDepth: MAX_EXPRESSION_DEPTH },
-})
-  .registerFunction("range(int, int, int): list<int>", onlyChecked)
-  .registerFunction("toJson(dyn): string", onlyChecked)
-  .registerFunction("fromJson(string): dyn", onlyChecked);
-
-/** Expressions are parsed and checked here, and evaluated nowhere in this module. */
-function onlyChecked(): never {
-  throw new Error("this environment checks expressions and evaluates none");
-}
+export const CEL = withFunctions(
+  new Environment({ limits: { maxAstNodes: MAX_EXPRESSION_NODES, maxDepth: MAX_EXPRESSION_DEPTH } }),
+);
 
 /** One use of a name that an expression does not define itself. */
 export interface Reference {

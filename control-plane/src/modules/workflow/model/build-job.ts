@@ -5,12 +5,12 @@ import { type CelType, type KnownOutputs, Names, typeOfOutput } from "../express
 import { DEFAULT_EXECUTION_TIMEOUT_MS, DEFAULT_FETCH_DEPTH } from "../limits.ts";
 import { buildListening } from "./build-listening.ts";
 import { buildImage, buildServices } from "./build-service.ts";
-import { buildStep, refuseLaterExpressions } from "./build-step.ts";
+import { buildStep } from "./build-step.ts";
 import { envTemplates, warnOfRewrittenValues } from "./env.ts";
 import type { CheckoutModel, JobPlan } from "./model.ts";
 import type { RunnerLabels } from "./runner-labels.ts";
 import { refuseDuplicateIds, stableId } from "./stable-id.ts";
-import { isLiteral, notYet, type Surroundings } from "./surroundings.ts";
+import { notYet, type Surroundings } from "./surroundings.ts";
 import { readTimeout } from "./timeout.ts";
 
 /** Types of the outputs of a job, by key; null when it declares none. */
@@ -29,7 +29,7 @@ const OPEN_NAMES = new Names(null);
 
 /** Plans one job and tells the types of its outputs. */
 export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; outputTypes: JobOutputTypes } {
-  const { key, needs, source, faults, warnings, expressions, blocking, ignored } = place;
+  const { key, needs, source, faults, warnings, expressions, blocking } = place;
   const path = ["jobs", key];
   const { ofJob, ofSteps } = namesOf(job, place);
   const at = (field: string) => ({ path: [...path, field], names: ofJob, needs });
@@ -37,7 +37,6 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   const readEnv = (text: string, envPath: readonly (string | number)[]) =>
     expressions.template(text, { path: envPath, site: TEMPLATE_SITES.command, names: ofJob, needs });
   const jobEnv = envTemplates(job.env, [...path, "env"], readEnv);
-  refuseLaterExpressions(jobEnv, [...path, "env"], blocking);
   warnOfRewrittenValues(job.env, [...path, "env"], source, warnings);
   const inheritedEnv = { ...place.workflowEnv, ...jobEnv };
   refuseDuplicateSteps(job, place);
@@ -72,12 +71,10 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   if (job.if !== undefined) {
     const code = "invalid-job-if" as const;
     plan.if = expressions.condition(job.if, { ...at("if"), site: PREDICATE_SITES.jobIf, code, readsNeeds: true });
-    notYet(blocking, "`if` of a job", [...path, "if"]);
   }
   if (job.success !== undefined) {
     const code = "invalid-job-success" as const;
     plan.success = expressions.predicate(job.success, { ...at("success"), site: PREDICATE_SITES.jobSuccess, code });
-    notYet(blocking, "`success` of a job", [...path, "success"]);
   }
   if (job.execution_name !== undefined) {
     plan.executionName = expressions.template(job.execution_name, {
@@ -85,8 +82,6 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
       site: TEMPLATE_SITES.executionName,
       selfReference: "execution.name",
     });
-    const what = isLiteral(plan.executionName) ? "`execution_name` of a job" : "an expression in `execution_name`";
-    notYet(ignored, what, [...path, "execution_name"]);
   }
   if (job.listening !== undefined) {
     plan.listening = buildListening(job.listening, [...path, "listening"], { names: ofJob, needs }, place);
@@ -99,7 +94,6 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   });
   if (outputs.length === 0) return { plan, outputTypes: null };
   plan.outputs = Object.fromEntries(outputs.map(([name, { template }]) => [name, template]));
-  notYet(blocking, "`outputs` of a job", [...path, "outputs"]);
   return { plan, outputTypes: Object.fromEntries(outputs.map(([name, { type }]) => [name, type])) };
 }
 

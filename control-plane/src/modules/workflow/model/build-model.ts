@@ -5,7 +5,6 @@ import { unescapeLiteral } from "../expressions/template.ts";
 import { Names } from "../expressions/types.ts";
 import { MAX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
 import { buildJob, type JobOutputTypes } from "./build-job.ts";
-import { refuseLaterExpressions } from "./build-step.ts";
 import { buildTriggers } from "./build-triggers.ts";
 import { envCharacters, envTemplates, envTexts, warnOfRewrittenValues } from "./env.ts";
 import { inFileOrder } from "./file-order.ts";
@@ -13,7 +12,7 @@ import { readJobGraph, type JobGraph } from "./job-graph.ts";
 import type { JobPlan, WorkflowPlan } from "./model.ts";
 import { RunnerLabels } from "./runner-labels.ts";
 import { named, refuseDuplicateIds } from "./stable-id.ts";
-import { notYet, type Surroundings } from "./surroundings.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 /** The first places are enough to see why; the diagnostics of the file have them all. */
 const MAX_STORED_REASONS = 10;
@@ -25,7 +24,7 @@ export interface ModelSurroundings extends Surroundings {
 
 /** Third layer: what holds between values. Null when `faults` got a fault. */
 export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurroundings): WorkflowPlan | null {
-  const { source, faults, expressions, blocking, ignored } = surroundings;
+  const { source, faults, expressions, blocking } = surroundings;
   const jobs = inFileOrder(workflow.jobs, ["jobs"], source);
   if (!hasRunnableSize(workflow, jobs, faults)) return null;
 
@@ -35,7 +34,6 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
   const workflowEnv = envTemplates(workflow.env, ["env"], (text, path) =>
     expressions.template(text, { path, site: TEMPLATE_SITES.command, names, needs: [] }),
   );
-  refuseLaterExpressions(workflowEnv, ["env"], blocking);
   warnOfRewrittenValues(workflow.env, ["env"], source, surroundings.warnings);
 
   const runName =
@@ -48,7 +46,6 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
           needs: [],
           selfReference: "run.name",
         });
-  if (runName) notYet(ignored, "`run_name`", ["run_name"]);
   const { manualTrigger, triggers } = buildTriggers(workflow, surroundings);
   const plans = buildJobs(jobs, workflow, { ...surroundings, workflowEnv });
   if (!faults.isEmpty) return null;

@@ -18,7 +18,7 @@ import { hoistExpressions } from "./hoist.ts";
 import { schemaFault } from "./json-schema.ts";
 import type { AgentStepModel, CheckoutStepModel, StepModel, StepPlan, StepRules } from "./model.ts";
 import { readAsCode } from "./re-evaluation.ts";
-import { hasLaterExpression, isLiteral, notYet, type Surroundings } from "./surroundings.ts";
+import { isLiteral, notYet, type Surroundings } from "./surroundings.ts";
 import { readTimeout } from "./timeout.ts";
 
 export interface StepPlace extends Surroundings {
@@ -56,34 +56,25 @@ function common(step: CommonStepDocument, place: StepPlace, fallbackName: string
 }
 
 function buildRules(step: CommonStepDocument, place: StepPlace): StepRules {
-  const { path, blocking, ignored, expressions, names, needs } = place;
+  const { path, expressions, names, needs } = place;
   const rules: StepRules = {};
   if (step.name !== undefined) {
     const name = read(place, step.name, "name");
-    if (!isLiteral(name)) {
-      rules.nameTemplate = name;
-      notYet(ignored, "an expression in the name of a step", [...path, "name"], "value");
-    }
+    if (!isLiteral(name)) rules.nameTemplate = name;
   }
   if (step.if !== undefined) {
     const at = { path: [...path, "if"], site: PREDICATE_SITES.stepIf, names, needs, code: "invalid-step-if" as const };
     rules.if = expressions.condition(step.if, at);
-    notYet(blocking, "`if` of a step", at.path);
   }
   if (step.working_directory !== undefined) {
     const folder = read(place, step.working_directory, "working_directory");
-    if (!isLiteral(folder)) {
-      rules.workingDirectoryTemplate = folder;
-      notYet(blocking, "an expression in `working_directory`", [...path, "working_directory"], "value");
-    }
+    if (!isLiteral(folder)) rules.workingDirectoryTemplate = folder;
   }
   if (step.gate !== undefined) {
     rules.gate = buildGate(step.gate, place);
-    notYet(blocking, "`gate` of a step", [...path, "gate"]);
   }
   if (step.outputs !== undefined) {
     rules.outputs = buildOutputs(step.outputs, place);
-    notYet(blocking, "`outputs` of a step", [...path, "outputs"]);
   }
   return rules;
 }
@@ -143,12 +134,11 @@ function buildOutputs(outputs: Record<string, OutputDocument>, { path, faults }:
 }
 
 function runStep(step: RunStepDocument, place: StepPlace): StepModel {
-  const { path, inheritedEnv, faults, warnings, blocking } = place;
+  const { path, inheritedEnv, faults, warnings } = place;
   const { command } = TEMPLATE_SITES;
   const own = envTemplates(step.env, ["env"], (text, at) => read(place, text, at.join("."), command));
   const run = read(place, step.run, "run", command);
   const templates = { ...inheritedEnv, ...own };
-  refuseLaterExpressions({ run, ...prefixed(own) }, path, blocking);
   const { script, variables, unsafe } = hoistExpressions(run, new Set(Object.keys(templates)));
   const unsafeExpression = unsafe[0] && sourceOf(unsafe[0]);
   if (unsafeExpression !== undefined) warnings.add(reEvaluated(unsafeExpression, [...path, "run"]));
@@ -175,22 +165,6 @@ function runStep(step: RunStepDocument, place: StepPlace): StepModel {
     timeoutMs: readTimeout(step.timeout, [...path, "timeout"], faults),
     sourceLocation,
   };
-}
-
-function prefixed(env: Record<string, Template>): Record<string, Template> {
-  return Object.fromEntries(Object.entries(env).map(([name, template]) => [`env.${name}`, template]));
-}
-
-/** Says of each field that it needs an expression which this version does not evaluate. */
-export function refuseLaterExpressions(
-  templates: Record<string, Template>,
-  path: Path,
-  log: Surroundings["blocking"],
-): void {
-  for (const [key, template] of Object.entries(templates)) {
-    if (!hasLaterExpression(template)) continue;
-    notYet(log, "an expression beyond `vars.KEY` and `secrets.KEY`", [...path, ...key.split(".")], "value");
-  }
 }
 
 function agentStep(step: AgentStepDocument, place: StepPlace): AgentStepModel {

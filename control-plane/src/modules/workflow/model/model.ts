@@ -8,6 +8,9 @@ import type { LineRange } from "../yaml/source-map.ts";
 export interface WorkflowModel {
   kind: "workflow";
   name: string;
+  runName?: Template;
+  /** Of a run: the values of the variables that `runName` computes with. */
+  variables?: Record<string, string>;
   manualTrigger: ManualTriggerModel | null;
   /** In file order; `needs` form no cycle. */
   jobs: JobModel[];
@@ -18,7 +21,6 @@ export interface WorkflowModel {
  * a file does not use are absent.
  */
 export interface WorkflowPlan extends Omit<WorkflowModel, "jobs"> {
-  runName?: Template;
   /** In file order, without the manual one. */
   triggers?: TriggerModel[];
   jobs: JobPlan[];
@@ -35,11 +37,6 @@ export type TriggerModel = { key: string; event: string; with: Record<string, un
 export interface JobPlan extends Omit<JobModel, "steps"> {
   /** Labels that are known later, beyond those in `runner`. */
   runnerTemplates?: Template[];
-  /** Bare expressions. */
-  if?: string;
-  success?: string;
-  outputs?: Record<string, Template>;
-  executionName?: Template;
   listening?: ListeningModel;
   steps: StepPlan[];
 }
@@ -59,6 +56,8 @@ export interface ListenerModel {
   with: Record<string, unknown> | null;
   filter: string | null;
 }
+
+export type RunStepModel = StepModel & StepRules;
 
 export type StepPlan = (StepModel | AgentStepModel | CheckoutStepModel) & StepRules;
 
@@ -131,7 +130,14 @@ export interface JobModel {
   /** Null when the job starts with an empty workspace. */
   checkout: CheckoutModel | null;
   executionTimeoutMs: number;
-  steps: StepModel[];
+  /** Bare expressions. */
+  if?: string;
+  success?: string;
+  outputs?: Record<string, Template>;
+  executionName?: Template;
+  /** Of a run: the values of the variables that its expressions read. */
+  variables?: Record<string, string>;
+  steps: RunStepModel[];
 }
 
 export interface CheckoutModel {

@@ -1,5 +1,6 @@
+import { namesRead, sourcesOf } from "../expressions/names-read.ts";
 import { sourceOf, type Template } from "../expressions/template.ts";
-import type { JobModel, StepModel, WorkflowModel } from "./model.ts";
+import type { JobModel, RunStepModel, WorkflowModel } from "./model.ts";
 
 /** Why no run can be created. `field` is `run` or `env.<name>`, `source` the expression. */
 export interface UnresolvableFault {
@@ -9,25 +10,77 @@ export interface UnresolvableFault {
   readonly envKey: string | null;
 }
 
-/** The keys of all variables that the steps name, each once. */
+/** The keys of all variables that the workflow names, each once. */
 export function variablesOf(model: WorkflowModel): Set<string> {
   const keys = new Set<string>();
-  for (const step of model.jobs.flatMap(({ steps }) => steps)) {
-    for (const segment of Object.values(step.bindings ?? {}).flat()) {
-      if (segment.kind === "variable") keys.add(segment.key);
-    }
+  const add = (template: Template) => {
+    for (const segment of template) if (segment.kind === "variable") keys.add(segment.key);
+  };
+  add(model.runName ?? []);
+  for (const job of model.jobs) {
+    for (const key of variablesOfExpressions(job)) keys.add(key);
+    templatesOf(job).forEach(add);
+    for (const step of job.steps) Object.values(step.bindings ?? {}).forEach(add);
   }
+  for (const key of variablesOfTemplate(model.runName ?? [])) keys.add(key);
   return keys;
 }
 
-/** The model of one run: variables are replaced by their values, only secrets are left in `bindings`. */
+function variablesOfTemplate(template: Template): Set<string> {
+  return new Set(sourcesOf(template).flatMap((source) => [...namesRead(source).variables]));
+}
+
+/** Those that have a value. */
+function pick(values: ReadonlyMap<string, string>, keys: ReadonlySet<string>): Record<string, string> {
+  return Object.fromEntries([...keys].flatMap((key) => (values.has(key) ? [[key, values.get(key) ?? ""]] : [])));
+}
+
+/** Templates of a job and its steps beside the variables of commands. */
+function templatesOf(job: JobModel): Template[] {
+  return [
+    ...Object.values(job.outputs ?? {}),
+    job.executionName ?? [],
+    ...job.steps.flatMap(({ nameTemplate, workingDirectoryTemplate, gate }) => [
+      nameTemplate ?? [],
+      workingDirectoryTemplate ?? [],
+      gate?.feedback ?? [],
+    ]),
+  ];
+}
+
+/** Keys of the variables that the expressions of a job read, beyond those that are a whole expression. */
+function variablesOfExpressions(job: JobModel): Set<string> {
+  const bindings = job.steps.flatMap((step) => Object.values(step.bindings ?? {}));
+  const sources = [
+    job.if,
+    job.success,
+    ...job.steps.flatMap((step) => [step.if, step.gate?.success]),
+    ...[...templatesOf(job), ...bindings].flatMap(sourcesOf),
+  ];
+  return new Set(sources.flatMap((source) => (source ? [...namesRead(source).variables] : [])));
+}
+
+/**
+ * The model of one run: variables are replaced by their values, and kept for expressions that compute with them; only secrets
+ * and expressions are left in templates.
+ */
 export function resolveVariables(
   model: WorkflowModel,
   values: ReadonlyMap<string, string>,
 ): { ok: true; model: WorkflowModel } | { ok: false; fault: UnresolvableFault } {
   const fault = findFault(model, values);
   if (fault) return { ok: false, fault };
-  return { ok: true, model: { ...model, jobs: model.jobs.map((job) => resolveJob(job, values)) } };
+  const { runName } = model;
+  return {
+    ok: true,
+    model: {
+      ...model,
+      ...(runName === undefined
+        ? {}
+        : { runName: resolveTemplate(runName, values), variables: pick(values, variablesOfTemplate(runName)) }),
+      jobs: model.jobs.map((job) => resolveJob(job, values)),
+    },
+  };
 }
 
 function findFault(model: WorkflowModel, values: ReadonlyMap<string, string>): UnresolvableFault | null {
@@ -42,32 +95,60 @@ function findFault(model: WorkflowModel, values: ReadonlyMap<string, string>): U
         const missing = template.find((segment) => segment.kind === "variable" && !values.has(segment.key));
         if (missing === undefined || missing.kind === "literal") continue;
         const source = sourceOf(missing);
-        const message = `${where} reads \`${source}\`, but neither the project nor the workspace has this variable; set it with \`shipfox variables set\``;
         const isHoisted = step.run.includes(`{${name}}`) && name.startsWith("__sf_");
-        return { message, field: isHoisted ? "run" : `env.${name}`, source, envKey: name };
+        return {
+          message: missingVariable(where, source),
+          field: isHoisted ? "run" : `env.${name}`,
+          source,
+          envKey: name,
+        };
       }
+    }
+    for (const key of variablesOfExpressions(job)) {
+      if (values.has(key)) continue;
+      const source = `vars.${key}`;
+      const message = missingVariable(`an expression of the job "${job.key}"`, source);
+      return { message, field: `jobs.${job.key}`, source, envKey: null };
     }
   }
   return null;
 }
 
-function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobModel {
-  return { ...job, steps: job.steps.map((step) => resolveStep(step, values)) };
+function missingVariable(where: string, source: string): string {
+  return `${where} reads \`${source}\`, but neither the project nor the workspace has this variable; set it with \`shipfox variables set\``;
 }
 
-function resolveStep(step: StepModel, values: ReadonlyMap<string, string>): StepModel {
-  const { bindings, ...rest } = step;
-  if (bindings === undefined) return step;
-  const resolved = Object.entries(bindings).map(
-    ([name, template]) => [name, resolveTemplate(template, values)] as const,
-  );
-  const [withSecrets, texts] = partition(resolved, ([, template]) => template.some(({ kind }) => kind === "secret"));
+function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobModel {
+  const read = pick(values, variablesOfExpressions(job));
+  const fill = (template: Template) => resolveTemplate(template, values);
+  return {
+    ...job,
+    ...(job.outputs === undefined ? {} : { outputs: mapValues(job.outputs, fill) }),
+    ...(job.executionName === undefined ? {} : { executionName: fill(job.executionName) }),
+    ...(Object.keys(read).length > 0 ? { variables: read } : {}),
+    steps: job.steps.map((step) => resolveStep(step, values)),
+  };
+}
+
+function resolveStep(step: RunStepModel, values: ReadonlyMap<string, string>): RunStepModel {
+  const { bindings = {}, ...rest } = step;
+  const fill = (template: Template) => resolveTemplate(template, values);
+  const resolved = Object.entries(bindings).map(([name, template]) => [name, fill(template)] as const);
+  const [open, texts] = partition(resolved, ([, template]) => template.some(({ kind }) => kind !== "literal"));
   const env = texts.map(([name, [only]]) => [name, only?.kind === "literal" ? only.value : ""]);
+  const { nameTemplate, workingDirectoryTemplate, gate } = step;
   return {
     ...rest,
-    env: { ...step.env, ...Object.fromEntries(env) },
-    ...(withSecrets.length > 0 ? { bindings: Object.fromEntries(withSecrets) } : {}),
+    ...(nameTemplate === undefined ? {} : { nameTemplate: fill(nameTemplate) }),
+    ...(workingDirectoryTemplate === undefined ? {} : { workingDirectoryTemplate: fill(workingDirectoryTemplate) }),
+    ...(gate?.feedback == null ? {} : { gate: { ...gate, feedback: fill(gate.feedback) } }),
+    env: env.length === 0 ? step.env : { ...step.env, ...Object.fromEntries(env) },
+    ...(open.length > 0 ? { bindings: Object.fromEntries(open) } : {}),
   };
+}
+
+function mapValues<T>(record: Readonly<Record<string, T>>, change: (value: T) => T): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }
 
 function partition<T>(items: readonly T[], matches: (item: T) => boolean): [T[], T[]] {

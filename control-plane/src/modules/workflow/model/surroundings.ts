@@ -21,10 +21,6 @@ export function notYet(log: DiagnosticLog, what: string, path: Path, at: "key" |
   log.add({ code: "not-runnable-yet", message: `${what} is part of the language: ${consequence}`, path, at });
 }
 
-export function hasLaterExpression(template: Template): boolean {
-  return template.some(({ kind }) => kind === "expression");
-}
-
 /** True when the text is all there is, without any expression. */
 export function isLiteral(template: Template): boolean {
   return template.every(({ kind }) => kind === "literal");

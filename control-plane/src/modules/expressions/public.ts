@@ -1,0 +1,1 @@
+export { Evaluator } from "./evaluator.ts";

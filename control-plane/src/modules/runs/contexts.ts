@@ -1,0 +1,211 @@
+import type { TriggerReference } from "@shipfox/shared/api/runs";
+import type { Tx } from "../../store/store.ts";
+import { type JobModel, namesRead, parseValues, type Root, stringifyValues } from "../workflow/public.ts";
+import { iso, isoOrNull } from "./present.ts";
+import { latestRestart, type StepInContext, stepsInContext } from "./step-contexts.ts";
+
+/** From where an expression looks: a run, or one of its jobs, or an execution of that, or a step of it. */
+export interface Viewpoint {
+  readonly runId: string;
+  readonly runAttemptId: string;
+  /** Without a job. */
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly job?: { readonly id: string; readonly model: JobModel };
+  readonly executionId?: string;
+  readonly step?: StepView;
+}
+
+/** A step that starts, or one that has just ended. */
+export type StepView =
+  | { readonly at: "dispatch"; readonly position: number; readonly attempt: number }
+  | { readonly at: "report"; readonly exitCode: number | null; readonly status: string; readonly outputs: unknown };
+
+/** The values of all roots that the expressions read, as `Evaluation.context`. Reads only what they name. */
+export async function contextOf(tx: Tx, viewpoint: Viewpoint, sources: readonly string[]): Promise<string> {
+  const roots = new Set(sources.flatMap((source) => [...namesRead(source).roots]));
+  const context: Partial<Record<Root, unknown>> = {};
+  if (RUN_ROOTS.some((root) => roots.has(root))) Object.assign(context, await runRoots(tx, viewpoint.runId));
+  const { job, executionId, step } = viewpoint;
+  context.vars = viewpoint.variables ?? {};
+  if (job) {
+    context.vars = job.model.variables ?? {};
+    context.job = { key: job.model.key, name: job.model.name ?? job.model.key };
+    if (roots.has("jobs") || roots.has("needs")) Object.assign(context, await needsRoots(tx, viewpoint, job.model));
+    if (roots.has("execution") || roots.has("executions"))
+      Object.assign(context, await executionRoots(tx, job.id, executionId));
+  }
+  if (executionId !== undefined && (roots.has("steps") || roots.has("step")))
+    Object.assign(context, await stepRoots(tx, executionId, job?.model, step));
+  else if (step?.at === "report") context.step = reported(step);
+  return stringifyValues(Object.fromEntries([...roots].map((root) => [root, context[root] ?? null])));
+}
+
+const RUN_ROOTS: readonly Root[] = ["trigger", "event", "workflow", "run", "inputs"];
+
+interface RunInContext {
+  readonly id: string;
+  readonly workspace_id: string;
+  readonly project_id: string;
+  readonly definition_id: string;
+  readonly number: number;
+  readonly name: string;
+  readonly workflow_name: string;
+  readonly trigger_source: string;
+  readonly trigger_event: string;
+  readonly trigger_payload: string;
+  readonly trigger_reference: string | null;
+  readonly pinned_commit: string | null;
+  readonly inputs: string | null;
+  readonly created_at: number;
+}
+
+const RUN = `select id, workspace_id, project_id, definition_id, number, name, workflow_name, trigger_source, trigger_event,
+    trigger_payload, trigger_reference, pinned_commit, inputs, created_at from runs where id = ?`;
+
+/** Sources that bring no event of somebody else. */
+const WITHOUT_EVENT: ReadonlySet<string> = new Set(["manual", "cron"]);
+
+async function runRoots(tx: Tx, runId: string): Promise<Partial<Record<Root, unknown>>> {
+  const run = await tx.get<RunInContext>(RUN, [runId]);
+  if (!run) throw new Error(`the run ${runId} is gone`);
+  const reference = JSON.parse(run.trigger_reference ?? "{}") as Partial<TriggerReference>;
+  const event = WITHOUT_EVENT.has(run.trigger_source) ? null : parseValues(run.trigger_payload);
+  return {
+    trigger: {
+      source: run.trigger_source,
+      event: run.trigger_event,
+      // Only an event of the project's own repository says which commit the run has.
+      project: run.pinned_commit === null ? null : { id: run.project_id },
+      repository: reference.repository ?? null,
+      ref: reference.ref ?? null,
+      commit: reference.commit ?? null,
+    },
+    event,
+    workflow: { id: run.definition_id, name: run.workflow_name },
+    run: {
+      id: run.id,
+      number: BigInt(run.number),
+      name: run.name,
+      project_id: run.project_id,
+      workspace_id: run.workspace_id,
+      created_at: iso(run.created_at),
+    },
+    inputs: run.inputs === null ? null : parseValues(run.inputs),
+  };
+}
+
+interface ExecutionInContext {
+  readonly id: string;
+  readonly job_id: string;
+  readonly sequence: number;
+  readonly name: string;
+  readonly status: string;
+  readonly started_at: number | null;
+  readonly finished_at: number | null;
+  readonly outputs: string | null;
+}
+
+const EXECUTION_FIELDS = "id, job_id, sequence, name, status, started_at, finished_at, outputs";
+const EXECUTIONS = `select ${EXECUTION_FIELDS} from job_executions where job_id = ? order by sequence`;
+const FAILED_STEP = "select 1 as failed from steps where job_execution_id = ? and status = 'failed' limit 1";
+
+function presentedExecution(execution: ExecutionInContext) {
+  return {
+    index: BigInt(execution.sequence - 1),
+    name: execution.name,
+    status: execution.status,
+    started_at: isoOrNull(execution.started_at),
+    finished_at: isoOrNull(execution.finished_at),
+    events: [],
+    ...(execution.outputs === null ? {} : { outputs: parseValues(execution.outputs) }),
+  };
+}
+
+async function executionRoots(
+  tx: Tx,
+  jobId: string,
+  executionId: string | undefined,
+): Promise<Partial<Record<Root, unknown>>> {
+  const executions = await tx.all<ExecutionInContext>(EXECUTIONS, [jobId]);
+  const own = executions.find(({ id }) => id === executionId);
+  const roots = { executions: executions.map(presentedExecution) };
+  if (!own) return roots;
+  const failed = (await tx.get(FAILED_STEP, [own.id])) !== undefined;
+  return { ...roots, execution: { ...presentedExecution(own), failed } };
+}
+
+interface JobInContext {
+  readonly id: string;
+  readonly key: string;
+  readonly status: string;
+  readonly outputs: string | null;
+}
+
+/** The direct needs of a job, in its order. */
+async function needsRoots(
+  tx: Tx,
+  { runAttemptId }: Viewpoint,
+  { needs }: JobModel,
+): Promise<Partial<Record<Root, unknown>>> {
+  const marks = needs.map(() => "?").join(", ");
+  const rows =
+    needs.length === 0
+      ? []
+      : await tx.all<JobInContext>(
+          `select coalesce(carried_from, id) as id, key, status, outputs from jobs where run_attempt_id = ? and key in (${marks})`,
+          [runAttemptId, ...needs],
+        );
+  const records = new Map<string, unknown>();
+  for (const { id, key, status, outputs } of rows) {
+    const executions = await tx.all<ExecutionInContext>(EXECUTIONS, [id]);
+    records.set(key, {
+      key,
+      status,
+      outputs: outputs === null ? {} : parseValues(outputs),
+      executions: executions.map(presentedExecution),
+    });
+  }
+  return { jobs: Object.fromEntries(records), needs: needs.flatMap((key) => records.get(key) ?? []) };
+}
+
+async function stepRoots(
+  tx: Tx,
+  executionId: string,
+  model: JobModel | undefined,
+  view: StepView | undefined,
+): Promise<Partial<Record<Root, unknown>>> {
+  const steps = await stepsInContext(tx, executionId);
+  const keyed = steps.flatMap((step) => (step.key === null ? [] : [[step.key, recordOf(step)] as const]));
+  if (!view) return { steps: Object.fromEntries(keyed) };
+  return {
+    steps: Object.fromEntries(keyed),
+    step: view.at === "report" ? reported(view) : dispatched(steps, model, view),
+  };
+}
+
+function reported(view: Extract<StepView, { at: "report" }>) {
+  return {
+    ...(view.exitCode === null ? {} : { exit_code: BigInt(view.exitCode) }),
+    status: view.status,
+    outputs: view.outputs,
+  };
+}
+
+function dispatched(
+  steps: readonly StepInContext[],
+  model: JobModel | undefined,
+  { position, attempt }: Extract<StepView, { at: "dispatch" }>,
+) {
+  const restart = latestRestart(steps, model, position);
+  return {
+    attempt: BigInt(attempt),
+    is_retry: attempt > 1,
+    ...(restart === null ? {} : { restart: { from: recordOf(restart.step), feedback: restart.feedback } }),
+  };
+}
+
+/** A step as later expressions see it; what its newest finished attempt has not is absent. */
+function recordOf({ status, attempts }: StepInContext) {
+  const newest = attempts.findLast(({ status: state }) => state !== "running");
+  return { status, ...newest?.values, attempts: attempts.map((one) => ({ status: one.status, ...one.values })) };
+}

@@ -1,0 +1,75 @@
+import type { WriteTx } from "../../store/store.ts";
+import type { Evaluator } from "../expressions/public.ts";
+import { type Expression, sourcesOf, type Template } from "../workflow/public.ts";
+import { contextOf, type Viewpoint } from "./contexts.ts";
+
+/** What a condition turned out to be. Both other outcomes count as "no". */
+export type Verdict = "accepted" | "rejected" | "errored";
+
+/** Texts whose expressions have been put in: only literal pieces and secrets are left, neighbours joined. */
+export type Filled =
+  | { readonly ok: true; readonly templates: Record<string, Template> }
+  | { readonly ok: false; readonly field: string; readonly source: string; readonly message: string };
+
+interface Deps {
+  readonly evaluator: Pick<Evaluator, "evaluateIn">;
+}
+
+/** Evaluates a condition as it looks from `viewpoint`. */
+export async function judge(
+  tx: WriteTx,
+  { evaluator }: Deps,
+  viewpoint: Viewpoint,
+  source: string,
+): Promise<{ verdict: Verdict; message: string | null }> {
+  const context = await contextOf(tx, viewpoint, [source]);
+  const [result] = evaluator.evaluateIn(tx, { context, expressions: [{ source, as: "condition" }] });
+  if (!result?.ok) return { verdict: "errored", message: result?.message ?? null };
+  return { verdict: result.value === true ? "accepted" : "rejected", message: null };
+}
+
+/** Fills the expressions of all templates, or says which could not be filled. */
+export async function fill(
+  tx: WriteTx,
+  { evaluator }: Deps,
+  viewpoint: Viewpoint,
+  templates: Readonly<Record<string, Template>>,
+): Promise<Filled> {
+  const sources = [...new Set(Object.values(templates).flatMap(sourcesOf))];
+  if (sources.length === 0) return { ok: true, templates };
+  const context = await contextOf(tx, viewpoint, sources);
+  const expressions = sources.map((source): Expression => ({ source, as: "text" }));
+  const results = evaluator.evaluateIn(tx, { context, expressions });
+  const texts = new Map<string, string>();
+  for (const [index, source] of sources.entries()) {
+    const result = results[index];
+    if (result?.ok) texts.set(source, String(result.value));
+    else {
+      const [field] = Object.entries(templates).find(([, template]) => sourcesOf(template).includes(source)) ?? [""];
+      return { ok: false, field, source, message: result?.message ?? "" };
+    }
+  }
+  return { ok: true, templates: mapValues(templates, (template) => withTexts(template, texts)) };
+}
+
+function withTexts(template: Template, texts: ReadonlyMap<string, string>): Template {
+  const filled: Template = [];
+  for (const segment of template) {
+    const next =
+      segment.kind === "expression" ? { kind: "literal" as const, value: texts.get(segment.source) ?? "" } : segment;
+    const last = filled.at(-1);
+    if (next.kind === "literal" && last?.kind === "literal")
+      filled[filled.length - 1] = { kind: "literal", value: last.value + next.value };
+    else filled.push(next);
+  }
+  return filled;
+}
+
+/** The text of a template without secrets. */
+export function textOf(template: Template): string {
+  return template.map((segment) => (segment.kind === "literal" ? segment.value : "")).join("");
+}
+
+function mapValues<T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}
