@@ -1,6 +1,6 @@
 import type { Role } from "@shipfox/shared/api/workspaces";
 import { newId } from "@shipfox/shared/ids";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { DefinitionReader } from "./modules/definitions/public.ts";
 import { createWaitingPort } from "./modules/dispatch/public.ts";
 import { TestPlane, workflow } from "./modules/runners/test-plane.ts";
@@ -41,6 +41,29 @@ describeStores("reading runs", (open) => {
     const get = (path: string, user = viewer) => api.call("GET", path, { user });
     return { store, plane, get, stranger };
   }
+
+  it("look into the database again with the next commit, whatever it was, and see who may not look any more", async () => {
+    const { store, plane, get, stranger } = await serve();
+    const runId = await plane.fire(workflow(JOB));
+    await plane.cancel(runId);
+    const paths = [`/workflows/runs/${runId}`, `/workflows/runs?project_id=${plane.projectId}`];
+    const statuses = (user?: string) => Promise.all(paths.map(async (path) => (await get(path, user)).status));
+    const looks = vi.spyOn(store, "read");
+    expect(await statuses()).toEqual([200, 200]);
+    const looked = looks.mock.calls.length;
+    expect([await statuses(), await statuses()]).toEqual([
+      [200, 200],
+      [200, 200],
+    ]);
+    // On PostgreSQL others may have written meanwhile.
+    expect(looks.mock.calls.length - looked).toBe(store.dialect === "sqlite" ? 0 : 4);
+    expect(await statuses(stranger)).toEqual([404, 404]);
+    await store.write((tx) => tx.run("update memberships set updated_at = 1"));
+    expect(await statuses()).toEqual([200, 200]);
+    expect(looks.mock.calls.length - looked).toBeGreaterThan(2);
+    await store.write((tx) => tx.run("delete from memberships where role = 'viewer'"));
+    expect(await statuses()).toEqual([404, 404]);
+  });
 
   it("counts runs by status, trigger and workflow, each facet without its own filter", async () => {
     const { store, plane, get, stranger } = await serve();

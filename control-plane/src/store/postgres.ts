@@ -76,6 +76,7 @@ async function migrateDatabase(client: pg.Client, migrations: readonly Migration
 /** `Store` on a PostgreSQL database. */
 export class PostgresStore implements Store {
   readonly dialect = "postgres";
+  readonly version = null;
   readonly sql = postgresSql;
   readonly #pool: PostgresPool;
   readonly #writer: PostgresWriter;

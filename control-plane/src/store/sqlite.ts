@@ -90,6 +90,10 @@ export class SqliteStore implements Store {
     return this.#writer.counters;
   }
 
+  get version(): number {
+    return this.#writer.counters.commits;
+  }
+
   write<T>(unit: (tx: WriteTx) => Promise<T>): Promise<T> {
     return writeWithOutsideValues((body) => this.#writer.write(body), unit);
   }

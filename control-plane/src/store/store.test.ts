@@ -55,6 +55,25 @@ describeStores(
       expect(await itemIds(store)).toEqual([]);
     });
 
+    it("tells by its version whether something was committed, where nobody else writes", async () => {
+      const store = await open();
+      const versions = [store.version];
+      await store.read((tx) => tx.all("select id from items"));
+      versions.push(store.version);
+      await store
+        .write(async () => {
+          throw new Error("changed my mind");
+        })
+        .catch(() => undefined);
+      versions.push(store.version);
+      await addItem(store, "a");
+      versions.push(store.version);
+      const [first] = versions;
+      if (first === null || first === undefined)
+        expect([dialect, ...versions]).toEqual(["postgres", null, null, null, null]);
+      else expect([dialect, ...versions]).toEqual(["sqlite", first, first, first, first + 1]);
+    });
+
     it("takes queries made with build", async () => {
       const store = await open();
       await addWorkspace(store, "w1");

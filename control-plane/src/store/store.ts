@@ -132,6 +132,11 @@ export interface Store {
   readonly dialect: "sqlite" | "postgres";
   /** The few texts in which the dialects differ. */
   readonly sql: DialectSql;
+  /**
+   * Grows with every commit: what was read while it was the same is still so. Null where others, too, write to the database, as
+   * they may on PostgreSQL.
+   */
+  readonly version: number | null;
   write<T>(unit: (tx: WriteTx) => Promise<T>): Promise<T>;
   /** Several statements on one snapshot, which holds every write answered before. For reads of less than 5 ms. */
   read<T>(query: (tx: Tx) => Promise<T>): Promise<T>;

@@ -22,6 +22,7 @@ import { newestEvent } from "../../store/newest-event.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import { aggregateRuns } from "./aggregate-runs.ts";
 import { cancelRun } from "./cancel-run.ts";
+import type { EventSince } from "./events-since.ts";
 import { listRuns } from "./list-runs.ts";
 import type { RunsDeps, WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
@@ -48,7 +49,7 @@ const stepAttempt = z.object({ stepId: id, attempt: z.coerce.number().int().min(
 export function createRunRoutes(deps: RunRoutesDeps): Route[] {
   const { store, access, waiting, clock } = deps;
   const counts = new RunCounts(store);
-  const shown = new ShownRuns();
+  const shown = new ShownRuns(store);
   const noProject = () => new ApiError("project-not-found", "there is no such project that you may see");
   const hidden = () => new ApiError("not-found", "there is no such run that you may see");
   const hiddenStep = () => new ApiError("not-found", "there is no such step attempt that you may see");
@@ -98,10 +99,13 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       handle: async ({ principal, query }) => {
         const key = `list ${JSON.stringify(query)}`;
         const kept = shown.get(key);
+        const known = kept && shown.replyNow(kept, principal);
+        if (known) return known;
+        const by = { caller: principal, version: store.version };
         const look = await store.read(async (tx) => {
           if (kept) {
             await requireVisible(access, tx, principal, kept.facts.workspaceId, noProject);
-            const again = await shown.replyIn(tx, kept);
+            const again = await shown.replyIn(tx, kept, by);
             if (again) return { again };
           }
           const workspaceId = await requireProject(tx, principal, query.project_id);
@@ -112,13 +116,9 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const { workspaceId, seen, page } = look;
         const count =
           query.cursor === undefined ? { filtered_total_count: await counts.count(workspaceId, query) } : undefined;
-        return shown.keep(key, {
-          body: { ...page, ...count },
-          workspaceId,
-          seen,
-          waits: page.runs.some(({ jobs }) => jobs.some((job) => job.waiting !== null)),
-          isAbout: (event) => event.project_id === query.project_id,
-        });
+        const waits = page.runs.some(({ jobs }) => jobs.some((job) => job.waiting !== null));
+        const isAbout = (event: EventSince) => event.project_id === query.project_id;
+        return shown.keep(key, { body: { ...page, ...count }, workspaceId, seen, waits, isAbout }, by);
       },
     }),
     route({
@@ -173,10 +173,13 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
       handle: async ({ principal, params: { id: runId }, query }) => {
         const key = `run ${runId} ${query.attempt ?? ""}`;
         const kept = shown.get(key);
+        const known = kept && shown.replyNow(kept, principal);
+        if (known) return known;
+        const by = { caller: principal, version: store.version };
         const look = await store.read(async (tx) => {
           if (kept) {
             await requireVisible(access, tx, principal, kept.facts.workspaceId, hidden);
-            const again = await shown.replyIn(tx, kept);
+            const again = await shown.replyIn(tx, kept, by);
             if (again) return { again };
           }
           const run = await findRun(tx, runId);
@@ -189,7 +192,8 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         if (look.again) return look.again;
         const { body, workspaceId, seen } = look;
         const waits = body.jobs.some((job) => job.waiting !== null);
-        return shown.keep(key, { body, workspaceId, seen, waits, isAbout: (event) => event.run_id === runId });
+        const isAbout = (event: EventSince) => event.run_id === runId;
+        return shown.keep(key, { body, workspaceId, seen, waits, isAbout }, by);
       },
     }),
     route({
