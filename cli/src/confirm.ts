@@ -12,6 +12,22 @@ export function withYes(command: Command): Command {
   return command.option("-y, --yes", "do not ask first; needed where there is no terminal");
 }
 
+/** Adds `--yes` to a command that asks a person, and scripts not. */
+export function withYesOnTerminal(command: Command): Command {
+  return command.option("-y, --yes", "do not ask first");
+}
+
+/**
+ * As `confirm`, for what takes one named thing away: without a terminal it was meant. Throws `interrupted` on a no.
+ */
+export async function confirmOnTerminal(
+  context: CommandContext,
+  options: ConfirmOptions,
+  question: string,
+): Promise<void> {
+  if (context.terminal.interactive) await confirm(context, options, question);
+}
+
 /** Returns when a person, or `--yes`, wants it. Throws a usage error where nobody can be asked, `interrupted` on a no. */
 export async function confirm(context: CommandContext, options: ConfirmOptions, question: string): Promise<void> {
   if (options.yes) return;

@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import type { Client } from "@shipfox/client";
 import type { Connection } from "@shipfox/shared/api/integrations";
 import { usageError } from "./cli-error.ts";
@@ -53,12 +51,4 @@ function findConnection(connections: readonly Connection[], reference: string): 
   if (found) return found;
   const slugs = connections.map(({ slug }) => slug).join(", ") || "none";
   throw usageError(`There is no connection "${reference}"; there is: ${slugs}.`, "leave --connection out to make one");
-}
-
-export async function readSshKey(cwd: string, file: string): Promise<string> {
-  try {
-    return await readFile(resolve(cwd, file), "utf8");
-  } catch (error) {
-    throw usageError(`The SSH key cannot be read: ${(error as Error).message}`);
-  }
 }

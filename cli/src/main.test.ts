@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { newId } from "@shipfox/shared/ids";
 import { encodeLogRecord } from "@shipfox/shared/log-records";
@@ -394,6 +394,29 @@ describe("runners", () => {
     expect((await home.run(["runners", "add", "--ttl", "soon"])).code).toBe(64);
   });
 
+  it("hands a registration token over in a file that only its owner may read, for a day unless another life is asked for", async () => {
+    const lives: unknown[] = [];
+    server.on("POST /workspaces/*/runners/manual-registration-tokens", ({ body }) => {
+      lives.push((body as { ttl_seconds?: number }).ttl_seconds);
+      return { status: 201, body: { ...registrationToken(), raw_token: "sf_mrt_secret" } };
+    });
+    const add = ["runners", "add", "--token-file", "token.txt"];
+    const added = await home.run(add);
+    const file = join(home.directory, "token.txt");
+    expect(added.stdout).toContain(`SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=${file} shipfox-runner\n`);
+    expect(added.stdout + added.stderr).not.toContain("sf_mrt_secret");
+    expect([await readFile(file, "utf8"), (await stat(file)).mode & 0o777]).toEqual(["sf_mrt_secret\n", 0o600]);
+    const again = await home.run(add);
+    expect([again.code, again.stderr]).toEqual([64, expect.stringContaining("is there already; name a new file")]);
+    const json = await home.run(["runners", "add", "--token-file", "other.txt", "--ttl", "never", "--json"]);
+    expect(json.stdout).not.toContain("sf_mrt_secret");
+    expect(lives).toEqual([86_400, undefined]);
+
+    server.on("POST /workspaces/*/runners/manual-registration-tokens", { status: 403, body: { code: "forbidden" } });
+    expect((await home.run(["runners", "add", "--token-file", "none.txt"])).code).toBe(69);
+    await expect(stat(join(home.directory, "none.txt"))).rejects.toThrow("ENOENT");
+  });
+
   it("lists what keeps runners from taking jobs, and versions that are too far apart", async () => {
     const sick = { reason: "Docker does not answer", since: "2026-07-07T10:00:00.000Z" };
     const runners = [
@@ -519,7 +542,7 @@ describe("workflow files", () => {
 
   it("says when there is no file", async () => {
     expect(await home.run(["validate"])).toMatchObject({ code: 64 });
-    expect((await home.run(["validate", "missing.yml"])).stderr).toContain("missing.yml cannot be read");
+    expect((await home.run(["validate", "missing.yml"])).stderr).toContain("There is no file missing.yml.");
   });
 });
 

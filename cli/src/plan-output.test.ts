@@ -58,6 +58,13 @@ describe("planOutput", () => {
     ]);
   });
 
+  it("tells of a job that was skipped in one event, not of each step that it would have had", () => {
+    const steps = [step({ status: "skipped", status_reason: "default_gate_rejected" })];
+    const never = execution({ status: "cancelled", status_reason: "default_gate_rejected", started_at: null, steps });
+    const skipped = job({ status: "skipped", status_reason: "default_gate_rejected", job_executions: [never] });
+    expect(outline(planOutput(null, run("running", [skipped])))).toEqual(["run running", "job build skipped"]);
+  });
+
   it("says why a job waits, once per reason", () => {
     const id = jobSeed().job;
     const needs = run("running", [job({ id, waiting: waiting("needs", "waits for test") })]);

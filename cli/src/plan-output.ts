@@ -67,7 +67,8 @@ export type OutputEvent = RunEvent | JobEvent | ExecutionEvent | StepEvent | Log
 /**
  * What to show for the way from `previous` (null: nothing was shown yet) to `next`, in the order in which it happened
  * within each lane: run, execution started, steps one after another each with its log, execution ended, job ended. States
- * that were passed between two looks are shown as if they had been seen.
+ * that were passed between two looks are shown as if they had been seen. Of a job that was skipped only that is told: nothing of
+ * it ever ran.
  */
 export function planOutput(previous: RunDetail | null, next: RunDetail): OutputEvent[] {
   const events: OutputEvent[] = [];
@@ -84,7 +85,8 @@ export function planOutput(previous: RunDetail | null, next: RunDetail): OutputE
 function planJob(previous: Job | undefined, next: Job): OutputEvent[] {
   const events: OutputEvent[] = [];
   const before = new Map(previous?.job_executions.map((execution) => [execution.id, execution]));
-  for (const execution of [...next.job_executions].sort((a, b) => a.sequence - b.sequence)) {
+  const executions = next.status === "skipped" ? [] : next.job_executions;
+  for (const execution of [...executions].sort((a, b) => a.sequence - b.sequence)) {
     events.push(...planExecution(next.key, before.get(execution.id), execution));
   }
   const ended = TERMINAL_STATUSES.has(next.status);

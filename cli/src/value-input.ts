@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { MAX_VALUE_BYTES } from "@shipfox/shared/api/scoped-values";
 import { usageError } from "./cli-error.ts";
 import type { CommandContext } from "./command-context.ts";
+import { fileError } from "./read-file.ts";
 import { askSecret, readSecretFromStdin } from "./prompts.ts";
 
 /**
@@ -33,6 +34,6 @@ async function readFromFile(cwd: string, file: string): Promise<string> {
   } catch (error) {
     if (error instanceof TypeError) throw usageError(`${file} is not UTF-8 text; encode it, for example with base64.`);
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    throw usageError(`${file} cannot be read: ${(error as Error).message}`);
+    throw fileError(file, error);
   }
 }

@@ -64,5 +64,18 @@ it("names a setting that is wrong, what was expected and what to do, and shows n
 it("names the flag that was meant", async () => {
   const { code, stderr } = await startInVain({}, ["--prot", "8080"]);
   expect(stderr).toBe("shipfox-control-plane: there is no flag --prot; did you mean --port? --help lists the flags\n");
-  expect(code).toBe(1);
+  expect(code).toBe(64);
+});
+
+it.each([
+  [["--port"], /^shipfox-control-plane: --port needs a value, such as --port=value; --help lists the flags\n$/],
+  [
+    ["--root-key", "x"],
+    /^shipfox-control-plane: there is no flag --root-key, because everybody .* SHIPFOX_ROOT_KEY_FILE/,
+  ],
+  [["stat"], /^shipfox-control-plane: unknown command "stat"; expected start, setup or recover, see --help\n$/],
+])("tells a wrong command line %j from a server that cannot start", async (flags, message) => {
+  const { code, stderr } = await startInVain({}, flags);
+  expect(stderr).toMatch(message);
+  expect(code).toBe(64);
 });

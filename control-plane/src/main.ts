@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { dirname, resolve } from "node:path";
-import { ConfigError } from "@shipfox/shared/config";
+import { ConfigError, UsageError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
@@ -11,6 +11,9 @@ import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
 import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
 
+const EXIT_FAILED = 1;
+/** As in sysexits.h, and as the command line `shipfox` has it. */
+const EXIT_USAGE = 64;
 const DATA_DIR_MODE = 0o700;
 const OTHERS_NOTHING = 0o077;
 const LISTEN_ADVICE: Record<string, string> = {
@@ -56,7 +59,7 @@ async function main(argv: readonly string[]): Promise<void> {
       return;
     }
     default:
-      throw new ConfigError(`unknown command "${command}"; expected start, setup or recover, see --help`);
+      throw new UsageError(`unknown command "${command}"; expected start, setup or recover, see --help`);
   }
 }
 
@@ -137,5 +140,5 @@ function announce(app: App, config: Config): void {
 main(process.argv.slice(2)).catch((error: unknown) => {
   const expected = error instanceof ConfigError || error instanceof StoreRefusal || error instanceof RootKeyError;
   process.stderr.write(`shipfox-control-plane: ${expected ? error.message : (error as Error).stack}\n`);
-  process.exit(1);
+  process.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED);
 });

@@ -21,6 +21,9 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
+/** A command line that is not as it must be: an unknown flag or command, or a flag without its value. */
+export class UsageError extends ConfigError {}
+
 export function setting<Schema extends z.ZodType>(
   variable: string,
   schema: Schema,

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { ConfigError, type Setting, type Settings } from "./config.ts";
+import { type Setting, type Settings, UsageError } from "./config.ts";
 import { nearest } from "./nearest.ts";
 
 /** The flag of a variable: `SHIPFOX_RUNNER_STATE_DIR` is `--state-dir`. Secrets have none, so that no token is ever in argv. */
@@ -23,7 +23,7 @@ export interface Flags {
 /** Options of a command that are no settings, such as `json: { type: "boolean" }`. */
 export type FurtherOptions = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
 
-/** Reads the flags of a table of settings, and further ones. Throws ConfigError on an unknown flag and on a missing value. */
+/** Reads the flags of a table of settings, and further ones. Throws UsageError on an unknown flag and on a missing value. */
 export function parseFlags(settings: Settings, argv: readonly string[], further: FurtherOptions = {}): Flags {
   const open = Object.values(settings).filter((setting) => !setting.secret);
   const options: Record<string, { type: "string" | "boolean"; short?: string }> = {
@@ -39,12 +39,12 @@ export function parseFlags(settings: Settings, argv: readonly string[], further:
     if (token.kind === "positional") words.push(token.value);
     if (token.kind !== "option") continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-    if (option === undefined) throw new ConfigError(unknownFlag(token.rawName, settings, Object.keys(options)));
+    if (option === undefined) throw new UsageError(unknownFlag(token.rawName, settings, Object.keys(options)));
     if (option.type === "boolean" && token.value !== undefined)
-      throw new ConfigError(`${token.rawName} takes no value; --help lists the flags`);
+      throw new UsageError(`${token.rawName} takes no value; --help lists the flags`);
     const isMissing = token.value === undefined || (token.inlineValue === false && token.value.startsWith("-"));
     if (option.type === "string" && isMissing)
-      throw new ConfigError(`${token.rawName} needs a value, such as ${token.rawName}=value; --help lists the flags`);
+      throw new UsageError(`${token.rawName} needs a value, such as ${token.rawName}=value; --help lists the flags`);
     values[token.name] = token.value ?? true;
   }
   const variables: Record<string, string> = {};

@@ -12,6 +12,7 @@ import {
   printResult,
   withExamples,
 } from "../command-context.ts";
+import { type ConfirmOptions, confirmOnTerminal, withYesOnTerminal } from "../confirm.ts";
 import { tokenOfInvitation } from "../invitation-link.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
@@ -68,9 +69,11 @@ export function registerMembers(program: Command, context: CommandContext): void
     "shipfox members role bob@example.com admin",
   );
   finishCommand(
-    withWorkspace(members.command("remove").description("remove a member, with his access tokens for the workspace"))
+    withYesOnTerminal(
+      withWorkspace(members.command("remove").description("remove a member, with his access tokens for the workspace")),
+    )
       .argument("<email>", "the member")
-      .action((email: string, options: WorkspaceOption) => remove(context, email, options)),
+      .action((email: string, options: WorkspaceOption & ConfirmOptions) => remove(context, email, options)),
     "shipfox members remove bob@example.com",
   );
 }
@@ -204,9 +207,14 @@ async function changeRole(
   });
 }
 
-async function remove(context: CommandContext, email: string, options: WorkspaceOption): Promise<void> {
+async function remove(
+  context: CommandContext,
+  email: string,
+  options: WorkspaceOption & ConfirmOptions,
+): Promise<void> {
   const { api, workspaceId, name } = await open(context, options);
   const member = await chooseMember(api, workspaceId, email);
+  await confirmOnTerminal(context, options, `Remove ${plainText(member.user_email)} from ${name}?`);
   await api.members.remove({ workspaceId, userId: member.user_id });
   await printResult(context, options, {
     document: { removed: member.user_id },

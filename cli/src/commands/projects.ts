@@ -15,9 +15,10 @@ import {
   withExamples,
 } from "../command-context.ts";
 import { EXIT } from "../exit-codes.ts";
-import { ensureGitConnection, type GitCredential, readSshKey } from "../git-connection.ts";
+import { ensureGitConnection, type GitCredential } from "../git-connection.ts";
 import { type PagingOptions, readPages, tellMore, withPaging } from "../paging.ts";
 import { readSecretFromStdin } from "../prompts.ts";
+import { readTextFile } from "../read-file.ts";
 import { plainText } from "../render/plain-text.ts";
 import { withProgress } from "../render/progress.ts";
 import { renderTable } from "../render/table.ts";
@@ -141,7 +142,7 @@ async function createProject(context: CommandContext, options: CreateOptions): P
 async function readCredential(context: CommandContext, options: CreateOptions): Promise<GitCredential | null> {
   const { gitTokenStdin, gitUsername: username, sshKeyFile } = options;
   if (gitTokenStdin && sshKeyFile !== undefined) throw usageError("Give either a token or an SSH key, not both.");
-  if (sshKeyFile !== undefined) return { ssh_key: await readSshKey(context.cwd, sshKeyFile) };
+  if (sshKeyFile !== undefined) return { ssh_key: await readTextFile(context.cwd, sshKeyFile) };
   if (!gitTokenStdin) {
     if (username === undefined) return null;
     throw usageError("A user name needs its token.", "add --git-token-stdin < token.txt");

@@ -1,8 +1,11 @@
-import type { Runner } from "@shipfox/shared/api/runners";
+import { resolve } from "node:path";
+import type { CreatedRegistrationToken, Runner } from "@shipfox/shared/api/runners";
 import { type Command, InvalidArgumentError } from "commander";
 import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
-import { chooseRunner, chooseWorkspace } from "../choose.ts";
+import { chooseRunner, chooseWorkspace, quoteWord } from "../choose.ts";
 import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
+import { type ConfirmOptions, confirmOnTerminal, withYesOnTerminal } from "../confirm.ts";
+import { writeNewFile } from "../new-file.ts";
 import { plainText } from "../render/plain-text.ts";
 import { inStatusColor } from "../render/status.ts";
 import { renderTable } from "../render/table.ts";
@@ -11,10 +14,14 @@ import { openSession } from "../session.ts";
 import { parseTtl } from "../ttl.ts";
 import { registerRegistrationTokens } from "./registration-tokens.ts";
 
+/** A day is enough to start runners by hand; a token that lives for ever is asked for. */
+const DEFAULT_LIFE_SECONDS = 24 * 3_600;
+
 interface AddOptions extends WorkspaceOption {
   name?: string;
   maxUses?: number;
-  ttl?: number;
+  ttl?: number | "never";
+  tokenFile?: string;
 }
 
 export function registerRunners(program: Command, context: CommandContext): void {
@@ -32,10 +39,12 @@ export function registerRunners(program: Command, context: CommandContext): void
     )
       .option("--name <name>", "name of the token, to find it again")
       .option("--max-uses <count>", "how many runners may register with it (default: any number)", parseUses)
-      .option("--ttl <duration>", "how long it may be used, such as 15m, 24h, 30d (default: for ever)", parseTtl)
+      .option("--ttl <duration>", "how long it may be used, such as 15m, 7d, or never (default: 24h)", parseLife)
+      .option("--token-file <file>", "write the token to this new file, which only you may read, and print it nowhere")
       .action((options: AddOptions) => addRunner(context, options)),
     "shipfox runners add",
-    "shipfox runners add --name build-hosts --max-uses 10 --ttl 24h",
+    "shipfox runners add --name build-hosts --max-uses 10 --ttl 7d",
+    "shipfox runners add --max-uses 1 --token-file token.txt",
   );
   finishCommand(
     withWorkspace(runners.command("list").description("list the runners of a workspace")).action(
@@ -51,9 +60,11 @@ export function registerRunners(program: Command, context: CommandContext): void
     "shipfox runners drain build-1",
   );
   finishCommand(
-    withWorkspace(runners.command("revoke").description("shut a runner out for good; its jobs run again elsewhere"))
+    withYesOnTerminal(
+      withWorkspace(runners.command("revoke").description("shut a runner out for good; its jobs run again elsewhere")),
+    )
       .argument("<runner>", "name or id")
-      .action((runner: string, options: WorkspaceOption) => revokeRunner(context, runner, options)),
+      .action((runner: string, options: WorkspaceOption & ConfirmOptions) => revokeRunner(context, runner, options)),
     "shipfox runners revoke build-1",
   );
   registerRegistrationTokens(runners, context);
@@ -62,29 +73,56 @@ export function registerRunners(program: Command, context: CommandContext): void
 async function addRunner(context: CommandContext, options: AddOptions): Promise<void> {
   const { api, url } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const token = await api.runners.createToken({
-    workspaceId: workspace.workspace_id,
-    name: options.name,
-    max_uses: options.maxUses,
-    ttl_seconds: options.ttl,
-  });
-  const command = `SHIPFOX_API_URL=${url} SHIPFOX_RUNNER_REGISTRATION_TOKEN=${token.raw_token} shipfox-runner`;
+  const tokenFile = options.tokenFile === undefined ? null : resolve(context.cwd, options.tokenFile);
+  const { token, variable } = await createToken(
+    () =>
+      api.runners.createToken({
+        workspaceId: workspace.workspace_id,
+        name: options.name,
+        max_uses: options.maxUses,
+        ...(options.ttl === "never" ? {} : { ttl_seconds: options.ttl ?? DEFAULT_LIFE_SECONDS }),
+      }),
+    tokenFile,
+  );
+  const command = `SHIPFOX_API_URL=${url} ${variable} shipfox-runner`;
   await printResult(context, options, {
     document: { ...token, command },
     text: () => {
       const uses = token.max_uses === null ? "any number of runners" : `${token.max_uses} runner(s)`;
       const until = token.expires_at === null ? "until it is revoked" : `until ${token.expires_at}`;
+      const where =
+        tokenFile === null
+          ? "The token is shown only now."
+          : `The token is in ${plainText(tokenFile)}: remove the file once it was used.`;
       return [
         `Start a runner for ${plainText(workspace.workspace_name)} on the machine that shall run jobs:`,
         "",
         `  ${command}`,
         "",
-        context.terminal.colors.dim(`The token is shown only now. It registers ${uses} ${until}.`),
+        context.terminal.colors.dim(`${where} It registers ${uses} ${until}.`),
         nextLine(context, "shipfox runners list"),
         nextLine(context, `to revoke the token: shipfox runners tokens revoke ${token.prefix}`),
       ].join("\n");
     },
   });
+}
+
+/** Makes the token; with `tokenFile` only that file has it. */
+async function createToken(
+  create: () => Promise<CreatedRegistrationToken>,
+  tokenFile: string | null,
+): Promise<{ token: Omit<CreatedRegistrationToken, "raw_token">; variable: string }> {
+  if (tokenFile === null) {
+    const token = await create();
+    return { token, variable: `SHIPFOX_RUNNER_REGISTRATION_TOKEN=${token.raw_token}` };
+  }
+  const { promise, resolve: tell } = Promise.withResolvers<Omit<CreatedRegistrationToken, "raw_token">>();
+  await writeNewFile(tokenFile, async () => {
+    const { raw_token: secret, ...token } = await create();
+    tell(token);
+    return secret;
+  });
+  return { token: await promise, variable: `SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=${quoteWord(tokenFile)}` };
 }
 
 async function listRunners(context: CommandContext, options: WorkspaceOption): Promise<void> {
@@ -137,10 +175,15 @@ async function drainRunner(context: CommandContext, reference: string, options: 
   });
 }
 
-async function revokeRunner(context: CommandContext, reference: string, options: WorkspaceOption): Promise<void> {
+async function revokeRunner(
+  context: CommandContext,
+  reference: string,
+  options: WorkspaceOption & ConfirmOptions,
+): Promise<void> {
   const { api } = await openSession(context.env);
   const { workspace_id } = await chooseWorkspace(api, options.workspace);
   const chosen = chooseRunner((await api.runners.list({ workspaceId: workspace_id })).runners, reference);
+  await confirmOnTerminal(context, options, `Shut the runner ${plainText(chosen.name)} out for good?`);
   const runner = await api.runners.revoke({ workspaceId: workspace_id, runnerId: chosen.id });
   await printResult(context, options, {
     document: runner,
@@ -150,6 +193,10 @@ async function revokeRunner(context: CommandContext, reference: string, options:
         nextLine(context, "to revoke that too: shipfox runners tokens list"),
       ].join("\n"),
   });
+}
+
+function parseLife(text: string): number | "never" {
+  return text === "never" ? text : parseTtl(text);
 }
 
 function parseUses(text: string): number {

@@ -2,6 +2,8 @@ import type { Secret } from "@shipfox/shared/api/scoped-values";
 import type { Command } from "commander";
 import { ALL_VALUES, chooseScope, type ScopeOptions, withScope } from "../choose-scope.ts";
 import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
+import { type ConfirmOptions, confirmOnTerminal, withYesOnTerminal } from "../confirm.ts";
+import { plainText } from "../render/plain-text.ts";
 import { warningLines } from "../render/value-warnings.ts";
 import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
@@ -31,9 +33,9 @@ export function registerSecrets(program: Command, context: CommandContext): void
     "shipfox secrets list --project shop --json",
   );
   finishCommand(
-    withScope(secrets.command("delete").description("delete a secret"))
+    withYesOnTerminal(withScope(secrets.command("delete").description("delete a secret")))
       .argument("<key>", "its key")
-      .action((key: string, options: ScopeOptions) => deleteSecret(context, key, options)),
+      .action((key: string, options: ScopeOptions & ConfirmOptions) => deleteSecret(context, key, options)),
     "shipfox secrets delete DEPLOY_TOKEN",
   );
 }
@@ -81,9 +83,14 @@ function secretTable({ terminal }: CommandContext, secrets: readonly Secret[]): 
   );
 }
 
-async function deleteSecret(context: CommandContext, key: string, options: ScopeOptions): Promise<void> {
+async function deleteSecret(
+  context: CommandContext,
+  key: string,
+  options: ScopeOptions & ConfirmOptions,
+): Promise<void> {
   const { api } = await openSession(context.env);
   const { scope, name } = await chooseScope(api, options);
+  await confirmOnTerminal(context, options, `Delete the secret ${plainText(key)} of ${name}?`);
   await api.secrets.delete({ ...scope, key });
   await printResult(context, options, {
     document: { deleted: key },

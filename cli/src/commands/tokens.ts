@@ -12,6 +12,7 @@ import {
   printResult,
   withExamples,
 } from "../command-context.ts";
+import { type ConfirmOptions, confirmOnTerminal, withYesOnTerminal } from "../confirm.ts";
 import { askSecret, readSecretFromStdin } from "../prompts.ts";
 import { readRows } from "../paging.ts";
 import { plainText } from "../render/plain-text.ts";
@@ -58,11 +59,9 @@ export function registerTokens(program: Command, context: CommandContext): void 
     "shipfox tokens list",
   );
   finishCommand(
-    tokens
-      .command("revoke")
-      .description("revoke a token, at once")
+    withYesOnTerminal(tokens.command("revoke").description("revoke a token, at once"))
       .argument("<token>", "name, id or the first characters of the token")
-      .action((reference: string, options: JsonOption) => revokeToken(context, reference, options)),
+      .action((reference: string, options: ConfirmOptions) => revokeToken(context, reference, options)),
     "shipfox tokens revoke ci",
   );
 }
@@ -140,7 +139,7 @@ async function listTokens(context: CommandContext, options: JsonOption): Promise
   });
 }
 
-async function revokeToken(context: CommandContext, reference: string, options: JsonOption): Promise<void> {
+async function revokeToken(context: CommandContext, reference: string, options: ConfirmOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const tokens = await allTokens(api);
   const matches = tokens.filter(({ id, name, prefix }) => [id, name, prefix].includes(reference));
@@ -152,6 +151,7 @@ async function revokeToken(context: CommandContext, reference: string, options: 
       "shipfox tokens list",
     );
   }
+  await confirmOnTerminal(context, options, `Revoke the access token ${plainText(token.name)}?`);
   await api.accessTokens.revoke({ tokenId: token.id });
   await printResult(context, options, {
     document: { id: token.id, revoked: true },

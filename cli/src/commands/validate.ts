@@ -1,11 +1,12 @@
-import { readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { Client } from "@shipfox/client";
 import { type Diagnostic, MAX_WORKFLOW_CHARS } from "@shipfox/shared/api/definitions";
 import type { Command } from "commander";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption } from "../command-context.ts";
 import { EXIT } from "../exit-codes.ts";
+import { readTextFile } from "../read-file.ts";
 import { renderDiagnostic } from "../render/diagnostics.ts";
 import { withProgress } from "../render/progress.ts";
 import { openSession } from "../session.ts";
@@ -30,7 +31,7 @@ export function registerValidate(program: Command, context: CommandContext): voi
 
 async function validate(context: CommandContext, named: string[], options: JsonOption): Promise<void> {
   const files = named.length > 0 ? named : await findWorkflowFiles(context.cwd);
-  const sources = await Promise.all(files.map((file) => readSource(context.cwd, file)));
+  const sources = await Promise.all(files.map((file) => readTextFile(context.cwd, file, "shipfox validate --help")));
   const { api } = await openSession(context.env);
   const checked = await withProgress(context.terminal, `Checking ${files.length} file(s)`, () =>
     checkAll(api, files, sources),
@@ -48,14 +49,6 @@ async function findWorkflowFiles(cwd: string): Promise<string[]> {
   const files = names.filter((name) => /\.ya?ml$/.test(name)).sort();
   if (files.length > 0) return files.map((name) => `${WORKFLOW_FOLDER}/${name}`);
   throw usageError(`There is no workflow file in ${WORKFLOW_FOLDER} here.`, "shipfox validate path/to/workflow.yml");
-}
-
-async function readSource(cwd: string, file: string): Promise<string> {
-  try {
-    return await readFile(resolve(cwd, file), "utf8");
-  } catch (error) {
-    throw usageError(`${file} cannot be read: ${(error as Error).message}`, "shipfox validate --help");
-  }
 }
 
 async function checkAll(api: Client, files: readonly string[], sources: readonly string[]): Promise<Checked[]> {

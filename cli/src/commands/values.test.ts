@@ -42,7 +42,9 @@ describe("secrets", () => {
     const empty = await home.run(["secrets", "set", "TOKEN"], { stdin: "" });
     expect([empty.code, empty.stderr]).toEqual([64, expect.stringContaining("stdin is empty")]);
     const missing = await home.run(["secrets", "set", "TOKEN", "--from-file", "nothing"]);
-    expect([missing.code, missing.stderr]).toEqual([64, expect.stringContaining("cannot be read")]);
+    expect([missing.code, missing.stderr]).toEqual([64, expect.stringContaining("There is no file nothing.")]);
+    const folder = await home.run(["secrets", "set", "TOKEN", "--from-file", "."]);
+    expect([folder.code, folder.stderr]).toEqual([64, expect.stringContaining(". is a folder; a file is needed.")]);
   });
 
   it("are listed and deleted", async () => {
@@ -52,6 +54,19 @@ describe("secrets", () => {
     expect(JSON.parse((await home.run(["secrets", "list", "--json"])).stdout).secrets).toEqual([secret("TOKEN")]);
     expect((await home.run(["secrets", "delete", "TOKEN", "-p", project().slug])).code).toBe(0);
     expect(server.seen("DELETE /workspaces/*/secrets/TOKEN")[0]?.query.get("project_id")).toBe(project().id);
+  });
+
+  it("are deleted by a person who is sure, who may say so beforehand", async () => {
+    server.on("DELETE /workspaces/*/secrets/TOKEN", { status: 204 });
+    const deleted = () => server.seen("DELETE /workspaces/*/secrets/TOKEN").length;
+    using unsure = home.startOnTerminal(["secrets", "delete", "TOKEN"]);
+    await unsure.answer("Delete the secret TOKEN of the workspace web?", "n");
+    expect([await unsure.finish(), deleted()]).toEqual([130, 0]);
+    using sure = home.startOnTerminal(["secrets", "delete", "TOKEN"]);
+    await sure.answer("Delete the secret TOKEN of the workspace web?", "y");
+    expect([await sure.finish(), deleted()]).toEqual([0, 1]);
+    using unasked = home.startOnTerminal(["secrets", "delete", "TOKEN", "--yes"]);
+    expect([await unasked.finish(), deleted()]).toEqual([0, 2]);
   });
 
   it("explain their commands with examples", async () => {

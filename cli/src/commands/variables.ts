@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { ALL_VALUES, chooseScope, type ScopeOptions, withScope } from "../choose-scope.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
+import { type ConfirmOptions, confirmOnTerminal, withYesOnTerminal } from "../confirm.ts";
 import { plainText } from "../render/plain-text.ts";
 import { warningLines } from "../render/value-warnings.ts";
 import { renderTable } from "../render/table.ts";
@@ -41,9 +42,9 @@ export function registerVariables(program: Command, context: CommandContext): vo
     "shipfox variables list --project shop --json",
   );
   finishCommand(
-    withScope(variables.command("delete").description("delete a variable"))
+    withYesOnTerminal(withScope(variables.command("delete").description("delete a variable")))
       .argument("<key>", "its key")
-      .action((key: string, options: ScopeOptions) => deleteVariable(context, key, options)),
+      .action((key: string, options: ScopeOptions & ConfirmOptions) => deleteVariable(context, key, options)),
     "shipfox variables delete REGION",
   );
 }
@@ -105,9 +106,14 @@ function variableTable({ terminal }: CommandContext, variables: readonly ListedV
   );
 }
 
-async function deleteVariable(context: CommandContext, key: string, options: ScopeOptions): Promise<void> {
+async function deleteVariable(
+  context: CommandContext,
+  key: string,
+  options: ScopeOptions & ConfirmOptions,
+): Promise<void> {
   const { api } = await openSession(context.env);
   const { scope, name } = await chooseScope(api, options);
+  await confirmOnTerminal(context, options, `Delete the variable ${plainText(key)} of ${name}?`);
   await api.variables.delete({ ...scope, key });
   await printResult(context, options, {
     document: { deleted: key },
