@@ -297,6 +297,7 @@ export function job(overrides: Partial<Job> = {}): Job {
     mode: "one_shot",
     status: "pending",
     status_reason: null,
+    status_reason_message: null,
     failure_class: null,
     failure_cause: null,
     carried_over: false,
