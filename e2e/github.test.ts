@@ -107,6 +107,94 @@ describe("a project on GitHub", () => {
     expect((await instance.api.call("GET", path)).body).toMatchObject({ trigger_events: [{ delivery_id: "push-1" }] });
   });
 
+  it("runs what was pushed at the commit of the push, also when a newer one came since", async () => {
+    const onPush = `name: On push
+triggers:
+  pushed: { source: github_acme, event: push, filter: "event.ref == 'refs/heads/main'" }
+jobs:
+  read: { runner: linux, steps: [{ run: cat README.md }] }
+  again: { runner: linux, needs: read, steps: [{ run: cat README.md }] }
+`;
+    const { repository } = project;
+    const after = await repository.commit({ ".shipfox/workflows/push.yml": onPush, "README.md": "pushed\n" });
+    await repository.commit({ "README.md": "newer\n" });
+    const push = {
+      ref: "refs/heads/main",
+      after,
+      repository: { id: shown.id, full_name: "acme/app", default_branch: "main" },
+      sender: { login: "ada" },
+      installation,
+    };
+    expect(await github.deliver(instance.plane.url, "push", push, "push-2")).toBe(204);
+    const run = await instance.waitForRun(await startedRun("On push"));
+    expect(run).toMatchObject({
+      status: "succeeded",
+      trigger_provider: "github",
+      trigger_source: "github_acme",
+      trigger_event: "push",
+      trigger_reference: { repository: "acme/app", ref: "refs/heads/main", commit: after, actor: "ada" },
+    });
+    for (const key of ["read", "again"])
+      expect(await instance.logText(runStep(jobOf(run, key)).id)).toContain("pushed\n");
+    await eventually("GitHub shows the jobs on that commit", async () =>
+      ["read", "again"].every((key) =>
+        github.checkRuns.some(({ name, head_sha }) => name === `On push / ${key}` && head_sha === after),
+      ),
+    );
+  });
+
+  it("runs a pull request from a fork at its head once it was approved", async () => {
+    const { repository } = project;
+    const onPull = `name: On pull
+triggers:
+  opened: { source: github_acme, event: pull_request.opened }
+jobs:
+  read: { runner: linux, steps: [{ run: cat README.md }] }
+`;
+    await repository.commit({ ".shipfox/workflows/pull.yml": onPull });
+    await instance.api.client.projects.sync({ projectId: project.id });
+    await eventually("the workflow is known", async () =>
+      (await instance.definitions(project.id)).definitions.some(({ name }) => name === "On pull"),
+    );
+    await repository.git("checkout", "--quiet", "-b", "proposal");
+    const sha = await repository.commit({ "README.md": "proposed\n" });
+    await repository.git("checkout", "--quiet", "main");
+    const pull_request = {
+      number: 7,
+      updated_at: "2026-05-04T10:00:00Z",
+      head: { sha, repo: { id: 999 } },
+      base: { repo: { id: shown.id } },
+      author_association: "NONE",
+    };
+    const opened = {
+      action: "opened",
+      repository: { id: shown.id, full_name: "acme/app" },
+      pull_request,
+      installation,
+    };
+    expect(await github.deliver(instance.plane.url, "pull_request", opened, "pull-1")).toBe(204);
+    const { triggerEvents } = instance.api.client;
+    const waiting = await eventually("the pull request waits for an approval", async () => {
+      const found = await triggerEvents.list({ workspace_id: instance.workspaceId, approval: ["waiting"] });
+      return found.trigger_events[0] ?? null;
+    });
+    const { approval } = waiting;
+    expect(approval).toMatchObject({ status: "waiting", commit: sha });
+    const body = { commit: approval?.commit ?? null, workflows_hash: approval?.workflows_hash ?? "" };
+    await triggerEvents.approve({ eventId: waiting.id, ...body });
+    const run = await instance.waitForRun(await startedRun("On pull"));
+    expect(run.status).toBe("succeeded");
+    expect(await instance.logText(runStep(jobOf(run, "read")).id)).toContain("proposed\n");
+  });
+
+  /** The only run of a workflow. */
+  async function startedRun(workflowName: string): Promise<string> {
+    return eventually(`a run of ${workflowName} is there`, async () => {
+      const { runs } = await instance.api.client.runs.list({ project_id: project.id, limit: 100 });
+      return runs.find((run) => run.workflow_name === workflowName)?.id ?? null;
+    });
+  }
+
   it("is out of reach when its connection is disabled, and the job says so", async () => {
     const change = { body: { lifecycle_status: "disabled" } };
     await instance.api.call("PATCH", `/integration-connections/${connectionId}`, change);

@@ -103,17 +103,46 @@ describe("a control plane that is killed while it hears and tells", () => {
     }
   }
 
+  /** A project whose workflow starts with each call of these webhooks; its jobs wait for a runner that never comes. */
+  async function listenTo(slug: string): Promise<ProjectHandle> {
+    const triggers = `triggers:\n  called: { source: ${slug}, event: received, filter: "event.method == 'POST'" }\n`;
+    const jobs = "jobs:\n  job: { runner: nowhere, checkout: false, steps: [{ run: 'true' }] }\n";
+    return instance.project({ "on-call.yml": `name: On ${slug}\n${triggers}${jobs}` });
+  }
+
+  /** The delivery ids of the events that started the runs of a project, each as often as it did. */
+  async function startedBy(listening: ProjectHandle): Promise<string[]> {
+    const started: string[] = [];
+    for (let cursor: string | undefined; ; ) {
+      const page = await instance.api.client.runs.list({ project_id: listening.id, limit: 100, cursor });
+      started.push(...page.runs.map((run) => JSON.stringify(run.trigger_payload["deliveryId"])));
+      if (page.next_cursor === null) return started.toSorted();
+      cursor = page.next_cursor;
+    }
+  }
+
+  /** Waits until all events of a source were offered to the workflows. */
+  const routed = (source: string) =>
+    eventually(`the events of ${source} are routed`, async () => {
+      const path = `/trigger-events?workspace_id=${instance.workspaceId}&source=${source}&outcome=received,failed`;
+      return (await instance.api.get(triggerEventsReplySchema, path)).trigger_events.length === 0;
+    });
+
   it(`${fault(41, "custom webhook")}`, async () => {
     const id = await connect("crowd");
+    const listening = await listenTo("crowd");
     const send = (turn: number) =>
       call(plane.url, "POST", `/webhook/${id}`, { body: { turn }, headers: { "x-delivery-id": `d${turn % 5}` } });
     const answers = await Promise.all(Array.from({ length: 100 }, (_, turn) => send(turn)));
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
     expect(await deliveriesOf("crowd")).toEqual(["d0", "d1", "d2", "d3", "d4"]);
+    await routed("crowd");
+    expect(await startedBy(listening)).toEqual(["d0", "d1", "d2", "d3", "d4"].map((id) => JSON.stringify(id)));
   });
 
   it(`${fault(42, "custom webhook")}`, async () => {
     const id = await connect("alerts");
+    const listening = await listenTo("alerts");
     const send = (delivery: number) =>
       eventually(`delivery ${delivery} is acknowledged`, async () => {
         const headers = { "x-delivery-id": `d${delivery}` };
@@ -123,9 +152,12 @@ describe("a control plane that is killed while it hears and tells", () => {
     await sent[0];
     await killAndRestart();
     await Promise.all(sent);
+    // Once more, while what was acknowledged starts its runs.
+    await killAndRestart();
 
-    expect(await deliveriesOf("alerts")).toEqual(
-      Array.from({ length: DELIVERIES }, (_, index) => `d${index}`).toSorted(),
-    );
+    const all = Array.from({ length: DELIVERIES }, (_, index) => `d${index}`).toSorted();
+    expect(await deliveriesOf("alerts")).toEqual(all);
+    await routed("alerts");
+    expect(await startedBy(listening)).toEqual(all.map((id) => JSON.stringify(id)).toSorted());
   });
 });

@@ -97,8 +97,10 @@ import {
   StepSecrets,
 } from "./modules/secrets/public.ts";
 import {
+  createFilterEvaluation,
   createTriggerRoutes,
   deleteOldTriggerEvents,
+  EventRouting,
   MAX_STORED_EVENTS,
   Schedules,
   type StartTriggered,
@@ -276,6 +278,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     startRun(tx, dispatch.runs, { ...request, model: await resolveModel(tx, request, request.model) }),
   );
   const start: StartTriggered = (tx, run) => starter.startTriggered(tx, run);
+  const routing = new EventRouting({ store, clock, log, evaluate: createFilterEvaluation(evaluator), start });
   const schedules = new Schedules({ store, clock, log, start });
   const syncs = new DefinitionSync({
     store,
@@ -375,7 +378,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       publicUrl: (config.webhookPublicUrl ?? publicUrl).replace(/\/+$/, ""),
       callsPerMinute: config.webhookCallsPerMinute,
     }),
-    ...createTriggerRoutes({ store, access }),
+    ...createTriggerRoutes({ store, clock, access, wake: () => triggerLoop.arm(clock.now()) }),
     ...createOutgoingWebhookRoutes({
       store,
       clock,
@@ -577,7 +580,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   outgoing.start();
   await github?.checks.start();
   tellLoop.start(github ? [() => github.checks.runDue(), (now) => github.missed.runDue(now)] : []);
-  triggerLoop.start([(now) => schedules.runDue(now)]);
+  triggerLoop.start([(now) => routing.runDue(now), (now) => schedules.runDue(now)]);
   await syncs.start();
   mail.start();
 
@@ -594,6 +597,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await keepLoop.stop();
     github?.close();
     await tellLoop.stop();
+    routing.stop();
     await triggerLoop.stop();
     await mail.stop();
     await evaluator.close();

@@ -3,10 +3,10 @@ import { expect, it, onTestFinished } from "vitest";
 import { DueLoop } from "./due-loop.ts";
 import { systemClock } from "./store/clock.ts";
 
-function startedLoop(task: (now: number) => Promise<number | null>): DueLoop {
+function startedLoop(...tasks: ((now: number) => Promise<number | null>)[]): DueLoop {
   const loop = new DueLoop(systemClock, pino({ level: "silent" }));
   onTestFinished(() => loop.stop());
-  loop.start([task]);
+  loop.start(tasks);
   return loop;
 }
 
@@ -51,4 +51,17 @@ it("does not forget what became due while it was looking", async () => {
   setTimeout(() => inRound.resolve(), 20);
   await done.promise;
   expect(looks).toBeGreaterThan(1);
+});
+
+it("comes back at once to a task that left something, though the next one has nothing to do for long", async () => {
+  let rounds = 0;
+  const done = Promise.withResolvers<void>();
+  const unfinished = async (now: number) => {
+    rounds += 1;
+    if (rounds === 3) done.resolve();
+    return rounds < 3 ? now - 1_000 : null;
+  };
+  startedLoop(unfinished, async () => null);
+  await done.promise;
+  expect(rounds).toBe(3);
 });

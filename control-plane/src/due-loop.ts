@@ -19,6 +19,7 @@ export class DueLoop {
   #tasks: readonly DueTask[] = [];
   #timer: NodeJS.Timeout | null = null;
   #wakeAt = Number.POSITIVE_INFINITY;
+  #firesAtOnce = false;
   #running: Promise<void> | null = null;
   #stopped = true;
 
@@ -37,10 +38,11 @@ export class DueLoop {
   arm(at: number): void {
     const now = this.#clock.now();
     // A timer that should have fired sleeps through a clock that was set forward.
-    if (this.#stopped || (at >= this.#wakeAt && this.#wakeAt > now)) return;
-    this.#wakeAt = at;
+    if (this.#stopped || this.#firesAtOnce || (at >= this.#wakeAt && this.#wakeAt > now)) return;
+    this.#wakeAt = Math.min(at, this.#wakeAt);
     if (this.#timer) clearTimeout(this.#timer);
-    const sleep = Math.min(Math.max(0, at - now), MAX_SLEEP_MS);
+    const sleep = Math.min(Math.max(0, this.#wakeAt - now), MAX_SLEEP_MS);
+    this.#firesAtOnce = sleep === 0;
     this.#timer = setTimeout(() => this.#fire(), sleep).unref();
   }
 
@@ -51,6 +53,7 @@ export class DueLoop {
   }
 
   #fire(): void {
+    this.#firesAtOnce = false;
     this.#wakeAt = Number.POSITIVE_INFINITY;
     if (this.#running) {
       // What became due during a round is looked at in the next.

@@ -43,6 +43,8 @@ describeStores("a schedule", (open) => {
       event: "tick",
       scheduleId,
     });
+    const replay = await world.api.call("POST", `/trigger-events/${shown.id}/replay`, { user: world.user });
+    expect(replay).toMatchObject({ status: 409, body: { code: "trigger-event-not-replayable" } });
   });
 
   it("makes up for all the times that passed while nothing ran with one run", async () => {

@@ -76,11 +76,15 @@ export const SCENARIOS: readonly Scenario[] = [
     "a token is rotated or revoked in the middle of a job",
     "rotated: the job goes on; revoked: it is stopped and fenced",
   ),
-  row(41, "a delivery of a webhook comes twice, or many times at once", "it is one event, whatever the repeats say"),
+  row(
+    41,
+    "a delivery of a webhook comes twice, or many times at once",
+    "it is one event and one run, whatever the repeats say; an older state takes no newer one's place",
+  ),
   row(
     42,
     "deliveries of webhooks come while the control plane is killed and started again",
-    "what was acknowledged is stored; senders repeat what got no answer; each is one event",
+    "what was acknowledged is stored and routed; senders repeat what got no answer; each is one event and one run",
   ),
   row(
     43,

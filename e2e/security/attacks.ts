@@ -57,7 +57,7 @@ export const ATTACKS: readonly Attack[] = [
   row(
     11,
     "a stranger sends code or words from a fork, and claims to be somebody who is trusted",
-    "what is received is marked untrusted by what the signed delivery says of the repository and the author, and in doubt",
+    "it starts nothing until somebody approves this commit and these workflows; who is trusted is told by the signed delivery; a push resets it",
   ),
   row(
     12,

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { call } from "../src/api.ts";
 import { attack } from "../src/attack.ts";
 import { ControlPlane } from "../src/control-plane.ts";
+import { eventually } from "../src/eventually.ts";
 import { Instance } from "../src/instance.ts";
 import { useStage } from "../src/stage.ts";
 
@@ -65,6 +66,62 @@ describe("deliveries of GitHub", () => {
       expect(await github.deliver(instance.plane.url, event, { installation, repository, ...body }, id)).toBe(204);
     const marks = new Map((await stored()).map(({ delivery_id, untrusted }) => [delivery_id, untrusted]));
     for (const [id, , untrusted] of deliveries) expect([id, marks.get(id)]).toEqual([id, untrusted]);
+  });
+
+  it(`${attack(11, "a pull request starts nothing until it is approved, and a push resets that")}`, async () => {
+    const workflow = (event: string) =>
+      `name: On ${event}\ntriggers:\n  t: { source: github_acme, event: pull_request.${event} }\njobs:\n  job: { runner: nowhere, steps: [{ run: make }] }\n`;
+    const events = ["opened", "synchronize", "reopened"];
+    const project = await instance.project(
+      Object.fromEntries(events.map((event) => [`${event}.yml`, workflow(event)])),
+    );
+    const runs = async () => (await instance.api.client.runs.list({ project_id: project.id, limit: 100 })).runs;
+    const propose = async (action: string, commit: string, minute: number): Promise<string> => {
+      const pull_request = {
+        number: 9,
+        updated_at: `2026-05-04T10:0${minute}:00Z`,
+        head: { sha: commit, repo: { id: 8 } },
+        base: { repo: { id: 7 } },
+        // What the author of a commit writes of himself is nobody's word.
+        author_association: "NONE",
+        user: { login: "owner", email: "owner@example.com" },
+      };
+      const id = `${action}-${minute}`;
+      const body = { action, installation, repository: { id: 7, full_name: "acme/app" }, pull_request };
+      expect(await github.deliver(instance.plane.url, "pull_request", body, id)).toBe(204);
+      const { trigger_events: found } = await eventually(`${id} is looked at`, async () => {
+        const page = await triggerEvents.list({
+          workspace_id: instance.workspaceId,
+          source: ["github_acme"],
+          limit: 100,
+        });
+        return page.trigger_events.some((event) => event.delivery_id === id && event.approval !== null) && page;
+      });
+      return found.find((event) => event.delivery_id === id)?.id ?? "";
+    };
+    const { triggerEvents } = instance.api.client;
+    const approve = async (eventId: string, changed: Record<string, unknown> = {}) => {
+      const { approval } = await triggerEvents.get({ eventId });
+      const body = { commit: approval?.commit, workflows_hash: approval?.workflows_hash ?? "none", ...changed };
+      return (await instance.api.call("POST", `/trigger-events/${eventId}/approve`, { body })).status;
+    };
+    const [first, second] = ["a".repeat(40), "b".repeat(40)];
+
+    const opened = await propose("opened", first, 1);
+    expect(await approve(opened, { commit: second })).toBe(409);
+    expect(await approve(opened, { workflows_hash: "0".repeat(64) })).toBe(409);
+    const pushed = await propose("synchronize", second, 2);
+    expect(await approve(opened)).toBe(409);
+    const late = await propose("reopened", first, 0);
+    expect(await approve(late)).toBe(409);
+    const reopened = await propose("reopened", second, 3);
+    for (const eventId of [opened, late, pushed, reopened])
+      expect((await instance.api.call("POST", `/trigger-events/${eventId}/replay`)).status).toBeLessThan(500);
+    expect(await runs()).toEqual([]);
+
+    expect(await approve(pushed)).toBe(202);
+    await eventually("the approved run is there", async () => (await runs()).length > 0);
+    expect((await runs()).map((run) => run.workflow_name)).toEqual(["On synchronize"]);
   });
 
   it(`${attack(19, "of the GitHub App")}`, async () => {

@@ -14,7 +14,9 @@ import {
 } from "@shipfox/shared/api/integrations";
 import { sentryConnectBodySchema } from "@shipfox/shared/api/sentry";
 import {
+  approveTriggerEventBodySchema,
   triggerEventDetailSchema,
+  triggerEventSchema,
   triggerEventsQuerySchema,
   triggerEventsReplySchema,
   triggerFacetsQuerySchema,
@@ -128,4 +130,11 @@ export const triggerEvents = {
     reply: triggerFacetsReplySchema,
   },
   get: { method: "GET", path: "/trigger-events/{eventId}", reply: triggerEventDetailSchema },
+  approve: {
+    method: "POST",
+    path: "/trigger-events/{eventId}/approve",
+    body: approveTriggerEventBodySchema,
+    reply: triggerEventSchema,
+  },
+  replay: { method: "POST", path: "/trigger-events/{eventId}/replay", reply: triggerEventSchema },
 } as const satisfies Operations;

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestRepository } from "../testing/git-repository.ts";
 import { codeIn, MailServer, tokenIn } from "../testing/mail-server.ts";
 import { KEY, type ModelServer, MODELS, serveModels } from "../testing/model-server.ts";
-import { insertMember } from "../testing/rows.ts";
+import { HELD, insertHeldEvent, insertMember } from "../testing/rows.ts";
 import { type ServedApp, serveApp } from "./served-app.fixture.ts";
 import { buildWorld, type World } from "./world.fixture.ts";
 
@@ -191,6 +191,9 @@ describe("the calls in docs/api.md", () => {
       URL: app.url,
       TOKEN: bearers.user ?? "",
       RUN: one("id"),
+      HELD_EVENT: await insertHeldEvent(app.store, one("workspaceId")),
+      COMMIT: HELD.commit,
+      WORKFLOWS_HASH: HELD.workflows_hash,
       REGISTRATION: one("tokenId"),
       USER_ID: await insertMember(app.store, one("workspaceId"), "maintainer"),
       GUEST_TOKEN: guestToken,

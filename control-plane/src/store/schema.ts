@@ -526,6 +526,16 @@ export interface TriggerEventRow {
   reference: string | null;
   /** That repository, as its connection names it. */
   repository_id: string | null;
+  /** What in the repository changes over several events, as a pull request; `subject_at` is when it last did, `head_commit` its newest commit then. */
+  subject: string | null;
+  subject_at: number | null;
+  head_commit: string | null;
+  /** Null for an event that needs none. */
+  approval: string | null;
+  /** Of the workflows that the approval is for. */
+  workflows_hash: string | null;
+  approved_by: string | null;
+  approved_at: number | null;
 }
 
 /** A trigger of a definition, other than the manual one. `schedule`, `timezone` and `next_fire_at` are those of a cron trigger. */

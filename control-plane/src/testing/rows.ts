@@ -77,3 +77,16 @@ export function workspaceDeps(store: Store) {
     removals: { begin: async () => {} },
   };
 }
+
+/** What an approver sees of an event that waits. */
+export const HELD = { commit: "a".repeat(40), workflows_hash: "b".repeat(64) };
+
+/** An event of a pull request that waits for an approval; answers its id. */
+export async function insertHeldEvent(store: Store, workspaceId: string): Promise<string> {
+  const id = newId();
+  const sql = `insert into trigger_events (id, workspace_id, origin, event_ref, source, event, untrusted, payload, payload_bytes,
+      outcome, matched_count, received_at, created_at, head_commit, approval, workflows_hash)
+    values (?, ?, 'integration', ?, 'github_acme', 'pull_request.opened', 1, '{}', 2, 'received', 1, 0, 0, ?, 'waiting', ?)`;
+  await store.write((tx) => tx.run(sql, [id, workspaceId, id, HELD.commit, HELD.workflows_hash]));
+  return id;
+}

@@ -3,6 +3,7 @@ import { id, nextCursor, nullableTimestamp, pageQuery, timestamp } from "./value
 
 const MAX_FILTER_VALUES = 50;
 const MAX_FILTER_CHARS = 200;
+const MAX_HASH_CHARS = 64;
 /** Most values that each facet lists. */
 export const MAX_FACET_VALUES = 50;
 
@@ -10,6 +11,11 @@ export const triggerOutcomeSchema = z.enum(["received", "routed", "discarded", "
   description:
     "received: stored, not yet evaluated; routed: it started something; discarded: nothing matched; failed: is tried again; errored: a filter or a start failed for good",
 });
+
+export const approvalStatusSchema = z.enum(["waiting", "approved", "superseded"]).meta({
+  description: "waiting: it starts nothing until somebody approves it; superseded: what it is about has a newer commit",
+});
+const commitSchema = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "expected the full id of a commit");
 
 const triggerEventFields = {
   id,
@@ -23,6 +29,19 @@ const triggerEventFields = {
   connection_id: id.nullable(),
   untrusted: z.boolean().meta({ description: "Somebody without rights to the repository may have made it" }),
   pass: z.int().min(1).meta({ description: "How often it was routed; each replay adds one" }),
+  approval: z
+    .object({
+      status: approvalStatusSchema,
+      commit: z.string().nullable().meta({ description: "The only one that its runs check out" }),
+      workflows_hash: z
+        .string()
+        .nullable()
+        .meta({ description: "Changes with each change of a workflow that it would start; null when it never waited" }),
+      approved_by: id.nullable(),
+      approved_at: nullableTimestamp,
+    })
+    .nullable()
+    .meta({ description: "Null for an event that needs no approval, or that nothing wants" }),
   outcome: triggerOutcomeSchema,
   matched_count: z.int().min(0).meta({ description: "Triggers and listeners that it engaged in its last pass" }),
   received_at: timestamp,
@@ -83,6 +102,7 @@ export const triggerEventsQuerySchema = z
     source: anyOf(word).optional(),
     event: anyOf(word).optional(),
     outcome: anyOf(triggerOutcomeSchema).optional(),
+    approval: anyOf(approvalStatusSchema).optional(),
     from: instant.optional(),
     to: instant.optional(),
     ...pageQuery,
@@ -100,3 +120,9 @@ export const triggerEventsReplySchema = z.object({
 export const triggerFacetsQuerySchema = z.object({ workspace_id: id });
 const facet = z.array(z.object({ value: z.string(), count: z.int().min(1) })).max(MAX_FACET_VALUES);
 export const triggerFacetsReplySchema = z.object({ sources: facet, events: facet });
+
+/** What the approver has seen; both must still be so. */
+export const approveTriggerEventBodySchema = z.strictObject({
+  commit: commitSchema.nullable().meta({ description: "`approval.commit` of the event" }),
+  workflows_hash: z.string().min(1).max(MAX_HASH_CHARS).meta({ description: "`approval.workflows_hash` of the event" }),
+});

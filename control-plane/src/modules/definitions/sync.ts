@@ -48,6 +48,7 @@ interface FilesToApply {
   readonly fetched: FetchedWorkflows;
   readonly files: readonly SyncedFile[];
   readonly warnings: readonly SyncWarning[];
+  readonly startedAt: number;
 }
 
 /**
@@ -105,16 +106,16 @@ export class DefinitionSync {
   async #begin(projectId: string): Promise<void> {
     this.#waiting.delete(projectId);
     if (this.#stopped) return;
+    const startedAt = this.#deps.clock.now();
     try {
-      await this.#sync(projectId);
+      await this.#sync(projectId, startedAt);
     } catch (error) {
-      await this.#fail(projectId, error);
+      await this.#fail(projectId, error, startedAt);
     }
   }
 
-  async #sync(projectId: string): Promise<void> {
-    const { store, clock, source } = this.#deps;
-    const startedAt = clock.now();
+  async #sync(projectId: string, startedAt: number): Promise<void> {
+    const { store, source } = this.#deps;
     if (!(await store.write((tx) => markSyncing(tx, projectId, startedAt)))) return;
     const fetched = await source.fetchWorkflows(projectId);
     if (fetched.files.length === 0) {
@@ -139,7 +140,7 @@ export class DefinitionSync {
       warnings.push(...read.warnings);
     }
     if (faults.length > 0) throw new SyncFailure("invalid-definition", faults.join("; "));
-    await this.#apply(projectId, { fetched, files, warnings: warnings.slice(0, MAX_WARNINGS) });
+    await this.#apply(projectId, { fetched, files, warnings: warnings.slice(0, MAX_WARNINGS), startedAt });
   }
 
   /** What is in a file, or its first fault: whoever corrects one file should know of the others. */
@@ -152,7 +153,7 @@ export class DefinitionSync {
     }
   }
 
-  async #apply(projectId: string, { fetched, files, warnings }: FilesToApply): Promise<void> {
+  async #apply(projectId: string, { fetched, files, warnings, startedAt }: FilesToApply): Promise<void> {
     const { store, clock, projects, subscriptions } = this.#deps;
     const now = clock.now();
     const ids = new Map(files.map((file) => [file.key, newId(now)]));
@@ -172,11 +173,12 @@ export class DefinitionSync {
         await subscriptions.replace(tx, { id, workspace_id: workspaceId, project_id: projectId }, [], now);
       }
       await markSyncSucceeded(tx, projectId, { ref: fetched.branch, warnings, now });
+      await subscriptions.settled(tx, projectId, startedAt, now);
     });
   }
 
-  async #fail(projectId: string, error: unknown): Promise<void> {
-    const { store, clock, log } = this.#deps;
+  async #fail(projectId: string, error: unknown, startedAt: number): Promise<void> {
+    const { store, clock, log, subscriptions } = this.#deps;
     // The row stays as it is: the sync is done again at the next start.
     if (this.#stopped || (error instanceof ApiError && error.code === "shutting-down")) return;
     const failure =
@@ -186,7 +188,10 @@ export class DefinitionSync {
     const { code, message } = failure;
     const now = clock.now();
     try {
-      await store.write((tx) => markSyncFailed(tx, projectId, { code, message, now }));
+      await store.write(async (tx) => {
+        await markSyncFailed(tx, projectId, { code, message, now });
+        await subscriptions.settled(tx, projectId, startedAt, now);
+      });
     } catch (writeError) {
       log.error(
         { err: writeError, projectId },

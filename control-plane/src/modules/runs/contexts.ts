@@ -69,7 +69,9 @@ async function runRoots(tx: Tx, runId: string): Promise<Partial<Record<Root, unk
   const run = await tx.get<RunInContext>(RUN, [runId]);
   if (!run) throw new Error(`the run ${runId} is gone`);
   const reference = JSON.parse(run.trigger_reference ?? "{}") as Partial<TriggerReference>;
-  const event = WITHOUT_EVENT.has(run.trigger_source) ? null : parseValues(run.trigger_payload);
+  const { data = null } = WITHOUT_EVENT.has(run.trigger_source)
+    ? {}
+    : (parseValues(run.trigger_payload) as { data?: unknown });
   return {
     trigger: {
       source: run.trigger_source,
@@ -80,7 +82,7 @@ async function runRoots(tx: Tx, runId: string): Promise<Partial<Record<Root, unk
       ref: reference.ref ?? null,
       commit: reference.commit ?? null,
     },
-    event,
+    event: data,
     workflow: { id: run.definition_id, name: run.workflow_name },
     run: {
       id: run.id,

@@ -30,6 +30,12 @@ export async function setRun(tx: WriteTx, decisionId: string, runId: string): Pr
   await tx.run("update trigger_decisions set run_id = ? where id = ?", [runId, decisionId]);
 }
 
+export async function decisionsOfPass(tx: Tx, event: Pick<TriggerEventRow, "id" | "pass">): Promise<Decision[]> {
+  const sql = "select decision from trigger_decisions where event_id = ? and pass = ?";
+  const rows = await tx.all<{ decision: Decision }>(sql, [event.id, event.pass]);
+  return rows.map(({ decision }) => decision);
+}
+
 export type ShownDecision = TriggerDecisionRow & { readonly run_name: string | null };
 
 /** Of all passes, the oldest first. */

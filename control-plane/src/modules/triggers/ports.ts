@@ -13,3 +13,15 @@ export interface TriggeredRun extends Pick<StartRun, "trigger" | "pinnedCommit" 
  * created.
  */
 export type StartTriggered = (tx: WriteTx, run: TriggeredRun) => Promise<{ readonly runId: string }>;
+
+/** What a filter says of an event. */
+export type FilterVerdict =
+  | { readonly kind: "match" | "no-match" }
+  /** `reason` is for people. */
+  | { readonly kind: "error"; readonly reason: string };
+
+/** Evaluates a bare expression, with a deadline, outside of any unit. Never rejects for what the expression does. */
+export type EvaluateFilter = (
+  filter: string,
+  roots: { readonly event: unknown; readonly trigger: { readonly source: string; readonly event: string } },
+) => Promise<FilterVerdict>;

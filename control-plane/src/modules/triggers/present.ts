@@ -1,4 +1,5 @@
 import {
+  approvalStatusSchema,
   type TriggerEvent,
   type TriggerEventDetail,
   triggerDecisionSchema,
@@ -21,6 +22,7 @@ export function presentTriggerEvent(row: ListedEvent): TriggerEvent {
     connection_id: row.connection_id,
     untrusted: row.untrusted === 1,
     pass: row.pass,
+    approval: presentApproval(row),
     outcome: triggerOutcomeSchema.parse(row.outcome),
     matched_count: row.matched_count,
     received_at: new Date(row.received_at).toISOString(),
@@ -61,4 +63,15 @@ function presentDecision(row: ShownDecision): TriggerEventDetail["decisions"][nu
     reason: row.reason,
     created_at: new Date(row.created_at).toISOString(),
   });
+}
+
+function presentApproval(row: ListedEvent): TriggerEvent["approval"] {
+  if (row.approval === null) return null;
+  return {
+    status: approvalStatusSchema.parse(row.approval),
+    commit: row.head_commit,
+    workflows_hash: row.workflows_hash,
+    approved_by: row.approved_by,
+    approved_at: row.approved_at === null ? null : new Date(row.approved_at).toISOString(),
+  };
 }

@@ -1,4 +1,6 @@
 /** What other modules and app.ts may use of triggers. */
+export { createFilterEvaluation } from "./filters.ts";
+export { EventRouting } from "./event-routing.ts";
 export type { StartTriggered, TriggeredRun } from "./ports.ts";
 export { deleteOldTriggerEvents } from "./retention.ts";
 export { createTriggerRoutes } from "./routes.ts";
@@ -10,3 +12,4 @@ export {
   storeTriggerEvent,
 } from "./store-trigger-event.ts";
 export { Subscriptions } from "./subscriptions.ts";
+export { waitForSync } from "./wait-for-sync.ts";

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
-import { type Api, serveApi } from "../../testing/api.ts";
+import { type Api, serveApi, testClock } from "../../testing/api.ts";
 import { insertUser, insertWorkspace, memberAccess } from "../../testing/rows.ts";
 import { createTriggerRoutes, storeTriggerEvent } from "./public.ts";
 
 const START = 1_800_000_000_000;
+const clock = testClock(START);
 const CONNECTION = "01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11";
 
 describeStores("the list of trigger events", (open) => {
@@ -16,7 +17,7 @@ describeStores("the list of trigger events", (open) => {
 
   beforeEach(async () => {
     store = await open();
-    api = await serveApi(createTriggerRoutes({ store, access: memberAccess }));
+    api = await serveApi(createTriggerRoutes({ store, clock, access: memberAccess, wake: () => {} }));
     user = await insertUser(store);
     workspaceId = await insertWorkspace(store, { [user]: "viewer" });
   });

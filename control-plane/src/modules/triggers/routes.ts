@@ -1,30 +1,30 @@
 import {
+  approveTriggerEventBodySchema,
   triggerEventDetailSchema,
+  triggerEventSchema,
   triggerEventsQuerySchema,
   triggerEventsReplySchema,
   triggerFacetsQuerySchema,
   triggerFacetsReplySchema,
 } from "@shipfox/shared/api/trigger-events";
 import { id } from "@shipfox/shared/api/values";
-import { ApiError } from "@shipfox/shared/errors";
 import { z } from "zod";
-import { type Access, requireAbility, requireVisible } from "../../http/access.ts";
+import { requireAbility, requireVisible } from "../../http/access.ts";
 import { decodeCursor, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
-import type { Store } from "../../store/store.ts";
+import { approveTriggerEvent } from "./approve.ts";
 import { decisionsOf } from "./decision-store.ts";
 import { presentTriggerEvent, presentTriggerEventDetail } from "./present.ts";
+import { noSuchEvent, type ReplayDeps, replayTriggerEvent } from "./replay.ts";
 import { facetOf, findTriggerEvent, listTriggerEvents } from "./store.ts";
 
-export interface TriggerRoutesDeps {
-  readonly store: Store;
-  readonly access: Access;
-}
+export interface TriggerRoutesDeps extends ReplayDeps {}
 
 const TAG = "Trigger events";
 
 /** What came in from outside, whatever became of it. */
-export function createTriggerRoutes({ store, access }: TriggerRoutesDeps): Route[] {
+export function createTriggerRoutes(deps: TriggerRoutesDeps): Route[] {
+  const { store, access } = deps;
   return [
     route({
       method: "GET",
@@ -83,9 +83,38 @@ export function createTriggerRoutes({ store, access }: TriggerRoutesDeps): Route
         return { status: 200, body: presentTriggerEventDetail(row.found, row.decisions) };
       },
     }),
+    route({
+      method: "POST",
+      path: "/trigger-events/{eventId}/replay",
+      tag: TAG,
+      summary: "Route an event once more: what matches now starts a run again",
+      credential: "user",
+      needs: "runs:start",
+      audit: "trigger-event.replayed",
+      params: z.object({ eventId: id }),
+      responses: { 202: triggerEventSchema },
+      errors: ["forbidden", "not-found", "trigger-event-pending", "trigger-event-not-replayable"],
+      handle: async ({ principal, params: { eventId } }) => ({
+        status: 202,
+        body: presentTriggerEvent(await replayTriggerEvent(deps, principal, eventId)),
+      }),
+    }),
+    route({
+      method: "POST",
+      path: "/trigger-events/{eventId}/approve",
+      tag: TAG,
+      summary: "Let what somebody without rights made start its runs, of this commit and these workflows",
+      credential: "user",
+      needs: "runs:start",
+      audit: "trigger-event.approved",
+      params: z.object({ eventId: id }),
+      body: approveTriggerEventBodySchema,
+      responses: { 202: triggerEventSchema },
+      errors: ["forbidden", "not-found", "approval-not-waiting", "approval-outdated"],
+      handle: async ({ principal, params: { eventId }, body: { commit, workflows_hash: workflowsHash } }) => {
+        const request = { caller: principal, eventId, commit, workflowsHash };
+        return { status: 202, body: presentTriggerEvent(await approveTriggerEvent(deps, request)) };
+      },
+    }),
   ];
-}
-
-function noSuchEvent(): ApiError {
-  return new ApiError("not-found", "there is no such trigger event; they are deleted when their time is over");
 }

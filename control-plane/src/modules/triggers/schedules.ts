@@ -7,7 +7,7 @@ import { nextFire } from "../workflow/public.ts";
 import { insertDecision, setRun } from "./decision-store.ts";
 import type { StartTriggered } from "./ports.ts";
 import { permanentReason } from "./permanent-reason.ts";
-import { keepEvent, MAX_STORED_EVENTS } from "./store-trigger-event.ts";
+import { keepEvent, MAX_STORED_EVENTS, NO_APPROVAL } from "./store-trigger-event.ts";
 import { dueSchedules, moveOn, nextSchedule } from "./subscription-store.ts";
 
 /** Schedules looked at in one round; the loop comes back at once while there are more. */
@@ -111,6 +111,10 @@ export class Schedules {
       pass: 1,
       reference: null,
       repository_id: null,
+      subject: null,
+      subject_at: null,
+      head_commit: null,
+      ...NO_APPROVAL,
     };
     return (await keepEvent(tx, event, MAX_STORED_EVENTS)) ? event : null;
   }

@@ -18,6 +18,8 @@ export interface EventRepository {
   /** As its connection names it. */
   readonly id: string;
   readonly reference: TriggerReference;
+  /** What of it changes over several events, as a pull request: its name in the repository, and when it last changed. */
+  readonly subject?: { readonly name: string; readonly at: number };
 }
 
 /** A delivery of an integration, already verified. */
@@ -57,6 +59,7 @@ export async function storeTriggerEvent(
     throw new ApiError("body-too-large", `the payload is over the limit of ${MAX_PAYLOAD_BYTES} bytes`);
   }
   const { repository } = delivery;
+  const subject = repository?.subject;
   const id = newId(delivery.receivedAt);
   const eventRef = `${delivery.connectionId}:${delivery.deliveryId}`;
   const isNew = await keepEvent(
@@ -83,6 +86,10 @@ export async function storeTriggerEvent(
       pass: 1,
       reference: repository ? JSON.stringify(repository.reference) : null,
       repository_id: repository?.id ?? null,
+      subject: subject ? `${repository?.id} ${subject.name}` : null,
+      subject_at: subject?.at ?? null,
+      head_commit: repository?.reference.commit ?? null,
+      ...NO_APPROVAL,
     },
     limits,
   );
@@ -99,6 +106,8 @@ export async function keepEvent(tx: WriteTx, row: TriggerEventRow, limits: Event
   await pushOut(tx, row.workspace_id, kept, limits);
   return true;
 }
+
+export const NO_APPROVAL = { approval: null, workflows_hash: null, approved_by: null, approved_at: null };
 
 /** `storeTriggerEvent`, where the routing is woken once the unit is committed. */
 export type StoreDelivery = (

@@ -25,6 +25,13 @@ const COLUMNS = [
   "pass",
   "reference",
   "repository_id",
+  "subject",
+  "subject_at",
+  "head_commit",
+  "approval",
+  "workflows_hash",
+  "approved_by",
+  "approved_at",
 ] as const satisfies (keyof TriggerEventRow)[];
 const INSERT = `insert into trigger_events (${COLUMNS.join(", ")}) values (${COLUMNS.map(() => "?").join(", ")})
   on conflict (workspace_id, event_ref) do nothing`;
@@ -81,6 +88,7 @@ export function listTriggerEvents(
     .select(["id", "workspace_id", "origin", "event_ref", "provider", "source", "event", "delivery_id"])
     .select(["connection_id", "untrusted", "outcome", "matched_count"])
     .select(["received_at", "processed_at", "due_at", "created_at", "pass", "reference", "repository_id"])
+    .select(["subject", "subject_at", "head_commit", "approval", "workflows_hash", "approved_by", "approved_at"])
     .where("workspace_id", "=", query.workspace_id)
     .orderBy("received_at", "desc")
     .orderBy("id", "desc")
@@ -88,6 +96,7 @@ export function listTriggerEvents(
   if (query.source !== undefined) select = select.where("source", "in", query.source);
   if (query.event !== undefined) select = select.where("event", "in", query.event);
   if (query.outcome !== undefined) select = select.where("outcome", "in", query.outcome);
+  if (query.approval !== undefined) select = select.where("approval", "in", query.approval);
   if (query.from !== undefined) select = select.where("received_at", ">=", query.from);
   if (query.to !== undefined) select = select.where("received_at", "<=", query.to);
   if (before !== null) {

@@ -1,5 +1,6 @@
-import type { TriggerSubscriptionRow } from "../../store/schema.ts";
+import type { TriggerEventRow, TriggerSubscriptionRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
+import type { Decision } from "./model.ts";
 
 const COLUMNS = [
   "id",
@@ -25,6 +26,9 @@ const UPSERT = `insert into trigger_subscriptions (${COLUMNS.join(", ")}) values
 const STARTS = `w.status = 'active' and p.archived_at is null and d.deleted_at is null and (d.ref is null or d.ref = p.default_branch)`;
 const WITH_ITS_PLACE = `trigger_subscriptions s join definitions d on d.id = s.definition_id
   join projects p on p.id = s.project_id join workspaces w on w.id = s.workspace_id`;
+const CANDIDATES = `select s.*, p.connection_id, p.external_repository_id, t.decision from ${WITH_ITS_PLACE}
+  left join trigger_decisions t on t.event_id = ? and t.pass = ? and t.subscription_id = s.id
+  where s.workspace_id = ? and s.source = ? and s.event = ? and s.id > ? and ${STARTS} order by s.id limit ?`;
 const DUE = `select s.*, case when ${STARTS} then 1 else 0 end as starts from ${WITH_ITS_PLACE}
   where s.next_fire_at <= ? order by s.next_fire_at, s.id limit ?`;
 
@@ -41,6 +45,37 @@ export async function upsertSubscription(tx: WriteTx, row: TriggerSubscriptionRo
 
 export async function deleteSubscriptions(tx: WriteTx, ids: readonly string[]): Promise<void> {
   for (const id of ids) await tx.run("delete from trigger_subscriptions where id = ?", [id]);
+}
+
+/** A subscription with the repository of its project. */
+export type Candidate = TriggerSubscriptionRow & {
+  readonly connection_id: string;
+  readonly external_repository_id: string;
+  /** What it made of the event in this pass; null when it has not been asked, or said no. */
+  readonly decision: Decision | null;
+};
+
+/** Those that name the source and the event and may start runs; in order of their ids, after one of them. */
+export function candidatesOf(
+  tx: Tx,
+  event: Pick<TriggerEventRow, "id" | "pass" | "workspace_id" | "source" | "event">,
+  { after, limit }: { after: string; limit: number },
+): Promise<Candidate[]> {
+  const { id, pass, workspace_id, source, event: name } = event;
+  return tx.all<Candidate>(CANDIDATES, [id, pass, workspace_id, source, name, after, limit]);
+}
+
+/** The file of its workflow; null when the subscription was saved anew, or removed, since it was read. */
+export async function yamlOf(tx: Tx, subscription: TriggerSubscriptionRow): Promise<string | null> {
+  if (!(await isUnchanged(tx, subscription))) return null;
+  const sql = "select yaml from definitions where id = ?";
+  return (await tx.get<{ yaml: string }>(sql, [subscription.definition_id]))?.yaml ?? null;
+}
+
+/** False when it was saved anew, or removed, since it was read. */
+export async function isUnchanged(tx: Tx, { id, updated_at }: TriggerSubscriptionRow): Promise<boolean> {
+  const sql = "select 1 as found from trigger_subscriptions where id = ? and updated_at = ?";
+  return (await tx.get(sql, [id, updated_at])) !== undefined;
 }
 
 /** Schedules whose time has come, the earliest first; `starts` is 0 for those that let it pass. */

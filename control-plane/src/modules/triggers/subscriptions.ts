@@ -2,6 +2,7 @@ import { newId } from "@shipfox/shared/ids";
 import type { DefinitionRow, TriggerSubscriptionRow } from "../../store/schema.ts";
 import type { WriteTx } from "../../store/store.ts";
 import { nextFire, type TriggerModel } from "../workflow/public.ts";
+import { releaseEvents } from "./wait-for-sync.ts";
 import { deleteSubscriptions, subscriptionsOf, upsertSubscription } from "./subscription-store.ts";
 
 export type SubscribedDefinition = Pick<DefinitionRow, "id" | "workspace_id" | "project_id">;
@@ -13,6 +14,11 @@ export class Subscriptions {
   /** `arm` is told when the next schedule is due, after the commit. */
   constructor(arm: (at: number) => void) {
     this.#arm = arm;
+  }
+
+  /** The definitions of a project are what its repository said at `readAt`, or stay what they were: what waited for that is routed. */
+  async settled(tx: WriteTx, projectId: string, readAt: number, now: number): Promise<void> {
+    if (await releaseEvents(tx, projectId, readAt, now)) tx.afterCommit(() => this.#arm(now));
   }
 
   /**

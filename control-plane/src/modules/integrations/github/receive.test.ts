@@ -175,4 +175,45 @@ describeStores("what GitHub tells", (open) => {
     }
     await world.syncs.run(projectId);
   });
+
+  it("waits with a push to the default branch until the workflows that came with it were read", async () => {
+    await world.project(connectionId, 7);
+    const waitsUntil = async (event: string) => (await events()).findLast((row) => row.event === event)?.due_at ?? null;
+    await deliver("push", push);
+    expect(await waitsUntil("push")).toBeGreaterThan(world.clock.now());
+    await expect.poll(() => waitsUntil("push")).toBe(world.clock.now());
+    await deliver("push", { ...push, ref: "refs/heads/feature" });
+    expect(await waitsUntil("push")).toBe(world.clock.now());
+    await deliver("push", { ...push, repository: { id: 8, full_name: "acme/other", default_branch: "main" } });
+    expect(await waitsUntil("push")).toBe(world.clock.now());
+  });
+
+  it("says which repository, commit and person it is about", async () => {
+    const repository = { id: 7, full_name: "acme/app", default_branch: "main" };
+    const sender = { login: "ada" };
+    const updated_at = "2026-05-04T10:00:00Z";
+    const pull_request = { number: 7, head: { sha: "b".repeat(40) }, updated_at };
+    await deliver("push", { ...push, repository, sender, after: "a".repeat(40) });
+    await deliver("push", { ...push, repository, sender, after: "0".repeat(40), deleted: true });
+    await deliver("pull_request", { action: "opened", repository, sender, pull_request });
+    await deliver("pull_request", { action: "opened", repository, pull_request: { number: "7" } });
+    await deliver("installation", { action: "new_permissions_accepted" });
+    const about = (await events()).map((row) => [
+      row.reference === null ? null : JSON.parse(row.reference),
+      row.subject,
+    ]);
+    const named = { repository: "acme/app", actor: "ada" };
+    expect(about).toEqual([
+      [{ ...named, ref: "refs/heads/main", commit: "a".repeat(40) }, null],
+      [{ ...named, ref: "refs/heads/main", commit: null }, null],
+      [{ ...named, ref: "refs/pull/7/head", commit: "b".repeat(40) }, "github:7 pull 7"],
+      [{ ...named, actor: null, ref: null, commit: null }, null],
+      [null, null],
+    ]);
+    expect((await events())[2]).toMatchObject({
+      repository_id: "github:7",
+      head_commit: "b".repeat(40),
+      subject_at: Date.parse(updated_at),
+    });
+  });
 });

@@ -1,9 +1,9 @@
 import type { Clock } from "../../../store/clock.ts";
 import type { ConnectionRow } from "../../../store/schema.ts";
 import type { Store, WriteTx } from "../../../store/store.ts";
-import type { StoreDelivery } from "../../triggers/public.ts";
+import { type StoreDelivery, waitForSync } from "../../triggers/public.ts";
 import { GITHUB_PROVIDER, type GitHubConnectionSettings, githubSettingsOf } from "../model.ts";
-import { updateConnection } from "../store.ts";
+import { type ProjectOfConnection, updateConnection } from "../store.ts";
 import { type Syncs, syncProjects } from "../sync-projects.ts";
 import type { GitHubApp } from "./app.ts";
 import { decideConnection, repositoriesToSync } from "./decide.ts";
@@ -36,7 +36,7 @@ export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Pr
     if (!connection) return;
     // A suspended installation is only heard to learn that it is not any more.
     if (connection.lifecycle_status === "active") {
-      const { duplicate } = await storeDelivery(tx, {
+      const { id, duplicate } = await storeDelivery(tx, {
         workspaceId: connection.workspace_id,
         provider: GITHUB_PROVIDER,
         source: connection.slug,
@@ -45,13 +45,14 @@ export async function receiveDelivery(deps: ReceiveDeps, delivery: Delivery): Pr
         connectionId: connection.id,
         payload: body,
         untrusted,
-        repository: readRepository(body),
+        repository: readRepository(body, now),
         receivedAt: now,
       });
       if (duplicate) return;
       const changed = new Set(repositoriesToSync(delivery.event, body).map(repositoryExternalId));
-      if (changed.size > 0)
-        await syncProjects(tx, syncs, connection.id, now, (project) => changed.has(project.external_repository_id));
+      const concerns = (project: ProjectOfConnection) => changed.has(project.external_repository_id);
+      if (changed.size > 0 && (await syncProjects(tx, syncs, connection.id, now, concerns)) > 0)
+        await waitForSync(tx, id, now);
     }
     await changeConnection(tx, deps, connection, delivery, now);
   });

@@ -39,7 +39,7 @@ describeStores("Sentry", (open) => {
         providers: new Providers(["sentry"]),
         settings,
       }),
-      ...createTriggerRoutes({ store, access: memberAccess }),
+      ...createTriggerRoutes({ store, clock, access: memberAccess, wake: () => {} }),
     ]);
     for (const role of ["owner", "admin", "maintainer", "viewer"] as const) members[role] = await insertUser(store);
     workspaceId = await insertWorkspace(

@@ -35,7 +35,7 @@ describeStores("custom webhooks", (open) => {
         publicUrl,
         callsPerMinute: CALLS_PER_MINUTE,
       }),
-      ...createTriggerRoutes({ store, access: memberAccess }),
+      ...createTriggerRoutes({ store, clock, access: memberAccess, wake: () => {} }),
     ]);
     for (const role of ["owner", "admin", "maintainer", "viewer"] as const) members[role] = await insertUser(store);
     workspaceId = await insertWorkspace(

@@ -13,7 +13,7 @@ import { cronFault, isTimezone } from "./cron.ts";
 import { inFileOrder } from "./file-order.ts";
 import type { ManualTriggerModel, TriggerModel } from "./model.ts";
 import { named, refuseDuplicateIds } from "./stable-id.ts";
-import { notYet, type Surroundings } from "./surroundings.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 const DEFAULT_TIMEZONE = "UTC";
 const NOTHING_KNOWN = new Names(null);
@@ -93,7 +93,6 @@ function cronTrigger(key: string, trigger: TriggerDocument, { faults }: Surround
 
 function connectionTrigger(key: string, trigger: TriggerDocument, surroundings: Surroundings): TriggerModel {
   const path = ["triggers", key];
-  notYet(surroundings.ignored, "a trigger from an integration connection", [...path, "source"], "value");
   const filter = readFilter(trigger, [...path, "filter"], surroundings);
   return {
     key,
