@@ -661,6 +661,7 @@ describe("the command line itself", () => {
     nested.push("workspaces list", "workspaces create", "projects list", "projects create", "projects sync");
     nested.push("registries add", "registries list", "registries remove");
     nested.push("usage", "members resend", "workspaces rename", "workspaces delete");
+    nested.push("workflows list", "connections list", "webhooks", "webhooks create", "webhooks deliveries");
     nested.push("audit", "admin", "admin users role", "admin workspaces suspend", "admin settings set");
     const helps = await Promise.all([...commands, ...nested].map((name) => home.run([...name.split(" "), "--help"])));
     for (const help of helps)

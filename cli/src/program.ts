@@ -3,6 +3,7 @@ import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { registerAdmin } from "./commands/admin/admin.ts";
 import { registerAudit } from "./commands/audit.ts";
+import { registerConnections } from "./commands/connections.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
@@ -18,7 +19,9 @@ import { registerTokens } from "./commands/tokens.ts";
 import { registerUsage } from "./commands/usage.ts";
 import { registerValidate } from "./commands/validate.ts";
 import { registerVariables } from "./commands/variables.ts";
+import { registerWebhooks } from "./commands/webhooks.ts";
 import { registerWhoami } from "./commands/whoami.ts";
+import { registerWorkflows } from "./commands/workflows.ts";
 import { registerWorkspaces } from "./commands/workspaces.ts";
 
 const UNKNOWN_FLAG = /^error: unknown option '([^']+)'(?:\s+\(Did you mean (?:one of )?([^?]+)\?\))?/;
@@ -78,7 +81,10 @@ export function buildProgram(context: CommandContext): Command {
   registerValidate(program, context);
   registerWorkspaces(program, context);
   registerProjects(program, context);
+  registerWorkflows(program, context);
+  registerConnections(program, context);
   registerRegistries(program, context);
+  registerWebhooks(program, context);
   registerTokens(program, context);
   registerPassword(program, context);
   registerUsage(program, context);
