@@ -125,6 +125,23 @@ describeStores("conditions of jobs", (open) => {
     expect(await plane.run(started)).toMatchObject({ status: "succeeded", jobs: [{ status: "succeeded" }] });
   });
 
+  it("may compute the labels of their runner, which fails the job when they are none", async () => {
+    const { plane, sessionId } = await start(await open());
+    const yaml = `name: test\njobs:\n  only:\n    runner: [linux, "\${{ inputs.pool }}"]\n    steps: [{ run: "true" }]\n`;
+    const fire = (inputs: Record<string, unknown>) => plane.fire(yaml, undefined, undefined, { inputs });
+    const here = await fire({ pool: " Linux " });
+    const elsewhere = await fire({ pool: "gpu" });
+    const wrong = await fire({ pool: "a b" });
+    const missing = await fire({});
+    expect(await plane.work(sessionId)).toHaveLength(1);
+    expect((await plane.run(here)).status).toBe("succeeded");
+    expect((await plane.run(elsewhere)).status).toBe("pending");
+    for (const runId of [wrong, missing])
+      expect(await plane.run(runId)).toMatchObject({ status: "failed", executions: [{ status_reason: "unknown" }] });
+    const { sessionId: gpu } = await plane.register(["linux", "gpu"]);
+    expect(await plane.work(gpu)).toHaveLength(1);
+  });
+
   it("give the place of a run that they skip to the next one", async () => {
     const plane = await TestPlane.start(await open(), { maxConcurrentRuns: 1 });
     const yaml = `${HEAD}  only:\n    if: \${{ false }}\n    steps: [{ run: "true" }]\n`;

@@ -23,8 +23,8 @@ export interface NewJob {
 }
 
 /** What a job says of itself when it starts, or of whether it does, takes the run to be there: see `advanceRun`. */
-export function startsByExpression({ if: condition, executionName }: JobModel): boolean {
-  return condition !== undefined || executionName !== undefined;
+export function startsByExpression({ if: condition, executionName, runnerTemplates }: JobModel): boolean {
+  return condition !== undefined || executionName !== undefined || runnerTemplates !== undefined;
 }
 
 /**

@@ -303,6 +303,13 @@ export async function nameExecution(tx: WriteTx, executionId: string, name: stri
   await tx.run(NAME_EXECUTION, [name, executionId]);
 }
 
+const LABEL_JOB = "update jobs set labels = ?, model = ? where id = ?";
+
+/** The labels that a job has turned out to have. */
+export async function labelJob(tx: WriteTx, jobId: string, model: JobModel): Promise<void> {
+  await tx.run(LABEL_JOB, [JSON.stringify(model.runner), JSON.stringify(model), jobId]);
+}
+
 const QUEUE_EXECUTION = "update job_executions set queued_at = ?, due_at = ?, updated_at = ? where id = ?";
 
 export async function markQueued(tx: WriteTx, executionId: string, dueAt: number | null, now: number): Promise<void> {

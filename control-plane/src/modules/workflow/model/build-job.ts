@@ -46,7 +46,6 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   }
 
   const { runner, templates } = place.labels.of(key, job, (text, labelPath, pointAt) => {
-    notYet(blocking, "an expression in a runner label", pointAt, "value");
     return expressions.template(text, { path: labelPath, pointAt, site: TEMPLATE_SITES.runner, names: ofJob, needs });
   });
   const image = job.image === undefined ? null : buildImage(job.image);

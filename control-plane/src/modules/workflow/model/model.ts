@@ -35,8 +35,6 @@ export type TriggerModel = { key: string; event: string; with: Record<string, un
 );
 
 export interface JobPlan extends Omit<JobModel, "steps"> {
-  /** Labels that are known later, beyond those in `runner`. */
-  runnerTemplates?: Template[];
   listening?: ListeningModel;
   steps: StepPlan[];
 }
@@ -118,8 +116,10 @@ export interface JobModel {
   name: string | null;
   /** Keys of other jobs, each once. */
   needs: string[];
-  /** Canonical labels, at least one; a runner must have them all. */
+  /** Canonical labels; a runner must have them all, and those that `runnerTemplates` become. */
   runner: string[];
+  /** Labels that are known when the job starts. */
+  runnerTemplates?: Template[];
   image: string | null;
   /** Absent: the runner's own policy. */
   pull?: PullPolicy;
