@@ -35,7 +35,7 @@ export function enqueue(
     projectId: facts.project_id,
     labels: model.runner,
     capabilities: requiredCapabilities(model),
-    priority: 0,
+    priority: model.priority ?? 0,
     avoidedSessionId,
     now,
   });

@@ -121,7 +121,7 @@ export async function insertJobs(
       projectId,
       labels: model.runner,
       capabilities: requiredCapabilities(model),
-      priority: 0,
+      priority: model.priority ?? 0,
       avoidedSessionId: null,
       now,
     });

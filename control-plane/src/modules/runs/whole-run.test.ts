@@ -7,10 +7,13 @@ import {
   decideLast,
   decideNextStep,
   decideRun,
+  type ExecutionEnd,
   isTerminal,
   MAX_GATE_ATTEMPTS,
+  MAX_INFRASTRUCTURE_RETRIES,
   type StepState,
 } from "./model.ts";
+import type { RetryModel } from "../workflow/public.ts";
 
 // Whole runs in memory: the decisions alone, driven by random workflows and random events.
 
@@ -27,6 +30,7 @@ interface StepPlan {
 interface JobPlan {
   readonly needs: readonly number[];
   readonly condition: Judgement | null;
+  readonly retry: RetryModel | null;
   readonly steps: readonly StepPlan[];
 }
 
@@ -41,6 +45,7 @@ interface Job {
   status: JobStatus;
   execution: number;
   infrastructureRetries: number;
+  retries: number;
   steps: Step[];
   restarts: number[];
   running: boolean;
@@ -66,6 +71,14 @@ const jobPlan = (index: number): fc.Arbitrary<JobPlan> =>
   fc.record({
     needs: index === 0 ? fc.constant([]) : fc.uniqueArray(fc.integer({ min: 0, max: index - 1 }), { maxLength: 3 }),
     condition: fc.option(judgement, { freq: 2 }),
+    retry: fc.option(
+      fc.record({
+        max: fc.integer({ min: 1, max: 3 }),
+        on: fc.constant(["failure" as const]),
+        backoff: fc.constant({ delayMs: 1_000, factor: 2, maxMs: 3_000 }),
+      }),
+      { freq: 2 },
+    ),
     steps: fc
       .integer({ min: 1, max: 5 })
       .chain((count) => fc.tuple(...Array.from({ length: count }, (_, step) => stepPlan(step + 1)))),
@@ -95,6 +108,7 @@ class Run {
       status: "pending",
       execution: 0,
       infrastructureRetries: 0,
+      retries: 0,
       steps: [],
       restarts: [],
       running: false,
@@ -179,7 +193,7 @@ class Run {
         expect(job.steps.every(({ status }) => isTerminal(status))).toBe(true);
         const failed = job.steps.some(({ status }) => status === "failed");
         expect(next.status).toBe(failed ? "failed" : "succeeded");
-        return this.#end(job, next.status);
+        return this.#finish(job, failed ? { kind: "failed", reason: "step_failed" } : { kind: "succeeded" });
       }
       if (next.kind === "ask") {
         for (const skipped of next.skipped) this.#set(job, skipped, "skipped");
@@ -229,12 +243,17 @@ class Run {
   }
 
   lose(job: Job): void {
-    const verdict = decideJob(
-      { infrastructureRetries: job.infrastructureRetries, execution: job.execution },
-      { kind: "infrastructure", cause: "runner_lost", message: "gone" },
-    );
+    this.#finish(job, { kind: "infrastructure", cause: "runner_lost", message: "gone" });
+  }
+
+  /** An execution is over: the job ends, or is tried again within its bounds. */
+  #finish(job: Job, end: ExecutionEnd): void {
+    const verdict = decideJob(job, end, job.plan.retry ?? undefined);
     if (verdict.kind === "finish") return this.#end(job, verdict.status);
     job.infrastructureRetries = verdict.infrastructureRetries;
+    job.retries = verdict.retries;
+    expect(job.retries).toBeLessThanOrEqual(job.plan.retry?.max ?? 0);
+    expect(job.infrastructureRetries).toBeLessThanOrEqual(MAX_INFRASTRUCTURE_RETRIES);
     this.#execute(job);
   }
 }
@@ -243,7 +262,7 @@ function play(plans: readonly JobPlan[], stream: Iterable<{ pick: number; lost: 
   const run = new Run(plans);
   const events = stream[Symbol.iterator]();
   run.advance();
-  // 7 jobs of 5 steps, each restarted twice by each gate behind it, in 6 executions: nothing may go on for longer.
+  // 7 jobs of 5 steps, each restarted twice by each gate behind it, in 9 executions: nothing may go on for longer.
   for (let rounds = 0; run.finish === null; rounds += 1) {
     expect(rounds).toBeLessThan(20_000);
     const running = run.jobs.filter((job) => job.running);

@@ -1,6 +1,6 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Diagnostic } from "../diagnostics.ts";
-import type { InputDocument, IntegrationDocument, OutputType } from "../document/document.ts";
+import type { InputDocument, IntegrationDocument, OutputType, RetryCause } from "../document/document.ts";
 import type { Template } from "../expressions/template.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
@@ -130,6 +130,10 @@ export interface JobModel {
   /** Null when the job starts with an empty workspace. */
   checkout: CheckoutModel | null;
   executionTimeoutMs: number;
+  /** Absent: only faults of the machine are tried again. */
+  retry?: RetryModel;
+  /** Higher goes first within its project; absent is 0. */
+  priority?: number;
   /** Bare expressions. */
   if?: string;
   success?: string;
@@ -138,6 +142,13 @@ export interface JobModel {
   /** Of a run: the values of the variables that its expressions read. */
   variables?: Record<string, string>;
   steps: RunStepModel[];
+}
+
+/** Which ends of an execution are tried again, how often, and after how long a wait, which grows by `factor` each time. */
+export interface RetryModel {
+  max: number;
+  on: RetryCause[];
+  backoff: { delayMs: number; factor: number; maxMs: number };
 }
 
 export interface CheckoutModel {
