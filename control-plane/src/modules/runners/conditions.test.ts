@@ -175,7 +175,7 @@ jobs:
         provider: "github",
         source: "hub",
         event: "pull_request.opened",
-        payload: { pull_request: { title } },
+        payload: { data: { pull_request: { title } } },
       },
       variables: { TEAM: "red" },
     });

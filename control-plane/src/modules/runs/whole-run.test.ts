@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { JobStatus, StepStatus } from "@shipfox/shared/api/runs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -129,7 +130,7 @@ class Run {
       for (const key of verdict.skip) this.#skip(this.#job(key));
       for (const key of verdict.ask) {
         const job = this.#job(key);
-        expect(job.needs.every((need) => isTerminal(this.#job(need).status))).toBe(true);
+        assert(job.needs.every((need) => isTerminal(this.#job(need).status)));
         if (job.plan.condition === "accepted") this.#accepted.add(key);
         else this.#skip(job);
       }
@@ -151,7 +152,7 @@ class Run {
   }
 
   #end(job: Job, status: JobStatus): void {
-    expect(isTerminal(job.status)).toBe(false);
+    assert(!isTerminal(job.status));
     job.status = status;
     job.running = false;
     this.history.push(`${job.key} ${status}`);
@@ -159,8 +160,8 @@ class Run {
 
   #begin(job: Job): void {
     const needs = job.needs.map((need) => this.#job(need).status);
-    expect(needs.every(isTerminal)).toBe(true);
-    if (job.plan.condition === null) expect(needs.every((status) => status === "succeeded")).toBe(true);
+    assert(needs.every(isTerminal));
+    assert(job.plan.condition !== null || needs.every((status) => status === "succeeded"));
     this.#execute(job);
   }
 
@@ -190,9 +191,9 @@ class Run {
       const next = decideNextStep(job.steps);
       if (next.kind === "done") {
         for (const skipped of next.skipped) this.#set(job, skipped, "skipped");
-        expect(job.steps.every(({ status }) => isTerminal(status))).toBe(true);
+        assert(job.steps.every(({ status }) => isTerminal(status)));
         const failed = job.steps.some(({ status }) => status === "failed");
-        expect(next.status).toBe(failed ? "failed" : "succeeded");
+        assert.equal(next.status, failed ? "failed" : "succeeded");
         return this.#finish(job, failed ? { kind: "failed", reason: "step_failed" } : { kind: "succeeded" });
       }
       if (next.kind === "ask") {
@@ -203,9 +204,9 @@ class Run {
           continue;
         }
       }
-      expect(job.steps.filter(({ status }) => status === "running")).toEqual([]);
+      assert(job.steps.every(({ status }) => status !== "running"));
       this.#set(job, next.step, "running");
-      expect(decideNextStep(job.steps)).toMatchObject({ kind: "repeat", step: { id: next.step.id } });
+      assert.equal(decideNextStep(job.steps).kind, "repeat");
       return this.#report(job, { ...next.step, status: "running" });
     }
   }
@@ -225,16 +226,16 @@ class Run {
     const last = decideLast(job.steps, step);
     this.#set(job, step, verdict.status);
     if (verdict.restarts) {
-      expect(verdict.status).toBe("failed");
+      assert.equal(verdict.status, "failed");
       job.restarts[step.position - 1] = (job.restarts[step.position - 1] ?? 0) + 1;
-      expect(job.restarts[step.position - 1]).toBeLessThan(MAX_GATE_ATTEMPTS);
+      assert((job.restarts[step.position - 1] ?? 0) < MAX_GATE_ATTEMPTS);
       const from = gate?.restartFrom ?? 0;
       job.steps = job.steps.map((each) =>
         each.position < from ? each : { ...each, status: "pending", currentAttempt: each.currentAttempt + 1 },
       );
     }
     // What a runner was told beforehand holds, whatever conditions and gates said then.
-    if (last[status]) expect(decideNextStep(job.steps).kind).toBe("done");
+    assert(!last[status] || decideNextStep(job.steps).kind === "done");
   }
 
   #set(job: Job, step: Step, status: StepStatus): void {
@@ -252,8 +253,8 @@ class Run {
     if (verdict.kind === "finish") return this.#end(job, verdict.status);
     job.infrastructureRetries = verdict.infrastructureRetries;
     job.retries = verdict.retries;
-    expect(job.retries).toBeLessThanOrEqual(job.plan.retry?.max ?? 0);
-    expect(job.infrastructureRetries).toBeLessThanOrEqual(MAX_INFRASTRUCTURE_RETRIES);
+    assert(job.retries <= (job.plan.retry?.max ?? 0));
+    assert(job.infrastructureRetries <= MAX_INFRASTRUCTURE_RETRIES);
     this.#execute(job);
   }
 }
@@ -264,9 +265,9 @@ function play(plans: readonly JobPlan[], stream: Iterable<{ pick: number; lost: 
   run.advance();
   // 7 jobs of 5 steps, each restarted twice by each gate behind it, in 9 executions: nothing may go on for longer.
   for (let rounds = 0; run.finish === null; rounds += 1) {
-    expect(rounds).toBeLessThan(20_000);
+    assert(rounds < 20_000);
     const running = run.jobs.filter((job) => job.running);
-    expect(running.length).toBeGreaterThan(0);
+    assert(running.length > 0);
     const { pick, lost } = events.next().value as { pick: number; lost: boolean };
     const job = running[pick % running.length] as Job;
     if (lost) run.lose(job);
