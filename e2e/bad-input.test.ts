@@ -62,14 +62,19 @@ describe("a wrong workflow", () => {
     expect((await instance.definitions(project.id)).definitions).toEqual(before.definitions);
   });
 
-  it("fails the sync with file and line, and the good workflows of before still run", async () => {
+  it("marks the file in the sync with line and column, and takes the good ones over", async () => {
     const other = await instance.project({ "good.yml": GOOD });
-    await other.repository.commit({ ".shipfox/workflows/bad.yml": BAD });
+    await other.repository.commit({ ".shipfox/workflows/bad.yml": BAD, ".shipfox/workflows/new.yml": GOOD });
     await instance.api.call("POST", `/projects/${other.id}/sync`);
     const sync = await instance.syncOver(other.id);
     expect(sync).toMatchObject({ status: "failed", last_error_code: "invalid-definition" });
     expect(sync.last_error_message).toMatch(/bad\.yml.*5/s);
-    expect((await instance.definitions(other.id)).definitions.map(({ name }) => name)).toEqual(["Good"]);
+    expect((await instance.definitions(other.id)).definitions.map(({ name }) => name)).toEqual(["Good", "Good"]);
+    expect(sync.files.map(({ config_path, status }) => `${config_path} ${status}`)).toEqual([
+      ".shipfox/workflows/bad.yml invalid",
+      ".shipfox/workflows/good.yml active",
+      ".shipfox/workflows/new.yml active",
+    ]);
   });
 
   it("is told apart from no workflow at all", async () => {

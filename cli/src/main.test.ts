@@ -593,6 +593,26 @@ describe("workspaces and projects", () => {
     expect(result.stdout).toContain("ci.yml: no jobs (invalid-definition)");
   });
 
+  it("shows the faults of each file after a sync, and which have an earlier version", async () => {
+    const fault = { code: "unknown-key", message: "no key `stepz`", path: "jobs.a.stepz", line: 5, column: 3 };
+    const file = (config_path: string, status: string, definition_id: string | null, diagnostics: unknown[]) => {
+      return { config_path, status, definition_id, diagnostics };
+    };
+    const files = [
+      file("good.yml", "active", ids.definition, []),
+      file("ci.yml", "invalid", ids.definition, [fault]),
+      file("new.yml", "invalid", null, [fault]),
+    ];
+    const failed = { status: "failed", last_error_code: "invalid-definition", last_error_message: "x", files };
+    server.on("POST /projects/*/sync", { status: 202, body: sync({ status: "syncing" }) });
+    server.on("GET /definitions", { body: { definitions: [], sync: sync(failed), next_cursor: null } });
+    const { code, stdout } = await home.run(["projects", "sync", "shop"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("2 of 3 workflow files have faults; 1 were taken over (invalid-definition)");
+    expect(stdout).toContain("ci.yml:5:3: no key `stepz` (unknown-key)\n    its last good version stays\n");
+    expect(stdout).toContain("new.yml:5:3: no key `stepz` (unknown-key)\n    there is no earlier version of it\n");
+  });
+
   it("lists and creates", async () => {
     expect((await home.run(["projects", "list"])).stdout).toContain("git:https://git.example.com/shop.git");
     server.on("GET /projects", ({ query }) => ({

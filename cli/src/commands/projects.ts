@@ -21,6 +21,7 @@ import { readSecretFromStdin } from "../prompts.ts";
 import { readTextFile } from "../read-file.ts";
 import { plainText } from "../render/plain-text.ts";
 import { withProgress } from "../render/progress.ts";
+import { describeSyncFailure } from "../render/sync-failure.ts";
 import { renderTable } from "../render/table.ts";
 import { age } from "../render/time.ts";
 import { parseRepository } from "../repository-url.ts";
@@ -222,10 +223,7 @@ function describeSync(
     lines.push(`  ${colors.yellow("!")} ${path}${plainText(warning.message)}`);
   }
   if (sync.status === "failed") {
-    const message = plainText(sync.last_error_message ?? "the reason is not known");
-    lines.push(
-      `${colors.red("✗")} The workflows could not be read: ${message} ${colors.dim(`(${sync.last_error_code ?? "unknown"})`)}`,
-    );
+    lines.push(...describeSyncFailure(colors, sync));
     lines.push(nextLine(context, `correct the repository, then: shipfox projects sync ${project.slug}`));
     return lines.join("\n");
   }

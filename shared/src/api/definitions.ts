@@ -2,6 +2,8 @@ import { z } from "zod";
 import { id, nextCursor, nullableTimestamp, pageQuery, timestamp } from "./values.ts";
 
 export const MAX_WORKFLOW_CHARS = 1_000_000;
+/** Of one file of a repository. */
+export const MAX_WORKFLOW_BYTES = 1_000_000;
 const yaml = z.string().min(1).max(MAX_WORKFLOW_CHARS);
 const MAX_REF_CHARS = 255;
 
@@ -61,6 +63,30 @@ export const syncErrorCodeSchema = z.enum([
   "unknown",
 ]);
 
+export const diagnosticSchema = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    path: z.string(),
+    line: z.int(),
+    column: z.int(),
+    suggestion: z.string().optional(),
+  })
+  .meta({ id: "Diagnostic" });
+
+export const syncedFileSchema = z
+  .object({
+    config_path: z.string(),
+    status: z.enum(["active", "invalid"]).meta({
+      description: "`invalid`: the file has a fault; the last good version of it, if there is one, stays",
+    }),
+    definition_id: id.nullable().meta({ description: "The definition that can be run; null when there is none" }),
+    diagnostics: z
+      .array(diagnosticSchema)
+      .meta({ description: "Faults of an invalid file, warnings of an active one; the first 10 in file order" }),
+  })
+  .meta({ id: "SyncedFile" });
+
 export const syncSchema = z
   .object({
     ref: z.string().nullable(),
@@ -71,6 +97,10 @@ export const syncSchema = z
     last_error_code: syncErrorCodeSchema.nullable(),
     last_error_message: z.string().nullable(),
     warnings: z.array(z.object({ code: z.string(), message: z.string(), path: z.string().optional() })),
+    files: z
+      .array(syncedFileSchema)
+      .default([])
+      .meta({ description: "Each workflow file of the default branch, as it was when the folder was last read" }),
   })
   .meta({ id: "DefinitionSync" });
 
@@ -85,17 +115,6 @@ export const definitionsReplySchema = z.object({
   sync: syncSchema.nullable(),
   next_cursor: nextCursor,
 });
-
-export const diagnosticSchema = z
-  .object({
-    code: z.string(),
-    message: z.string(),
-    path: z.string(),
-    line: z.int(),
-    column: z.int(),
-    suggestion: z.string().optional(),
-  })
-  .meta({ id: "Diagnostic" });
 
 export const validateDefinitionBodySchema = z.object({ yaml });
 export const validateDefinitionReplySchema = z.discriminatedUnion("valid", [
@@ -118,4 +137,5 @@ export const fireManualReplySchema = z.object({ workflow_run_id: id });
 
 export type Definition = z.infer<typeof definitionSchema>;
 export type DefinitionSync = z.infer<typeof syncSchema>;
+export type SyncedFile = z.infer<typeof syncedFileSchema>;
 export type Diagnostic = z.infer<typeof diagnosticSchema>;

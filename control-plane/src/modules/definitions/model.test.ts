@@ -1,14 +1,14 @@
 import { ApiError } from "@shipfox/shared/errors";
 import { describe, expect, it } from "vitest";
 import {
-  acceptFile,
   asSyncFailure,
   decode,
   decideSync,
+  failureOf,
+  fileStates,
   type KnownDefinition,
   readDefinition,
-  SyncFailure,
-  type SyncedFile,
+  type ReadFile,
   upsertKey,
 } from "./model.ts";
 
@@ -31,14 +31,20 @@ describe("upsertKey", () => {
 });
 
 describe("decideSync", () => {
-  const file = (key: string, yaml: string): SyncedFile => ({
+  const file = (key: string, yaml: string): ReadFile => ({
     path: key,
     key,
-    content: { name: key, yaml, document: "{}", model: `model of ${yaml}`, manual_trigger: null },
-    triggers: [],
+    result: {
+      ok: true,
+      content: { name: key, yaml, document: "{}", model: `model of ${yaml}`, manual_trigger: null },
+      triggers: [],
+      warnings: [],
+      notRunnable: [],
+    },
   });
   const known = (key: string, yaml: string, rest: Partial<KnownDefinition> = {}): KnownDefinition => ({
     id: `id of ${key}`,
+    config_path: key,
     upsert_key: key,
     yaml,
     model: `model of ${yaml}`,
@@ -68,18 +74,37 @@ describe("decideSync", () => {
   });
 });
 
-describe("a file of a sync", () => {
+describe("files of a sync", () => {
   const path = ".shipfox/workflows/ci.yml";
-  const read = (content: Buffer) => () => acceptFile(path, readDefinition(decode(path, content), []));
+  const read = (name: string, text: string): ReadFile => ({ path: name, key: name, result: readDefinition(text, []) });
+  const faulty = read(path, "name: CI\njobs:\n  build:\n    runner: linux\n    stepz: []\n");
 
-  it("names file, line and column of the first fault", () => {
-    const faulty = Buffer.from("name: CI\njobs:\n  build:\n    runner: linux\n    stepz: []\n");
-    expect(read(faulty)).toThrow(/^\.shipfox\/workflows\/ci\.yml:\d+:\d+: .*stepz/);
-    expect(read(faulty)).toThrow(SyncFailure);
+  it("names file, line and column of the first fault of each", () => {
+    const failure = failureOf([faulty, read("b.yml", "name: [")]);
+    expect(failure?.message).toMatch(/^\.shipfox\/workflows\/ci\.yml:\d+:\d+: .*stepz.*; b\.yml:1:\d+: /s);
+    expect(failureOf([])).toBeNull();
   });
-  it("takes only text", () => {
-    expect(read(Buffer.from([0xff, 0xfe]))).toThrow(/UTF-8/);
-    expect(read(Buffer.from("name: CI # \0"))).toThrow(/NUL/);
+  it("leaves the definition of a file with a fault alone, also of an earlier branch", () => {
+    const known = ["key of main", path].map((upsert_key) => {
+      return { id: upsert_key, config_path: path, upsert_key, yaml: "", model: "", deleted_at: null };
+    });
+    expect(decideSync([faulty], known)).toEqual({ save: [], remove: [] });
+  });
+  it("tells of each whether it is in force, and at most ten faults", () => {
+    const many = read("many.yml", `name: x\n${Array.from({ length: 12 }, (_, index) => `key${index}: 1\n`).join("")}`);
+    const states = fileStates([faulty, many], new Map([[path, "id"]]));
+    expect(states).toMatchObject([
+      { config_path: path, status: "invalid", definition_id: "id", diagnostics: [{ line: 5, column: 5 }] },
+      { config_path: "many.yml", status: "invalid", definition_id: null },
+    ]);
+    expect(states[1]?.diagnostics).toHaveLength(10);
+  });
+  it("takes only text of a bounded size", () => {
+    const fault = (content: Buffer | null) => JSON.stringify(decode(content));
+    expect(fault(Buffer.from([0xff, 0xfe]))).toMatch(/UTF-8/);
+    expect(fault(Buffer.from("name: CI # \0"))).toMatch(/NUL/);
+    expect(fault(null)).toMatch(/workflow-too-large.*1000000 bytes/);
+    expect(decode(Buffer.from("name: CI"))).toEqual({ text: "name: CI" });
   });
 });
 

@@ -7,12 +7,18 @@ export interface ProjectsPort {
   workspaceOf(tx: Tx, projectId: string): Promise<string | null>;
 }
 
+export interface FetchedFile {
+  /** From the root of the repository. */
+  readonly path: string;
+  /** Null for a file of more bytes than are taken. */
+  readonly content: Buffer | null;
+}
+
 export interface FetchedWorkflows {
   /** The default branch. */
   readonly branch: string;
   readonly sha: string;
-  /** `path` from the root of the repository. */
-  readonly files: readonly { readonly path: string; readonly content: Buffer }[];
+  readonly files: readonly FetchedFile[];
 }
 
 /** Reads a project's repository. Has its own deadline; throws ApiError when the repository cannot be read. */

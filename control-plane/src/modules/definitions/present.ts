@@ -29,6 +29,7 @@ export function presentSync(row: DefinitionSyncRow): DefinitionSync {
     last_error_code: row.last_error_code as DefinitionSync["last_error_code"],
     last_error_message: row.last_error_message,
     warnings: JSON.parse(row.warnings) as DefinitionSync["warnings"],
+    files: JSON.parse(row.files) as DefinitionSync["files"],
   };
 }
 

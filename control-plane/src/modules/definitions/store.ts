@@ -1,3 +1,4 @@
+import type { SyncedFile } from "@shipfox/shared/api/definitions";
 import type { DialectSql } from "../../store/dialect.ts";
 import type { DefinitionRow, DefinitionSyncRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
@@ -61,16 +62,20 @@ export function listDefinitions(
   return tx.all<DefinitionRow>(sql, [scope.id, ...(page.after ?? []), page.limit]);
 }
 
-/** Of a project's definitions, removed ones too, those that syncs of these branches made. */
+/**
+ * Of a project's definitions, removed ones too, those that syncs of these branches made, and those of `ids`: a file that
+ * had a fault when the branch changed has kept the definition of an earlier one.
+ */
 export function listSynced(
   tx: Tx,
   projectId: string,
-  [ref, formerRef]: readonly [string, string],
+  { refs, ids }: { refs: readonly [string, string]; ids: readonly string[] },
 ): Promise<KnownDefinition[]> {
+  const named = ids.length === 0 ? "" : `or id in (${ids.map(() => "?").join(", ")})`;
   return tx.all<KnownDefinition>(
-    `select id, upsert_key, yaml, model, deleted_at from definitions
-      where project_id = ? and source = 'vcs' and ref in (?, ?)`,
-    [projectId, ref, formerRef],
+    `select id, config_path, upsert_key, yaml, model, deleted_at from definitions
+      where project_id = ? and source = 'vcs' and (ref in (?, ?) ${named})`,
+    [projectId, ...refs, ...ids],
   );
 }
 
@@ -85,8 +90,8 @@ export function findSync(tx: Tx, projectId: string): Promise<DefinitionSyncRow |
 /** Nothing happens to an archived project. */
 export async function markSyncPending(tx: WriteTx, projectId: string, now: number): Promise<void> {
   await tx.run(
-    `insert into definition_syncs (project_id, status, requested_at, warnings)
-      select id, 'pending', cast(? as bigint), '[]' from projects where id = ? and archived_at is null
+    `insert into definition_syncs (project_id, status, requested_at, warnings, files)
+      select id, 'pending', cast(? as bigint), '[]', '[]' from projects where id = ? and archived_at is null
       on conflict (project_id) do update set status = 'pending', requested_at = excluded.requested_at`,
     [now, projectId],
   );
@@ -99,18 +104,37 @@ export async function markSyncing(tx: WriteTx, projectId: string, now: number): 
   return (await tx.run(sql, [now, projectId])) === 1;
 }
 
-export async function markSyncSucceeded(
-  tx: WriteTx,
-  projectId: string,
-  { ref, warnings, now }: { ref: string; warnings: readonly SyncWarning[]; now: number },
-): Promise<void> {
+export interface SyncEnd {
+  readonly ref: string;
+  readonly warnings: readonly SyncWarning[];
+  readonly files: readonly SyncedFile[];
+  /** Of the files that have a fault; null when none has. */
+  readonly failure: { readonly code: SyncErrorCode; readonly message: string } | null;
+  readonly now: number;
+}
+
+/** The folder was read and its good files are taken over. `last_sync_at` tells when all of them last were. */
+export async function markSyncApplied(tx: WriteTx, projectId: string, end: SyncEnd): Promise<void> {
+  const { ref, warnings, files, failure, now } = end;
+  const status = failure === null ? "succeeded" : "failed";
   await tx.run(
-    `update definition_syncs set status = 'succeeded', ref = ?, finished_at = ?, last_sync_at = ?,
-      last_error_code = null, last_error_message = null, warnings = ? where project_id = ?`,
-    [ref, now, now, JSON.stringify(warnings), projectId],
+    `update definition_syncs set status = ?, ref = ?, finished_at = ?, last_sync_at = coalesce(?, last_sync_at),
+      last_error_code = ?, last_error_message = ?, warnings = ?, files = ? where project_id = ?`,
+    [
+      status,
+      ref,
+      now,
+      failure === null ? now : null,
+      failure?.code ?? null,
+      failure?.message ?? null,
+      JSON.stringify(warnings),
+      JSON.stringify(files),
+      projectId,
+    ],
   );
 }
 
+/** The folder could not be read: what was read of its files before stays. */
 export async function markSyncFailed(
   tx: WriteTx,
   projectId: string,

@@ -7,7 +7,7 @@ import { silentLog, testClock } from "../../testing/api.ts";
 import { insertConnection, insertProject, insertWorkspace } from "../../testing/rows.ts";
 import { Subscriptions } from "../triggers/public.ts";
 import { DefinitionReader } from "./definition-reader.ts";
-import { DefinitionSync, type FetchedWorkflows } from "./public.ts";
+import { DefinitionSync, type FetchedWorkflows, presentSync } from "./public.ts";
 
 function fetched(files: Record<string, string>, branch = "main"): FetchedWorkflows {
   const named = Object.entries(files).map(([name, content]) => ({
@@ -85,21 +85,77 @@ describeStores("definition sync", (open) => {
     expect((await live())[1]).toMatchObject({ id: before[1]?.id, name: "B again" });
   });
 
-  it("keeps the former set when one file has a fault, and says which", async () => {
-    let files: Record<string, string> = { "a.yml": workflow("A") };
+  const states = (sync: DefinitionSyncRow) =>
+    presentSync(sync).files.map(({ config_path, status }) => `${config_path.split("/").at(-1)} ${status}`);
+
+  it("takes the good files over; one with a fault keeps the definition it had, and says why", async () => {
+    let files: Record<string, string> = { "a.yml": workflow("A"), "b.yml": workflow("B") };
     const sync = syncOf(async () => fetched(files));
     await run(sync);
+    const before = await live();
     const succeededAt = clock.now();
     clock.advance(1_000);
-    files = { "a.yml": workflow("A2"), "b.yml": "name: B\njobs: []\n" };
-    expect(await run(sync)).toMatchObject({
+    files = { "a.yml": workflow("A2"), "b.yml": "name: B\njobs: []\n", "c.yml": workflow("C"), "d.yml": "name: [" };
+    const ended = await run(sync);
+    expect(ended).toMatchObject({
       status: "failed",
       last_error_code: "invalid-definition",
-      last_error_message: expect.stringMatching(/^\.shipfox\/workflows\/b\.yml:2:\d+: /),
+      last_error_message: expect.stringMatching(
+        /^\.shipfox\/workflows\/b\.yml:2:\d+: .*; \.shipfox\/workflows\/d\.yml:1:\d+: /s,
+      ),
       last_sync_at: succeededAt,
       finished_at: clock.now(),
     });
+    expect(states(ended)).toEqual(["a.yml active", "b.yml invalid", "c.yml active", "d.yml invalid"]);
+    expect(presentSync(ended).files[1]).toMatchObject({
+      definition_id: before[1]?.id,
+      diagnostics: [
+        expect.objectContaining({ code: "invalid-type", path: "jobs", line: 2, column: expect.any(Number) }),
+      ],
+    });
+    expect(presentSync(ended).files[3]).toMatchObject({ definition_id: null });
+    expect(await names()).toEqual(["A2", "B", "C"]);
+    files = { "a.yml": workflow("A2"), "b.yml": workflow("B2") };
+    expect(states(await run(sync))).toEqual(["a.yml active", "b.yml active"]);
+    expect(await names()).toEqual(["A2", "B2"]);
+    expect((await live())[1]?.id).toBe(before[1]?.id);
+  });
+
+  it("marks a file that is too large or no text alone", async () => {
+    const set = fetched({ "a.yml": workflow("A") });
+    const odd = [
+      { path: ".shipfox/workflows/large.yml", content: null },
+      { path: ".shipfox/workflows/odd.yml", content: Buffer.from([0xff]) },
+    ];
+    const ended = await run(syncOf(async () => ({ ...set, files: [...set.files, ...odd] })));
+    expect(states(ended)).toEqual(["a.yml active", "large.yml invalid", "odd.yml invalid"]);
     expect(await names()).toEqual(["A"]);
+  });
+
+  it("takes a file under another name for another workflow", async () => {
+    let files: Record<string, string> = { "a.yml": workflow("A") };
+    const sync = syncOf(async () => fetched(files));
+    await run(sync);
+    const before = await live();
+    files = { "renamed.yml": workflow("A") };
+    await run(sync);
+    expect(await names()).toEqual(["A"]);
+    expect((await live())[0]?.id).not.toBe(before[0]?.id);
+  });
+
+  it("keeps what a file with a fault had when the default branch is renamed, until the file is good or gone", async () => {
+    let branch = "main";
+    let files: Record<string, string> = { "a.yml": workflow("A"), "b.yml": workflow("B") };
+    const sync = syncOf(async () => fetched(files, branch));
+    await run(sync);
+    branch = "trunk";
+    files = { "a.yml": "name: [", "b.yml": "name: [" };
+    await run(sync);
+    await run(sync);
+    expect(await names()).toEqual(["A", "B"]);
+    files = { "a.yml": workflow("A2") };
+    await run(sync);
+    expect((await live()).map(({ name, ref }) => `${name} ${ref}`)).toEqual(["A2 trunk"]);
   });
 
   it("takes what this version does not run yet, and warns of it with file and line", async () => {
@@ -116,15 +172,7 @@ describeStores("definition sync", (open) => {
     expect(await names()).toEqual(["A"]);
   });
 
-  it("names each file that has a fault", async () => {
-    const sync = syncOf(async () => fetched({ "a.yml": "name: [", "b.yml": workflow("B"), "c.yml": "jobs: []\n" }));
-    expect((await run(sync))?.last_error_message).toMatch(
-      /^\.shipfox\/workflows\/a\.yml:1:\d+: .*; \.shipfox\/workflows\/c\.yml:1:\d+: /,
-    );
-    expect(await names()).toEqual([]);
-  });
-
-  it("keeps the former set when the repository cannot be read or has no workflow any more", async () => {
+  it("keeps all as it was when the repository cannot be read or has no workflow any more", async () => {
     let answer: () => FetchedWorkflows = () => fetched({ "a.yml": workflow("A") });
     const sync = syncOf(async () => answer());
     await run(sync);

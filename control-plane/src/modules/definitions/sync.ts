@@ -11,23 +11,28 @@ import type { DefinitionReader } from "./definition-reader.ts";
 import {
   asSyncFailure,
   decideSync,
-  MAX_WARNINGS,
-  acceptFile,
   decode,
+  failureOf,
+  fileStates,
+  type GoodFile,
+  type KnownDefinition,
+  type ReadFile,
+  type ReadResult,
   SyncFailure,
-  type SyncedFile,
-  type SyncWarning,
+  unreadable,
   upsertKey,
+  warningsOf,
 } from "./model.ts";
 import type { FetchedWorkflows, ProjectsPort, WorkflowSource } from "./ports.ts";
+import { presentSync } from "./present.ts";
 import {
   findSync,
   listSynced,
   listUnfinishedSyncs,
+  markSyncApplied,
   markSyncFailed,
   markSyncing,
   markSyncPending,
-  markSyncSucceeded,
   removeDefinition,
   upsertDefinition,
 } from "./store.ts";
@@ -46,14 +51,13 @@ export interface DefinitionSyncDeps {
 
 interface FilesToApply {
   readonly fetched: FetchedWorkflows;
-  readonly files: readonly SyncedFile[];
-  readonly warnings: readonly SyncWarning[];
+  readonly files: readonly ReadFile[];
   readonly startedAt: number;
 }
 
 /**
- * Makes a project's definitions what the workflow files of its default branch say: all of them, or none when one file
- * has a fault. One sync of a project at a time, four projects at once.
+ * Makes a project's definitions what the workflow files of its default branch say. A file that has a fault keeps the
+ * definition it had, and hinders no other. One sync of a project at a time, four projects at once.
  *
  * Its state is a row, written before any work: what a crash interrupts is done again by `start`.
  */
@@ -124,57 +128,56 @@ export class DefinitionSync {
         `the branch ${fetched.branch} has no .yml or .yaml file in .shipfox/workflows/`,
       );
     }
-    const files: SyncedFile[] = [];
-    const warnings: SyncWarning[] = [];
-    const faults: string[] = [];
+    const files: ReadFile[] = [];
     for (const { path, content } of fetched.files) {
       // A hundred files must not hold the event loop as one.
       await setImmediate();
-      const read = await this.#read(path, content);
-      if (typeof read === "string") {
-        faults.push(read);
-        continue;
-      }
       const key = upsertKey({ projectId, configPath: path, sha: null, ref: fetched.branch }) as string;
-      files.push({ path, key, content: read.content, triggers: read.triggers });
-      warnings.push(...read.warnings);
+      files.push({ path, key, result: await this.#read(content) });
     }
-    if (faults.length > 0) throw new SyncFailure("invalid-definition", faults.join("; "));
-    await this.#apply(projectId, { fetched, files, warnings: warnings.slice(0, MAX_WARNINGS), startedAt });
+    await this.#apply(projectId, { fetched, files, startedAt });
   }
 
-  /** What is in a file, or its first fault: whoever corrects one file should know of the others. */
-  async #read(path: string, content: Buffer): Promise<ReturnType<typeof acceptFile> | string> {
+  async #read(content: Buffer | null): Promise<ReadResult> {
+    const decoded = decode(content);
+    if ("fault" in decoded) return decoded.fault;
     try {
-      return acceptFile(path, await this.#deps.reader.read(decode(path, content)));
+      return await this.#deps.reader.read(decoded.text);
     } catch (error) {
-      if (error instanceof SyncFailure && error.code === "invalid-definition") return error.message;
-      throw error;
+      if (!(error instanceof ApiError && error.code === "invalid-workflow-definition")) throw error;
+      return unreadable("workflow-too-large", error.message);
     }
   }
 
-  async #apply(projectId: string, { fetched, files, warnings, startedAt }: FilesToApply): Promise<void> {
-    const { store, clock, projects, subscriptions } = this.#deps;
+  async #apply(projectId: string, { fetched, files, startedAt }: FilesToApply): Promise<void> {
+    const { store, clock, log, projects, subscriptions } = this.#deps;
     const now = clock.now();
+    const failure = failureOf(files);
     const ids = new Map(files.map((file) => [file.key, newId(now)]));
     await store.write(async (tx) => {
       const workspaceId = await projects.workspaceOf(tx, projectId);
       if (workspaceId === null) return;
-      const formerRef = (await findSync(tx, projectId))?.ref ?? fetched.branch;
-      const known = await listSynced(tx, projectId, [fetched.branch, formerRef]);
+      const known = await listKnown(tx, projectId, fetched.branch);
       const { save, remove } = decideSync(files, known);
+      const inForce = new Map(
+        known.filter(({ id, deleted_at }) => deleted_at === null && !remove.includes(id)).map(pathAndId),
+      );
       for (const file of save) {
         const id = ids.get(file.key) as string;
         const saved = await upsertDefinition(tx, store.sql, newRow(file, { id, workspaceId, projectId, fetched, now }));
+        inForce.set(...pathAndId(saved));
         await subscriptions.replace(tx, saved, file.triggers, now);
       }
       for (const id of remove) {
         await removeDefinition(tx, id, now);
         await subscriptions.replace(tx, { id, workspace_id: workspaceId, project_id: projectId }, [], now);
       }
-      await markSyncSucceeded(tx, projectId, { ref: fetched.branch, warnings, now });
+      const states = fileStates(files, inForce);
+      const end = { ref: fetched.branch, warnings: warningsOf(files), files: states, failure, now };
+      await markSyncApplied(tx, projectId, end);
       await subscriptions.settled(tx, projectId, startedAt, now);
     });
+    if (failure !== null) log.info({ projectId, reason: failure.message }, "a definition sync found files with faults");
   }
 
   async #fail(projectId: string, error: unknown, startedAt: number): Promise<void> {
@@ -201,8 +204,19 @@ export class DefinitionSync {
   }
 }
 
+async function listKnown(tx: WriteTx, projectId: string, branch: string): Promise<KnownDefinition[]> {
+  const sync = await findSync(tx, projectId);
+  const files = sync === undefined ? [] : presentSync(sync).files;
+  const ids = files.flatMap((file) => file.definition_id ?? []);
+  return listSynced(tx, projectId, { refs: [branch, sync?.ref ?? branch], ids });
+}
+
+function pathAndId({ config_path, id }: Pick<DefinitionRow, "config_path" | "id">): [string | null, string] {
+  return [config_path, id];
+}
+
 function newRow(
-  { path, key, content }: SyncedFile,
+  { path, key, content }: GoodFile,
   at: { id: string; workspaceId: string; projectId: string; fetched: FetchedWorkflows; now: number },
 ): DefinitionRow {
   return {

@@ -208,7 +208,7 @@ describe("fetchWorkflows", () => {
         const set = await git.fetchWorkflows(source(protocol === "http" ? http.url : own.fileUrl));
         await http.close();
         expect(set).toMatchObject({ branch: "main", sha });
-        expect(Object.fromEntries(set.files.map((file) => [file.path, file.content.toString()]))).toEqual(workflows);
+        expect(Object.fromEntries(set.files.map((file) => [file.path, file.content?.toString()]))).toEqual(workflows);
       });
       expect(await readdir(join(dataDir, "work"))).toEqual([]);
     },
@@ -229,10 +229,17 @@ describe("fetchWorkflows", () => {
     });
   });
 
-  it("refuses a file, a number of files and a total over the limits", async () => {
-    await withRepository({ ".shipfox/workflows/big.yml": "x".repeat(1_000_001) }, async (own) => {
-      await expect(git.fetchWorkflows(source(own.fileUrl))).rejects.toMatchObject({ code: "content-too-large" });
+  it("leaves out the content of a file over the limit, and reads the others", async () => {
+    const files = { ".shipfox/workflows/big.yml": "x".repeat(1_000_001), ".shipfox/workflows/fits.yml": "fits" };
+    await withRepository(files, async (own) => {
+      expect((await git.fetchWorkflows(source(own.fileUrl))).files).toEqual([
+        { path: ".shipfox/workflows/big.yml", content: null },
+        { path: ".shipfox/workflows/fits.yml", content: Buffer.from("fits") },
+      ]);
     });
+  });
+
+  it("refuses a number of files over the limit", async () => {
     const many = Object.fromEntries(
       Array.from({ length: 101 }, (_, index) => [`.shipfox/workflows/${index}.txt`, "x"]),
     );

@@ -1,12 +1,12 @@
 import { join } from "node:path";
+import { MAX_WORKFLOW_BYTES } from "@shipfox/shared/api/definitions";
 import { ApiError } from "@shipfox/shared/errors";
 import type { GitSession, RemoteHead } from "./git-session.ts";
 import type { Protocol } from "./repository-url.ts";
 
 export const WORKFLOWS_FOLDER = ".shipfox/workflows";
-/** Limits of the published API: files below the folder, of any name, and bytes of one. */
+/** Limit of the published API: files below the folder, of any name. */
 export const MAX_WORKFLOW_FILES = 100;
-export const MAX_WORKFLOW_BYTES = 1_000_000;
 /** All of them together: what one sync may hold in memory. */
 const MAX_WORKFLOWS_BYTES = 32 * 1024 * 1024;
 /** A host that cannot leave file contents out sends the whole tree of the newest commit. */
@@ -22,7 +22,8 @@ const REGULAR_FILE_PATTERN = /^100(?:644|755|664) blob ([0-9a-f]{40,64})\t(.+)$/
 export interface WorkflowFile {
   /** From the root of the repository. */
   readonly path: string;
-  readonly content: Buffer;
+  /** Null for a file of more than `MAX_WORKFLOW_BYTES`. */
+  readonly content: Buffer | null;
 }
 
 export interface WorkflowSet extends RemoteHead {
@@ -70,8 +71,10 @@ export async function fetchWorkflowFiles(
       maxFileBytes: MAX_WORKFLOWS_BYTES,
     });
   }
-  await checkSizes(session, gitDir, files);
-  return { branch: head.branch, sha, files: await readContents(session, gitDir, files) };
+  const fitting = await listFitting(session, gitDir, files);
+  const contents = await readContents(session, gitDir, fitting);
+  const read = files.map(({ path }) => ({ path, content: contents.get(path) ?? null }));
+  return { branch: head.branch, sha, files: read };
 }
 
 /** A repository on our own disk can leave contents out whatever its configuration says. */
@@ -125,46 +128,47 @@ async function missingContents(session: GitSession, gitDir: string): Promise<str
     .map((line) => line.slice(1));
 }
 
-async function checkSizes(session: GitSession, gitDir: string, files: readonly Listed[]): Promise<void> {
+/** The files that are small enough. Throws when these are too much together. */
+async function listFitting(session: GitSession, gitDir: string, files: readonly Listed[]): Promise<Listed[]> {
   const output = await session.local({
     args: [gitDir, "cat-file", "--batch-check=%(objectsize)"],
     input: lines(files),
   });
-  let total = 0;
-  for (const [index, size] of output.toString("utf8").trimEnd().split("\n").map(Number).entries()) {
-    if (size > MAX_WORKFLOW_BYTES) {
-      throw new ApiError(
-        "content-too-large",
-        `${files[index]?.path ?? "a workflow file"} has ${size} bytes, more than ${MAX_WORKFLOW_BYTES}`,
-      );
-    }
-    total += size;
-  }
+  const sizes = output.toString("utf8").trimEnd().split("\n").map(Number);
+  const fitting = sizes.map((size) => size <= MAX_WORKFLOW_BYTES);
+  const total = sizes.filter((_, index) => fitting[index]).reduce((sum, size) => sum + size, 0);
   if (total > MAX_WORKFLOWS_BYTES) {
     throw new ApiError(
       "content-too-large",
       `the files in ${WORKFLOWS_FOLDER}/ have ${total} bytes together, more than ${MAX_WORKFLOWS_BYTES}`,
     );
   }
+  return files.filter((_, index) => fitting[index]);
 }
 
 /** Format of `cat-file --batch`: `<oid> blob <size>\n<content>\n` for each. */
-async function readContents(session: GitSession, gitDir: string, files: readonly Listed[]): Promise<WorkflowFile[]> {
+async function readContents(
+  session: GitSession,
+  gitDir: string,
+  files: readonly Listed[],
+): Promise<Map<string, Buffer>> {
+  if (files.length === 0) return new Map();
   const output = await session.local({
     args: [gitDir, "cat-file", "--batch"],
     input: lines(files),
     maxOutputBytes: MAX_WORKFLOWS_BYTES + BATCH_OVERHEAD_BYTES,
   });
   let at = 0;
-  return files.map(({ path }) => {
+  const contents = files.map(({ path }): [string, Buffer] => {
     const headerEnd = output.indexOf("\n", at);
     const size = Number(output.toString("latin1", at, headerEnd).split(" ")[2]);
     if (headerEnd < 0 || !Number.isInteger(size))
       throw new ApiError("provider-unavailable", `the content of ${path} could not be fetched`);
     const start = headerEnd + 1;
     at = start + size + 1;
-    return { path, content: Buffer.from(output.subarray(start, start + size)) };
+    return [path, Buffer.from(output.subarray(start, start + size))];
   });
+  return new Map(contents);
 }
 
 function lines(files: readonly Listed[]): string {

@@ -171,7 +171,7 @@ describeStores("projects", (open) => {
       last_error_code: "invalid-definition",
       last_error_message: expect.stringContaining(".shipfox/workflows/cd.yaml:"),
     });
-    expect((await definitions(id)).names).toEqual(["CD", "CI"]);
+    expect((await definitions(id)).names).toEqual(["CD", "CI two"]);
 
     await repository.commit({ ".shipfox/workflows/cd.yaml": null });
     await repository.git("branch", "--move", "trunk");

@@ -8,7 +8,6 @@ export {
   type CheckoutModel,
   type JobModel,
   type JobPlan,
-  type RetryModel,
   type RunStepModel,
   requiredCapabilities,
   type TriggerModel,

@@ -217,7 +217,8 @@ export const initial = {
       last_sync_at ${bigint},
       last_error_code ${text},
       last_error_message ${text},
-      warnings ${text} not null
+      warnings ${text} not null,
+      files ${text} not null
     )`,
 
     `create table definitions (
@@ -302,7 +303,6 @@ export const initial = {
       labels ${text} not null,
       model ${text} not null,
       carried_from ${text},
-      retries ${bigint} not null default 0,
       infrastructure_retries ${bigint} not null,
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
