@@ -292,6 +292,8 @@ export interface JobRow {
   model: string;
   /** The job of an earlier attempt that succeeded and whose result this one shows; null for a job that runs itself. */
   carried_from: string | null;
+  /** Tries that its own `retry` has used up. */
+  retries: Generated<number>;
   infrastructure_retries: number;
   created_at: number;
   updated_at: number;

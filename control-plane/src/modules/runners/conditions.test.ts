@@ -125,6 +125,23 @@ describeStores("conditions of jobs", (open) => {
     expect(await plane.run(started)).toMatchObject({ status: "succeeded", jobs: [{ status: "succeeded" }] });
   });
 
+  it("may compute the labels of their runner, which fails the job when they are none", async () => {
+    const { plane, sessionId } = await start(await open());
+    const yaml = `name: test\njobs:\n  only:\n    runner: [linux, "\${{ inputs.pool }}"]\n    steps: [{ run: "true" }]\n`;
+    const fire = (inputs: Record<string, unknown>) => plane.fire(yaml, undefined, undefined, { inputs });
+    const here = await fire({ pool: " Linux " });
+    const elsewhere = await fire({ pool: "gpu" });
+    const wrong = await fire({ pool: "a b" });
+    const missing = await fire({});
+    expect(await plane.work(sessionId)).toHaveLength(1);
+    expect((await plane.run(here)).status).toBe("succeeded");
+    expect((await plane.run(elsewhere)).status).toBe("pending");
+    for (const runId of [wrong, missing])
+      expect(await plane.run(runId)).toMatchObject({ status: "failed", executions: [{ status_reason: "unknown" }] });
+    const { sessionId: gpu } = await plane.register(["linux", "gpu"]);
+    expect(await plane.work(gpu)).toHaveLength(1);
+  });
+
   it("give the place of a run that they skip to the next one", async () => {
     const plane = await TestPlane.start(await open(), { maxConcurrentRuns: 1 });
     const yaml = `${HEAD}  only:\n    if: \${{ false }}\n    steps: [{ run: "true" }]\n`;
@@ -158,7 +175,7 @@ jobs:
         provider: "github",
         source: "hub",
         event: "pull_request.opened",
-        payload: { pull_request: { title } },
+        payload: { data: { pull_request: { title } } },
       },
       variables: { TEAM: "red" },
     });
@@ -297,6 +314,52 @@ describeStores("outputs of jobs", (open) => {
     expect(await plane.run(forgiven)).toMatchObject({ status: "succeeded", executions: [{ status: "failed" }] });
     expect(await plane.run(refused)).toMatchObject({ status: "failed", jobs: [{ status_reason: "step_failed" }] });
     expect(await plane.run(errored)).toMatchObject({ status: "failed", jobs: [{ status_reason: "unknown" }] });
+  });
+});
+
+describeStores("retries", (open) => {
+  it("of a job are executions of their own, queued when their wait is over, and end with the first success", async () => {
+    const { plane, sessionId } = await start(await open());
+    const retry = "{ max: 2, backoff: { delay: 1m } }";
+    const runId = await plane.fire(`${HEAD}  flaky:\n    retry: ${retry}\n    steps: [{ name: go, run: "true" }]\n`);
+    await plane.work(sessionId, () => ({ exit: 1 }));
+    const [, waiting] = (await plane.run(runId)).executions;
+    expect(waiting).toMatchObject({ sequence: 2, status: "pending", queued_at: null, due_at: expect.any(Number) });
+    expect(await plane.work(sessionId)).toEqual([]);
+    await plane.runDue((waiting?.due_at ?? 0) - 1);
+    expect(await plane.work(sessionId)).toEqual([]);
+    await plane.runDue(waiting?.due_at ?? 0);
+    expect(await plane.work(sessionId)).toHaveLength(1);
+    const { status, executions, events } = await plane.run(runId);
+    expect(executions.map((execution) => execution.status)).toEqual(["failed", "succeeded"]);
+    expect(status).toBe("succeeded");
+    expect(events.filter((type) => type === "job.finished")).toHaveLength(1);
+  });
+
+  it("end with their bound, and with a cancel", async () => {
+    const { plane, sessionId } = await start(await open());
+    const yaml = `${HEAD}  flaky:\n    retry: 2\n    steps: [{ name: go, run: "true" }]\n`;
+    const runId = await plane.fire(yaml);
+    expect(await plane.work(sessionId, () => ({ exit: 1 }))).toHaveLength(3);
+    expect(await plane.run(runId)).toMatchObject({ status: "failed", jobs: [{ status_reason: "step_failed" }] });
+    const cancelled = await plane.fire(yaml);
+    await plane.cancel(cancelled);
+    expect(await plane.work(sessionId)).toEqual([]);
+  });
+});
+
+describeStores("priority", (open) => {
+  it("decides which of a project's jobs goes first, then their age", async () => {
+    const { plane, sessionId } = await start(await open());
+    const job = (key: string, priority: string) => `  ${key}:\n${priority}    steps: [{ name: go, run: "true" }]\n`;
+    const jobs = [
+      job("low", "    priority: -5\n"),
+      job("first", ""),
+      job("second", "    priority: 0\n"),
+      job("high", "    priority: 9\n"),
+    ];
+    await plane.fire(`${HEAD}${jobs.join("")}`);
+    expect((await plane.work(sessionId)).map((step) => step.job)).toEqual(["high", "first", "second", "low"]);
   });
 });
 

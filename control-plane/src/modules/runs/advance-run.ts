@@ -1,6 +1,8 @@
+import { canonicalLabels, isLabel, MAX_LABEL_LENGTH } from "@shipfox/shared/labels";
 import type { WriteTx } from "../../store/store.ts";
 import { requiredCapabilities, type JobModel } from "../workflow/public.ts";
 import { cleanName } from "./begin-step.ts";
+import type { Viewpoint } from "./contexts.ts";
 import { fill, judge, textOf } from "./evaluate.ts";
 import { decideRun } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
@@ -11,6 +13,7 @@ import {
   finishJob,
   finishRun,
   type JobFacts,
+  labelJob,
   loadJobs,
   loadSteps,
   markQueued,
@@ -32,7 +35,7 @@ export function enqueue(
     projectId: facts.project_id,
     labels: model.runner,
     capabilities: requiredCapabilities(model),
-    priority: 0,
+    priority: model.priority ?? 0,
     avoidedSessionId,
     now,
   });
@@ -91,10 +94,18 @@ export async function advanceRun(
       else await skip([key], `condition_${answer}`, message);
     }
     if (verdict.ask.length > 0) continue;
+    let someFailed = false;
     for (const key of verdict.start) {
-      const job = byKey.get(key);
-      if (job) await startJob(tx, deps, facts, job, now);
+      const [job, state] = [byKey.get(key), states.get(key)];
+      if (!job || !state) continue;
+      const fault = await startJob(tx, deps, facts, job, now);
+      started.add(key);
+      if (fault === null) continue;
+      await failJob(tx, facts, job, fault, now);
+      states.set(key, { ...state, status: "failed" });
+      someFailed = true;
     }
+    if (someFailed) continue;
     if (verdict.finish === null) return { finished: false };
     await finishRun(tx, facts.run_id, verdict.finish, now);
     // Of the run alone: the job that happened to end last is no part of it.
@@ -106,8 +117,7 @@ export async function advanceRun(
 
 function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts) {
   const model = JSON.parse(job.model) as JobModel;
-  const viewpoint = { runId: facts.run_id, runAttemptId: facts.run_attempt_id, job: { id: job.id, model } };
-  return judge(tx, deps, viewpoint, model.if ?? "");
+  return judge(tx, deps, viewpointOf(facts, job, model), model.if ?? "");
 }
 
 async function skipJob(
@@ -130,12 +140,21 @@ async function skipJob(
   record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "skipped", reason }, now);
 }
 
-async function startJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts, now: number): Promise<void> {
+/** Queues a job with its expressions filled. Answers why that could not be done, in words; null when it was. */
+async function startJob(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: AdvancedRun,
+  job: JobFacts,
+  now: number,
+): Promise<string | null> {
   const own = { ...facts, id: job.executionId, job_id: job.id };
-  const model = JSON.parse(job.model) as JobModel;
+  const read = JSON.parse(job.model) as JobModel;
+  const labelled = await fillLabels(tx, deps, facts, job, read);
+  if (!labelled.ok) return labelled.message;
+  const { model } = labelled;
   if (model.executionName) {
-    const viewpoint = { runId: facts.run_id, runAttemptId: facts.run_attempt_id, job: { id: job.id, model } };
-    const filled = await fill(tx, deps, { ...viewpoint, executionId: job.executionId }, { name: model.executionName });
+    const filled = await fill(tx, deps, viewpointOf(facts, job, model), { name: model.executionName });
     // A name that cannot be filled decides nothing.
     const name = filled.ok ? cleanName(textOf(filled.templates["name"] ?? [])) : "";
     if (name !== "") await nameExecution(tx, job.executionId, name);
@@ -144,4 +163,45 @@ async function startJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job:
   deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
   record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);
   await enqueue(tx, deps, own, model, null, now);
+  return null;
+}
+
+function viewpointOf(facts: AdvancedRun, job: JobFacts, model: JobModel): Viewpoint {
+  return {
+    runId: facts.run_id,
+    runAttemptId: facts.run_attempt_id,
+    job: { id: job.id, model },
+    executionId: job.executionId,
+  };
+}
+
+/** The model with the labels that it computes; kept, so that a retry waits for the same runners. */
+async function fillLabels(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: AdvancedRun,
+  job: JobFacts,
+  { runnerTemplates, ...model }: JobModel,
+): Promise<{ ok: true; model: JobModel } | { ok: false; message: string }> {
+  if (!runnerTemplates) return { ok: true, model };
+  const filled = await fill(tx, deps, viewpointOf(facts, job, model), Object.fromEntries(runnerTemplates.entries()));
+  if (!filled.ok)
+    return { ok: false, message: `\`\${{ ${filled.source} }}\` in \`runner\` has no value: ${filled.message}` };
+  const computed = canonicalLabels(Object.values(filled.templates).map(textOf));
+  const wrong = computed.find((label) => !isLabel(label));
+  if (wrong !== undefined)
+    return { ok: false, message: `"${wrong.slice(0, MAX_LABEL_LENGTH)}", which \`runner\` computes, is not a label` };
+  const labelled = { ...model, runner: canonicalLabels([...model.runner, ...computed]) };
+  await labelJob(tx, job.id, labelled);
+  return { ok: true, model: labelled };
+}
+
+async function failJob(tx: WriteTx, facts: AdvancedRun, job: JobFacts, message: string, now: number): Promise<void> {
+  const end = { status: "failed", reason: "unknown", message } as const;
+  await finishJob(tx, job.id, end, now);
+  await finishExecution(tx, job.executionId, { ...end, cause: null, timedOut: false }, now);
+  for (const step of await loadSteps(tx, { id: job.executionId, job_model: job.model }))
+    await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
+  const own = { ...facts, id: job.executionId, job_id: job.id };
+  record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "failed", reason: "unknown" }, now);
 }

@@ -3,7 +3,7 @@ import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
 import { advanceRun, enqueue } from "./advance-run.ts";
 import { judgeSuccess, publishOutputs } from "./job-results.ts";
-import { decideJob, isTerminal, type ExecutionEnd } from "./model.ts";
+import { decideJob, type ExecutionEnd, isTerminal, type JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import { fillPlaces } from "./run-places.ts";
@@ -35,20 +35,26 @@ export async function endExecution(
   options: { now: number; avoidedSessionId?: string | null; timedOut?: boolean },
 ): Promise<"succeeded" | "failed"> {
   const { now } = options;
-  const { end, outputs, message } = await publishOutputs(tx, deps, facts, reported);
+  const model = JSON.parse(facts.job_model) as JobModel;
+  const { end, outputs, message } = await publishOutputs(tx, deps, facts, model, reported);
   const status = end.kind === "succeeded" ? "succeeded" : "failed";
   const reason = end.kind === "succeeded" ? null : end.kind === "failed" ? end.reason : "runner_lost";
   const failure = end.kind === "infrastructure" ? { message: end.message, cause: end.cause } : { message, cause: null };
   const timedOut = options.timedOut ?? false;
   await finishExecution(tx, facts.id, { status, reason, ...failure, outputs, timedOut }, now);
-  const decided = decideJob({ infrastructureRetries: facts.infrastructure_retries, execution: facts.sequence }, end);
+  const tries = {
+    infrastructureRetries: facts.infrastructure_retries,
+    retries: facts.retries,
+    execution: facts.sequence,
+  };
+  const decided = decideJob(tries, end, model.retry);
   const about = { key: facts.job_key, sequence: facts.sequence, ...(failure.cause ? { cause: failure.cause } : {}) };
   if (decided.kind === "retry") {
     record(tx, facts, "job.execution_finished", { ...about, status, reason }, now);
-    await retryExecution(tx, deps, facts, decided, options);
+    await retryExecution(tx, deps, facts, model, decided, options);
     return status;
   }
-  const verdict = await judgeSuccess(tx, deps, facts, decided);
+  const verdict = await judgeSuccess(tx, deps, facts, model, decided);
   const published = verdict.status === "succeeded" ? outputs : null;
   await finishJob(tx, facts.job_id, { ...verdict, message: verdict.message ?? message, outputs: published }, now);
   record(tx, facts, "job.finished", { ...about, status: verdict.status, reason: verdict.reason }, now);
@@ -62,15 +68,15 @@ async function retryExecution(
   tx: WriteTx,
   deps: RunsDeps,
   facts: ExecutionFacts,
-  verdict: { delayMs: number; infrastructureRetries: number },
+  model: JobModel,
+  verdict: Extract<JobVerdict, { kind: "retry" }>,
   options: { now: number; avoidedSessionId?: string | null },
 ): Promise<void> {
   const { now } = options;
-  const model = JSON.parse(facts.job_model) as JobModel;
   const executionId = newId(now);
   const atOnce = verdict.delayMs === 0;
   const dueAt = atOnce ? null : now + verdict.delayMs;
-  await retryJob(tx, facts.job_id, verdict.infrastructureRetries, now);
+  await retryJob(tx, facts.job_id, verdict, now);
   await insertRows(tx, "job_executions", EXECUTION_COLUMNS, [
     [
       executionId,

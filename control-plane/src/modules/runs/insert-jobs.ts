@@ -23,8 +23,8 @@ export interface NewJob {
 }
 
 /** What a job says of itself when it starts, or of whether it does, takes the run to be there: see `advanceRun`. */
-export function startsByExpression({ if: condition, executionName }: JobModel): boolean {
-  return condition !== undefined || executionName !== undefined;
+export function startsByExpression({ if: condition, executionName, runnerTemplates }: JobModel): boolean {
+  return condition !== undefined || executionName !== undefined || runnerTemplates !== undefined;
 }
 
 /**
@@ -121,7 +121,7 @@ export async function insertJobs(
       projectId,
       labels: model.runner,
       capabilities: requiredCapabilities(model),
-      priority: 0,
+      priority: model.priority ?? 0,
       avoidedSessionId: null,
       now,
     });

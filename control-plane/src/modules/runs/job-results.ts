@@ -34,9 +34,9 @@ export async function publishOutputs(
   tx: WriteTx,
   deps: Evaluating,
   facts: ExecutionFacts,
+  model: JobModel,
   end: ExecutionEnd,
 ): Promise<Published> {
-  const model = JSON.parse(facts.job_model) as JobModel;
   if (end.kind !== "succeeded" || !model.outputs) return { end, outputs: null, message: null };
   const values: Record<string, unknown> = {};
   const viewpoint = viewpointOf(facts, model);
@@ -92,9 +92,9 @@ export async function judgeSuccess(
   tx: WriteTx,
   deps: Evaluating,
   facts: ExecutionFacts,
+  model: JobModel,
   decided: Extract<JobVerdict, { kind: "finish" }>,
 ): Promise<JobEnd> {
-  const model = JSON.parse(facts.job_model) as JobModel;
   if (model.success === undefined) return { status: decided.status, reason: decided.reason };
   const { verdict, message } = await judge(tx, deps, viewpointOf(facts, model), model.success);
   if (verdict === "accepted") return { status: "succeeded", reason: null };

@@ -7,6 +7,7 @@ import {
   decideNextStep,
   decideReport,
   decideRun,
+  type ExecutionEnd,
   isTerminal,
   MAX_INFRASTRUCTURE_RETRIES,
   type JobState,
@@ -96,7 +97,7 @@ describe("a job", () => {
     let retries = 0;
     for (;;) {
       const verdict = decideJob(
-        { infrastructureRetries: retries, execution: 1 },
+        { infrastructureRetries: retries, retries: 0, execution: 1 },
         { kind: "infrastructure", cause: "runner_lost", message: "gone" },
       );
       if (verdict.kind === "finish") {
@@ -115,10 +116,11 @@ describe("a job", () => {
     (cause) => {
       const end = { kind: "infrastructure", cause, message: "" } as const;
       const infrastructureRetries = MAX_INFRASTRUCTURE_RETRIES;
-      expect(decideJob({ infrastructureRetries, execution: 1 }, end)).toEqual({
+      expect(decideJob({ infrastructureRetries, retries: 0, execution: 1 }, end)).toEqual({
         kind: "retry",
         delayMs: 0,
         infrastructureRetries,
+        retries: 0,
       });
     },
   );
@@ -130,7 +132,7 @@ describe("a job", () => {
         for (let execution = 1; execution < 100; execution += 1) {
           const cause = causes.next().value;
           const verdict = decideJob(
-            { infrastructureRetries, execution },
+            { infrastructureRetries, retries: 0, execution },
             { kind: "infrastructure", cause, message: "" },
           );
           if (verdict.kind === "finish") {
@@ -144,8 +146,24 @@ describe("a job", () => {
     );
   });
 
+  it("is tried again as its workflow says, after waits that grow to a bound", () => {
+    const retry = { max: 3, on: ["failure" as const], backoff: { delayMs: 10_000, factor: 3, maxMs: 60_000 } };
+    const failed = { kind: "failed", reason: "step_failed" } as const;
+    const after = (retries: number, end: ExecutionEnd = failed) =>
+      decideJob({ infrastructureRetries: 0, retries, execution: retries + 1 }, end, retry);
+    expect([0, 1, 2].map((retries) => after(retries))).toMatchObject([
+      { kind: "retry", delayMs: 10_000, retries: 1 },
+      { kind: "retry", delayMs: 30_000, retries: 2 },
+      { kind: "retry", delayMs: 60_000, retries: 3 },
+    ]);
+    expect(after(3)).toEqual({ kind: "finish", status: "failed", reason: "step_failed" });
+    expect(after(0, { kind: "failed", reason: "timed_out" })).toMatchObject({ kind: "finish" });
+  });
+
   it("that failed by its own steps is not retried", () => {
-    expect(decideJob({ infrastructureRetries: 0, execution: 1 }, { kind: "failed", reason: "step_failed" })).toEqual({
+    expect(
+      decideJob({ infrastructureRetries: 0, retries: 0, execution: 1 }, { kind: "failed", reason: "step_failed" }),
+    ).toEqual({
       kind: "finish",
       status: "failed",
       reason: "step_failed",

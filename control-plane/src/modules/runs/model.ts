@@ -2,6 +2,7 @@ import type { JobStatus, JobStatusReason, RunStatus, StepStatus } from "@shipfox
 import { ApiError } from "@shipfox/shared/errors";
 import { costsRetry, type InfrastructureCause } from "@shipfox/shared/failure";
 import { TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
+import type { RetryModel } from "../workflow/public.ts";
 
 /** Most infrastructure faults (lost runner, unusable machine) that a job survives before it fails with `runner_lost`. */
 export const MAX_INFRASTRUCTURE_RETRIES = 5;
@@ -128,25 +129,45 @@ export type ExecutionEnd =
 
 export type JobVerdict =
   | { readonly kind: "finish"; readonly status: "succeeded" | "failed"; readonly reason: JobStatusReason | null }
-  | { readonly kind: "retry"; readonly delayMs: number; readonly infrastructureRetries: number };
+  | {
+      readonly kind: "retry";
+      readonly delayMs: number;
+      readonly infrastructureRetries: number;
+      readonly retries: number;
+    };
 
-/** `execution` is the sequence of the execution that ended, `infrastructureRetries` what the job has used up before. */
+export interface JobTries {
+  /** The sequence of the execution that ended. */
+  readonly execution: number;
+  /** What the job has used up before: of its bound for faults of the machine, and of its own `retry`. */
+  readonly infrastructureRetries: number;
+  readonly retries: number;
+}
+
+/** `retry` is what the workflow says of failures that are its own. */
 export function decideJob(
-  { infrastructureRetries, execution }: { infrastructureRetries: number; execution: number },
+  { infrastructureRetries, retries, execution }: JobTries,
   end: ExecutionEnd,
+  retry?: RetryModel,
 ): JobVerdict {
   switch (end.kind) {
     case "succeeded":
       return { kind: "finish", status: "succeeded", reason: null };
-    case "failed":
-      return { kind: "finish", status: "failed", reason: end.reason };
+    case "failed": {
+      const cause = end.reason === "timed_out" ? "timeout" : "failure";
+      if (!retry || retries >= retry.max || !retry.on.includes(cause))
+        return { kind: "finish", status: "failed", reason: end.reason };
+      const { delayMs, factor, maxMs } = retry.backoff;
+      const wait = Math.min(delayMs * factor ** retries, maxMs);
+      return { kind: "retry", delayMs: wait, infrastructureRetries, retries: retries + 1 };
+    }
     case "infrastructure": {
       if (!costsRetry(end.cause) && execution < MAX_FREE_EXECUTIONS)
-        return { kind: "retry", delayMs: 0, infrastructureRetries };
+        return { kind: "retry", delayMs: 0, infrastructureRetries, retries };
       if (infrastructureRetries >= MAX_INFRASTRUCTURE_RETRIES)
         return { kind: "finish", status: "failed", reason: "runner_lost" };
       const delayMs = RETRY_DELAYS_MS[Math.min(infrastructureRetries, RETRY_DELAYS_MS.length - 1)] as number;
-      return { kind: "retry", delayMs, infrastructureRetries: infrastructureRetries + 1 };
+      return { kind: "retry", delayMs, infrastructureRetries: infrastructureRetries + 1, retries };
     }
   }
 }

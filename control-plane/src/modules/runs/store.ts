@@ -39,6 +39,7 @@ export interface ExecutionFacts {
   readonly job_status: JobStatus;
   readonly job_model: string;
   readonly infrastructure_retries: number;
+  readonly retries: number;
   readonly run_status: RunStatus;
   readonly run_number: number;
   readonly run_attempt: number;
@@ -47,7 +48,7 @@ export interface ExecutionFacts {
 }
 
 const LOAD_EXECUTION = `select e.id, e.workspace_id, e.project_id, e.run_id, e.run_attempt_id, e.job_id, e.sequence, e.status, e.due_at, e.queued_at,
-    j.key as job_key, j.status as job_status, j.model as job_model, j.infrastructure_retries, r.status as run_status, r.number as run_number,
+    j.key as job_key, j.status as job_status, j.model as job_model, j.infrastructure_retries, j.retries, r.status as run_status, r.number as run_number,
     r.current_attempt as run_attempt, r.workflow_name, p.name as project_name
   from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id join projects p on p.id = e.project_id where e.id = ?`;
 
@@ -291,16 +292,29 @@ export async function finishJob(
   await tx.run(FINISH_JOB, [end.status, end.reason, end.message ?? null, end.outputs ?? null, now, jobId]);
 }
 
-const RETRY_JOB = "update jobs set status = 'pending', infrastructure_retries = ?, updated_at = ? where id = ?";
+const RETRY_JOB =
+  "update jobs set status = 'pending', infrastructure_retries = ?, retries = ?, updated_at = ? where id = ?";
 
-export async function retryJob(tx: WriteTx, jobId: string, infrastructureRetries: number, now: number): Promise<void> {
-  await tx.run(RETRY_JOB, [infrastructureRetries, now, jobId]);
+export async function retryJob(
+  tx: WriteTx,
+  jobId: string,
+  used: { infrastructureRetries: number; retries: number },
+  now: number,
+): Promise<void> {
+  await tx.run(RETRY_JOB, [used.infrastructureRetries, used.retries, now, jobId]);
 }
 
 const NAME_EXECUTION = "update job_executions set name = ? where id = ?";
 
 export async function nameExecution(tx: WriteTx, executionId: string, name: string): Promise<void> {
   await tx.run(NAME_EXECUTION, [name, executionId]);
+}
+
+const LABEL_JOB = "update jobs set labels = ?, model = ? where id = ?";
+
+/** The labels that a job has turned out to have. */
+export async function labelJob(tx: WriteTx, jobId: string, model: JobModel): Promise<void> {
+  await tx.run(LABEL_JOB, [JSON.stringify(model.runner), JSON.stringify(model), jobId]);
 }
 
 const QUEUE_EXECUTION = "update job_executions set queued_at = ?, due_at = ?, updated_at = ? where id = ?";

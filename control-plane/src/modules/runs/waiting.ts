@@ -26,7 +26,7 @@ export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob)
       ...base,
       reason: "retry_backoff",
       since: new Date(job.createdAt).toISOString(),
-      message: `an infrastructure fault ended the last try; the next one is queued at ${nextTry}`,
+      message: `the last try did not succeed; the next one is queued at ${nextTry}`,
       next_try_at: nextTry,
     };
   }

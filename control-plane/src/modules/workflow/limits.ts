@@ -13,6 +13,10 @@ export const MAX_JOBS = 1_000;
 export const MAX_STEPS = 2_000;
 export const MAX_TRIGGERS = 100;
 export const MAX_INPUTS = 50;
+export const MAX_RETRIES = 10;
+export const MAX_RETRY_FACTOR = 10;
+/** Of a job, in both directions. */
+export const MAX_PRIORITY = 100;
 export const MAX_CHOICES = 100;
 export const MAX_DESCRIPTION_CHARACTERS = 1_000;
 export const MAX_OUTPUTS = 128;

@@ -8,6 +8,7 @@ export {
   type CheckoutModel,
   type JobModel,
   type JobPlan,
+  type RetryModel,
   type RunStepModel,
   requiredCapabilities,
   type TriggerModel,

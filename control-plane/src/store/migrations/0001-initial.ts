@@ -303,6 +303,7 @@ export const initial = {
       labels ${text} not null,
       model ${text} not null,
       carried_from ${text},
+      retries ${bigint} not null default 0,
       infrastructure_retries ${bigint} not null,
       created_at ${bigint} not null,
       updated_at ${bigint} not null,

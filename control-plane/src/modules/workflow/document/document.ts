@@ -46,12 +46,24 @@ export interface JobDocument {
   env?: EnvDocument;
   checkout?: false | CheckoutDocument;
   execution_timeout?: string;
+  retry?: RetryDocument;
+  priority?: number;
   execution_name?: string;
   success?: string;
   outputs?: Record<string, string>;
   listening?: ListeningDocument;
   steps: StepDocument[];
 }
+
+export type RetryDocument =
+  | number
+  | {
+      max: number;
+      on?: RetryCause | RetryCause[];
+      backoff?: { delay: string; factor?: number; max?: string };
+    };
+
+export type RetryCause = "failure" | "timeout";
 
 export interface ListeningDocument {
   on: ListeningTriggerDocument[];

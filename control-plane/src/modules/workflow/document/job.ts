@@ -1,8 +1,9 @@
-import { MAX_OUTPUTS } from "../limits.ts";
+import { MAX_OUTPUTS, MAX_PRIORITY } from "../limits.ts";
 import { check, entries, isMapping, list, object, oneOf, oneOrMany, wholeNumber } from "./check.ts";
 import { checkout } from "./checkout.ts";
 import { env } from "./env.ts";
 import { image } from "./image.ts";
+import { retry } from "./retry.ts";
 import { services } from "./service.ts";
 import { step } from "./step.ts";
 import { chosenKey, duration, identifierKey, literal, predicate, short, template } from "./text.ts";
@@ -64,6 +65,8 @@ const job = object({
     env,
     checkout,
     execution_timeout: duration("the execution timeout of a job"),
+    retry,
+    priority: wholeNumber(-MAX_PRIORITY, MAX_PRIORITY),
     execution_name: template("the name of an execution"),
     success: predicate("the success condition of a job"),
     outputs,

@@ -4,6 +4,7 @@ import { type Template, unescapeLiteral } from "../expressions/template.ts";
 import { type CelType, type KnownOutputs, Names, typeOfOutput } from "../expressions/types.ts";
 import { DEFAULT_EXECUTION_TIMEOUT_MS, DEFAULT_FETCH_DEPTH } from "../limits.ts";
 import { buildListening } from "./build-listening.ts";
+import { buildRetry } from "./build-retry.ts";
 import { buildImage, buildServices } from "./build-service.ts";
 import { buildStep } from "./build-step.ts";
 import { envTemplates, warnOfRewrittenValues } from "./env.ts";
@@ -46,7 +47,6 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   }
 
   const { runner, templates } = place.labels.of(key, job, (text, labelPath, pointAt) => {
-    notYet(blocking, "an expression in a runner label", pointAt, "value");
     return expressions.template(text, { path: labelPath, pointAt, site: TEMPLATE_SITES.runner, names: ofJob, needs });
   });
   const image = job.image === undefined ? null : buildImage(job.image);
@@ -68,6 +68,8 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
     ...(templates.length > 0 ? { runnerTemplates: templates } : {}),
   };
 
+  if (job.retry !== undefined) plan.retry = buildRetry(job.retry, [...path, "retry"], faults);
+  if (job.priority !== undefined) plan.priority = job.priority;
   if (job.if !== undefined) {
     const code = "invalid-job-if" as const;
     plan.if = expressions.condition(job.if, { ...at("if"), site: PREDICATE_SITES.jobIf, code, readsNeeds: true });

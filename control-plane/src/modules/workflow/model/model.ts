@@ -1,6 +1,6 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Diagnostic } from "../diagnostics.ts";
-import type { InputDocument, IntegrationDocument, OutputType } from "../document/document.ts";
+import type { InputDocument, IntegrationDocument, OutputType, RetryCause } from "../document/document.ts";
 import type { Template } from "../expressions/template.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
@@ -35,8 +35,6 @@ export type TriggerModel = { key: string; event: string; with: Record<string, un
 );
 
 export interface JobPlan extends Omit<JobModel, "steps"> {
-  /** Labels that are known later, beyond those in `runner`. */
-  runnerTemplates?: Template[];
   listening?: ListeningModel;
   steps: StepPlan[];
 }
@@ -118,8 +116,10 @@ export interface JobModel {
   name: string | null;
   /** Keys of other jobs, each once. */
   needs: string[];
-  /** Canonical labels, at least one; a runner must have them all. */
+  /** Canonical labels; a runner must have them all, and those that `runnerTemplates` become. */
   runner: string[];
+  /** Labels that are known when the job starts. */
+  runnerTemplates?: Template[];
   image: string | null;
   /** Absent: the runner's own policy. */
   pull?: PullPolicy;
@@ -130,6 +130,10 @@ export interface JobModel {
   /** Null when the job starts with an empty workspace. */
   checkout: CheckoutModel | null;
   executionTimeoutMs: number;
+  /** Absent: only faults of the machine are tried again. */
+  retry?: RetryModel;
+  /** Higher goes first within its project; absent is 0. */
+  priority?: number;
   /** Bare expressions. */
   if?: string;
   success?: string;
@@ -138,6 +142,13 @@ export interface JobModel {
   /** Of a run: the values of the variables that its expressions read. */
   variables?: Record<string, string>;
   steps: RunStepModel[];
+}
+
+/** Which ends of an execution are tried again, how often, and after how long a wait, which grows by `factor` each time. */
+export interface RetryModel {
+  max: number;
+  on: RetryCause[];
+  backoff: { delayMs: number; factor: number; maxMs: number };
 }
 
 export interface CheckoutModel {

@@ -39,6 +39,7 @@ function pick(values: ReadonlyMap<string, string>, keys: ReadonlySet<string>): R
 function templatesOf(job: JobModel): Template[] {
   return [
     ...Object.values(job.outputs ?? {}),
+    ...(job.runnerTemplates ?? []),
     job.executionName ?? [],
     ...job.steps.flatMap(({ nameTemplate, workingDirectoryTemplate, gate }) => [
       nameTemplate ?? [],
@@ -124,6 +125,7 @@ function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobMode
   return {
     ...job,
     ...(job.outputs === undefined ? {} : { outputs: mapValues(job.outputs, fill) }),
+    ...(job.runnerTemplates === undefined ? {} : { runnerTemplates: job.runnerTemplates.map(fill) }),
     ...(job.executionName === undefined ? {} : { executionName: fill(job.executionName) }),
     ...(Object.keys(read).length > 0 ? { variables: read } : {}),
     steps: job.steps.map((step) => resolveStep(step, values)),
