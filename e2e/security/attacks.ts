@@ -124,6 +124,21 @@ export const ATTACKS: readonly Attack[] = [
     "an address or a name holds line ends, further addresses or markup that a mail would carry out",
     "one valid address per mail, line ends are no part of any header, markup is escaped",
   ),
+  row(
+    30,
+    "somebody goes on with a token whose time is over",
+    "the time is looked at with each call; 401, also for a stream",
+  ),
+  row(
+    31,
+    "an owner who got a lesser role goes on with the tokens that he had",
+    "tokens hold no role: it is looked up at every call, and a personal token is never stronger than its owner",
+  ),
+  row(
+    32,
+    "somebody goes on reading a stream that is open when his right to it ends",
+    "whoever takes a right away tells the open streams, which end at once, on both protocols",
+  ),
 ];
 
 function row(number: number, attack: string, defence: string): Attack {
