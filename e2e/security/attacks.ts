@@ -80,6 +80,16 @@ export const ATTACKS: readonly Attack[] = [
     "output is text in a record of its own; the CLI shows no sequence, no browser is told to run it",
   ),
   row(
+    16,
+    "a workflow or a step sets variables that change what the runner's own programs do",
+    "the runner's programs have an environment of their own; what changes how programs start cannot be handed to later steps",
+  ),
+  row(
+    17,
+    "the title of a pull request, a payload or an input holds shell code",
+    "a value goes into a variable, the command gets a quoted reference; where that cannot help no run is created",
+  ),
+  row(
     18,
     "a webhook is pointed at loopback, private networks, cloud metadata, in every spelling, or leads there by a redirect",
     "a name is resolved once, all of its addresses must be public, redirects are not followed; nobody inside is called",
