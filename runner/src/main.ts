@@ -83,7 +83,7 @@ async function runInState(
     proxyEnv: proxyEnv(config),
     caBundleFile: bundleFile,
   });
-  const capabilities = { ...provider.capabilities };
+  const capabilities = { ...provider.capabilities, files: true };
   const registration = {
     client,
     state,

@@ -21,13 +21,15 @@ export const MAX_ANNOTATIONS_BODY_BYTES = 1024 * 1024;
 const MAX_ANNOTATION_OPERATIONS = 512;
 
 const harness = z.strictObject({ tools: z.array(z.string().min(1).max(100)).max(MAX_TOOLS) });
-/** What a runner can do. `harnesses` is upstream's; `sandbox`, `image`, `services` and `network` are ours and used for matching. */
+/** What a runner can do. `harnesses` is upstream's; `sandbox`, `image`, `services`, `network` and `files` are ours and used for matching. */
 export const capabilitiesSchema = z.strictObject({
   harnesses: z.strictObject({ pi: harness.optional(), claude: harness.optional() }).optional(),
   sandbox: z.enum(["docker", "host"]).optional(),
   image: z.boolean().optional(),
   services: z.boolean().optional(),
   network: z.boolean().optional(),
+  /** Artifacts and caches. */
+  files: z.boolean().optional(),
 });
 export type Capabilities = z.infer<typeof capabilitiesSchema>;
 
@@ -115,6 +117,33 @@ export const setupConfigSchema = z.object({
   services: z.array(serviceConfigSchema).optional(),
   /** ours: the job wants no network; absent means what the runner gives its jobs. */
   network: z.literal("none").optional(),
+  /** ours: found after the checkout, saved when the job has succeeded; paths are relative to the workspace. */
+  caches: z
+    .array(
+      z.object({
+        key: z.string(),
+        /** A digest of these files is put behind the key. */
+        hash_files: z.array(z.string()).optional(),
+        paths: z.array(z.string()),
+        restore_keys: z.array(z.string()),
+      }),
+    )
+    .optional(),
+  /** ours: what the job leaves when it ends. */
+  uploads: z
+    .array(
+      z.object({
+        name: z.string(),
+        paths: z.array(z.string()),
+        /** Seconds; absent: the server's setting. */
+        expires_in: z.int().min(1).optional(),
+        if_missing: z.enum(["fail", "ignore"]),
+        when: z.enum(["success", "always"]),
+      }),
+    )
+    .optional(),
+  /** ours: what it gets of jobs that it needs, unpacked into a folder. */
+  downloads: z.array(z.object({ job: z.string(), name: z.string(), path: z.string() })).optional(),
 });
 /** A variable whose value holds secrets: its pieces in order. The values come from the step's own `secrets` route. */
 export const secretBindingSchema = z.object({

@@ -233,7 +233,8 @@ export class ControlPlaneClient {
     return parse(schema, await this.call(call));
   }
 
-  private async call(call: ClientCall): Promise<Answer> {
+  /** One call of a job or a session, once; for the groups of routes that have a client of their own. */
+  async call(call: ClientCall): Promise<Answer> {
     const json: Record<string, string> = call.json === undefined ? {} : { "content-type": "application/json" };
     const answer = await this.observed({
       method: call.method ?? "POST",
@@ -266,7 +267,7 @@ export class ControlPlaneClient {
   }
 }
 
-interface ClientCall {
+export interface ClientCall {
   method?: Call["method"];
   path: string;
   token: string;
@@ -293,7 +294,7 @@ export async function repeat<Result>(signal: AbortSignal, attempt: () => Promise
 }
 
 /** A reply that does not fit is as good as none: a proxy's page, or a server of another time. */
-function parse<Schema extends z.ZodType>(schema: Schema, answer: Answer): z.output<Schema> {
+export function parse<Schema extends z.ZodType>(schema: Schema, answer: Answer): z.output<Schema> {
   let value: unknown;
   try {
     value = JSON.parse(answer.body.toString("utf8"));

@@ -12,7 +12,7 @@ import {
   setupConfigSchema,
 } from "@shipfox/shared/machine";
 import type { DiskWatch } from "../disk/disk-watch.ts";
-import { RefusedError } from "../control-plane/call-error.ts";
+import { RefusedError, UnreachableError } from "../control-plane/call-error.ts";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
 import type { LeaseKeeper } from "../guard/guard-process.ts";
 import { LogBudget } from "../logs/log-budget.ts";
@@ -25,6 +25,7 @@ import type { InfrastructureFault, JobProgress } from "../operate/monitor.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import { AnnotationBudget } from "./annotation-budget.ts";
 import { JobEnvironment } from "./job-environment.ts";
+import { JobFiles } from "./job-files.ts";
 import { type HookSettings, JobHooks } from "./job-hooks.ts";
 import { JobClock } from "./job-clock.ts";
 import { Lease } from "./lease.ts";
@@ -35,7 +36,7 @@ import { runSetupStep } from "./setup-step.ts";
 import { StepAnnotations } from "./step-annotations.ts";
 import { StepFileStock } from "./step-file-stock.ts";
 import type { StepContext } from "./step-context.ts";
-import { failed, type StepResult, stepReasonOf } from "./step-result.ts";
+import { failed, type StepReport, type StepResult, stepReasonOf } from "./step-result.ts";
 import { type JobStop, StopSwitch } from "./stop.ts";
 
 /** A log that the reachable plane takes nothing of for this long is abandoned. */
@@ -88,6 +89,7 @@ export class JobRunner {
   private readonly annotationBudget = new AnnotationBudget();
   private readonly postJob: PostJob;
   private readonly jobHooks: JobHooks;
+  private readonly files: JobFiles;
   private readonly clock = new JobClock();
   private isPaused = false;
   private sandbox: Sandbox | null = null;
@@ -115,6 +117,11 @@ export class JobRunner {
     for (const secret of settings.secrets) this.masker.add(secret);
     this.postJob = new PostJob({ logger: this.logger, masker: this.masker });
     this.jobHooks = new JobHooks(settings.hooks, claim, settings.runnerName);
+    this.files = new JobFiles({
+      client: settings.client,
+      leaseToken: () => this.lease.token,
+      folder: settings.spoolFolder,
+    });
     this.lease = new Lease({
       keeper: settings.keeper,
       claim,
@@ -217,7 +224,9 @@ export class JobRunner {
     const result = await this.execute(reply, log, annotations);
     if (result.kind === "hand_back") this.handBack(result.reason, result.why);
     if (result.kind !== "report") return null;
-    if (reply.last?.[result.report.status] === true) await this.runPostJob(log);
+    const report = await this.leaveFiles(reply, result.report, log);
+    if (report === null) return null;
+    if (reply.last?.[report.status] === true) await this.runPostJob(log);
     const { operations, faults } = annotations.choose();
     for (const fault of faults) log.line(`Warning: ${fault}`, "stderr");
     const outcome = await log.finish(LOG_IDLE_MS, this.stop.signal);
@@ -231,13 +240,30 @@ export class JobRunner {
     if (outcome === "drained") this.settings.background(log.close({ keep: false }));
     else this.unsentLogs.push(log);
     const answer = await this.report(reply, {
-      ...result.report,
+      ...report,
       log_outcome: outcome,
       attempt: reply.attempt,
       next: true,
     });
     if (answer === null || answer.cancel) return null;
     return answer.next ?? (await this.nextStep());
+  }
+
+  /** The report of a step; of the last one only after the job has left its artifacts and caches. Null when the job is over for us. */
+  private async leaveFiles(reply: StepReply, report: StepReport, log: StepLog): Promise<StepReport | null> {
+    const { sandbox, stop } = this;
+    if (reply.last?.[report.status] !== true || sandbox === null || !this.isOpen) return report;
+    try {
+      const fault = await this.files.leave(report.status, { sandbox, log, signal: stop.signal });
+      if (fault === null || report.status === "failed") return report;
+      return { ...report, status: "failed", error: { message: fault, reason: "artifact_failed" } };
+    } catch (error) {
+      if (stop.signal.aborted || error instanceof RefusedError || error instanceof UnreachableError)
+        return this.lose(error);
+      const isFull = (error as NodeJS.ErrnoException).code === "ENOSPC";
+      this.handBack(isFull ? "disk_full" : "sandbox_unavailable", `The job's files: ${(error as Error).message}`);
+      return null;
+    }
   }
 
   private openLog({ step, attempt, lease_token }: StepReply, { commands }: StepAnnotations): StepLog | null {
@@ -296,6 +322,7 @@ export class JobRunner {
       stepFiles: (this.stepFiles ??= new StepFileStock(sandbox)),
       postJob: this.postJob,
       jobHooks: this.jobHooks,
+      files: this.files,
       masker: this.masker,
       stop: this.stop,
       overLimit: this.overLimit.signal,

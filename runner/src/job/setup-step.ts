@@ -9,6 +9,7 @@ import { fillWorkspace } from "../workspace/fill-workspace.ts";
 import type { CheckoutResult } from "../workspace/git-checkout.ts";
 import { GitMissingError } from "../workspace/git-process.ts";
 import { publicUrl, secretsOf } from "../workspace/repository-access.ts";
+import { ArtifactFault } from "./job-files.ts";
 import type { StepContext } from "./step-context.ts";
 import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
 
@@ -37,12 +38,11 @@ export async function runSetupStep(context: StepContext): Promise<StepResult> {
   source?.catch(() => {});
   try {
     await prepareWorkspace(context);
-    if (source === null) {
-      log.line("Checkout skipped: the job asks for none.");
-      return { kind: "report", report: { status: "succeeded", exit_code: 0 } };
-    }
-    const checkout = await checkOutRepository(context, await source, config.data.checkout as CheckoutSettings);
-    return { kind: "report", report: { status: "succeeded", exit_code: 0, checkout } };
+    if (source === null) log.line("Checkout skipped: the job asks for none.");
+    const checkout =
+      source && (await checkOutRepository(context, await source, config.data.checkout as CheckoutSettings));
+    await context.files.get(config.data, { sandbox: context.sandbox, log, signal: stop.signal });
+    return { kind: "report", report: { status: "succeeded", exit_code: 0, ...(checkout ? { checkout } : {}) } };
   } catch (error) {
     if (stop.signal.aborted) return { kind: "stopped" };
     log.line(`Error: ${(error as Error).message}`, "stderr");
@@ -158,6 +158,7 @@ function refusedCheckout(error: RefusedError): Error {
 
 function explain(error: unknown, { stop }: StepContext): StepResult {
   if (error instanceof CheckoutError) return failed({ message: error.message, reason: error.reason });
+  if (error instanceof ArtifactFault) return failed({ message: error.message, reason: "artifact_failed" });
   if (error instanceof GitMissingError) return failed({ message: error.message, reason: "git_unavailable" });
   if (error instanceof SandboxError) return afterSandboxFault(error);
   if (error instanceof RefusedError || error instanceof UnreachableError) {

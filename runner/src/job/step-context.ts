@@ -5,6 +5,7 @@ import type { StepLog } from "../logs/step-log.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import type { JobEnvironment } from "./job-environment.ts";
+import type { JobFiles } from "./job-files.ts";
 import type { JobHooks } from "./job-hooks.ts";
 import type { JobClock } from "./job-clock.ts";
 import type { Lease } from "./lease.ts";
@@ -31,6 +32,7 @@ export interface StepContext {
   stepFiles: StepFileStock;
   postJob: PostJob;
   jobHooks: JobHooks;
+  files: JobFiles;
   masker: Masker;
   stop: StopSwitch;
   /** Aborted, with a sentence for people as its reason's message, when the job wrote more to disk than it may. */

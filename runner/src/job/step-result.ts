@@ -3,9 +3,12 @@ import type { ReleaseReason } from "@shipfox/shared/failure";
 import type { ReportBody } from "@shipfox/shared/machine";
 import type { SandboxError, SandboxFault } from "../sandbox/sandbox-error.ts";
 
+/** What a step says of its end. */
+export type StepReport = Omit<ReportBody, "log_outcome" | "attempt" | "next">;
+
 /** How a step ended: with something to report, or with the job going back to the queue. */
 export type StepResult =
-  | { kind: "report"; report: Omit<ReportBody, "log_outcome" | "attempt" | "next"> }
+  | { kind: "report"; report: StepReport }
   | { kind: "hand_back"; reason: ReleaseReason; why: string }
   /** A stop was requested; nothing is reported. */
   | { kind: "stopped" };

@@ -34,6 +34,7 @@ export const stepErrorReasonSchema = z.enum([
   "image_unavailable",
   "disk_limit",
   "service_failed",
+  "artifact_failed",
 ]);
 
 export const MAX_ERROR_MESSAGE_CHARS = 2048;

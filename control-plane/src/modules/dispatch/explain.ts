@@ -86,6 +86,7 @@ const WRITTEN_AS: Readonly<Record<string, string>> = {
   image: "an image of the job's own",
   services: "services beside the steps",
   network: "network: none",
+  files: "artifacts and caches",
 };
 
 function describeCapability(capability: string): string {

@@ -30,7 +30,7 @@ export interface LabelSet {
 
 /** The names of capabilities that jobs can require. */
 export function capabilityNames(capabilities: Capabilities): string[] {
-  return (["image", "services", "network"] as const).filter((name) => capabilities[name] === true);
+  return (["image", "services", "network", "files"] as const).filter((name) => capabilities[name] === true);
 }
 
 const LOAD = `select s.id, s.runner_id as "runnerId", r.name as "runnerName", s.workspace_id as "workspaceId", s.labels, s.capabilities,

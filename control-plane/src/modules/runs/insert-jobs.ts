@@ -9,6 +9,7 @@ import {
   type RunStepModel,
   type Template,
 } from "../workflow/public.ts";
+import { fileConfigs } from "./file-configs.ts";
 import { decideRun } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { insertRows } from "./store.ts";
@@ -143,6 +144,7 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     ...(job.pull === undefined ? {} : { pull: job.pull }),
     ...(job.services === undefined ? {} : { services: job.services.map(serviceConfig) }),
     ...(job.network === undefined ? {} : { network: job.network }),
+    ...fileConfigs(job),
   };
   const authored = job.steps.map((step, index): SqlValue[] => {
     const config: RunConfig = {

@@ -39,6 +39,13 @@ export const MAX_SERVICE_PORTS = 16;
 /** Of a service or of its health check, as JSON. */
 export const MAX_COMMAND_CHARACTERS = 8_192;
 export const MAX_HEALTH_RETRIES = 1_000;
+export const MAX_CACHES = 10;
+/** Up, and down, of one job. */
+export const MAX_ARTIFACTS = 50;
+export const MAX_FILE_PATHS = 50;
+export const MAX_FILE_PATH_CHARACTERS = 1_024;
+/** A digest is put behind it. */
+export const MAX_CACHE_KEY_CHARACTERS = 400;
 export const STEP_NAME_FALLBACK_CHARACTERS = 80;
 
 const SECOND_MS = 1_000;
@@ -46,6 +53,7 @@ const HOUR_MS = 3_600_000;
 export const MIN_TIMEOUT_MS = SECOND_MS;
 export const MAX_TIMEOUT_MS = 24 * HOUR_MS;
 export const DEFAULT_EXECUTION_TIMEOUT_MS = 6 * HOUR_MS;
+export const MAX_ARTIFACT_RETENTION_MS = 400 * 24 * HOUR_MS;
 /** A run ends after 30 days, whatever it listens for. */
 export const MAX_LISTENING_MS = 30 * 24 * HOUR_MS;
 

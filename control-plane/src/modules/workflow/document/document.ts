@@ -43,6 +43,8 @@ export interface JobDocument {
   image?: ImageDocument;
   services?: Record<string, ServiceDocument>;
   network?: JobNetwork;
+  cache?: CacheDocument | CacheDocument[];
+  artifacts?: { upload?: ArtifactUploadDocument[]; download?: ArtifactDownloadDocument[] };
   env?: EnvDocument;
   checkout?: false | CheckoutDocument;
   execution_timeout?: string;
@@ -72,6 +74,27 @@ export interface ListeningDocument {
   max_executions?: number;
   batch?: { debounce?: string; max_size?: number; max_wait?: string };
   on_resolve?: "finish" | "cancel";
+}
+
+export interface CacheDocument {
+  key: string;
+  hash_files?: string[];
+  paths: string[];
+  restore_keys?: string[];
+}
+
+export interface ArtifactUploadDocument {
+  name: string;
+  paths: string[];
+  retention?: string;
+  if_missing?: "fail" | "ignore";
+  when?: "success" | "always";
+}
+
+export interface ArtifactDownloadDocument {
+  job: string;
+  name: string;
+  path?: string;
 }
 
 export type ImageDocument = string | { name: string; pull?: PullPolicy };

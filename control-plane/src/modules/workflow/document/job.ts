@@ -2,6 +2,7 @@ import { MAX_OUTPUTS, MAX_PRIORITY } from "../limits.ts";
 import { check, entries, isMapping, list, object, oneOf, oneOrMany, wholeNumber } from "./check.ts";
 import { checkout } from "./checkout.ts";
 import { env } from "./env.ts";
+import { artifacts, cache } from "./files.ts";
 import { image } from "./image.ts";
 import { retry } from "./retry.ts";
 import { services } from "./service.ts";
@@ -61,6 +62,8 @@ const job = object({
     runner,
     image: image("the image of a job"),
     services,
+    cache,
+    artifacts,
     network: oneOf("the network of a job", ["default", "none"]),
     env,
     checkout,

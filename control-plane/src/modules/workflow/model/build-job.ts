@@ -3,6 +3,7 @@ import { PREDICATE_SITES, TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { type Template, unescapeLiteral } from "../expressions/template.ts";
 import { type CelType, type KnownOutputs, Names, typeOfOutput } from "../expressions/types.ts";
 import { DEFAULT_EXECUTION_TIMEOUT_MS, DEFAULT_FETCH_DEPTH } from "../limits.ts";
+import { buildFiles } from "./build-files.ts";
 import { buildListening } from "./build-listening.ts";
 import { buildRetry } from "./build-retry.ts";
 import { buildImage, buildServices } from "./build-service.ts";
@@ -59,6 +60,7 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
       ? {}
       : { services: buildServices(job.services, path, { source, faults, warnings }) }),
     ...(job.network === "none" ? { network: job.network } : {}),
+    ...buildFiles(job, path, faults),
     checkout: job.checkout === false ? null : checkoutModel(job.checkout ?? {}),
     executionTimeoutMs:
       readTimeout(job.execution_timeout, [...path, "execution_timeout"], faults) ?? DEFAULT_EXECUTION_TIMEOUT_MS,

@@ -4,6 +4,7 @@ import { TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
 import { Names } from "../expressions/types.ts";
 import { MAX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
+import { checkDownloads } from "./build-files.ts";
 import { buildJob, type JobOutputTypes } from "./build-job.ts";
 import { buildTriggers } from "./build-triggers.ts";
 import { envCharacters, envTemplates, envTexts, warnOfRewrittenValues } from "./env.ts";
@@ -48,6 +49,7 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
         });
   const { manualTrigger, triggers } = buildTriggers(workflow, surroundings);
   const plans = buildJobs(jobs, workflow, { ...surroundings, workflowEnv });
+  checkDownloads(plans, faults);
   if (!faults.isEmpty) return null;
   const reasons = blocking.inFileOrder().slice(0, MAX_STORED_REASONS);
   return {

@@ -127,6 +127,10 @@ export interface JobModel {
   services?: ServiceModel[];
   /** Absent: what the runner gives its jobs. */
   network?: "none";
+  /** Absent without any. */
+  caches?: CacheModel[];
+  uploads?: ArtifactUploadModel[];
+  downloads?: ArtifactDownloadModel[];
   /** Null when the job starts with an empty workspace. */
   checkout: CheckoutModel | null;
   executionTimeoutMs: number;
@@ -159,6 +163,31 @@ export interface CheckoutModel {
   fetchDepth: number;
   submodules: "none" | "direct" | "recursive";
   lfs: boolean;
+}
+
+/** Paths are relative to the workspace. */
+export interface CacheModel {
+  key: string;
+  /** A digest of their content is put behind the key; absent without any. */
+  hashFiles?: string[];
+  paths: string[];
+  restoreKeys: string[];
+}
+
+export interface ArtifactUploadModel {
+  name: string;
+  paths: string[];
+  /** Null: the server's setting. */
+  retentionMs: number | null;
+  ifMissing: "fail" | "ignore";
+  when: "success" | "always";
+}
+
+export interface ArtifactDownloadModel {
+  /** One of the job's needs. */
+  job: string;
+  name: string;
+  path: string;
 }
 
 export interface ServiceModel {
@@ -197,11 +226,14 @@ export interface StepModel extends CommonStepModel {
 }
 
 /** What a runner must be able to do, beyond its labels, to run `job`. */
-export function requiredCapabilities(job: Pick<JobModel, "image" | "services" | "network">): string[] {
+export function requiredCapabilities(
+  job: Pick<JobModel, "image" | "services" | "network" | "caches" | "uploads" | "downloads">,
+): string[] {
   const needed = {
     image: job.image !== null,
     services: job.services !== undefined,
     network: job.network !== undefined,
+    files: job.caches !== undefined || job.uploads !== undefined || job.downloads !== undefined,
   };
   return Object.entries(needed).flatMap(([capability, isNeeded]) => (isNeeded ? [capability] : []));
 }
