@@ -54,11 +54,14 @@ import { Evaluator } from "./modules/expressions/public.ts";
 import {
   Checkouts,
   createGitHubRoutes,
+  createGitPushRoutes,
   createIntegrationRoutes,
   createSentryRoutes,
   createWebhookRoutes,
+  followRepository,
   openGit,
   openGitHub,
+  Polling,
   Providers,
   sealedCredentials,
   sentrySettings,
@@ -192,6 +195,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const tellLoop = new DueLoop(clock, log);
   // And what starts runs: it may be many at once.
   const triggerLoop = new DueLoop(clock, log);
+  // And what waits for git hosts.
+  const pollLoop = new DueLoop(clock, log);
 
   const logs = new Logs({
     store,
@@ -358,6 +363,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       syncs,
       github: github?.sources ?? null,
     }),
+    ...createGitPushRoutes({ store, clock, wake: () => pollLoop.arm(clock.now()) }),
     ...createGitHubRoutes({
       store,
       clock,
@@ -406,7 +412,18 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
     ...createSecretRoutes({ ...scopedValues, envelope }),
     ...createVariableRoutes(scopedValues),
-    ...createProjectRoutes({ store, clock, access, sources, git, syncs }),
+    ...createProjectRoutes({
+      store,
+      clock,
+      access,
+      sources,
+      git,
+      syncs,
+      followRepository: (tx, project, now) => {
+        tx.afterCommit(() => pollLoop.arm(now));
+        return followRepository(tx, project, now);
+      },
+    }),
     ...createDefinitionRoutes({
       store,
       clock,
@@ -580,6 +597,18 @@ export async function startApp(options: AppOptions): Promise<App> {
   outgoing.start();
   await github?.checks.start();
   tellLoop.start(github ? [() => github.checks.runDue(), (now) => github.missed.runDue(now)] : []);
+  const polling = new Polling({
+    store,
+    clock,
+    log,
+    git,
+    sources,
+    syncs,
+    storeDelivery,
+    random: Math.random,
+    intervalMs: config.gitPollIntervalSeconds * 1_000,
+  });
+  pollLoop.start([(now) => polling.runDue(now)]);
   triggerLoop.start([(now) => routing.runDue(now), (now) => schedules.runDue(now)]);
   await syncs.start();
   mail.start();
@@ -591,6 +620,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     webSockets.close();
     await closeServer(server);
     await git.close();
+    await pollLoop.stop();
     await syncs.stop();
     await outgoing.stop();
     await dueLoop.stop();

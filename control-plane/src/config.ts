@@ -146,6 +146,11 @@ export const SETTINGS = {
     text.boolean(false),
     "allow repositories on private and loopback addresses",
   ),
+  gitPollIntervalSeconds: setting(
+    "SHIPFOX_GIT_POLL_INTERVAL_SECONDS",
+    text.integer(0, 86_400, 60),
+    "how often repositories of git connections are looked at for new commits; 0 only when their webhook is called",
+  ),
   githubAppId: setting(
     "SHIPFOX_GITHUB_APP_ID",
     z.string().regex(/^\d+$/, "expected the number on the app's page").optional(),

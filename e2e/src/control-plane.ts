@@ -62,6 +62,7 @@ export class ControlPlane {
       {
         ...RATE_LIMITS_OFF,
         SHIPFOX_MAX_OPEN_STREAMS: "0",
+        SHIPFOX_GIT_POLL_INTERVAL_SECONDS: "0",
         ...(options.times ?? SHORT_TIMES),
         ...options.env,
       },

@@ -249,6 +249,7 @@ describe("the API as /openapi.json describes it", () => {
     const renamed = { token, body: { display_name: "Git of this machine" } };
     await succeed("PATCH /integration-connections/{connectionId}", ofGit, renamed);
     await succeed("GET /integration-connections/{connectionId}/repositories", ofGit, { token });
+    await succeed("POST /webhooks/integrations/git/{connectionId}", ofGit, {});
     await tourGitHub(workspaceId);
     const source = { connection_id: connection.id, external_repository_id: `git:${repository.fileUrl}` };
     const project = { workspace_id: workspaceId, name: "Contract", source };

@@ -2,8 +2,9 @@ import type { Migration } from "./migrate.ts";
 import { initial } from "./migrations/0001-initial.ts";
 import { subscriptions } from "./migrations/0060-subscriptions.ts";
 import { approvals } from "./migrations/0061-approvals.ts";
+import { repositoryHeads } from "./migrations/0062-repository-heads.ts";
 import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
-export const migrations: readonly Migration[] = [initial, subscriptions, approvals, blobs, references];
+export const migrations: readonly Migration[] = [initial, subscriptions, approvals, repositoryHeads, blobs, references];

@@ -40,6 +40,7 @@ export interface Schema {
   trigger_event_usage: TriggerEventUsageRow;
   trigger_subscriptions: TriggerSubscriptionRow;
   trigger_decisions: TriggerDecisionRow;
+  repository_heads: RepositoryHeadsRow;
   webhooks: WebhookRow;
   webhook_deliveries: WebhookDeliveryRow;
   check_cursors: CheckCursorRow;
@@ -557,6 +558,16 @@ export interface TriggerSubscriptionRow {
   timezone: string | null;
   next_fire_at: number | null;
   updated_at: number;
+}
+
+/** Where the branches of a project's repository were at the last look: JSON, null before the first. */
+export interface RepositoryHeadsRow {
+  project_id: string;
+  heads: string | null;
+  looked_at: number;
+  /** Looks that failed since the last one that did not. */
+  failures: number;
+  due_at: number | null;
 }
 
 /** What a subscription made of an event, in one pass over it. */

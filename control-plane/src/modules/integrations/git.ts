@@ -7,6 +7,7 @@ import { resolvePublic } from "./addresses.ts";
 import { type GitCredential, gitEnvironment, type GitSurroundings, type RemoteAccess } from "./git-environment.ts";
 import { gitFailure } from "./git-failure.ts";
 import type { GitCommand, GitSession, RemoteHead } from "./git-session.ts";
+import { type Heads, readHeads } from "./polling/heads.ts";
 import { parseRepositoryUrl, type RepositoryUrl, type UrlSettings } from "./repository-url.ts";
 import { withoutCredential } from "./without-credential.ts";
 import { fetchWorkflowFiles, type WorkflowSet } from "./workflow-files.ts";
@@ -15,6 +16,9 @@ const MAX_CONCURRENT = 4;
 const MAX_WAITING = 256;
 const LS_REMOTE_TIMEOUT_MS = 15_000;
 const FETCH_TIMEOUT_MS = 60_000;
+/** Branches that are followed beside the default one. */
+const MAX_BRANCHES = 1_000;
+const MAX_HEADS_BYTES = 16 * 1024 * 1024;
 const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024;
 /** `ulimit -f` counts in these. */
 const LIMIT_BLOCK_BYTES = 512;
@@ -65,6 +69,16 @@ export class Git {
   /** Which branch is the default one, and its commit. 15 s at most. */
   lsRemote(source: GitSource): Promise<RemoteHead> {
     return this.#session(source, this.#options.lsRemoteTimeoutMs ?? LS_REMOTE_TIMEOUT_MS, readHead);
+  }
+
+  /** The default branch, and where it and all other branches are; of a repository with very many only the default one. 15 s at most. */
+  heads(source: GitSource): Promise<{ branch: string; heads: Heads }> {
+    return this.#session(source, this.#options.lsRemoteTimeoutMs ?? LS_REMOTE_TIMEOUT_MS, async (session) => {
+      const args = ["ls-remote", "--symref", "origin", "HEAD", "refs/heads/*"];
+      const output = (await session.remote({ args, maxOutputBytes: MAX_HEADS_BYTES })).toString("utf8");
+      const { branch } = headIn(output);
+      return { branch, heads: readHeads(output, branch, MAX_BRANCHES) };
+    });
   }
 
   /** The files below `.shipfox/workflows/` of the default branch. Little else is transferred. 60 s at most. */
@@ -184,7 +198,10 @@ export async function openGit(options: GitOptions): Promise<Git> {
 
 async function readHead(session: GitSession): Promise<RemoteHead> {
   const output = await session.remote({ args: ["ls-remote", "--symref", "origin", "HEAD"] });
-  const text = output.toString("utf8");
+  return headIn(output.toString("utf8"));
+}
+
+function headIn(text: string): RemoteHead {
   const sha = /^([0-9a-f]{40,64})\tHEAD$/m.exec(text)?.[1];
   if (sha === undefined) {
     throw new ApiError(

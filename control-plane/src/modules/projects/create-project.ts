@@ -5,7 +5,7 @@ import type { Caller } from "../../http/caller.ts";
 import type { Clock } from "../../store/clock.ts";
 import { ConstraintError } from "../../store/errors.ts";
 import type { ProjectRow } from "../../store/schema.ts";
-import type { Store, Tx } from "../../store/store.ts";
+import type { Store, Tx, WriteTx } from "../../store/store.ts";
 import type { DefinitionSync } from "../definitions/public.ts";
 import type { Git, Located, Sources } from "../integrations/public.ts";
 import { slugCandidates } from "../workspaces/public.ts";
@@ -21,6 +21,8 @@ export interface CreateProjectDeps {
   readonly sources: Sources;
   readonly git: Git;
   readonly syncs: DefinitionSync;
+  /** Has the repository looked at for new commits from now on, where its host tells nobody of them. */
+  readonly followRepository: (tx: WriteTx, project: ProjectRow, now: number) => Promise<void>;
 }
 
 export interface CreateProjectRequest {
@@ -56,6 +58,7 @@ export async function createProject(deps: CreateProjectDeps, request: CreateProj
       for (const slug of candidates) {
         if (!(await insertProject(tx, { ...project, slug }))) continue;
         await syncs.request(tx, project.id, now);
+        await deps.followRepository(tx, { ...project, slug }, now);
         await tx.audit(request.caller, {
           workspaceId: request.workspaceId,
           action: "project.created",

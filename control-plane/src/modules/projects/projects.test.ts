@@ -11,7 +11,14 @@ import { type Api, serveApi, silentLog, TEST_ROOT_KEY, testClock } from "../../t
 import { serveGit, TestRepository } from "../../testing/git-repository.ts";
 import { insertProject, insertUser, insertWorkspace } from "../../testing/rows.ts";
 import { createDefinitionRoutes, DefinitionReader, DefinitionStarter, DefinitionSync } from "../definitions/public.ts";
-import { createIntegrationRoutes, type Git, openGit, Providers, Sources } from "../integrations/public.ts";
+import {
+  createIntegrationRoutes,
+  followRepository,
+  type Git,
+  openGit,
+  Providers,
+  Sources,
+} from "../integrations/public.ts";
 import { Envelope } from "../secrets/public.ts";
 import { Subscriptions } from "../triggers/public.ts";
 import { access } from "../workspaces/public.ts";
@@ -57,7 +64,7 @@ describeStores("projects", (open) => {
         syncs,
         providers: new Providers(["git"]),
       }),
-      ...createProjectRoutes({ ...deps, sources, git, syncs }),
+      ...createProjectRoutes({ ...deps, sources, git, syncs, followRepository }),
       ...createDefinitionRoutes({
         ...deps,
         starter: new DefinitionStarter(() => Promise.reject(new Error("no run is started here"))),
