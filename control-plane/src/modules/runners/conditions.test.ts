@@ -230,6 +230,13 @@ jobs:
       source: "inputs.none",
     });
     expect(await plane.run(runId)).toMatchObject({ status: "failed" });
+    const logs = await plane.store.read((tx) =>
+      tx.all(
+        "select l.state from log_streams l join steps s on s.id = l.step_id where l.run_id = ? and s.name = 'show'",
+        [runId],
+      ),
+    );
+    expect(logs).toEqual([{ state: "closed" }]);
   });
 
   it("of outputs is what the step declares: a wrong one fails it", async () => {

@@ -50,6 +50,10 @@ export async function beginStep(
     { status: "failed", exitCode: null, error: JSON.stringify(filled.error), output: null, logOutcome: "drained" },
     now,
   );
+  // Nobody will write to its log; who follows the run waits for the end of each.
+  const { workspace_id: workspaceId, run_id: runId, id: executionId } = facts;
+  const stream = { workspaceId, runId, executionId, stepId: step.id, attempt: step.currentAttempt };
+  await deps.logs.closeStream(tx, stream, { truncated: false, now });
   const finished = { name: started.name, attempt: step.currentAttempt, status: "failed", exit_code: null } as const;
   record(tx, about, "step.finished", finished, now);
   return { ...step, status: "failed" };
