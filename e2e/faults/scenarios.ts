@@ -91,6 +91,11 @@ export const SCENARIOS: readonly Scenario[] = [
     "the server is down at the times of a schedule, or a clock changes to daylight saving and back",
     "one run makes up for the times that passed; a fixed time comes once a day; none comes twice",
   ),
+  row(
+    44,
+    "an upload of an artifact is cut when it is nearly done",
+    "it goes on from the last part that the server acknowledged, or nobody ever sees it; size and digest are checked",
+  ),
   row(45, "a reader of a log connects late and again", "every byte from the start, none twice"),
   row(
     46,

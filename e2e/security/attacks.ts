@@ -55,6 +55,11 @@ export const ATTACKS: readonly Attack[] = [
     "only regular files within their limits are read, never through a link",
   ),
   row(
+    10,
+    "a run of a fork fills caches that trusted runs will use, or something stored is replaced under its name",
+    "caches are found by project and ref, untrusted runs save none, nothing stored changes, artifacts are for their own run",
+  ),
+  row(
     11,
     "a stranger sends code or words from a fork, and claims to be somebody who is trusted",
     "it starts nothing until somebody approves this commit and these workflows; who is trusted is told by the signed delivery; a push resets it",
