@@ -16,6 +16,8 @@ export interface WebSocketDeps extends SocketDeps {
   /** Pages of other hosts that may connect, as for requests. */
   readonly origins: Pick<AllowedOrigins, "allows">;
   readonly clientAddress: ClientAddress;
+  /** Whoever has not answered the ping before by then is cut off. 30 seconds. */
+  readonly pingEveryMs?: number;
 }
 
 export interface WebSockets {
@@ -39,7 +41,7 @@ export function createWebSockets(deps: WebSocketDeps): WebSockets {
   const sessions = new Set<SocketSession>();
   const pings = setInterval(() => {
     for (const session of sessions) session.ping();
-  }, PING_EVERY_MS).unref();
+  }, deps.pingEveryMs ?? PING_EVERY_MS).unref();
 
   return {
     onUpgrade: (request, socket, head) => {

@@ -3,11 +3,11 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ApiError } from "@shipfox/shared/errors";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { WebSocket } from "ws";
+import { type ClientOptions, WebSocket } from "ws";
 import { EventBus } from "../../events/event-bus.ts";
 import { clientAddress } from "../../http/client-address.ts";
 import { OpenStreams } from "../../http/open-streams.ts";
-import { createWebSockets, type WebSockets } from "../../http/websocket.ts";
+import { createWebSockets, type WebSocketDeps, type WebSockets } from "../../http/websocket.ts";
 import type { Store } from "../../store/store.ts";
 import { describeStores } from "../../store/testing.ts";
 import { silentLog, testClock } from "../../testing/api.ts";
@@ -33,7 +33,9 @@ describeStores("a WebSocket", (open) => {
   let streams: OpenStreams;
   let seeded: Awaited<ReturnType<typeof seedRuns>>;
   let server: Server;
-  let webSockets: WebSockets;
+  let webSockets: WebSockets | undefined;
+  /** Serves from now on with these in the place of what is usual. */
+  let serve: (given?: Partial<WebSocketDeps>) => void;
   let url: string;
   let clients: Client[];
   /** What happens between the look-up of rights, of a ticket or a channel, and its use. */
@@ -58,7 +60,7 @@ describeStores("a WebSocket", (open) => {
     inBetween = async () => {};
     hasStanding = true;
     lookUps = 0;
-    webSockets = createWebSockets({
+    const deps: WebSocketDeps = {
       tickets: {
         redeem: async (ticket, path) => {
           if (ticket !== seeded.ada || path !== "/ws") throw new ApiError("unauthorized");
@@ -77,8 +79,14 @@ describeStores("a WebSocket", (open) => {
       origins: { allows: (origin) => origin === "https://ours.example.com" },
       clientAddress: clientAddress(false),
       log: silentLog,
-    });
-    server = createServer().on("upgrade", webSockets.onUpgrade);
+    };
+    serve = (given = {}) => {
+      webSockets?.close();
+      webSockets = createWebSockets({ ...deps, ...given });
+      server.removeAllListeners("upgrade").on("upgrade", webSockets.onUpgrade);
+    };
+    server = createServer();
+    serve();
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -86,7 +94,7 @@ describeStores("a WebSocket", (open) => {
   });
   afterEach(async () => {
     for (const client of clients) client.socket.terminate();
-    webSockets.close();
+    webSockets?.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
@@ -94,15 +102,19 @@ describeStores("a WebSocket", (open) => {
   class Client {
     readonly socket: WebSocket;
     readonly closed: Promise<number>;
+    /** The numbers of all events that came. */
+    readonly eventIds: number[] = [];
     readonly #messages: Message[] = [];
     #arrived: () => void = () => {};
 
-    constructor() {
-      this.socket = new WebSocket(`${url}/ws`);
+    constructor(options: ClientOptions = {}) {
+      this.socket = new WebSocket(`${url}/ws`, options);
       clients.push(this);
       this.closed = new Promise((resolve) => this.socket.once("close", resolve));
       this.socket.on("message", (data: Buffer) => {
-        this.#messages.push(JSON.parse(data.toString()) as Message);
+        const message = JSON.parse(data.toString()) as Message;
+        if (message.type === "step.started") this.eventIds.push(message.id ?? 0);
+        this.#messages.push(message);
         this.#arrived();
       });
     }
@@ -122,8 +134,8 @@ describeStores("a WebSocket", (open) => {
     }
   }
 
-  async function connect(): Promise<Client> {
-    const client = new Client();
+  async function connect(options: ClientOptions = {}): Promise<Client> {
+    const client = new Client(options);
     await once(client.socket, "open");
     return client;
   }
@@ -278,11 +290,20 @@ describeStores("a WebSocket", (open) => {
     expect((await client.ask({ type: "unsubscribe", channel })).code).toBe("not-found");
   });
 
-  it("is closed for one who does not read, while others go on", async () => {
+  it("is closed for one who does not answer a ping, and for nobody else", async () => {
+    serve({ pingEveryMs: 50 });
+    const [silent, awake] = [await connect({ autoPong: false }), await signIn()];
+    expect(await silent.closed).toBe(1006);
+    for (let pings = 0; pings < 3; pings += 1) await once(awake.socket, "ping");
+    expect(awake.socket.readyState).toBe(WebSocket.OPEN);
+  });
+
+  it("is closed for one who does not read, while others go on; he goes on from his cursor, without a loss or a double", async () => {
     const [slow, quick] = [await signIn(), await signIn()];
     const channel = `workspace:${seeded.workspaceId}`;
     for (const client of [slow, quick]) await client.ask({ type: "subscribe", channel });
     const runId = await seeded.startRun();
+    await slow.next();
     slow.socket.pause();
     const name = "x".repeat(512 * 1024);
     for (let sent = 0; sent < 40; sent += 1) {
@@ -293,5 +314,11 @@ describeStores("a WebSocket", (open) => {
     slow.socket.resume();
     expect([4408, 1006]).toContain(await slow.closed);
     expect(quick.socket.readyState).toBe(WebSocket.OPEN);
+    expect(slow.eventIds.length).toBeLessThan(quick.eventIds.length);
+    const again = await signIn();
+    const after = slow.eventIds.at(-1) ?? (quick.eventIds[0] ?? 0) - 1;
+    await again.ask({ type: "subscribe", channel, after });
+    while (again.eventIds.at(-1) !== quick.eventIds.at(-1)) await again.next();
+    expect([...slow.eventIds, ...again.eventIds]).toEqual(quick.eventIds);
   });
 });
