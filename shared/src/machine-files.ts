@@ -68,7 +68,7 @@ export type HeldCache = z.infer<typeof heldCacheSchema>;
 
 export const neededArtifactQuerySchema = z.object({
   job: z.string().min(1).max(MAX_ARTIFACT_NAME_CHARS).meta({ description: "Key of a job that this one needs" }),
-  name: artifactName,
+  name: artifactName.meta({ description: "Of the artifact" }),
 });
 const restoreKeys = z.array(cacheKey).max(MAX_RESTORE_KEYS);
 export const findCacheQuerySchema = z.object({

@@ -135,6 +135,7 @@ export const triggerEvents = {
     path: "/trigger-events/{eventId}/approve",
     body: approveTriggerEventBodySchema,
     reply: triggerEventSchema,
+    keyed: true,
   },
-  replay: { method: "POST", path: "/trigger-events/{eventId}/replay", reply: triggerEventSchema },
+  replay: { method: "POST", path: "/trigger-events/{eventId}/replay", reply: triggerEventSchema, keyed: true },
 } as const satisfies Operations;

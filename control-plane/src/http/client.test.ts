@@ -37,6 +37,7 @@ const FOR_OTHERS = [
   "GET /healthz",
   "GET /readyz",
   "POST /webhook/{connectionId}",
+  "POST /webhooks/integrations/git/{connectionId}",
   "POST /webhooks/integrations/github",
   "POST /webhooks/integrations/sentry",
 ];

@@ -83,6 +83,7 @@ export const PARAMETERS: Readonly<Record<string, string>> = {
   source: "Only from these sources; may be repeated or separated by commas",
   event: "Only these events; may be repeated or separated by commas",
   outcome: "Only with these outcomes; may be repeated or separated by commas",
+  approval: "Only those with these states of approval; may be repeated or separated by commas",
   from: "Not before this time",
   to: "Before this time",
   created_from: "Created at this time or later",
