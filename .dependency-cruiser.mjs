@@ -14,6 +14,7 @@ const ORDER = [
 
 const PACKAGES = ["shared", "client", "control-plane", "runner", "provisioner", "cli", "dashboard", "e2e", "bench"];
 const MODULES = "control-plane/src/modules";
+const LANGUAGE = `^${MODULES}/workflow/public\\.ts$`;
 const TEST_FILE = "\\.test\\.ts$";
 const FIXTURE_FILE = "\\.fixture\\.ts$";
 
@@ -58,7 +59,29 @@ export default {
       comment: "a package imports shared and itself; e2e and bench start the others as processes",
       severity: "error",
       from: { path: `^(${PACKAGES.join("|")})/`, pathNot: "^shared/" },
-      to: { path: `^(${[...PACKAGES, "scripts"].join("|")})/`, pathNot: "^($1|shared|client)/" },
+      to: { path: `^(${[...PACKAGES, "scripts"].join("|")})/`, pathNot: ["^($1|shared|client)/", LANGUAGE] },
+    },
+    {
+      name: "language-for-the-command-line",
+      comment:
+        "of the control plane only the CLI takes anything, and only the language: @shipfox/control-plane/workflow",
+      severity: "error",
+      from: { pathNot: "^(control-plane|cli)/" },
+      to: { path: LANGUAGE },
+    },
+    {
+      name: "language-by-its-name",
+      comment: "import @shipfox/control-plane/workflow, never a path into the folder",
+      severity: "error",
+      from: { pathNot: "^control-plane/" },
+      to: { path: "^control-plane/", dependencyTypes: ["local"] },
+    },
+    {
+      name: "language-stands-alone",
+      comment: "the language of workflows runs without a server: it imports nothing else of the control plane",
+      severity: "error",
+      from: { path: `^${MODULES}/workflow/`, pathNot: TEST_FILE },
+      to: { path: "^control-plane/", pathNot: `^${MODULES}/workflow/` },
     },
     {
       name: "client-for-callers",

@@ -506,38 +506,47 @@ describe("registries", () => {
 });
 
 describe("workflow files", () => {
-  beforeEach(() => home.signIn(server.url));
+  const GOOD = "name: B\nrunner: linux\njobs: { build: { steps: [{ run: make }] } }\n";
+  let folder: string;
 
-  it("shows each fault at its place and exits with 1", async () => {
-    const folder = join(home.directory, ".shipfox/workflows");
-    await mkdir(folder, { recursive: true });
+  beforeEach(async () => {
+    folder = join(home.directory, ".shipfox/workflows");
+    await mkdir(join(folder, "nightly"), { recursive: true });
+  });
+
+  it("shows each fault at its place and exits with 1, without a login and without a server", async () => {
     await writeFile(join(folder, "a.yml"), "name: A\njbos: {}\n");
-    await writeFile(join(folder, "b.yaml"), "name: B\n");
-    server.on("POST /definitions/validate", ({ body }) => {
-      const bad = (body as { yaml: string }).yaml.includes("jbos");
-      const fault = {
-        code: "unknown-key",
-        message: "unknown key jbos",
-        path: "jbos",
-        line: 2,
-        column: 1,
-        suggestion: "jobs",
-      };
-      return {
-        body: bad
-          ? { valid: false, errors: [fault] }
-          : { valid: true, workflow_document: {}, workflow_model: {}, warnings: [] },
-      };
-    });
+    await writeFile(join(folder, "nightly/b.yaml"), GOOD);
+    await writeFile(join(folder, "notes.txt"), "no workflow");
     const result = await home.run(["validate"]);
     expect(result.code).toBe(1);
-    expect(result.stdout).toContain(
-      ".shipfox/workflows/a.yml:2:1: unknown key jbos (unknown-key)\n2 | jbos: {}\n    ^\n",
-    );
-    expect(result.stdout).toContain("✓ .shipfox/workflows/b.yaml");
-    expect((await home.run(["validate", ".shipfox/workflows/b.yaml"])).code).toBe(0);
+    expect(result.stdout).toMatch(/^\.shipfox\/workflows\/a\.yml:2:1: error\[unknown-key\]: .*`jobs`\?$/m);
+    expect(result.stdout).toContain("✓ .shipfox/workflows/nightly/b.yaml");
+    expect(await home.run(["validate", ".shipfox/workflows/nightly", ".shipfox/workflows/nightly/b.yaml"])).toEqual({
+      code: 0,
+      stdout: "✓ .shipfox/workflows/nightly/b.yaml\n",
+      stderr: "",
+    });
     const document = JSON.parse((await home.run(["validate", "--json"])).stdout);
-    expect(document).toMatchObject({ valid: false, files: [{ valid: false }, { valid: true }] });
+    expect(document).toMatchObject({
+      valid: false,
+      files: [
+        { valid: false, errors: [{ code: "unknown-key", line: 2, column: 1, suggestion: "jobs" }] },
+        { valid: true },
+      ],
+    });
+    expect(server.seen("POST /definitions/validate")).toEqual([]);
+  });
+
+  it("asks the control plane when it is told to", async () => {
+    await writeFile(join(folder, "b.yaml"), GOOD);
+    expect((await home.run(["validate", "--server"])).code).toBe(69);
+    await home.signIn(server.url);
+    const fault = { code: "missing-runner-label", message: "no labels", path: "jobs.build", line: 3, column: 9 };
+    server.on("POST /definitions/validate", { body: { valid: false, errors: [fault] } });
+    const result = await home.run(["validate", "--server"]);
+    expect(result.code).toBe(1);
+    expect(result.stdout).toContain(".shipfox/workflows/b.yaml:3:9: error[missing-runner-label]: no labels\n");
   });
 
   it("says when there is no file", async () => {

@@ -4,18 +4,22 @@ import { plainText } from "./plain-text.ts";
 
 export type Severity = "error" | "warning";
 
-/** `file:line:column: message`, then the line of the file with a caret under the column, then the suggestion. */
+/**
+ * `file:line:column: error[code]: message`; with `excerpt` then the line of the file with a caret under the column, and
+ * the suggestion.
+ */
 export function renderDiagnostic(
   file: string,
   source: string,
   diagnostic: Diagnostic,
-  options: { severity: Severity; colors: Colors },
+  options: { severity: Severity; colors: Colors; excerpt: boolean },
 ): string {
-  const { colors, severity } = options;
+  const { colors, severity, excerpt } = options;
   const paint = severity === "error" ? colors.red : colors.yellow;
   const place = colors.bold(`${file}:${diagnostic.line}:${diagnostic.column}:`);
-  const label = severity === "warning" ? `${paint("warning:")} ` : "";
-  const lines = [`${place} ${label}${plainText(diagnostic.message)} ${colors.dim(`(${diagnostic.code})`)}`];
+  const label = paint(`${severity}[${diagnostic.code}]:`);
+  const lines = [`${place} ${label} ${plainText(diagnostic.message)}`];
+  if (!excerpt) return lines.join("\n");
   const text = source.split(/\r?\n/)[diagnostic.line - 1];
   if (text !== undefined && text.trim() !== "") {
     const gutter = `${diagnostic.line} | `;

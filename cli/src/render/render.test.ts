@@ -183,15 +183,21 @@ describe("diagnostics", () => {
       column: 3,
       suggestion: "steps",
     };
-    expect(renderDiagnostic("ci.yml", "jobs:\n\t stps: []\n", fault, { severity: "error", colors: plain })).toBe(
-      ["ci.yml:2:3: unknown key (unknown-key)", "2 | \t stps: []", "    \t ^", "  write instead: steps"].join("\n"),
+    const source = "jobs:\n\t stps: []\n";
+    expect(renderDiagnostic("ci.yml", source, fault, { severity: "error", colors: plain, excerpt: true })).toBe(
+      ["ci.yml:2:3: error[unknown-key]: unknown key", "2 | \t stps: []", "    \t ^", "  write instead: steps"].join(
+        "\n",
+      ),
+    );
+    expect(renderDiagnostic("ci.yml", source, fault, { severity: "error", colors: plain, excerpt: false })).toBe(
+      "ci.yml:2:3: error[unknown-key]: unknown key",
     );
   });
 
   it("stay whole when the line is not there", () => {
     const fault = { code: "missing-key", message: "jobs is missing", path: "(root)", line: 9, column: 1 };
-    expect(renderDiagnostic("ci.yml", "", fault, { severity: "warning", colors: plain })).toBe(
-      "ci.yml:9:1: warning: jobs is missing (missing-key)",
+    expect(renderDiagnostic("ci.yml", "", fault, { severity: "warning", colors: plain, excerpt: true })).toBe(
+      "ci.yml:9:1: warning[missing-key]: jobs is missing",
     );
   });
 });
