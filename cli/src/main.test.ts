@@ -689,6 +689,7 @@ describe("the command line itself", () => {
     ];
     nested.push("workspaces list", "workspaces create", "projects list", "projects create", "projects sync");
     nested.push("registries add", "registries list", "registries remove");
+    nested.push("artifacts list", "artifacts download", "artifacts delete", "caches list", "caches delete");
     nested.push("usage", "members resend", "workspaces rename", "workspaces delete");
     nested.push("workflows list", "connections list", "webhooks", "webhooks create", "webhooks deliveries");
     nested.push("audit", "admin", "admin users role", "admin workspaces suspend", "admin settings set");

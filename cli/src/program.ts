@@ -2,7 +2,9 @@ import { VERSION } from "@shipfox/shared/version";
 import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { registerAdmin } from "./commands/admin/admin.ts";
+import { registerArtifacts } from "./commands/artifacts.ts";
 import { registerAudit } from "./commands/audit.ts";
+import { registerCaches } from "./commands/caches.ts";
 import { registerConnections } from "./commands/connections.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
@@ -74,6 +76,8 @@ export function buildProgram(context: CommandContext): Command {
   registerRun(program, context);
   registerRuns(program, context);
   registerLogs(program, context);
+  registerArtifacts(program, context);
+  registerCaches(program, context);
   registerMembers(program, context);
   registerRunners(program, context);
   registerSecrets(program, context);
