@@ -261,6 +261,16 @@ describe("docs/workflows.md", () => {
   });
 });
 
+describe("docs/migrating.md", () => {
+  const page = readFileSync(new URL("../../../../docs/migrating.md", import.meta.url), "utf8");
+  const examples = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml = ""]) => yaml);
+
+  it("shows workflows that a server without settings takes and runs", () => {
+    expect(examples).toHaveLength(2);
+    for (const yaml of examples) expect(parseWorkflow(yaml)).toMatchObject({ ok: true, warnings: [], notRunnable: [] });
+  });
+});
+
 describe("the checkout of a job", () => {
   const job = (checkout: string) => `name: a\nrunner: x\njobs: { a: { checkout: ${checkout}, steps: [{ run: b }] } }\n`;
 
