@@ -287,6 +287,8 @@ export interface JobRow {
   /** As `stringifyValues` writes them; null without any. */
   outputs: string | null;
   needs: string;
+  /** What its matrix says of it, as JSON; null for a job without one. */
+  matrix: string | null;
   /** 0 or 1. */
   has_condition: number;
   labels: string;

@@ -74,6 +74,7 @@ export const waitingReasonSchema = z.enum([
   "runners_unhealthy",
   "all_runners_busy",
   "workspace_limit",
+  "matrix_limit",
   "concurrency_group",
   "fair_share",
   "retry_backoff",
@@ -178,6 +179,7 @@ export const jobStatusReasonSchema = z.enum([
   "condition_errored",
   "user_cancelled",
   "run_cancelled",
+  "matrix_failed",
   "timed_out",
   "runner_lost",
   "output_too_large",
@@ -193,6 +195,13 @@ export const jobSchema = z
     run_attempt_id: id,
     key: z.string(),
     name: z.string().nullable(),
+    matrix: z
+      .object({
+        job: z.string(),
+        values: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).nullable()),
+      })
+      .nullable()
+      .meta({ description: "Of one of the jobs that a job with a matrix becomes: that job's key, and its own values" }),
     mode: z.literal("one_shot"),
     status: jobStatusSchema,
     status_reason: jobStatusReasonSchema.nullable(),

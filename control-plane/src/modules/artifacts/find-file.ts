@@ -5,16 +5,7 @@ import type { BlobRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import { requireLive } from "../dispatch/public.ts";
 import { type CacheScope, cacheScope, readableRefs } from "./model.ts";
-import {
-  artifactOfJob,
-  cacheOfKey,
-  findBlob,
-  jobThatRan,
-  markUsed,
-  needsOfJob,
-  newestCache,
-  runFacts,
-} from "./store.ts";
+import { artifactOfJob, cacheOfKey, findBlob, markUsed, neededJob, newestCache, runFacts } from "./store.ts";
 
 /**
  * The artifact of a job that the leased job needs: of its newest execution that made one. Throws 404 `lease-not-active`,
@@ -26,8 +17,7 @@ export async function neededArtifact(
   { job, name }: { job: string; name: string },
 ): Promise<BlobRow> {
   await requireLive(tx, lease);
-  const isNeeded = (await needsOfJob(tx, lease.jobId)).includes(job);
-  const jobId = isNeeded ? await jobThatRan(tx, lease.jobId, job) : null;
+  const jobId = await neededJob(tx, lease.jobId, job);
   if (jobId === null) throw new ApiError("artifact-not-found", `the job does not need a job "${job}"`);
   const found = await artifactOfJob(tx, lease.runId, jobId, name);
   if (!found)

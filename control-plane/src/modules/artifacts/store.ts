@@ -1,6 +1,7 @@
 import { build } from "../../store/build.ts";
-import type { BlobRow, RunRow } from "../../store/schema.ts";
+import type { BlobRow, JobRow, RunRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
+import type { MatrixModel } from "../workflow/public.ts";
 
 export type BlobUsage = { readonly artifact_bytes: number; readonly cache_bytes: number };
 
@@ -136,19 +137,18 @@ export interface RunFacts extends Pick<RunRow, "ref" | "untrusted"> {
 
 export const runFacts = (tx: Tx, runId: string) => tx.get<RunFacts>(RUN_FACTS, [runId]);
 
-const NEEDED_JOB = `select j.id, j.carried_from from jobs own join jobs j on j.run_attempt_id = own.run_attempt_id
-  where own.id = ? and j.key = ?`;
+const NEEDED_JOB = `select j.id, j.carried_from, j.matrix, own.needs from jobs own
+  join jobs j on j.run_attempt_id = own.run_attempt_id where own.id = ? and j.key = ?`;
 
-/** What the jobs that a job needs are called. */
-export async function needsOfJob(tx: Tx, jobId: string): Promise<string[]> {
-  const row = await tx.get<{ needs: string }>("select needs from jobs where id = ?", [jobId]);
-  return row ? (JSON.parse(row.needs) as string[]) : [];
-}
-
-/** The job that ran under this key: of an earlier attempt when it was carried over. */
-export async function jobThatRan(tx: Tx, jobId: string, key: string): Promise<string | null> {
-  const row = await tx.get<{ id: string; carried_from: string | null }>(NEEDED_JOB, [jobId, key]);
-  return row ? (row.carried_from ?? row.id) : null;
+/**
+ * The job that ran under this key, of an earlier attempt when it was carried over; null when the job does not need it, nor the
+ * matrix of which it is one.
+ */
+export async function neededJob(tx: Tx, jobId: string, key: string): Promise<string | null> {
+  const row = await tx.get<Pick<JobRow, "id" | "carried_from" | "matrix" | "needs">>(NEEDED_JOB, [jobId, key]);
+  if (!row) return null;
+  const need = row.matrix === null ? key : (JSON.parse(row.matrix) as MatrixModel).job;
+  return (JSON.parse(row.needs) as string[]).includes(need) ? (row.carried_from ?? row.id) : null;
 }
 
 export type ListedArtifact = BlobRow & { readonly job_key: string };

@@ -1,10 +1,11 @@
 import { canonicalLabels, isLabel, MAX_LABEL_LENGTH } from "@shipfox/shared/labels";
 import type { WriteTx } from "../../store/store.ts";
-import { requiredCapabilities, type JobModel } from "../workflow/public.ts";
+import { type JobModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
+import { cancelJob } from "./cancel-job.ts";
 import { cleanName } from "./begin-step.ts";
 import type { Viewpoint } from "./contexts.ts";
 import { fill, judge, textOf } from "./evaluate.ts";
-import { decideRun } from "./model.ts";
+import { decideRun, type JobState } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import {
@@ -15,6 +16,7 @@ import {
   type JobFacts,
   labelJob,
   loadJobs,
+  loadModel,
   loadSteps,
   markQueued,
   nameExecution,
@@ -51,7 +53,10 @@ interface AdvancedRun {
   readonly id?: string;
 }
 
-type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator">;
+type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator" | "forUpdate">;
+
+const FAILED_MATRIX = "another job of the matrix failed, and `fail_fast` ends them all";
+const OF_MATRIX = { reason: "matrix_failed", message: FAILED_MATRIX, because: FAILED_MATRIX, force: false } as const;
 type SkipReason = "default_gate_rejected" | "condition_rejected" | "condition_errored";
 
 /**
@@ -66,15 +71,16 @@ export async function advanceRun(
 ): Promise<{ finished: boolean }> {
   const jobs = await loadJobs(tx, facts.run_attempt_id);
   const byKey = new Map(jobs.map((job) => [job.key, job]));
-  const states = new Map(
+  const states = new Map<string, JobState>(
     jobs.map((job) => {
+      const matrix = job.matrix === null ? {} : { matrix: JSON.parse(job.matrix) as MatrixModel };
       const needs = JSON.parse(job.needs) as string[];
-      return [job.key, { key: job.key, status: job.status, needs, hasCondition: job.hasCondition === 1 }];
+      return [job.key, { key: job.key, status: job.status, needs, hasCondition: job.hasCondition === 1, ...matrix }];
     }),
   );
-  const started = new Set(
-    jobs.filter((job) => job.queuedAt !== null || job.executionStatus !== "pending").map((job) => job.key),
-  );
+  // A retry that waits for its time has been started as well.
+  const hasStarted = (job: JobFacts) => job.queuedAt !== null || job.executionStatus !== "pending" || job.sequence > 1;
+  const started = new Set(jobs.filter(hasStarted).map((job) => job.key));
   const skip = async (keys: readonly string[], reason: SkipReason, message: string | null = null) => {
     for (const key of keys) {
       const [job, state] = [byKey.get(key), states.get(key)];
@@ -85,6 +91,12 @@ export async function advanceRun(
   const accepted = new Set<string>();
   for (;;) {
     const verdict = decideRun([...states.values()], started, accepted);
+    for (const key of verdict.cancel) {
+      const [job, state] = [byKey.get(key), states.get(key)];
+      if (!job || !state) continue;
+      await cancelJob(tx, deps, job, OF_MATRIX, now);
+      states.set(key, { ...state, status: "cancelled" });
+    }
     await skip(verdict.skip, "default_gate_rejected");
     for (const key of verdict.ask) {
       const job = byKey.get(key);
@@ -115,8 +127,8 @@ export async function advanceRun(
   }
 }
 
-function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts) {
-  const model = JSON.parse(job.model) as JobModel;
+async function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts) {
+  const model = JSON.parse(await loadModel(tx, job.id)) as JobModel;
   return judge(tx, deps, viewpointOf(facts, job, model), model.if ?? "");
 }
 
@@ -135,7 +147,7 @@ async function skipJob(
     { status: "cancelled", reason, message, cause: null, timedOut: false },
     now,
   );
-  for (const step of await loadSteps(tx, { id: job.executionId, job_model: job.model }))
+  for (const step of await loadSteps(tx, { id: job.executionId, job_model: await loadModel(tx, job.id) }))
     await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
   record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "skipped", reason }, now);
 }
@@ -149,7 +161,7 @@ async function startJob(
   now: number,
 ): Promise<string | null> {
   const own = { ...facts, id: job.executionId, job_id: job.id };
-  const read = JSON.parse(job.model) as JobModel;
+  const read = JSON.parse(await loadModel(tx, job.id)) as JobModel;
   const labelled = await fillLabels(tx, deps, facts, job, read);
   if (!labelled.ok) return labelled.message;
   const { model } = labelled;
@@ -200,7 +212,7 @@ async function failJob(tx: WriteTx, facts: AdvancedRun, job: JobFacts, message: 
   const end = { status: "failed", reason: "unknown", message } as const;
   await finishJob(tx, job.id, end, now);
   await finishExecution(tx, job.executionId, { ...end, cause: null, timedOut: false }, now);
-  for (const step of await loadSteps(tx, { id: job.executionId, job_model: job.model }))
+  for (const step of await loadSteps(tx, { id: job.executionId, job_model: await loadModel(tx, job.id) }))
     await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
   const own = { ...facts, id: job.executionId, job_id: job.id };
   record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "failed", reason: "unknown" }, now);

@@ -1,11 +1,10 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
-import { endOpenSteps } from "./end-execution.ts";
+import { cancelJob } from "./cancel-job.ts";
 import type { RunsDeps } from "./ports.ts";
-import { record } from "./record-event.ts";
 import { isOver, isTerminal } from "./model.ts";
 import { fillPlaces } from "./run-places.ts";
-import { finishExecution, finishJob, finishRun, loadJobs, lockExecution, lockRun } from "./store.ts";
+import { finishRun, loadJobs, lockRun } from "./store.ts";
 
 /**
  * Cancels everything of the run that has not ended, at once. Busy runners are told on their heartbeat; their leases live
@@ -34,22 +33,13 @@ export async function cancelRun(
   const attemptId = attempt?.id ?? "";
   for (const job of await loadJobs(tx, attemptId)) {
     if (isTerminal(job.status)) continue;
-    const facts = await lockExecution(tx, deps.forUpdate, job.executionId);
-    if (facts && !isTerminal(facts.status)) {
-      if (facts.status !== "pending" && force) await deps.dispatch.revokeLease(tx, facts.id, now);
-      else if (facts.status !== "pending") await deps.dispatch.cancelLease(tx, facts.id, now);
-      else await deps.dispatch.withdraw(tx, facts.id);
-      await endOpenSteps(tx, facts, { status: "cancelled", message: "the run was cancelled" }, now);
-      await finishExecution(
-        tx,
-        facts.id,
-        { status: "cancelled", reason: "run_cancelled", message: null, cause: null, timedOut: false },
-        now,
-      );
-      const ended = { key: job.key, sequence: facts.sequence, status: "cancelled", reason: "run_cancelled" } as const;
-      record(tx, facts, "job.finished", ended, now);
-    }
-    await finishJob(tx, job.id, { status: "cancelled", reason: "run_cancelled" }, now);
+    await cancelJob(
+      tx,
+      deps,
+      job,
+      { reason: "run_cancelled", message: null, because: "the run was cancelled", force },
+      now,
+    );
   }
   await finishRun(tx, runId, "cancelled", now);
   tx.record({

@@ -1,6 +1,13 @@
 import type { TriggerReference } from "@shipfox/shared/api/runs";
 import type { Tx } from "../../store/store.ts";
-import { type JobModel, namesRead, parseValues, type Root, stringifyValues } from "../workflow/public.ts";
+import {
+  type JobModel,
+  type MatrixModel,
+  namesRead,
+  parseValues,
+  type Root,
+  stringifyValues,
+} from "../workflow/public.ts";
 import { iso, isoOrNull } from "./present.ts";
 import { latestRestart, type StepInContext, stepsInContext } from "./step-contexts.ts";
 
@@ -29,6 +36,7 @@ export async function contextOf(tx: Tx, viewpoint: Viewpoint, sources: readonly 
   context.vars = viewpoint.variables ?? {};
   if (job) {
     context.vars = job.model.variables ?? {};
+    context.matrix = job.model.matrix ? parseValues(JSON.stringify(job.model.matrix.values)) : null;
     context.job = { key: job.model.key, name: job.model.name ?? job.model.key };
     if (roots.has("jobs") || roots.has("needs")) Object.assign(context, await needsRoots(tx, viewpoint, job.model));
     if (roots.has("execution") || roots.has("executions"))
@@ -138,36 +146,76 @@ async function executionRoots(
 
 interface JobInContext {
   readonly id: string;
+  /** Whose executions it shows: its own, or those of the job that it was carried over from. */
+  readonly ran_as: string;
   readonly key: string;
   readonly status: string;
-  readonly outputs: string | null;
+  readonly matrix: string | null;
 }
 
-/** The direct needs of a job, in its order. */
+const JOBS =
+  "select id, coalesce(carried_from, id) as ran_as, key, status, matrix from jobs where run_attempt_id = ? order by position";
+
+/** The direct needs of a job, in its order; of a matrix all its jobs, which `jobs` shows as one. */
 async function needsRoots(
   tx: Tx,
   { runAttemptId }: Viewpoint,
   { needs }: JobModel,
 ): Promise<Partial<Record<Root, unknown>>> {
-  const marks = needs.map(() => "?").join(", ");
-  const rows =
-    needs.length === 0
-      ? []
-      : await tx.all<JobInContext>(
-          `select coalesce(carried_from, id) as id, key, status, outputs from jobs where run_attempt_id = ? and key in (${marks})`,
-          [runAttemptId, ...needs],
-        );
-  const records = new Map<string, unknown>();
-  for (const { id, key, status, outputs } of rows) {
-    const executions = await tx.all<ExecutionInContext>(EXECUTIONS, [id]);
-    records.set(key, {
-      key,
-      status,
-      outputs: outputs === null ? {} : parseValues(outputs),
-      executions: executions.map(presentedExecution),
-    });
-  }
-  return { jobs: Object.fromEntries(records), needs: needs.flatMap((key) => records.get(key) ?? []) };
+  if (needs.length === 0) return { jobs: {}, needs: [] };
+  const all = await tx.all<JobInContext>(JOBS, [runAttemptId]);
+  const byNeed = Map.groupBy(all, ({ key, matrix }) =>
+    matrix === null ? key : (JSON.parse(matrix) as MatrixModel).job,
+  );
+  const needed = needs.flatMap((need) => byNeed.get(need) ?? []);
+  const records = await needsInContext(tx, needed);
+  const shown = needs.flatMap((need) => {
+    const jobs = (byNeed.get(need) ?? []).flatMap(({ id }) => records.get(id) ?? []);
+    const [only] = jobs;
+    if (only === undefined) return [];
+    return [[need, only.key === need ? only : together(need, jobs)] as const];
+  });
+  return { jobs: Object.fromEntries(shown), needs: [...records.values()] };
+}
+
+interface NeedInContext {
+  readonly key: string;
+  readonly status: string;
+  readonly outputs: unknown;
+  readonly executions: readonly unknown[];
+}
+
+/** By the ids of the jobs, in their order. */
+async function needsInContext(tx: Tx, jobs: readonly JobInContext[]): Promise<Map<string, NeedInContext>> {
+  const marks = jobs.map(() => "?").join(", ");
+  const outputs = await tx.all<{ id: string; outputs: string | null }>(
+    `select id, outputs from jobs where id in (${marks})`,
+    jobs.map(({ id }) => id),
+  );
+  const executions = await tx.all<ExecutionInContext>(
+    `select ${EXECUTION_FIELDS} from job_executions where job_id in (${marks}) order by job_id, sequence`,
+    jobs.map((job) => job.ran_as),
+  );
+  const outputsOf = new Map(outputs.map((row) => [row.id, row.outputs]));
+  const executionsOf = Map.groupBy(executions, (execution) => execution.job_id);
+  return new Map(
+    jobs.map(({ id, ran_as, key, status }) => [
+      id,
+      {
+        key,
+        status,
+        outputs: parseValues(outputsOf.get(id) ?? "{}"),
+        executions: (executionsOf.get(ran_as) ?? []).map(presentedExecution),
+      },
+    ]),
+  );
+}
+
+/** What the jobs of a matrix have become together: failed when one failed, succeeded when all did. */
+function together(key: string, jobs: readonly NeedInContext[]): NeedInContext {
+  const statuses = jobs.map(({ status }) => status);
+  const status = ["failed", "cancelled", "skipped"].find((each) => statuses.includes(each)) ?? "succeeded";
+  return { key, status, outputs: {}, executions: jobs.flatMap(({ executions }) => executions) };
 }
 
 async function stepRoots(

@@ -1,5 +1,6 @@
 import type { Store } from "../../store/store.ts";
-import { endExecution, endOpenSteps, enqueueRetry } from "./end-execution.ts";
+import { endExecution, enqueueRetry } from "./end-execution.ts";
+import { endOpenSteps } from "./end-open-steps.ts";
 import type { RunsDeps } from "./ports.ts";
 import { isTerminal } from "./model.ts";
 import { dueExecutions, lockExecution, nextDue } from "./store.ts";

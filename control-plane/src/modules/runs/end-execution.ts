@@ -3,22 +3,12 @@ import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
 import { advanceRun, enqueue } from "./advance-run.ts";
 import { judgeSuccess, publishOutputs } from "./job-results.ts";
-import { decideJob, type ExecutionEnd, isTerminal, type JobVerdict } from "./model.ts";
+import { decideJob, type ExecutionEnd, type JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import { fillPlaces } from "./run-places.ts";
 import { EXECUTION_COLUMNS, STEP_COLUMNS, stepsOf } from "./insert-jobs.ts";
-import {
-  endUnstartedStep,
-  finishExecution,
-  finishJob,
-  finishStep,
-  insertRows,
-  loadSteps,
-  markQueued,
-  retryJob,
-  type ExecutionFacts,
-} from "./store.ts";
+import { finishExecution, finishJob, insertRows, markQueued, retryJob, type ExecutionFacts } from "./store.ts";
 
 /**
  * Ends an execution and everything that follows from it: its job's end or retry, the jobs that may start now, the run's
@@ -117,34 +107,4 @@ export async function enqueueRetry(tx: WriteTx, deps: RunsDeps, facts: Execution
   await markQueued(tx, facts.id, null, now);
   record(tx, facts, "job.queued", { key: facts.job_key, sequence: facts.sequence }, now);
   await enqueue(tx, deps, facts, JSON.parse(facts.job_model) as JobModel, null, now);
-}
-
-/** Ends the steps of an execution that ends from outside; the running one takes `status`, its log closes when the lease is over. */
-export async function endOpenSteps(
-  tx: WriteTx,
-  facts: ExecutionFacts,
-  running: { status: "failed" | "cancelled"; message: string; reason?: "timed_out" },
-  now: number,
-): Promise<void> {
-  for (const step of await loadSteps(tx, facts)) {
-    if (step.status === "running") {
-      const error = JSON.stringify({ message: running.message, ...(running.reason ? { reason: running.reason } : {}) });
-      await finishStep(
-        tx,
-        step,
-        {
-          status: running.status,
-          exitCode: null,
-          error: running.status === "failed" ? error : null,
-          output: null,
-          logOutcome: "abandoned",
-        },
-        now,
-      );
-      const finished = { name: step.name, attempt: step.currentAttempt, status: running.status, exit_code: null };
-      record(tx, { ...facts, stepId: step.id }, "step.finished", finished, now);
-    } else if (!isTerminal(step.status)) {
-      await endUnstartedStep(tx, step.id, "cancelled", null, now);
-    }
-  }
 }

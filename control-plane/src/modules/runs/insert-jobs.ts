@@ -47,9 +47,11 @@ export async function insertJobs(
       status: status(job),
       needs: job.model.needs,
       hasCondition: startsByExpression(job.model),
+      ...(job.model.matrix ? { matrix: job.model.matrix } : {}),
     })),
     new Set(),
   );
+  const first = new Set(verdict.start);
   const jobRows: SqlValue[][] = [];
   const executionRows: SqlValue[][] = [];
   const stepRows: SqlValue[][] = [];
@@ -68,6 +70,7 @@ export async function insertJobs(
       position,
       status(job),
       JSON.stringify(model.needs),
+      model.matrix ? JSON.stringify(model.matrix) : null,
       model.if === undefined ? 0 : 1,
       JSON.stringify(model.runner),
       JSON.stringify(model),
@@ -79,7 +82,7 @@ export async function insertJobs(
     ]);
     if (job.carriedFrom !== undefined) continue;
     const executionId = newId(now);
-    const starts = queue && verdict.start.includes(model.key);
+    const starts = queue && first.has(model.key);
     executionRows.push([
       executionId,
       workspaceId,
@@ -130,7 +133,7 @@ export async function insertJobs(
 }
 
 const JOB_COLUMNS =
-  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, has_condition, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
+  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, matrix, has_condition, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
 export const EXECUTION_COLUMNS =
   "id, workspace_id, project_id, run_id, run_attempt_id, job_id, sequence, retry_of, name, status, queued_at, due_at, created_at, updated_at";
 export const STEP_COLUMNS =

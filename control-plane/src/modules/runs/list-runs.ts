@@ -11,10 +11,9 @@ import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { build } from "../../store/build.ts";
 import type { JobRow, RunRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
-import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
-import { explainWaiting } from "./waiting.ts";
+import { explainWaiting, openNeedsAmong } from "./waiting.ts";
 
 type RunsQuery = z.output<typeof runsQuerySchema>;
 export type RunFilters = z.output<typeof runAggregatesQuerySchema>;
@@ -59,7 +58,17 @@ export function filtered(query: RunFilters) {
 
 type ListedJob = Pick<
   JobRow,
-  "id" | "run_id" | "workspace_id" | "project_id" | "key" | "name" | "status" | "position" | "needs" | "model"
+  | "id"
+  | "run_id"
+  | "workspace_id"
+  | "project_id"
+  | "key"
+  | "name"
+  | "status"
+  | "position"
+  | "needs"
+  | "matrix"
+  | "model"
 > & {
   execution_status: string;
   execution_created_at: number;
@@ -98,8 +107,12 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
         "j.status",
         "j.position",
         "j.needs",
-        "j.model",
+        "j.matrix",
       ])
+      // Only of jobs that are listed: a run may have a thousand.
+      .select((b) =>
+        b.case().when("j.position", "<", MAX_LISTED_JOBS).then(b.ref("j.model")).else("").end().as("model"),
+      )
       .select([
         "e.status as execution_status",
         "e.created_at as execution_created_at",
@@ -118,7 +131,7 @@ async function presentItem(
   run: RunRow,
   jobs: readonly ListedJob[],
 ): Promise<RunListItem> {
-  const statusByKey = new Map(jobs.map((job) => [job.key, job.status]));
+  const openNeedsOf = openNeedsAmong(jobs);
   const listed: RunListItem["jobs"] = [];
   for (const job of jobs.slice(0, MAX_LISTED_JOBS)) {
     listed.push({
@@ -140,9 +153,7 @@ async function presentItem(
               queuedAt: job.queued_at,
               dueAt: job.due_at,
               placeWantedAt: run.place_wanted_at,
-              openNeeds: (JSON.parse(job.needs) as string[]).filter(
-                (key) => !isTerminal(statusByKey.get(key) ?? "pending"),
-              ),
+              openNeeds: openNeedsOf(JSON.parse(job.needs) as string[]),
             })
           : null,
     });

@@ -233,6 +233,7 @@ describe("a run", () => {
       { key: "ship", status: "pending", needs: ["test"] },
     ];
     expect(decideRun(jobs, new Set(["build"]))).toEqual({
+      cancel: [],
       start: [],
       ask: [],
       skip: ["test", "ship"],

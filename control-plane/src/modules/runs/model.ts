@@ -2,7 +2,7 @@ import type { JobStatus, JobStatusReason, RunStatus, StepStatus } from "@shipfox
 import { ApiError } from "@shipfox/shared/errors";
 import { costsRetry, type InfrastructureCause } from "@shipfox/shared/failure";
 import { TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
-import type { RetryModel } from "../workflow/public.ts";
+import type { MatrixModel, RetryModel } from "../workflow/public.ts";
 
 /** Most infrastructure faults (lost runner, unusable machine) that a job survives before it fails with `runner_lost`. */
 export const MAX_INFRASTRUCTURE_RETRIES = 5;
@@ -180,9 +180,13 @@ export interface JobState {
   readonly needs: readonly string[];
   /** It has a condition of its own, which is asked once its needs have ended, in whatever way. */
   readonly hasCondition?: boolean;
+  /** Of one of the jobs that a job with a matrix becomes; others need them all, by the key `job`. */
+  readonly matrix?: Pick<MatrixModel, "job" | "maxParallel" | "failFast">;
 }
 
 export interface RunVerdict {
+  /** Jobs of a matrix that end, running or not, because another of its jobs failed. */
+  readonly cancel: readonly string[];
   /** Jobs that may start: their needs have succeeded, or their condition was accepted. */
   readonly start: readonly string[];
   /** Jobs that cannot run because a need did not succeed. */
@@ -194,42 +198,113 @@ export interface RunVerdict {
 }
 
 /**
- * What the run does next. `started` holds the keys of pending jobs that were queued before: they are not started twice.
+ * What the run does next. `started` holds the keys of jobs that were queued before: they are not started twice.
  * `accepted` holds the keys of those whose condition has been found true; one that was found false is a skipped job.
- * A run is failed when a job failed; skipped and cancelled jobs alone do not fail it.
+ * A run is failed when a job failed; skipped and cancelled jobs alone do not fail it. Linear in the jobs and their needs
+ * for each length of a chain of skipped jobs.
  */
 export function decideRun(
   jobs: readonly JobState[],
   started: ReadonlySet<string>,
   accepted: ReadonlySet<string> = NONE,
 ): RunVerdict {
-  const status = new Map(jobs.map((job) => [job.key, job.status]));
+  const states = new RunStates(jobs);
+  const cancel = jobs.filter((job) => job.matrix?.failFast && !states.hasEnded(job) && states.hasFailed(job));
+  for (const job of cancel) states.end(job, "cancelled");
+  const undecided = jobs.filter((job) => states.isPending(job) && !started.has(job.key));
   const skip: string[] = [];
-  const undecided = jobs.filter((job) => job.status === "pending" && !started.has(job.key));
-  const needsOf = (job: JobState) => job.needs.map((key) => status.get(key));
-  const haveEnded = (needs: readonly (JobStatus | undefined)[]) =>
-    needs.every((need) => need !== undefined && isTerminal(need));
   for (let changed = true; changed; ) {
     changed = false;
     for (const job of undecided) {
-      if (job.hasCondition || status.get(job.key) !== "pending") continue;
-      const needs = needsOf(job);
-      if (haveEnded(needs) && needs.some((need) => need !== "succeeded")) {
-        status.set(job.key, "skipped");
-        skip.push(job.key);
-        changed = true;
-      }
+      if (job.hasCondition || !states.isPending(job) || states.needsOf(job) !== "spoilt") continue;
+      states.end(job, "skipped");
+      skip.push(job.key);
+      changed = true;
     }
   }
-  const open = undecided.filter((job) => status.get(job.key) === "pending" && haveEnded(needsOf(job)));
-  const statuses = [...status.values()];
-  const over = statuses.every(isTerminal);
+  const open = undecided.filter((job) => states.isPending(job) && states.needsOf(job) !== "open");
+  const free = withinMatrices(open, (job) => started.has(job.key) && !states.hasEnded(job), jobs);
   return {
-    start: open.filter((job) => !job.hasCondition || accepted.has(job.key)).map(({ key }) => key),
+    cancel: cancel.map(({ key }) => key),
+    start: free.filter((job) => !job.hasCondition || accepted.has(job.key)).map(({ key }) => key),
     skip,
-    ask: open.filter((job) => job.hasCondition && !accepted.has(job.key)).map(({ key }) => key),
-    finish: over ? (statuses.includes("failed") ? "failed" : "succeeded") : null,
+    ask: free.filter((job) => job.hasCondition && !accepted.has(job.key)).map(({ key }) => key),
+    finish: states.finish,
   };
+}
+
+/** The statuses of the jobs while a decision changes them, and what that means for those that wait. */
+class RunStates {
+  readonly #statuses: Map<string, JobStatus>;
+  /** By the keys that needs name. */
+  readonly #needed = new Map<string, { open: number; failed: number; unsuccessful: number }>();
+
+  constructor(jobs: readonly JobState[]) {
+    this.#statuses = new Map(jobs.map((job) => [job.key, job.status]));
+    for (const job of jobs) {
+      const needed = this.#needed.get(neededAs(job)) ?? { open: 0, failed: 0, unsuccessful: 0 };
+      this.#needed.set(neededAs(job), needed);
+      if (!isTerminal(job.status)) needed.open += 1;
+      else if (job.status !== "succeeded") needed.unsuccessful += 1;
+      if (job.status === "failed") needed.failed += 1;
+    }
+  }
+
+  end(job: JobState, status: "cancelled" | "skipped"): void {
+    this.#statuses.set(job.key, status);
+    const needed = this.#needed.get(neededAs(job));
+    if (!needed) return;
+    needed.open -= 1;
+    needed.unsuccessful += 1;
+  }
+
+  isPending(job: JobState): boolean {
+    return this.#statuses.get(job.key) === "pending";
+  }
+
+  hasEnded(job: JobState): boolean {
+    return isTerminal(this.#statuses.get(job.key) ?? "pending");
+  }
+
+  /** Whether some job of the same matrix failed. */
+  hasFailed(job: JobState): boolean {
+    return (this.#needed.get(neededAs(job))?.failed ?? 0) > 0;
+  }
+
+  /** `spoilt`: all have ended, and some did not succeed. */
+  needsOf(job: JobState): "open" | "succeeded" | "spoilt" {
+    const needs = job.needs.map((key) => this.#needed.get(key));
+    if (needs.some((need) => need === undefined || need.open > 0)) return "open";
+    return needs.some((need) => need !== undefined && need.unsuccessful > 0) ? "spoilt" : "succeeded";
+  }
+
+  get finish(): RunVerdict["finish"] {
+    const all = [...this.#needed.values()];
+    if (all.some(({ open }) => open > 0)) return null;
+    return all.some(({ failed }) => failed > 0) ? "failed" : "succeeded";
+  }
+}
+
+/** The key by which other jobs need it. */
+function neededAs({ key, matrix }: Pick<JobState, "key"> & { readonly matrix?: { readonly job: string } }): string {
+  return matrix?.job ?? key;
+}
+
+/** Those of the open jobs that may go now, in their order: no matrix has more going than it may. */
+function withinMatrices(
+  open: readonly JobState[],
+  isGoing: (job: JobState) => boolean,
+  jobs: readonly JobState[],
+): JobState[] {
+  const going = new Map<string, number>();
+  const count = (key: string) => going.set(key, (going.get(key) ?? 0) + 1);
+  for (const job of jobs) if (job.matrix && isGoing(job)) count(job.matrix.job);
+  return open.filter(({ matrix }) => {
+    if (!matrix || matrix.maxParallel === null) return true;
+    if ((going.get(matrix.job) ?? 0) >= matrix.maxParallel) return false;
+    count(matrix.job);
+    return true;
+  });
 }
 
 const NONE: ReadonlySet<string> = new Set();

@@ -1,7 +1,7 @@
 import { infrastructureCauseSchema, type FailureClass, type InfrastructureCause } from "@shipfox/shared/failure";
 import type { GateResult, Job, JobExecution, Run, Step, StepAttempt, Waiting } from "@shipfox/shared/api/runs";
 import type { JobRow, RunRow, StepRow } from "../../store/schema.ts";
-import type { JobModel } from "../workflow/public.ts";
+import type { JobModel, MatrixModel } from "../workflow/public.ts";
 import type { ExecutionWithRunner, StepAttemptView } from "./store.ts";
 
 export function iso(milliseconds: number): string {
@@ -79,6 +79,7 @@ export function presentJob(job: JobRow, executions: JobExecution[], waiting: Wai
     run_attempt_id: job.run_attempt_id,
     key: job.key,
     name: job.name,
+    matrix: presentMatrix(job.matrix),
     mode: "one_shot",
     status: job.status as Job["status"],
     status_reason: job.status_reason as Job["status_reason"],
@@ -99,6 +100,12 @@ export function presentJob(job: JobRow, executions: JobExecution[], waiting: Wai
     updated_at: iso(job.updated_at),
     job_executions: executions,
   };
+}
+
+function presentMatrix(matrix: string | null): Job["matrix"] {
+  if (matrix === null) return null;
+  const { job, values } = JSON.parse(matrix) as MatrixModel;
+  return { job, values };
 }
 
 export function presentExecution(execution: ExecutionWithRunner, labels: string[], steps: Step[]): JobExecution {

@@ -2,12 +2,11 @@ import { ApiError } from "@shipfox/shared/errors";
 import type { JobExecution, RunDetail, Step, StepAttempt } from "@shipfox/shared/api/runs";
 import type { JobRow, RunAttemptRow, RunRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
-import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
 import { presentExecution, presentJob, presentRun, presentStep, presentStepAttempt } from "./present.ts";
 import { presentAttempt } from "./read-attempts.ts";
 import { loadTree } from "./store.ts";
-import { explainWaiting } from "./waiting.ts";
+import { explainWaiting, openNeedsAmong } from "./waiting.ts";
 
 /** The whole tree of one attempt of a run: jobs, executions, steps, step attempts. */
 export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attemptNumber: number): Promise<RunDetail> {
@@ -33,7 +32,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
     (row: JobExecution) => row.job_id,
   );
   const newest = new Map(tree.executions.map((row) => [row.job_id, row]));
-  const statusByKey = new Map(tree.jobs.map((job) => [job.key, job.status]));
+  const openNeedsOf = openNeedsAmong(tree.jobs);
 
   const jobs = [];
   for (const job of tree.jobs) {
@@ -48,9 +47,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
             queuedAt: execution.queued_at,
             dueAt: execution.due_at,
             placeWantedAt: run.place_wanted_at,
-            openNeeds: (JSON.parse(job.needs) as string[]).filter(
-              (key) => !isTerminal(statusByKey.get(key) ?? "pending"),
-            ),
+            openNeeds: openNeedsOf(JSON.parse(job.needs) as string[]),
           })
         : null;
     jobs.push(presentJob(job, executionsByJob.get(ranAs(job)) ?? [], reason));

@@ -112,15 +112,17 @@ export interface JobFacts {
   readonly key: string;
   readonly status: JobStatus;
   readonly needs: string;
+  /** JSON of a `MatrixModel`. */
+  readonly matrix: string | null;
   /** Whether it has a condition of its own: 0 or 1. */
   readonly hasCondition: number;
-  readonly model: string;
   readonly executionId: string;
+  readonly sequence: number;
   readonly executionStatus: ExecutionStatus;
   readonly queuedAt: number | null;
 }
 
-const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.has_condition as "hasCondition", j.model, e.id as "executionId", e.status as "executionStatus", e.queued_at as "queuedAt"
+const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.matrix, j.has_condition as "hasCondition", e.id as "executionId", e.sequence, e.status as "executionStatus", e.queued_at as "queuedAt"
   from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id)
   where j.run_attempt_id = ? and e.sequence = (select max(sequence) from job_executions where job_id = coalesce(j.carried_from, j.id))
   order by j.position`;
@@ -128,6 +130,15 @@ const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.has_condition as "ha
 /** The jobs of a run attempt, each with its newest execution; that of a job that was carried over is of an earlier attempt. */
 export function loadJobs(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
   return tx.all<JobFacts>(LOAD_JOBS, [runAttemptId]);
+}
+
+const LOAD_MODEL = "select model from jobs where id = ?";
+
+/** All that a job does: too much to load it for jobs of which nothing is to be done. */
+export async function loadModel(tx: Tx, jobId: string): Promise<string> {
+  const row = await tx.get<{ model: string }>(LOAD_MODEL, [jobId]);
+  if (!row) throw new Error(`the job ${jobId} is gone`);
+  return row.model;
 }
 
 // --- changes -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
+import type { JobRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
-import { requiredCapabilities, type JobModel } from "../workflow/public.ts";
+import { type JobModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
+import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
 
 export interface PendingJob {
@@ -14,6 +16,18 @@ export interface PendingJob {
   readonly openNeeds: readonly string[];
   /** Since when its run waits for a place in the workspace; null when it has one. */
   readonly placeWantedAt: number | null;
+}
+
+/** The needs that have not ended among `jobs`, which are all of the run attempt; made once for all its jobs. */
+export function openNeedsAmong(
+  jobs: readonly Pick<JobRow, "key" | "status" | "matrix">[],
+): (needs: readonly string[]) => string[] {
+  const open = new Set(
+    jobs
+      .filter(({ status }) => !isTerminal(status))
+      .map(({ key, matrix }) => (matrix === null ? key : (JSON.parse(matrix) as MatrixModel).job)),
+  );
+  return (needs) => needs.filter((need) => open.has(need));
 }
 
 /** Why a pending job has not started. Decided from what is known of the job; only for a queued one dispatch is asked. */
@@ -36,6 +50,14 @@ export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob)
       reason: "workspace_limit",
       since: new Date(job.placeWantedAt).toISOString(),
       message: "the workspace has as many runs going as it may at once; this one starts when its turn comes",
+    };
+  }
+  if (job.queuedAt === null && job.openNeeds.length === 0 && model.matrix?.maxParallel != null) {
+    return {
+      ...base,
+      reason: "matrix_limit",
+      since: new Date(job.createdAt).toISOString(),
+      message: `${model.matrix.maxParallel} jobs of the matrix are going, as many as its \`max_parallel\` lets`,
     };
   }
   if (job.queuedAt === null) {

@@ -10,7 +10,11 @@ export const MAX_ALIASES = 500;
 export const MAX_NESTING_DEPTH = 64;
 export const MAX_EXPANDED_CHARACTERS = 4_000_000;
 export const MAX_JOBS = 1_000;
+/** Of all jobs, those of a matrix counted in each of its combinations. */
 export const MAX_STEPS = 2_000;
+export const MAX_MATRIX_JOBS = 500;
+/** The jobs with a matrix as JSON, counted in each combination: each is stored as a job of its own. */
+export const MAX_MATRIX_CHARACTERS = 8_000_000;
 export const MAX_TRIGGERS = 100;
 export const MAX_INPUTS = 50;
 export const MAX_RETRIES = 10;

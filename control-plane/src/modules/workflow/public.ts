@@ -8,6 +8,7 @@ export {
   type CheckoutModel,
   type JobModel,
   type JobPlan,
+  type MatrixModel,
   type RetryModel,
   type RunStepModel,
   requiredCapabilities,

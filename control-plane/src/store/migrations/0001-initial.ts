@@ -299,6 +299,7 @@ export const initial = {
       status_reason_message ${text},
       outputs ${text},
       needs ${text} not null,
+      matrix ${text},
       has_condition ${bigint} not null default 0,
       labels ${text} not null,
       model ${text} not null,

@@ -38,6 +38,7 @@ export type JobNetwork = "default" | "none";
 export interface JobDocument {
   name?: string;
   needs?: string | string[];
+  matrix?: MatrixDocument;
   if?: string;
   runner?: string | string[];
   image?: ImageDocument;
@@ -55,6 +56,17 @@ export interface JobDocument {
   outputs?: Record<string, string>;
   listening?: ListeningDocument;
   steps: StepDocument[];
+}
+
+export type MatrixValue = string | number | boolean;
+
+/** Axes by their names, beside the settings. */
+export interface MatrixDocument {
+  [axis: string]: MatrixValue[] | Record<string, MatrixValue>[] | number | boolean | undefined;
+  include?: Record<string, MatrixValue>[];
+  exclude?: Record<string, MatrixValue>[];
+  max_parallel?: number;
+  fail_fast?: boolean;
 }
 
 export type RetryDocument =

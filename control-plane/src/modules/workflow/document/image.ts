@@ -15,6 +15,13 @@ const IMAGE_REFERENCE = new RegExp(
   ].join(""),
 );
 
+/** What a matrix puts into an image; group 1 is the axis. */
+export const MATRIX_REFERENCE = /(?<!\$)\$\{\{\s*matrix\.([A-Za-z_]\w*)\s*\}\}/g;
+
+export function isImageReference(text: string): boolean {
+  return text.length <= MAX_IMAGE_CHARACTERS && IMAGE_REFERENCE.test(text);
+}
+
 const PULL_POLICIES: readonly string[] = pullPolicySchema.options;
 
 const pull = check({ enum: PULL_POLICIES }, (value, place) => {
@@ -45,9 +52,11 @@ const NO_PASSWORDS =
 function reference(what: string): Check {
   const checkText = unevaluated(what);
   return check({ type: "string", minLength: 1, maxLength: MAX_IMAGE_CHARACTERS }, (value, place) => {
-    checkText(value, place);
-    if (typeof value !== "string" || value === "" || hasExpression(value)) return;
-    if (value.length <= MAX_IMAGE_CHARACTERS && IMAGE_REFERENCE.test(value)) return;
+    // A value of a matrix is put in before anything else looks at the image, and is checked then.
+    const known = typeof value === "string" ? value.replaceAll(MATRIX_REFERENCE, "x") : value;
+    checkText(known, place);
+    if (typeof value !== "string" || typeof known !== "string" || known === "" || hasExpression(known)) return;
+    if (known === value ? isImageReference(value) : value.length <= MAX_IMAGE_CHARACTERS) return;
     const expected = `one such as \`node:24\` or \`registry.example:5000/team/app:1.2\`, at most ${MAX_IMAGE_CHARACTERS} characters`;
     place.refuse("invalid-value", `\`${shorten(value)}\` is not an image reference; expected ${expected}`);
   });

@@ -4,6 +4,7 @@ import { checkout } from "./checkout.ts";
 import { env } from "./env.ts";
 import { artifacts, cache } from "./files.ts";
 import { image } from "./image.ts";
+import { matrix } from "./matrix.ts";
 import { retry } from "./retry.ts";
 import { services } from "./service.ts";
 import { step } from "./step.ts";
@@ -58,6 +59,7 @@ const job = object({
   keys: {
     name: short(literal("the name of a job")),
     needs: oneOrMany("job keys", literal("a job key")),
+    matrix,
     if: template("the condition of a job"),
     runner,
     image: image("the image of a job"),

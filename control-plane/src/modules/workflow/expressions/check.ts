@@ -207,6 +207,7 @@ function faultOf(reference: Reference, place: Place, use: "fill" | "predicate", 
     return { code: "dynamic-name-self-reference", message };
   }
   if (name === "vars" && (key === undefined || !isKey(key))) return notAKey(shown, "vars.KEY");
+  if (name === "matrix") return matrixFault(reference, place, use, shown);
   if (name !== "jobs") return null;
   if (key === undefined) {
     return { code: "computed-context-key", message: `${shown} must name a job behind a dot: \`jobs.<key>\`` };
@@ -217,6 +218,26 @@ function faultOf(reference: Reference, place: Place, use: "fill" | "predicate", 
     code: "missing-job-needs-edge",
     message: `${shown} reads the job "${shorten(key)}", which is not one of the job's direct needs; ${advice}`,
   };
+}
+
+function matrixFault(
+  { keys: [key] }: Reference,
+  { names, site }: Place,
+  use: "fill" | "predicate",
+  shown: string,
+): Fault {
+  if (names.axes === null) {
+    const code = use === "fill" ? "context-unavailable-at-fill-site" : "context-unavailable-at-predicate-site";
+    return { code, message: `${site.what} cannot read \`matrix\` here: only a job that has the key \`matrix\` can` };
+  }
+  if (key === undefined)
+    return { code: "computed-context-key", message: `${shown} must name an axis behind a dot: \`matrix.<axis>\`` };
+  if (names.axes.has(key)) return null;
+  const known = [...names.axes];
+  const suggestion = suggest(key, known);
+  const advice = suggestion ? `did you mean \`matrix.${suggestion}\`?` : `it has ${known.slice(0, 10).join(", ")}`;
+  const message = `${shown} reads "${shorten(key)}", which the matrix of the job does not have; ${advice}`;
+  return { code: "unknown-matrix-axis", message, ...(suggestion ? { suggestion: `matrix.${suggestion}` } : {}) };
 }
 
 function unknownName(name: string): Fault {

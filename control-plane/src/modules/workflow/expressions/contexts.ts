@@ -20,6 +20,7 @@ export const ROOTS = {
   inputs: "run-creation",
   job: "run-creation",
   vars: "run-creation",
+  matrix: "run-creation",
   jobs: "job-activation",
   needs: "job-activation",
   execution: "execution-creation",
@@ -54,7 +55,7 @@ export function fillPointOf(roots: Iterable<Root>): FillPoint {
 }
 
 const AT_RUN_CREATION: Root[] = ["trigger", "event", "workflow", "run", "inputs", "vars"];
-const AT_EXECUTION: Root[] = [...AT_RUN_CREATION, "job", "jobs", "needs", "execution", "executions"];
+const AT_EXECUTION: Root[] = [...AT_RUN_CREATION, "job", "matrix", "jobs", "needs", "execution", "executions"];
 const AT_DISPATCH: Root[] = [...AT_EXECUTION, "steps", "step"];
 
 /** A place for expressions: what it is called in messages and which roots it may read. */
@@ -72,14 +73,16 @@ function site(what: string, roots: readonly Root[], stage: Site["stage"] = "disp
 export const TEMPLATE_SITES = {
   runName: site("the name of a run", AT_RUN_CREATION),
   runner: site("a runner label", AT_EXECUTION),
+  /** Of a job or a service, filled when the file is read. */
+  image: site("an image", ["matrix"]),
   executionName: site("the name of an execution", AT_EXECUTION),
   /** `run` and `env` of run steps, filled by the runner: the only place for secrets. */
   command: site("this field", [...AT_DISPATCH, "secrets"]),
   stepField: site("this field", AT_DISPATCH),
-  feedback: site("the feedback of a gate", ["step", "vars"], "report"),
+  feedback: site("the feedback of a gate", ["step", "vars", "matrix"], "report"),
   jobOutput: site(
     "an output of a job",
-    [...AT_RUN_CREATION, "executions", "execution", "jobs", "job", "steps"],
+    [...AT_RUN_CREATION, "executions", "execution", "jobs", "job", "matrix", "steps"],
     "report",
   ),
 };
@@ -87,8 +90,8 @@ export const TEMPLATE_SITES = {
 export const PREDICATE_SITES = {
   filter: site("the filter of a trigger", ["event", "trigger"]),
   listener: site("the filter of a listening job", [...AT_RUN_CREATION, "job", "jobs"]),
-  jobIf: site("the condition of a job", [...AT_RUN_CREATION, "jobs", "needs"]),
-  stepIf: site("the condition of a step", ["vars", "jobs", "execution", "step", "steps"]),
-  gate: site("the success condition of a gate", ["step", "vars"], "report"),
-  jobSuccess: site("the success condition of a job", ["executions", "jobs", "vars"]),
+  jobIf: site("the condition of a job", [...AT_RUN_CREATION, "matrix", "jobs", "needs"]),
+  stepIf: site("the condition of a step", ["vars", "matrix", "jobs", "execution", "step", "steps"]),
+  gate: site("the success condition of a gate", ["step", "vars", "matrix"], "report"),
+  jobSuccess: site("the success condition of a job", ["executions", "jobs", "vars", "matrix"]),
 };

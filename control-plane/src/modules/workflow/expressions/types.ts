@@ -84,6 +84,7 @@ const COMMON_VARIABLES: Fields = {
   inputs: "dyn",
   vars: "map<string, string>",
   job: "Job",
+  matrix: "dyn",
   execution: "Execution",
   executions: "list<Execution>",
   needs: "list<JobRecord>",
@@ -128,11 +129,14 @@ function withOpenRecords(environment: Environment): Environment {
 /** What is known of the names in the expressions of one job. Environments are made when first asked for. */
 export class Names {
   readonly #known: KnownOutputs | null;
+  /** What the job's matrix gives a value; null in a job without one. */
+  readonly axes: ReadonlySet<string> | null;
   readonly #made = new Map<Site["stage"], Environment>();
 
   /** Without `known`, `jobs` and `steps` may hold anything. */
-  constructor(known: KnownOutputs | null) {
+  constructor(known: KnownOutputs | null, axes: ReadonlySet<string> | null = null) {
     this.#known = known;
+    this.axes = axes;
   }
 
   get areAllKnown(): boolean {

@@ -49,13 +49,18 @@ export function buildFiles(
 /** Refuses downloads of what no needed job uploads. */
 export function checkDownloads(jobs: readonly JobPlan[], faults: DiagnosticLog): void {
   const byKey = new Map(jobs.map((job) => [job.key, job]));
-  for (const { key, needs, downloads = [] } of jobs) {
+  const matrices = new Map(jobs.flatMap(({ key, matrix }) => (matrix ? [[matrix.job, key]] : [])));
+  for (const { key, matrix, needs, downloads = [] } of jobs) {
     for (const [index, { job, name }] of downloads.entries()) {
-      const path = ["jobs", key, "artifacts", "download", index];
+      const path = ["jobs", matrix?.job ?? key, "artifacts", "download", index];
       const refuse = (field: string, message: string) =>
         faults.add({ code: "invalid-value", message, path: [...path, field] });
-      if (!needs.includes(job)) refuse("job", `the job does not need \`${job}\`; put it into its \`needs\``);
-      else if (byKey.get(job)?.uploads?.some((upload) => upload.name === name) !== true)
+      const from = byKey.get(job);
+      if (matrices.has(job))
+        refuse("job", `\`${job}\` has a matrix; name one of its jobs, such as \`${matrices.get(job)}\``);
+      else if (!needs.includes(from?.matrix?.job ?? job))
+        refuse("job", `the job does not need \`${job}\`; put it into its \`needs\``);
+      else if (from?.uploads?.some((upload) => upload.name === name) !== true)
         refuse("name", `the job \`${job}\` uploads no artifact \`${name}\``);
     }
   }

@@ -1,14 +1,17 @@
-import type { CheckoutDocument, JobDocument } from "../document/document.ts";
+import type { CheckoutDocument, ImageDocument, JobDocument } from "../document/document.ts";
+import type { ExpressionChecker } from "../expressions/check.ts";
 import { PREDICATE_SITES, TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { type Template, unescapeLiteral } from "../expressions/template.ts";
 import { type CelType, type KnownOutputs, Names, typeOfOutput } from "../expressions/types.ts";
 import { DEFAULT_EXECUTION_TIMEOUT_MS, DEFAULT_FETCH_DEPTH } from "../limits.ts";
+import type { Path } from "../yaml/source-map.ts";
 import { buildFiles } from "./build-files.ts";
 import { buildListening } from "./build-listening.ts";
 import { buildRetry } from "./build-retry.ts";
 import { buildImage, buildServices } from "./build-service.ts";
 import { buildStep } from "./build-step.ts";
 import { envTemplates, warnOfRewrittenValues } from "./env.ts";
+import { axesOf } from "./matrix.ts";
 import type { CheckoutModel, JobPlan } from "./model.ts";
 import type { RunnerLabels } from "./runner-labels.ts";
 import { refuseDuplicateIds, stableId } from "./stable-id.ts";
@@ -51,6 +54,7 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
     return expressions.template(text, { path: labelPath, pointAt, site: TEMPLATE_SITES.runner, names: ofJob, needs });
   });
   const image = job.image === undefined ? null : buildImage(job.image);
+  checkImages(job, path, { names: ofJob, expressions });
   const plan: JobPlan = {
     key,
     name: job.name === undefined ? null : unescapeLiteral(job.name),
@@ -97,6 +101,10 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
     return [name, expressions.typedTemplate(text, read)] as const;
   });
   if (outputs.length === 0) return { plan, outputTypes: null };
+  if (job.matrix !== undefined) {
+    const message = "a job with a matrix has no outputs: it becomes many jobs, and each would have its own";
+    faults.add({ code: "invalid-value", message, path: [...path, "outputs"], at: "key" });
+  }
   plan.outputs = Object.fromEntries(outputs.map(([name, { template }]) => [name, template]));
   return { plan, outputTypes: Object.fromEntries(outputs.map(([name, { type }]) => [name, type])) };
 }
@@ -105,15 +113,36 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
 function namesOf(job: JobDocument, { needs, outputTypes }: JobPlace): { ofJob: Names; ofSteps: Names } {
   const needsPublish = needs.some((need) => (outputTypes.get(need) ?? null) !== null);
   const stepsDeclare = job.steps.some((step) => step.outputs !== undefined);
-  if (!needsPublish && !stepsDeclare) return { ofJob: OPEN_NAMES, ofSteps: OPEN_NAMES };
+  const axes = job.matrix === undefined ? null : axesOf(job.matrix);
+  const open = axes === null ? OPEN_NAMES : new Names(null, axes);
+  if (!needsPublish && !stepsDeclare) return { ofJob: open, ofSteps: open };
   const known: KnownOutputs = {
     jobs: new Map(needs.map((need) => [need, outputTypes.get(need) ?? null])),
     steps: new Map(
       job.steps.flatMap(({ key, outputs }) => (key === undefined ? [] : [[key, outputs ? typesOf(outputs) : null]])),
     ),
   };
-  const names = new Names(known);
-  return { ofJob: needsPublish ? names : OPEN_NAMES, ofSteps: names };
+  const names = new Names(known, axes);
+  return { ofJob: needsPublish ? names : open, ofSteps: names };
+}
+
+/** The expressions in images, which name values of the matrix and nothing else. */
+function checkImages(
+  { image, services = {} }: JobDocument,
+  path: Path,
+  { names, expressions }: { names: Names; expressions: ExpressionChecker },
+): void {
+  const check = (written: ImageDocument | undefined, at: Path) => {
+    if (written === undefined) return;
+    const [text, textPath] = typeof written === "string" ? [written, at] : [written.name, [...at, "name"]];
+    expressions.template(text, { path: textPath, site: TEMPLATE_SITES.image, names, needs: [] });
+  };
+  check(image, [...path, "image"]);
+  for (const [name, service] of Object.entries(services)) {
+    const at = [...path, "services", name];
+    if (typeof service === "string") check(service, at);
+    else check(service.image, [...at, "image"]);
+  }
 }
 
 function typesOf(outputs: NonNullable<JobDocument["steps"][number]["outputs"]>): Record<string, CelType> {

@@ -3,13 +3,15 @@ import type { JobDocument, StepDocument, WorkflowDocument } from "../document/do
 import { TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
 import { Names } from "../expressions/types.ts";
-import { MAX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
+import { MAX_JOBS, MAX_MATRIX_CHARACTERS, MAX_MATRIX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
 import { checkDownloads } from "./build-files.ts";
 import { buildJob, type JobOutputTypes } from "./build-job.ts";
 import { buildTriggers } from "./build-triggers.ts";
 import { envCharacters, envTemplates, envTexts, warnOfRewrittenValues } from "./env.ts";
+import { expandMatrix } from "./expand-matrix.ts";
 import { inFileOrder } from "./file-order.ts";
 import { readJobGraph, type JobGraph } from "./job-graph.ts";
+import { countOf } from "./matrix.ts";
 import type { JobPlan, WorkflowPlan } from "./model.ts";
 import { RunnerLabels } from "./runner-labels.ts";
 import { named, refuseDuplicateIds } from "./stable-id.ts";
@@ -76,15 +78,27 @@ function buildJobs(
     log: surroundings.faults,
   });
   const outputTypes = new Map<string, JobOutputTypes>();
-  const plans = new Map<string, JobPlan>();
+  const plans = new Map<string, JobPlan[]>();
   for (const key of needsFirst(graph)) {
     const job = jobs.get(key);
     if (!job) continue;
     const built = buildJob(job, { ...surroundings, key, needs: graph.get(key) ?? [], labels, outputTypes });
     outputTypes.set(key, built.outputTypes);
-    plans.set(key, built.plan);
+    const { plan } = built;
+    plans.set(key, job.matrix ? expandMatrix(plan, job.matrix, surroundings) : [plan]);
   }
-  return [...jobs.keys()].flatMap((key) => plans.get(key) ?? []);
+  const all = [...jobs.keys()].flatMap((key) => plans.get(key) ?? []);
+  refuseTakenKeys(all, jobs, surroundings.faults);
+  return all;
+}
+
+/** A job of a matrix must not have the key that another job was given. */
+function refuseTakenKeys(plans: readonly JobPlan[], jobs: ReadonlyMap<string, JobDocument>, log: DiagnosticLog): void {
+  for (const { key, matrix } of plans) {
+    if (!matrix || !jobs.has(key)) continue;
+    const message = `"${key}" is also the key of a job of the matrix of "${matrix.job}"; rename one of them`;
+    log.add({ code: "duplicate-job-id", message, path: ["jobs", key], at: "key" });
+  }
 }
 
 /** All jobs, each after its needs; those of a circle, which is refused elsewhere, in any order. Linear in the graph. */
@@ -117,15 +131,24 @@ function hasRunnableSize(
     log.add({ code: "workflow-too-large", message, path, at: "key" });
     return false;
   };
-  if (jobs.size > MAX_JOBS) return refuse(["jobs"], `${jobs.size} jobs are too many; a workflow may have ${MAX_JOBS}`);
+  let count = 0;
   let steps = 0;
   let characters = 0;
+  let matrixCharacters = 0;
   const workflowCharacters = envCharacters(envTexts(workflow.env));
   for (const [key, job] of jobs) {
-    steps += job.steps.length;
+    const times = job.matrix ? countOf(job.matrix) : 1;
+    if (times > MAX_MATRIX_JOBS)
+      return refuse(["jobs", key, "matrix"], `the matrix has ${times} combinations; it may have ${MAX_MATRIX_JOBS}`);
+    count += times;
+    if (count > MAX_JOBS) return refuse(["jobs"], `${count} jobs are too many; a workflow may have ${MAX_JOBS}`);
+    if (job.matrix) matrixCharacters += times * JSON.stringify(job).length;
+    if (matrixCharacters > MAX_MATRIX_CHARACTERS)
+      return refuse(["jobs", key], `with this job the combinations exceed ${MAX_MATRIX_CHARACTERS} characters of jobs`);
+    steps += times * job.steps.length;
     if (steps > MAX_STEPS) return refuse(["jobs", key], `with this job the workflow has over ${MAX_STEPS} steps`);
     const inherited = workflowCharacters + envCharacters(envTexts(job.env));
-    characters += job.steps.reduce((sum, step) => sum + inherited + envCharacters(envTexts(envOf(step))), 0);
+    characters += times * job.steps.reduce((sum, step) => sum + inherited + envCharacters(envTexts(envOf(step))), 0);
     if (characters <= MAX_MERGED_ENV_CHARACTERS) continue;
     const limit = `${MAX_MERGED_ENV_CHARACTERS} characters over all steps`;
     return refuse(["jobs", key], `with inherited variables the environments of the steps exceed ${limit}`);

@@ -31,12 +31,19 @@ export function warnOfRewrittenValues(
   source: SourceMap,
   log: DiagnosticLog,
 ): void {
-  for (const [name, value] of Object.entries(env ?? {})) {
-    if (typeof value === "string") continue;
-    const written = source.plainText([...path, name]);
-    if (written === null || written === String(value)) continue;
-    const suggestion = JSON.stringify(written);
-    const message = `YAML reads ${written} as ${value}, and the step will see ${value}; write ${suggestion} to keep the text`;
-    log.add({ code: "rewritten-env-value", message, path: [...path, name], suggestion });
-  }
+  for (const [name, value] of Object.entries(env ?? {})) warnOfRewrittenValue(value, [...path, name], source, log);
+}
+
+export function warnOfRewrittenValue(
+  value: string | number | boolean,
+  path: Path,
+  source: SourceMap,
+  log: DiagnosticLog,
+): void {
+  if (typeof value === "string") return;
+  const written = source.plainText(path);
+  if (written === null || written === String(value)) return;
+  const suggestion = JSON.stringify(written);
+  const message = `YAML reads ${written} as ${value}, and the step will see ${value}; write ${suggestion} to keep the text`;
+  log.add({ code: "rewritten-env-value", message, path, suggestion });
 }

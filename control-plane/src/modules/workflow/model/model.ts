@@ -1,6 +1,6 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Diagnostic } from "../diagnostics.ts";
-import type { InputDocument, IntegrationDocument, OutputType, RetryCause } from "../document/document.ts";
+import type { InputDocument, IntegrationDocument, MatrixValue, OutputType, RetryCause } from "../document/document.ts";
 import type { Template } from "../expressions/template.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
@@ -114,7 +114,9 @@ export interface ManualTriggerModel {
 export interface JobModel {
   key: string;
   name: string | null;
-  /** Keys of other jobs, each once. */
+  /** Of one of the jobs that a job with a matrix becomes. */
+  matrix?: MatrixModel;
+  /** Keys of other jobs, each once; that of a job with a matrix stands for all its jobs. */
   needs: string[];
   /** Canonical labels; a runner must have them all, and those that `runnerTemplates` become. */
   runner: string[];
@@ -146,6 +148,17 @@ export interface JobModel {
   /** Of a run: the values of the variables that its expressions read. */
   variables?: Record<string, string>;
   steps: RunStepModel[];
+}
+
+export interface MatrixModel {
+  /** The key of the job as it stands in the file. */
+  job: string;
+  /** Null for a name that only other jobs of the matrix have. */
+  values: Record<string, MatrixValue | null>;
+  /** How many of its jobs may go at once; null for any number. */
+  maxParallel: number | null;
+  /** The first of its jobs that fails ends the others. */
+  failFast: boolean;
 }
 
 /** Which ends of an execution are tried again, how often, and after how long a wait, which grows by `factor` each time. */
