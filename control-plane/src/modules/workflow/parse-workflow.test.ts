@@ -261,12 +261,15 @@ describe("docs/workflows.md", () => {
   });
 });
 
-describe("docs/migrating.md", () => {
-  const page = readFileSync(new URL("../../../../docs/migrating.md", import.meta.url), "utf8");
+describe.each([
+  ["migrating.md", 2],
+  ["recipes.md", 6],
+])("docs/%s", (name, count) => {
+  const page = readFileSync(new URL(`../../../../docs/${name}`, import.meta.url), "utf8");
   const examples = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml = ""]) => yaml);
 
   it("shows workflows that a server without settings takes and runs", () => {
-    expect(examples).toHaveLength(2);
+    expect(examples).toHaveLength(count);
     for (const yaml of examples) expect(parseWorkflow(yaml)).toMatchObject({ ok: true, warnings: [], notRunnable: [] });
   });
 });
