@@ -132,11 +132,12 @@ describeStores("conditions of jobs", (open) => {
     const here = await fire({ pool: " Linux " });
     const elsewhere = await fire({ pool: "gpu" });
     const wrong = await fire({ pool: "a b" });
+    const empty = await fire({ pool: " " });
     const missing = await fire({});
     expect(await plane.work(sessionId)).toHaveLength(1);
     expect((await plane.run(here)).status).toBe("succeeded");
     expect((await plane.run(elsewhere)).status).toBe("pending");
-    for (const runId of [wrong, missing])
+    for (const runId of [wrong, empty, missing])
       expect(await plane.run(runId)).toMatchObject({ status: "failed", executions: [{ status_reason: "unknown" }] });
     const { sessionId: gpu } = await plane.register(["linux", "gpu"]);
     expect(await plane.work(gpu)).toHaveLength(1);

@@ -199,7 +199,7 @@ async function fillLabels(
   const filled = await fill(tx, deps, viewpointOf(facts, job, model), Object.fromEntries(runnerTemplates.entries()));
   if (!filled.ok)
     return { ok: false, message: `\`\${{ ${filled.source} }}\` in \`runner\` has no value: ${filled.message}` };
-  const computed = canonicalLabels(Object.values(filled.templates).map(textOf));
+  const computed = Object.values(filled.templates).map((template) => textOf(template).trim().toLowerCase());
   const wrong = computed.find((label) => !isLabel(label));
   if (wrong !== undefined)
     return { ok: false, message: `"${wrong.slice(0, MAX_LABEL_LENGTH)}", which \`runner\` computes, is not a label` };
