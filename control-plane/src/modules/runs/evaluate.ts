@@ -1,6 +1,6 @@
 import type { WriteTx } from "../../store/store.ts";
 import type { Evaluator } from "../expressions/public.ts";
-import { type Expression, sourcesOf, type Template } from "../workflow/public.ts";
+import { type Expression, sourcesOf, substituteAll, type Template, type TemplateSegment } from "../workflow/public.ts";
 import { contextOf, type Viewpoint } from "./contexts.ts";
 
 /** What a condition turned out to be. Both other outcomes count as "no". */
@@ -49,27 +49,11 @@ export async function fill(
       return { ok: false, field, source, message: result?.message ?? "" };
     }
   }
-  return { ok: true, templates: mapValues(templates, (template) => withTexts(template, texts)) };
-}
-
-function withTexts(template: Template, texts: ReadonlyMap<string, string>): Template {
-  const filled: Template = [];
-  for (const segment of template) {
-    const next =
-      segment.kind === "expression" ? { kind: "literal" as const, value: texts.get(segment.source) ?? "" } : segment;
-    const last = filled.at(-1);
-    if (next.kind === "literal" && last?.kind === "literal")
-      filled[filled.length - 1] = { kind: "literal", value: last.value + next.value };
-    else filled.push(next);
-  }
-  return filled;
+  const textOf = (segment: TemplateSegment) => (segment.kind === "expression" ? texts.get(segment.source) : undefined);
+  return { ok: true, templates: substituteAll(templates, textOf) };
 }
 
 /** The text of a template without secrets. */
 export function textOf(template: Template): string {
   return template.map((segment) => (segment.kind === "literal" ? segment.value : "")).join("");
-}
-
-function mapValues<T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }

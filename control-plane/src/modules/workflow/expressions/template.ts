@@ -32,6 +32,27 @@ export function readsSecret(text: string): boolean {
   );
 }
 
+/** The template with texts in the places of those segments for which `textOf` has one; neighbouring texts become one. */
+export function substitute(template: Template, textOf: (segment: TemplateSegment) => string | undefined): Template {
+  const filled: Template = [];
+  for (const segment of template) {
+    const text = textOf(segment) ?? (segment.kind === "literal" ? segment.value : undefined);
+    const last = filled.at(-1);
+    if (text === undefined) filled.push(segment);
+    else if (last?.kind === "literal") filled[filled.length - 1] = { kind: "literal", value: last.value + text };
+    else filled.push({ kind: "literal", value: text });
+  }
+  return filled;
+}
+
+/** `substitute` for each of several templates. */
+export function substituteAll(
+  templates: Readonly<Record<string, Template>>,
+  textOf: (segment: TemplateSegment) => string | undefined,
+): Record<string, Template> {
+  return Object.fromEntries(Object.entries(templates).map(([key, template]) => [key, substitute(template, textOf)]));
+}
+
 /** The expression as an author would write it. */
 export function sourceOf(segment: Exclude<TemplateSegment, { kind: "literal" }>): string {
   if (segment.kind === "expression") return segment.source;

@@ -1,5 +1,5 @@
 import { namesRead, sourcesOf } from "../expressions/names-read.ts";
-import { sourceOf, type Template } from "../expressions/template.ts";
+import { sourceOf, substitute, substituteAll, type Template, type TemplateSegment } from "../expressions/template.ts";
 import type { JobModel, RunStepModel, WorkflowModel } from "./model.ts";
 
 /** Why no run can be created. `field` is `run` or `env.<name>`, `source` the expression. */
@@ -124,7 +124,7 @@ function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobMode
   const fill = (template: Template) => resolveTemplate(template, values);
   return {
     ...job,
-    ...(job.outputs === undefined ? {} : { outputs: mapValues(job.outputs, fill) }),
+    ...(job.outputs === undefined ? {} : { outputs: substituteAll(job.outputs, valueIn(values)) }),
     ...(job.runnerTemplates === undefined ? {} : { runnerTemplates: job.runnerTemplates.map(fill) }),
     ...(job.executionName === undefined ? {} : { executionName: fill(job.executionName) }),
     ...(Object.keys(read).length > 0 ? { variables: read } : {}),
@@ -149,24 +149,14 @@ function resolveStep(step: RunStepModel, values: ReadonlyMap<string, string>): R
   };
 }
 
-function mapValues<T>(record: Readonly<Record<string, T>>, change: (value: T) => T): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
-}
-
 function partition<T>(items: readonly T[], matches: (item: T) => boolean): [T[], T[]] {
   return [items.filter(matches), items.filter((item) => !matches(item))];
 }
 
-/** Neighbouring texts become one. */
 function resolveTemplate(template: Template, values: ReadonlyMap<string, string>): Template {
-  const resolved: Template = [];
-  for (const segment of template) {
-    const next: Template[number] =
-      segment.kind === "variable" ? { kind: "literal", value: values.get(segment.key) ?? "" } : segment;
-    const last = resolved.at(-1);
-    if (next.kind === "literal" && last?.kind === "literal") {
-      resolved[resolved.length - 1] = { kind: "literal", value: last.value + next.value };
-    } else resolved.push(next);
-  }
-  return resolved;
+  return substitute(template, valueIn(values));
+}
+
+function valueIn(values: ReadonlyMap<string, string>) {
+  return (segment: TemplateSegment) => (segment.kind === "variable" ? (values.get(segment.key) ?? "") : undefined);
 }
