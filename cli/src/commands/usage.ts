@@ -19,7 +19,7 @@ export function registerUsage(program: Command, context: CommandContext): void {
     withWorkspace(
       program
         .command("usage")
-        .description("runs, job minutes, stored logs and trigger events of a workspace, and its limits"),
+        .description("runs, job minutes, stored logs, files and trigger events of a workspace, and its limits"),
     )
       .option("--from <time>", "since then: RFC 3339, a day, or a duration before now (default: 30d)", parseMoment)
       .option("--to <time>", "until then (default: now)", parseMoment)
@@ -43,6 +43,8 @@ async function showUsage(context: CommandContext, options: UsageOptions): Promis
         ["runs", ended === "" ? "0" : `${runs.total}: ${ended}`],
         ["job minutes", usage.job_minutes.toFixed(1)],
         ["stored logs", bytes(usage.stored_log_bytes)],
+        ["artifacts", `${bytes(usage.stored_files.artifact_bytes)} of ${bytes(limits.max_artifact_bytes)}`],
+        ["caches", `${bytes(usage.stored_files.cache_bytes)} of ${bytes(limits.max_cache_bytes)}`],
         [
           "trigger events",
           `${events.events} of ${limits.max_trigger_events}, ${bytes(events.bytes)} of ${bytes(limits.max_trigger_event_bytes)}`,

@@ -76,6 +76,7 @@ describe("a workspace", () => {
       runs: { total: 42, by_status },
       job_minutes: 95.5,
       stored_log_bytes: 3 * 1024 * 1024,
+      stored_files: { artifact_bytes: 5 * 1024 * 1024, cache_bytes: 1024 },
       stored_trigger_events: { events: 12, bytes: 2 * 1024 * 1024 },
       concurrent_runs: { going: 1, waiting: 0 },
       limits: {
@@ -84,6 +85,8 @@ describe("a workspace", () => {
         log_retention_days: 90,
         max_trigger_events: 100_000,
         max_trigger_event_bytes: 1024 ** 3,
+        max_artifact_bytes: 2 * 1024 ** 3,
+        max_cache_bytes: 1024 ** 3,
       },
     });
     server.on("GET /workspaces/*/usage", { body: usage });
@@ -92,6 +95,8 @@ describe("a workspace", () => {
     expect(stdout).toMatch(/^runs +42: 40 succeeded, 2 failed$/m);
     expect(stdout).toMatch(/^job minutes +95\.5$/m);
     expect(stdout).toMatch(/^stored logs +3\.0 MiB$/m);
+    expect(stdout).toMatch(/^artifacts +5\.0 MiB of 2\.0 GiB$/m);
+    expect(stdout).toMatch(/^caches +1\.0 KiB of 1\.0 GiB$/m);
     expect(stdout).toMatch(/^trigger events +12 of 100000, 2\.0 MiB of 1\.0 GiB$/m);
     expect(stdout).toMatch(/^runs at once +any number$/m);
     expect(Object.fromEntries(server.seen("GET /workspaces/*/usage")[0]?.query ?? [])).toEqual({

@@ -294,6 +294,7 @@ export function job(overrides: Partial<Job> = {}): Job {
     run_attempt_id: newId(),
     key: "build",
     name: null,
+    matrix: null,
     mode: "one_shot",
     status: "pending",
     status_reason: null,
