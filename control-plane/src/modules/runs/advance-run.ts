@@ -2,9 +2,8 @@ import { canonicalLabels, isLabel, MAX_LABEL_LENGTH } from "@shipfox/shared/labe
 import type { WriteTx } from "../../store/store.ts";
 import { type JobModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
 import { cancelJob } from "./cancel-job.ts";
-import { cleanName } from "./begin-step.ts";
-import type { Viewpoint } from "./contexts.ts";
-import { fill, judge, textOf } from "./evaluate.ts";
+import { viewpointOf } from "./contexts.ts";
+import { fill, fillName, judge, textOf } from "./evaluate.ts";
 import { decideRun, type JobState } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
@@ -53,6 +52,13 @@ interface AdvancedRun {
   readonly id?: string;
 }
 
+/** One of its jobs, with the newest execution. */
+type JobInRun = AdvancedRun & { readonly job_id: string; readonly id: string };
+
+function inRun(facts: AdvancedRun, job: JobFacts): JobInRun {
+  return { ...facts, id: job.executionId, job_id: job.id };
+}
+
 type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator" | "forUpdate">;
 
 const FAILED_MATRIX = "another job of the matrix failed, and `fail_fast` ends them all";
@@ -85,7 +91,7 @@ export async function advanceRun(
     for (const key of keys) {
       const [job, state] = [byKey.get(key), states.get(key)];
       if (job && state) states.set(key, { ...state, status: "skipped" });
-      if (job) await skipJob(tx, facts, job, { reason, message }, now);
+      if (job) await endUnstartedJob(tx, inRun(facts, job), job, { status: "skipped", reason, message }, now);
     }
   };
   const accepted = new Set<string>();
@@ -113,7 +119,8 @@ export async function advanceRun(
       const fault = await startJob(tx, deps, facts, job, now);
       started.add(key);
       if (fault === null) continue;
-      await failJob(tx, facts, job, fault, now);
+      const failed = { status: "failed", reason: "unknown", message: fault } as const;
+      await endUnstartedJob(tx, inRun(facts, job), job, failed, now);
       states.set(key, { ...state, status: "failed" });
       someFailed = true;
     }
@@ -129,27 +136,23 @@ export async function advanceRun(
 
 async function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts) {
   const model = JSON.parse(await loadModel(tx, job.id)) as JobModel;
-  return judge(tx, deps, viewpointOf(facts, job, model), model.if ?? "");
+  return judge(tx, deps, viewpointOf(inRun(facts, job), model), model.if ?? "");
 }
 
-async function skipJob(
+/** Ends a job that has not started, with its execution and all steps of it. */
+async function endUnstartedJob(
   tx: WriteTx,
-  facts: AdvancedRun,
-  job: JobFacts,
-  { reason, message }: { reason: SkipReason; message: string | null },
+  facts: JobInRun,
+  { key }: JobFacts,
+  { status, reason, message }: { status: "skipped" | "failed"; reason: SkipReason | "unknown"; message: string | null },
   now: number,
 ): Promise<void> {
-  const own = { ...facts, id: job.executionId, job_id: job.id };
-  await finishJob(tx, job.id, { status: "skipped", reason, message }, now);
-  await finishExecution(
-    tx,
-    job.executionId,
-    { status: "cancelled", reason, message, cause: null, timedOut: false },
-    now,
-  );
-  for (const step of await loadSteps(tx, { id: job.executionId, job_model: await loadModel(tx, job.id) }))
+  const execution = status === "skipped" ? "cancelled" : status;
+  await finishJob(tx, facts.job_id, { status, reason, message }, now);
+  await finishExecution(tx, facts.id, { status: execution, reason, message, cause: null, timedOut: false }, now);
+  for (const step of await loadSteps(tx, { id: facts.id, job_model: await loadModel(tx, facts.job_id) }))
     await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-  record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "skipped", reason }, now);
+  record(tx, facts, "job.finished", { key, sequence: 1, status, reason }, now);
 }
 
 /** Queues a job with its expressions filled. Answers why that could not be done, in words; null when it was. */
@@ -160,16 +163,13 @@ async function startJob(
   job: JobFacts,
   now: number,
 ): Promise<string | null> {
-  const own = { ...facts, id: job.executionId, job_id: job.id };
-  const read = JSON.parse(await loadModel(tx, job.id)) as JobModel;
-  const labelled = await fillLabels(tx, deps, facts, job, read);
+  const own = inRun(facts, job);
+  const labelled = await fillLabels(tx, deps, own, JSON.parse(await loadModel(tx, job.id)) as JobModel);
   if (!labelled.ok) return labelled.message;
   const { model } = labelled;
   if (model.executionName) {
-    const filled = await fill(tx, deps, viewpointOf(facts, job, model), { name: model.executionName });
-    // A name that cannot be filled decides nothing.
-    const name = filled.ok ? cleanName(textOf(filled.templates["name"] ?? [])) : "";
-    if (name !== "") await nameExecution(tx, job.executionId, name);
+    const name = await fillName(tx, deps, viewpointOf(own, model), model.executionName);
+    if (name !== null) await nameExecution(tx, job.executionId, name);
   }
   await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);
   deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
@@ -178,25 +178,15 @@ async function startJob(
   return null;
 }
 
-function viewpointOf(facts: AdvancedRun, job: JobFacts, model: JobModel): Viewpoint {
-  return {
-    runId: facts.run_id,
-    runAttemptId: facts.run_attempt_id,
-    job: { id: job.id, model },
-    executionId: job.executionId,
-  };
-}
-
 /** The model with the labels that it computes; kept, so that a retry waits for the same runners. */
 async function fillLabels(
   tx: WriteTx,
   deps: AdvanceDeps,
-  facts: AdvancedRun,
-  job: JobFacts,
+  facts: JobInRun,
   { runnerTemplates, ...model }: JobModel,
 ): Promise<{ ok: true; model: JobModel } | { ok: false; message: string }> {
   if (!runnerTemplates) return { ok: true, model };
-  const filled = await fill(tx, deps, viewpointOf(facts, job, model), Object.fromEntries(runnerTemplates.entries()));
+  const filled = await fill(tx, deps, viewpointOf(facts, model), Object.fromEntries(runnerTemplates.entries()));
   if (!filled.ok)
     return { ok: false, message: `\`\${{ ${filled.source} }}\` in \`runner\` has no value: ${filled.message}` };
   const computed = Object.values(filled.templates).map((template) => textOf(template).trim().toLowerCase());
@@ -204,16 +194,6 @@ async function fillLabels(
   if (wrong !== undefined)
     return { ok: false, message: `"${wrong.slice(0, MAX_LABEL_LENGTH)}", which \`runner\` computes, is not a label` };
   const labelled = { ...model, runner: canonicalLabels([...model.runner, ...computed]) };
-  await labelJob(tx, job.id, labelled);
+  await labelJob(tx, facts.job_id, labelled);
   return { ok: true, model: labelled };
-}
-
-async function failJob(tx: WriteTx, facts: AdvancedRun, job: JobFacts, message: string, now: number): Promise<void> {
-  const end = { status: "failed", reason: "unknown", message } as const;
-  await finishJob(tx, job.id, end, now);
-  await finishExecution(tx, job.executionId, { ...end, cause: null, timedOut: false }, now);
-  for (const step of await loadSteps(tx, { id: job.executionId, job_model: await loadModel(tx, job.id) }))
-    await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-  const own = { ...facts, id: job.executionId, job_id: job.id };
-  record(tx, own, "job.finished", { key: job.key, sequence: 1, status: "failed", reason: "unknown" }, now);
 }

@@ -36,7 +36,7 @@ export async function applyReport(
 ): Promise<StepFacts[]> {
   const output = body.checkout ? { ...body.output, checkout: body.checkout } : (body.output ?? null);
   const exitCode = body.exit_code ?? body.error?.exit_code ?? null;
-  const judged = await judgeReport(tx, deps, facts, step, body);
+  const judged = await judgeReport(tx, deps, facts, step, body, exitCode);
   const { verdict } = judged;
   await finishStep(
     tx,
@@ -87,10 +87,9 @@ async function judgeReport(
   facts: ExecutionFacts,
   step: StepFacts,
   body: Report,
+  exitCode: number | null,
 ): Promise<Judged> {
   const error = body.error ? { ...body.error, category: step.type === "run" ? "user" : "setup" } : null;
-  const exitCode = body.exit_code ?? body.error?.exit_code ?? null;
-  const written = body.output ?? {};
   const typed = typedOutputs(tx, deps, step, body);
   if (!typed.ok) {
     const verdict = { status: "failed", kind: "not_evaluated", reason: null, restarts: false } as const;
@@ -116,7 +115,7 @@ async function judgeReport(
       at: "report",
       exitCode,
       status: body.status,
-      outputs: typed.outputs ?? parseValues(JSON.stringify(written)),
+      outputs: typed.outputs ?? parseValues(JSON.stringify(body.output ?? {})),
     },
   };
   const judged = gate.success !== null && exitCode !== null ? await judge(tx, deps, viewpoint, gate.success) : null;

@@ -2,32 +2,27 @@ import { newId } from "@shipfox/shared/ids";
 import type { RunConfig } from "@shipfox/shared/machine";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
-import type { Viewpoint } from "./contexts.ts";
-import { fill, type Filled, judge, textOf, type Verdict } from "./evaluate.ts";
+import { type Viewpoint, viewpointOf } from "./contexts.ts";
+import { fill, type Filled, fillName, judge, textOf, type Verdict } from "./evaluate.ts";
 import { secretBindings } from "./insert-jobs.ts";
 import { MAX_ERROR_MESSAGE_CHARS } from "@shipfox/shared/api/runs";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import { configureStep, type ExecutionFacts, finishStep, startStep, type StepFacts } from "./store.ts";
 
-const NAME = "name";
 const FOLDER = "working_directory";
-const MAX_NAME_CHARACTERS = 255;
 
 /** From where the expressions of a step look when it is about to start. */
-function viewpointOf(facts: ExecutionFacts, step: StepFacts): Viewpoint {
+function viewpointOfStep(facts: ExecutionFacts, step: StepFacts): Viewpoint {
   return {
-    runId: facts.run_id,
-    runAttemptId: facts.run_attempt_id,
-    job: { id: facts.job_id, model: JSON.parse(facts.job_model) as JobModel },
-    executionId: facts.id,
+    ...viewpointOf(facts, JSON.parse(facts.job_model) as JobModel),
     step: { at: "dispatch", position: step.position, attempt: step.currentAttempt },
   };
 }
 
 /** What the condition of a step says now. */
 export async function judgeStep(tx: WriteTx, deps: RunsDeps, facts: ExecutionFacts, step: StepFacts): Promise<Verdict> {
-  return (await judge(tx, deps, viewpointOf(facts, step), step.rules?.if ?? "")).verdict;
+  return (await judge(tx, deps, viewpointOfStep(facts, step), step.rules?.if ?? "")).verdict;
 }
 
 /** Starts a step with its expressions filled. One that cannot be filled has failed without reaching the runner. */
@@ -74,7 +69,7 @@ async function fillStep(
   const { bindings, workingDirectoryTemplate, nameTemplate } = rules ?? {};
   if (!bindings && !workingDirectoryTemplate && !nameTemplate)
     return { ok: true, fields: { name: step.name, config: step.config } };
-  const viewpoint = viewpointOf(facts, step);
+  const viewpoint = viewpointOfStep(facts, step);
   const filled = await fill(tx, deps, viewpoint, {
     ...bindings,
     ...(workingDirectoryTemplate ? { [FOLDER]: workingDirectoryTemplate } : {}),
@@ -88,7 +83,7 @@ async function fillStep(
   const config = JSON.parse(step.config) as RunConfig;
   const env = { ...config.env, ...Object.fromEntries(texts.map(([name, template]) => [name, textOf(template)])) };
   const fields = {
-    name: await nameOf(tx, deps, viewpoint, step),
+    name: (nameTemplate && (await fillName(tx, deps, viewpoint, nameTemplate))) ?? step.name,
     config: JSON.stringify({
       ...config,
       ...(Object.keys(env).length > 0 ? { env } : {}),
@@ -98,21 +93,6 @@ async function fillStep(
   };
   await configureStep(tx, step, fields, now);
   return { ok: true, fields };
-}
-
-/** A name that cannot be filled stays as it was written: it decides nothing. */
-async function nameOf(tx: WriteTx, deps: RunsDeps, viewpoint: Viewpoint, step: StepFacts): Promise<string> {
-  const template = step.rules?.nameTemplate;
-  if (!template) return step.name;
-  const filled = await fill(tx, deps, viewpoint, { [NAME]: template });
-  const name = filled.ok ? cleanName(textOf(filled.templates[NAME] ?? [])) : "";
-  return name === "" ? step.name : name;
-}
-
-/** One line without control characters, as a title. */
-export function cleanName(text: string): string {
-  const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  return line.slice(0, MAX_NAME_CHARACTERS).toWellFormed();
 }
 
 function unresolvable({ field, source, message }: Extract<Filled, { ok: false }>): object {

@@ -9,6 +9,7 @@ import {
   stringifyValues,
 } from "../workflow/public.ts";
 import { iso, isoOrNull } from "./present.ts";
+import type { ExecutionFacts } from "./store.ts";
 import { latestRestart, type StepInContext, stepsInContext } from "./step-contexts.ts";
 
 /** From where an expression looks: a run, or one of its jobs, or an execution of that, or a step of it. */
@@ -26,6 +27,19 @@ export interface Viewpoint {
 export type StepView =
   | { readonly at: "dispatch"; readonly position: number; readonly attempt: number }
   | { readonly at: "report"; readonly exitCode: number | null; readonly status: string; readonly outputs: unknown };
+
+/** From where the expressions of an execution look. */
+export function viewpointOf(
+  facts: Pick<ExecutionFacts, "id" | "run_id" | "run_attempt_id" | "job_id">,
+  model: JobModel,
+): Viewpoint {
+  return {
+    runId: facts.run_id,
+    runAttemptId: facts.run_attempt_id,
+    job: { id: facts.job_id, model },
+    executionId: facts.id,
+  };
+}
 
 /** The values of all roots that the expressions read, as `Evaluation.context`. Reads only what they name. */
 export async function contextOf(tx: Tx, viewpoint: Viewpoint, sources: readonly string[]): Promise<string> {

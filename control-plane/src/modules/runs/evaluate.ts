@@ -53,6 +53,27 @@ export async function fill(
   return { ok: true, templates: substituteAll(templates, textOf) };
 }
 
+const MAX_NAME_CHARACTERS = 255;
+
+/**
+ * A name: one line without control characters, as a title. Null where it has no value or an empty one; whoever asks goes on
+ * with another, because a name decides nothing.
+ */
+export async function fillName(
+  tx: WriteTx,
+  deps: Deps,
+  viewpoint: Viewpoint,
+  template: Template,
+): Promise<string | null> {
+  const filled = await fill(tx, deps, viewpoint, { name: template });
+  if (!filled.ok) return null;
+  const line = textOf(filled.templates["name"] ?? [])
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ")
+    .trim();
+  const name = line.slice(0, MAX_NAME_CHARACTERS).toWellFormed();
+  return name === "" ? null : name;
+}
+
 /** The text of a template without secrets. */
 export function textOf(template: Template): string {
   return template.map((segment) => (segment.kind === "literal" ? segment.value : "")).join("");

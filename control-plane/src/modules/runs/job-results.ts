@@ -1,8 +1,16 @@
 import type { JobStatusReason } from "@shipfox/shared/api/runs";
 import type { WriteTx } from "../../store/store.ts";
-import { type Expression, type JobModel, sourcesOf, stringifyValues } from "../workflow/public.ts";
-import { contextOf, type Viewpoint } from "./contexts.ts";
-import { fill, judge, textOf } from "./evaluate.ts";
+import {
+  type Evaluated,
+  type Expression,
+  type JobModel,
+  sourcesOf,
+  stringifyValues,
+  substitute,
+  type Template,
+} from "../workflow/public.ts";
+import { contextOf, type Viewpoint, viewpointOf } from "./contexts.ts";
+import { judge, textOf } from "./evaluate.ts";
 import type { ExecutionEnd, JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import type { ExecutionFacts } from "./store.ts";
@@ -12,15 +20,6 @@ const MAX_OUTPUT_BYTES = 65_536;
 const MAX_OUTPUTS_BYTES = 262_144;
 
 type Evaluating = Pick<RunsDeps, "evaluator">;
-
-function viewpointOf(facts: ExecutionFacts, model: JobModel): Viewpoint {
-  return {
-    runId: facts.run_id,
-    runAttemptId: facts.run_attempt_id,
-    job: { id: facts.job_id, model },
-    executionId: facts.id,
-  };
-}
 
 interface Published {
   readonly end: ExecutionEnd;
@@ -39,9 +38,9 @@ export async function publishOutputs(
 ): Promise<Published> {
   if (end.kind !== "succeeded" || !model.outputs) return { end, outputs: null, message: null };
   const values: Record<string, unknown> = {};
-  const viewpoint = viewpointOf(facts, model);
+  const evaluated = await evaluateOutputs(tx, deps, viewpointOf(facts, model), Object.values(model.outputs));
   for (const [name, template] of Object.entries(model.outputs)) {
-    const value = await outputValue(tx, deps, viewpoint, template);
+    const value = outputValue(template, evaluated);
     if (!value.ok) return failed("output_invalid", `the output "${name}" has no value: ${value.message}`);
     const bytes = Buffer.byteLength(stringifyValues(value.value));
     if (bytes > MAX_OUTPUT_BYTES)
@@ -60,25 +59,51 @@ function failed(reason: JobStatusReason, message: string): Published {
   return { end: { kind: "failed", reason }, outputs: null, message };
 }
 
-type Value = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
+type Outputs = ReadonlyMap<string, Evaluated>;
+
+/** The expressions of all outputs, over what they see together. */
+async function evaluateOutputs(
+  tx: WriteTx,
+  { evaluator }: Evaluating,
+  viewpoint: Viewpoint,
+  templates: readonly Template[],
+): Promise<Outputs> {
+  const wanted = new Map<string, Expression>();
+  for (const template of templates) {
+    const as = isOneExpression(template) ? "value" : "text";
+    for (const source of sourcesOf(template)) wanted.set(keyOf(source, as), { source, as });
+  }
+  const expressions = [...wanted.values()];
+  const context = await contextOf(
+    tx,
+    viewpoint,
+    expressions.map(({ source }) => source),
+  );
+  const results = evaluator.evaluateIn(tx, { context, expressions });
+  return new Map([...wanted.keys()].flatMap((key, index) => (results[index] ? [[key, results[index]]] : [])));
+}
 
 /** A template that is exactly one expression keeps the type of its value; any other is text. */
-async function outputValue(
-  tx: WriteTx,
-  deps: Evaluating,
-  viewpoint: Viewpoint,
-  template: NonNullable<JobModel["outputs"]>[string],
-): Promise<Value> {
-  const [source, ...others] = sourcesOf(template);
-  if (source !== undefined && others.length === 0 && template.length === 1) {
-    const expression: Expression = { source, as: "value" };
-    const context = await contextOf(tx, viewpoint, [source]);
-    const [result] = deps.evaluator.evaluateIn(tx, { context, expressions: [expression] });
-    return result ?? { ok: false, message: "" };
-  }
-  const filled = await fill(tx, deps, viewpoint, { output: template });
-  if (!filled.ok) return { ok: false, message: filled.message };
-  return { ok: true, value: textOf(filled.templates["output"] ?? []) };
+function outputValue(template: Template, evaluated: Outputs): Evaluated {
+  const resultOf = (source: string, as: Expression["as"]): Evaluated =>
+    evaluated.get(keyOf(source, as)) ?? { ok: false, message: "" };
+  const [first] = sourcesOf(template);
+  if (first !== undefined && isOneExpression(template)) return resultOf(first, "value");
+  const results = new Map(sourcesOf(template).map((source) => [source, resultOf(source, "text")]));
+  for (const result of results.values()) if (!result.ok) return result;
+  const filled = substitute(template, (segment) => {
+    const result = segment.kind === "expression" ? results.get(segment.source) : undefined;
+    return result?.ok ? String(result.value) : undefined;
+  });
+  return { ok: true, value: textOf(filled) };
+}
+
+function isOneExpression(template: Template): boolean {
+  return template.length === 1 && template[0]?.kind === "expression";
+}
+
+function keyOf(source: string, as: Expression["as"]): string {
+  return `${as} ${source}`;
 }
 
 export interface JobEnd {

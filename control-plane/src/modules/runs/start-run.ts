@@ -4,8 +4,7 @@ import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
 import type { WorkflowModel } from "../workflow/public.ts";
 import { advanceRun } from "./advance-run.ts";
-import { cleanName } from "./begin-step.ts";
-import { fill, textOf } from "./evaluate.ts";
+import { fillName } from "./evaluate.ts";
 import { insertJobs, startsByExpression } from "./insert-jobs.ts";
 import { projectArchived } from "./model.ts";
 import { concurrencyLimit, effectiveLimit, fillPlaces, type PlacesDeps } from "./run-places.ts";
@@ -125,7 +124,7 @@ function refOf({ pinnedCommit, trigger }: StartRun): string | null {
 
 const NAME_RUN = "update runs set name = ? where id = ?";
 
-/** The name that the workflow computes for the run; its own where that gives none: a name decides nothing. */
+/** The name that the workflow computes for the run; its own where that gives none. */
 async function nameRun(
   tx: WriteTx,
   deps: PlacesDeps,
@@ -133,9 +132,8 @@ async function nameRun(
   { name, runName, variables = {} }: WorkflowModel,
 ): Promise<string> {
   if (!runName) return name;
-  const filled = await fill(tx, deps, { runId, runAttemptId: attemptId, variables }, { name: runName });
-  const computed = filled.ok ? cleanName(textOf(filled.templates["name"] ?? [])) : "";
-  if (computed === "") return name;
+  const computed = await fillName(tx, deps, { runId, runAttemptId: attemptId, variables }, runName);
+  if (computed === null) return name;
   await tx.run(NAME_RUN, [computed, runId]);
   return computed;
 }

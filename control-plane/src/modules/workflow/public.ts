@@ -21,7 +21,7 @@ export { asRunnable } from "./model/runnable.ts";
 export { readInputs } from "./model/read-inputs.ts";
 export { resolveVariables, variablesOf } from "./model/resolve-variables.ts";
 export { namesRead, sourcesOf } from "./expressions/names-read.ts";
-export { substituteAll, type Template, type TemplateSegment } from "./expressions/template.ts";
+export { substitute, substituteAll, type Template, type TemplateSegment } from "./expressions/template.ts";
 export type { Root } from "./expressions/contexts.ts";
 export { parseWorkflow } from "./parse-workflow.ts";
 export { type Evaluated, type Evaluation, evaluate, type Expression, isPlain } from "./expressions/evaluate.ts";
