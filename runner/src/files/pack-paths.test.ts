@@ -76,6 +76,27 @@ describe("packing paths of a workspace", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith(".archive"))).toEqual([]);
   });
 
+  it("ends also when what pads an archive arrives after the archive has been read", async () => {
+    await shell("touch one");
+    /** Hands the output on in pieces, with time for the reader in between. */
+    const slow: Pick<Sandbox, "exec"> = {
+      exec: (command) =>
+        sandbox.exec({
+          ...command,
+          onOutput: async (stream, chunk) => {
+            for (let start = 0; start < chunk.length; start += 1_024) {
+              await command.onOutput(stream, chunk.subarray(start, start + 1_024));
+              await new Promise(setImmediate);
+            }
+          },
+        }),
+    };
+    const found = await packPaths({ sandbox: slow, paths: ["one"], folder, compression: "gzip", signal });
+    expect(found?.entries).toBe(1);
+    await found?.file.close();
+    await shell("rm one");
+  });
+
   it("takes only what is the job's, while a process of the job swaps it for a link and a pipe", async () => {
     await shell("mkdir -p swap && echo mine > swap/file && echo mine > kept");
     const swapping = `(while :; do ln -sfn /etc/passwd swap/new; mv -fT swap/new swap/file; rm -f swap/file; mkfifo swap/file 2>/dev/null;

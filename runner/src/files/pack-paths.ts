@@ -23,7 +23,7 @@ export interface Packed {
  * signal; the caller closes the file.
  */
 export async function packPaths(options: {
-  sandbox: Sandbox;
+  sandbox: Pick<Sandbox, "exec">;
   paths: readonly string[];
   folder: string;
   compression: Compression;
@@ -44,7 +44,9 @@ export async function packPaths(options: {
       workingDirectory: null,
       onOutput: async (stream, chunk) => {
         if (stream === "stderr") complaint = (complaint + chunk.toString("utf8")).slice(0, MAX_COMPLAINT_BYTES);
-        else if (!failing.signal.aborted && !output.write(chunk)) await drained(output, failing.signal);
+        // An archive has an end of its own. What pads it may come after its reader has let go of the stream.
+        else if (!failing.signal.aborted && output.writable && !output.write(chunk))
+          await drained(output, failing.signal);
       },
       signal: AbortSignal.any([signal, failing.signal]),
       graceMs: 0,
