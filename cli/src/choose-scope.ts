@@ -16,6 +16,11 @@ export function withWorkspace(command: Command): Command {
   return command.option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
 }
 
+/** Of a command that works in one project. */
+export function withProject(command: Command): Command {
+  return withWorkspace(command.option("-p, --project <project>", "slug or id of the project (default: the only one)"));
+}
+
 export function withScope(command: Command): Command {
   return withWorkspace(command).option(
     "-p, --project <project>",

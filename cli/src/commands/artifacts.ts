@@ -3,6 +3,7 @@ import { open, rm } from "node:fs/promises";
 import type { Client } from "@shipfox/client";
 import type { Artifact } from "@shipfox/shared/api/artifacts";
 import type { Command } from "commander";
+import { withProject } from "../choose-scope.ts";
 import { chooseRun } from "../choose.ts";
 import { CliError, usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, printResult, withExamples } from "../command-context.ts";
@@ -58,10 +59,7 @@ export function registerArtifacts(program: Command, context: CommandContext): vo
 }
 
 function withRun(command: Command): Command {
-  return command
-    .argument("<run>", RUN_ARGUMENT)
-    .option("-p, --project <project>", "slug or id of the project (default: the only one)")
-    .option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
+  return withProject(command.argument("<run>", RUN_ARGUMENT));
 }
 
 function withOne(command: Command): Command {

@@ -1,5 +1,6 @@
 import type { Cache } from "@shipfox/shared/api/artifacts";
 import type { Command } from "commander";
+import { withProject } from "../choose-scope.ts";
 import { chooseProject } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, printResult, withExamples } from "../command-context.ts";
@@ -44,12 +45,6 @@ export function registerCaches(program: Command, context: CommandContext): void 
     "shipfox caches delete --ref refs/heads/next",
     "shipfox caches delete --all --project shop",
   );
-}
-
-function withProject(command: Command): Command {
-  return command
-    .option("-p, --project <project>", "slug or id of the project (default: the only one)")
-    .option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
 }
 
 async function listCaches(context: CommandContext, options: ProjectOptions & PagingOptions): Promise<void> {

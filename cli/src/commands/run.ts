@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { withProject } from "../choose-scope.ts";
 import { allDefinitions, chooseDefinition, chooseProject, type Scope } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
@@ -16,12 +17,12 @@ interface RunOptions extends JsonOption, Scope {
 }
 
 export function registerRun(program: Command, context: CommandContext): void {
-  const command = program
-    .command("run")
-    .description("start a workflow that has a manual trigger")
-    .argument("<workflow>", "its name, or the path or file name of its definition")
-    .option("-p, --project <project>", "slug or id of the project (default: the only one)")
-    .option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)")
+  const command = withProject(
+    program
+      .command("run")
+      .description("start a workflow that has a manual trigger")
+      .argument("<workflow>", "its name, or the path or file name of its definition"),
+  )
     .option("-i, --input <k=v>", "an input: key=text or key:=json; may be repeated", collect)
     .option("-f, --follow", "show jobs, steps and logs until the run ends; exit 0 succeeded, 1 failed, 2 cancelled")
     .action((workflow: string, options: RunOptions) => run(context, workflow, options));

@@ -2,6 +2,7 @@ import type { Client } from "@shipfox/client";
 import type { Annotation } from "@shipfox/shared/api/annotations";
 import { type Run, type RunListItem, runStatusSchema } from "@shipfox/shared/api/runs";
 import { type Command, Option } from "commander";
+import { withProject } from "../choose-scope.ts";
 import { allDefinitions, chooseDefinition, chooseProject, chooseRun, type Scope } from "../choose.ts";
 import {
   type CommandContext,
@@ -43,7 +44,7 @@ export function registerRuns(program: Command, context: CommandContext): void {
     "shipfox runs rerun 7 --failed",
   );
   finishCommand(
-    withPaging(withScope(runs.command("list").description("list the newest runs of a project")))
+    withPaging(withProject(runs.command("list").description("list the newest runs of a project")))
       .addOption(new Option("--status <status>", "only runs in this state").choices([...runStatusSchema.options]))
       .option("--workflow <workflow>", "only runs of this workflow")
       .action((options: ListOptions) => listRuns(context, options)),
@@ -51,7 +52,7 @@ export function registerRuns(program: Command, context: CommandContext): void {
     "shipfox runs list --project shop --workflow ci --status failed -n 5",
   );
   finishCommand(
-    withScope(
+    withProject(
       runs.command("view").description("show the jobs, steps and annotations of a run").argument("<run>", RUN_ARGUMENT),
     ).action((run: string, options: RunOptions) => viewRun(context, run, options)),
     "shipfox runs view 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
@@ -59,26 +60,20 @@ export function registerRuns(program: Command, context: CommandContext): void {
     "shipfox runs view 7 --project shop --json",
   );
   finishCommand(
-    withScope(runs.command("cancel").description("cancel a run").argument("<run>", RUN_ARGUMENT))
+    withProject(runs.command("cancel").description("cancel a run").argument("<run>", RUN_ARGUMENT))
       .option("--force", "kill the steps at once, also of a run that is already being cancelled")
       .action((run: string, options: CancelOptions) => cancelRun(context, run, options)),
     "shipfox runs cancel 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
     "shipfox runs cancel 7 --force",
   );
   finishCommand(
-    withScope(runs.command("rerun").description("run a run again that has ended").argument("<run>", RUN_ARGUMENT))
+    withProject(runs.command("rerun").description("run a run again that has ended").argument("<run>", RUN_ARGUMENT))
       .option("--failed", "keep the jobs that succeeded, run all others again")
       .option("-f, --follow", "show jobs, steps and logs until the run ends; exit 0 succeeded, 1 failed, 2 cancelled")
       .action((run: string, options: RerunOptions) => rerunRun(context, run, options)),
     "shipfox runs rerun 7",
     "shipfox runs rerun ci#7 --failed --follow",
   );
-}
-
-function withScope(command: Command): Command {
-  return command
-    .option("-p, --project <project>", "slug or id of the project (default: the only one)")
-    .option("-w, --workspace <workspace>", "slug or id of the workspace (default: the only one)");
 }
 
 async function listRuns(context: CommandContext, options: ListOptions): Promise<void> {

@@ -1,8 +1,8 @@
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, rm, rmdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { ApiError } from "@shipfox/shared/errors";
 import { isId } from "@shipfox/shared/ids";
+import { storageError, syncFolder, writeAll } from "../../disk/durable-files.ts";
 import type { BlobPlace, BlobStore } from "./blob-store.ts";
 
 const FOLDER_MODE = 0o700;
@@ -34,7 +34,7 @@ export class FileBlobStore implements BlobStore {
       if (position === 0) await this.#create(place, chunk);
       else await writeDurably(this.#path(place), constants.O_WRONLY, chunk, position);
     } catch (error) {
-      throw storageError(error);
+      throw storageError(error, "artifacts and caches");
     }
   }
 
@@ -94,10 +94,7 @@ export class FileBlobStore implements BlobStore {
 async function writeDurably(path: string, flags: number, chunk: Uint8Array, position: number): Promise<void> {
   const file = await open(path, flags | constants.O_NOFOLLOW, FILE_MODE);
   try {
-    for (let written = 0; written < chunk.length; ) {
-      const { bytesWritten } = await file.write(chunk, written, chunk.length - written, position + written);
-      written += bytesWritten;
-    }
+    await writeAll(file, chunk, position);
     await file.datasync();
   } finally {
     await file.close();
@@ -109,21 +106,4 @@ function openIfThere(path: string, flags: number): Promise<FileHandle | null> {
     if (error.code === "ENOENT") return null;
     throw error;
   });
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function storageError(error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
-  const message =
-    "The disk of artifacts and caches is full, nothing was stored; free space on the control plane's data disk, then repeat.";
-  return new ApiError("storage-full", message, { cause: error });
 }

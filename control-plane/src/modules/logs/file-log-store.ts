@@ -1,13 +1,14 @@
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { ApiError } from "@shipfox/shared/errors";
 import { isId } from "@shipfox/shared/ids";
 import { MAX_LOG_APPEND_BYTES } from "@shipfox/shared/machine";
+import { storageError, syncFolder, writeAll } from "../../disk/durable-files.ts";
 import { archivedLength, readArchive, writeArchive } from "./log-archive.ts";
 import type { LogPlace, LogStore } from "./log-store.ts";
 import { OpenFiles } from "./open-files.ts";
 
+const DISK = "the logs";
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const ARCHIVE_SUFFIX = ".zst";
@@ -34,7 +35,7 @@ export class FileLogStore implements LogStore {
     const path = this.#path(place);
     const folder = dirname(path);
     const firstMade = await mkdir(folder, { recursive: true, mode: FOLDER_MODE }).catch((error) =>
-      Promise.reject(storageError(error)),
+      Promise.reject(storageError(error, DISK)),
     );
     await this.#writeDurably(path, "empty", chunk, 0, foldersToSync(folder, firstMade));
   }
@@ -123,7 +124,7 @@ export class FileLogStore implements LogStore {
         await allSettled([writeAll(handle, chunk, position), ...folders.map(syncFolder)]);
       });
     } catch (error) {
-      throw storageError(error);
+      throw storageError(error, DISK);
     }
   }
 
@@ -191,22 +192,6 @@ function foldersToSync(folder: string, firstMade: string | undefined): string[] 
   return changed;
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function writeAll(handle: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
-  for (let written = 0; written < chunk.length; ) {
-    const { bytesWritten } = await handle.write(chunk, written, chunk.length - written, position + written);
-    written += bytesWritten;
-  }
-}
-
 async function readUpTo(handle: FileHandle, position: number, target: Buffer): Promise<Buffer> {
   let filled = 0;
   while (filled < target.length) {
@@ -237,14 +222,4 @@ function orIfMissing<T>(otherwise: T): (error: NodeJS.ErrnoException) => T {
     if (error.code === "ENOENT") return otherwise;
     throw error;
   };
-}
-
-function storageError(error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
-  return new ApiError(
-    "storage-full",
-    "The disk of the logs is full, nothing was stored; free space on the control plane's data disk, then repeat.",
-    { cause: error },
-  );
 }
