@@ -287,6 +287,13 @@ export interface JobRow {
   /** As `stringifyValues` writes them; null without any. */
   outputs: string | null;
   needs: string;
+  /** The key by which others need it: its own, or that of the job whose matrix it is of. */
+  node: string;
+  /** Where it is on its way: `blocked`, `ready`, `held`, `going` or `over`. */
+  stage: string;
+  /** Jobs it needs, those of a matrix each, that have not ended, and that ended without success. */
+  open_needs: Generated<number>;
+  spoilt_needs: Generated<number>;
   /** What its matrix says of it, as JSON; null for a job without one. */
   matrix: string | null;
   /** 0 or 1. */

@@ -206,8 +206,8 @@ async function seedJob(
       runId,
     ]);
     await tx.run(
-      `insert into jobs (id, workspace_id, project_id, run_id, run_attempt_id, key, position, status, needs, labels, model,
-         infrastructure_retries, created_at, updated_at) values (?, ?, ?, ?, ?, 'j', 0, 'running', '[]', '[]', '{}', 0, 0, 0)`,
+      `insert into jobs (id, workspace_id, project_id, run_id, run_attempt_id, key, position, status, needs, node, stage, labels, model,
+         infrastructure_retries, created_at, updated_at) values (?, ?, ?, ?, ?, 'j', 0, 'running', '[]', 'j', 'going', '[]', '{}', 0, 0, 0)`,
       [jobId, workspaceId, projectId, runId, runAttemptId],
     );
     await tx.run(

@@ -160,6 +160,8 @@ export async function seedSteps(store: Store, steps = 1, status = "running"): Pr
         position: 0,
         status: "running",
         needs: "[]",
+        node: "j",
+        stage: "going",
         has_condition: 0,
         labels: "[]",
         model: "{}",

@@ -4,21 +4,27 @@ import { type JobModel, type MatrixModel, requiredCapabilities } from "../workfl
 import { cancelJob } from "./cancel-job.ts";
 import { viewpointOf } from "./contexts.ts";
 import { fill, fillName, judge, textOf } from "./evaluate.ts";
-import { decideRun, type JobState } from "./model.ts";
+import { decideFinish, decideReady, type ReadyJob } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import {
+  countGoing,
   endUnstartedStep,
   finishExecution,
   finishJob,
   finishRun,
   type JobFacts,
   labelJob,
-  loadJobs,
   loadModel,
+  loadOpen,
+  loadReady,
   loadSteps,
   markQueued,
+  moveJob,
   nameExecution,
+  releaseHeld,
+  settleNeeds,
+  summarise,
 } from "./store.ts";
 
 /** Puts an execution into the queue: a runner may take it. */
@@ -63,11 +69,16 @@ type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator" | "forUpdate">;
 
 const FAILED_MATRIX = "another job of the matrix failed, and `fail_fast` ends them all";
 const OF_MATRIX = { reason: "matrix_failed", message: FAILED_MATRIX, because: FAILED_MATRIX, force: false } as const;
-type SkipReason = "default_gate_rejected" | "condition_rejected" | "condition_errored";
+
+interface UnstartedEnd {
+  readonly status: "skipped" | "failed";
+  readonly reason: "default_gate_rejected" | "condition_rejected" | "condition_errored" | "unknown";
+  readonly message: string | null;
+}
 
 /**
- * Starts, skips and finishes what the state of the jobs decides: after a job's end, and when a run gets its place. The
- * caller holds the run's lock, and gives away the place of a run that finished.
+ * Starts, skips and finishes what follows from the end of a job, or, without one, what a run begins with. Works on the jobs
+ * whose turn it is, however many the run has. The caller holds the run's lock, and gives away the place of a run that finished.
  */
 export async function advanceRun(
   tx: WriteTx,
@@ -75,63 +86,93 @@ export async function advanceRun(
   facts: AdvancedRun,
   now: number,
 ): Promise<{ finished: boolean }> {
-  const jobs = await loadJobs(tx, facts.run_attempt_id);
-  const byKey = new Map(jobs.map((job) => [job.key, job]));
-  const states = new Map<string, JobState>(
-    jobs.map((job) => {
-      const matrix = job.matrix === null ? {} : { matrix: JSON.parse(job.matrix) as MatrixModel };
-      const needs = JSON.parse(job.needs) as string[];
-      return [job.key, { key: job.key, status: job.status, needs, hasCondition: job.hasCondition === 1, ...matrix }];
-    }),
-  );
-  // A retry that waits for its time has been started as well.
-  const hasStarted = (job: JobFacts) => job.queuedAt !== null || job.executionStatus !== "pending" || job.sequence > 1;
-  const started = new Set(jobs.filter(hasStarted).map((job) => job.key));
-  const skip = async (keys: readonly string[], reason: SkipReason, message: string | null = null) => {
-    for (const key of keys) {
-      const [job, state] = [byKey.get(key), states.get(key)];
-      if (job && state) states.set(key, { ...state, status: "skipped" });
-      if (job) await endUnstartedJob(tx, inRun(facts, job), job, { status: "skipped", reason, message }, now);
-    }
-  };
-  const accepted = new Set<string>();
+  const attemptId = facts.run_attempt_id;
+  let ended = facts.job_id === undefined ? [] : [facts.job_id];
   for (;;) {
-    const verdict = decideRun([...states.values()], started, accepted);
-    for (const key of verdict.cancel) {
-      const [job, state] = [byKey.get(key), states.get(key)];
-      if (!job || !state) continue;
-      await cancelJob(tx, deps, job, OF_MATRIX, now);
-      states.set(key, { ...state, status: "cancelled" });
-    }
-    await skip(verdict.skip, "default_gate_rejected");
-    for (const key of verdict.ask) {
-      const job = byKey.get(key);
-      if (!job) continue;
-      const { verdict: answer, message } = await judgeJob(tx, deps, facts, job);
-      if (answer === "accepted") accepted.add(key);
-      else await skip([key], `condition_${answer}`, message);
-    }
-    if (verdict.ask.length > 0) continue;
-    let someFailed = false;
-    for (const key of verdict.start) {
-      const [job, state] = [byKey.get(key), states.get(key)];
-      if (!job || !state) continue;
-      const fault = await startJob(tx, deps, facts, job, now);
-      started.add(key);
-      if (fault === null) continue;
-      const failed = { status: "failed", reason: "unknown", message: fault } as const;
-      await endUnstartedJob(tx, inRun(facts, job), job, failed, now);
-      states.set(key, { ...state, status: "failed" });
-      someFailed = true;
-    }
-    if (someFailed) continue;
-    if (verdict.finish === null) return { finished: false };
-    await finishRun(tx, facts.run_id, verdict.finish, now);
-    // Of the run alone: the job that happened to end last is no part of it.
-    const { workspace_id, project_id, run_id } = facts;
-    record(tx, { workspace_id, project_id, run_id }, "run.finished", { status: verdict.finish }, now);
-    return { finished: true };
+    for (let jobId = ended.pop(); jobId !== undefined; jobId = ended.pop())
+      ended.push(...(await settleJob(tx, deps, attemptId, jobId, now)));
+    const ready = await loadReady(tx, attemptId);
+    if (ready.length === 0) break;
+    ended = await decideAbout(tx, deps, facts, ready, now);
   }
+  const finish = decideFinish(await summarise(tx, attemptId));
+  if (finish === null) return { finished: false };
+  await finishRun(tx, facts.run_id, finish, now);
+  // Of the run alone: the job that happened to end last is no part of it.
+  const { workspace_id, project_id, run_id } = facts;
+  record(tx, { workspace_id, project_id, run_id }, "run.finished", { status: finish }, now);
+  return { finished: true };
+}
+
+/** What the end of a job means for others. Answers those of its matrix that end with it. */
+async function settleJob(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  attemptId: string,
+  jobId: string,
+  now: number,
+): Promise<string[]> {
+  const { node, status, matrix } = await settleNeeds(tx, attemptId, jobId);
+  if (matrix === null) return [];
+  const { failFast, maxParallel } = JSON.parse(matrix) as MatrixModel;
+  if (status === "failed" && failFast) {
+    const others = await loadOpen(tx, attemptId, node);
+    for (const job of others) await cancelJob(tx, deps, job, OF_MATRIX, now);
+    return others.map(({ id }) => id);
+  }
+  if (maxParallel !== null) await releaseHeld(tx, attemptId, node);
+  return [];
+}
+
+/** Starts, skips or holds each of the jobs that are ready. Answers those that ended. */
+async function decideAbout(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: AdvancedRun,
+  ready: readonly JobFacts[],
+  now: number,
+): Promise<string[]> {
+  const jobs = ready.map((job) => ({
+    spoilt: job.spoiltNeeds > 0,
+    hasCondition: job.hasCondition === 1,
+    ...(job.matrix === null ? {} : { matrix: JSON.parse(job.matrix) as MatrixModel }),
+  }));
+  const verdicts = decideReady(jobs, await goingOf(tx, facts.run_attempt_id, jobs));
+  const ended: string[] = [];
+  const end = async (job: JobFacts, how: UnstartedEnd) => {
+    await endUnstartedJob(tx, inRun(facts, job), job, how, now);
+    ended.push(job.id);
+  };
+  for (const [index, job] of ready.entries()) {
+    const verdict = verdicts[index];
+    if (verdict === "hold") {
+      await moveJob(tx, job.id, "held");
+      continue;
+    }
+    if (verdict === "skip") {
+      await end(job, { status: "skipped", reason: "default_gate_rejected", message: null });
+      continue;
+    }
+    if (verdict === "ask") {
+      const { verdict: answer, message } = await judgeJob(tx, deps, facts, job);
+      if (answer !== "accepted") {
+        await end(job, { status: "skipped", reason: `condition_${answer}`, message });
+        continue;
+      }
+    }
+    const fault = await startJob(tx, deps, facts, job, now);
+    if (fault !== null) await end(job, { status: "failed", reason: "unknown", message: fault });
+  }
+  return ended;
+}
+
+/** How many jobs of the matrices with a bound are going. */
+async function goingOf(tx: WriteTx, attemptId: string, jobs: readonly ReadyJob[]): Promise<Map<string, number>> {
+  const going = new Map<string, number>();
+  for (const { matrix } of jobs)
+    if (matrix && matrix.maxParallel !== null && !going.has(matrix.job))
+      going.set(matrix.job, await countGoing(tx, attemptId, matrix.job));
+  return going;
 }
 
 async function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job: JobFacts) {
@@ -144,7 +185,7 @@ async function endUnstartedJob(
   tx: WriteTx,
   facts: JobInRun,
   { key }: JobFacts,
-  { status, reason, message }: { status: "skipped" | "failed"; reason: SkipReason | "unknown"; message: string | null },
+  { status, reason, message }: UnstartedEnd,
   now: number,
 ): Promise<void> {
   const execution = status === "skipped" ? "cancelled" : status;
@@ -171,6 +212,7 @@ async function startJob(
     const name = await fillName(tx, deps, viewpointOf(own, model), model.executionName);
     if (name !== null) await nameExecution(tx, job.executionId, name);
   }
+  await moveJob(tx, job.id, "going");
   await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);
   deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
   record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);

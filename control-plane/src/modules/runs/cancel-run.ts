@@ -2,9 +2,9 @@ import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
 import { cancelJob } from "./cancel-job.ts";
 import type { RunsDeps } from "./ports.ts";
-import { isOver, isTerminal } from "./model.ts";
+import { isOver } from "./model.ts";
 import { fillPlaces } from "./run-places.ts";
-import { finishRun, loadJobs, lockRun } from "./store.ts";
+import { finishRun, loadOpen, lockRun } from "./store.ts";
 
 /**
  * Cancels everything of the run that has not ended, at once. Busy runners are told on their heartbeat; their leases live
@@ -31,8 +31,7 @@ export async function cancelRun(
     run.current_attempt,
   ]);
   const attemptId = attempt?.id ?? "";
-  for (const job of await loadJobs(tx, attemptId)) {
-    if (isTerminal(job.status)) continue;
+  for (const job of await loadOpen(tx, attemptId)) {
     await cancelJob(
       tx,
       deps,

@@ -1,13 +1,6 @@
 import type { TriggerReference } from "@shipfox/shared/api/runs";
 import type { Tx } from "../../store/store.ts";
-import {
-  type JobModel,
-  type MatrixModel,
-  namesRead,
-  parseValues,
-  type Root,
-  stringifyValues,
-} from "../workflow/public.ts";
+import { type JobModel, namesRead, parseValues, type Root, stringifyValues } from "../workflow/public.ts";
 import { iso, isoOrNull } from "./present.ts";
 import type { ExecutionFacts } from "./store.ts";
 import { latestRestart, type StepInContext, stepsInContext } from "./step-contexts.ts";
@@ -163,12 +156,14 @@ interface JobInContext {
   /** Whose executions it shows: its own, or those of the job that it was carried over from. */
   readonly ran_as: string;
   readonly key: string;
+  readonly node: string;
   readonly status: string;
-  readonly matrix: string | null;
 }
 
-const JOBS =
-  "select id, coalesce(carried_from, id) as ran_as, key, status, matrix from jobs where run_attempt_id = ? order by position";
+/** Of jobs that are needed, which have ended. */
+const jobsOf = (needs: number) =>
+  `select id, coalesce(carried_from, id) as ran_as, key, node, status from jobs
+   where run_attempt_id = ? and stage = 'over' and node in (${marks(needs)}) order by position`;
 
 /** The direct needs of a job, in its order; of a matrix all its jobs, which `jobs` shows as one. */
 async function needsRoots(
@@ -177,10 +172,8 @@ async function needsRoots(
   { needs }: JobModel,
 ): Promise<Partial<Record<Root, unknown>>> {
   if (needs.length === 0) return { jobs: {}, needs: [] };
-  const all = await tx.all<JobInContext>(JOBS, [runAttemptId]);
-  const byNeed = Map.groupBy(all, ({ key, matrix }) =>
-    matrix === null ? key : (JSON.parse(matrix) as MatrixModel).job,
-  );
+  const all = await tx.all<JobInContext>(jobsOf(needs.length), [runAttemptId, ...needs]);
+  const byNeed = Map.groupBy(all, ({ node }) => node);
   const needed = needs.flatMap((need) => byNeed.get(need) ?? []);
   const records = await needsInContext(tx, needed);
   const shown = needs.flatMap((need) => {
@@ -201,13 +194,12 @@ interface NeedInContext {
 
 /** By the ids of the jobs, in their order. */
 async function needsInContext(tx: Tx, jobs: readonly JobInContext[]): Promise<Map<string, NeedInContext>> {
-  const marks = jobs.map(() => "?").join(", ");
   const outputs = await tx.all<{ id: string; outputs: string | null }>(
-    `select id, outputs from jobs where id in (${marks})`,
+    `select id, outputs from jobs where id in (${marks(jobs.length)})`,
     jobs.map(({ id }) => id),
   );
   const executions = await tx.all<ExecutionInContext>(
-    `select ${EXECUTION_FIELDS} from job_executions where job_id in (${marks}) order by job_id, sequence`,
+    `select ${EXECUTION_FIELDS} from job_executions where job_id in (${marks(jobs.length)}) order by job_id, sequence`,
     jobs.map((job) => job.ran_as),
   );
   const outputsOf = new Map(outputs.map((row) => [row.id, row.outputs]));
@@ -272,4 +264,8 @@ function dispatched(
 function recordOf({ status, attempts }: StepInContext) {
   const newest = attempts.findLast(({ status: state }) => state !== "running");
   return { status, ...newest?.values, attempts: attempts.map((one) => ({ status: one.status, ...one.values })) };
+}
+
+function marks(count: number): string {
+  return new Array(count).fill("?").join(", ");
 }

@@ -10,7 +10,7 @@ import {
   type Template,
 } from "../workflow/public.ts";
 import { fileConfigs } from "./file-configs.ts";
-import { decideRun } from "./model.ts";
+import { decideReady, type JobStage } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { insertRows } from "./store.ts";
 
@@ -40,25 +40,17 @@ export async function insertJobs(
   { queue, now }: { queue: boolean; now: number },
 ): Promise<void> {
   const { workspaceId, projectId, runId, attemptId } = attempt;
-  const status = (job: NewJob) => (job.carriedFrom === undefined ? "pending" : "succeeded");
-  const verdict = decideRun(
-    jobs.map((job) => ({
-      key: job.model.key,
-      status: status(job),
-      needs: job.model.needs,
-      hasCondition: startsByExpression(job.model),
-      ...(job.model.matrix ? { matrix: job.model.matrix } : {}),
-    })),
-    new Set(),
-  );
-  const first = new Set(verdict.start);
+  const beginnings = beginningsOf(jobs, queue);
   const jobRows: SqlValue[][] = [];
   const executionRows: SqlValue[][] = [];
   const stepRows: SqlValue[][] = [];
+  const needRows: SqlValue[][] = [];
   const queued: { model: JobModel; executionId: string }[] = [];
   for (const [position, job] of jobs.entries()) {
     const { model } = job;
+    const { stage, openNeeds, openNodes } = beginnings[position] as Beginning;
     const jobId = newId(now);
+    needRows.push(...openNodes.map((node) => [attemptId, node, jobId]));
     jobRows.push([
       jobId,
       workspaceId,
@@ -68,8 +60,11 @@ export async function insertJobs(
       model.key,
       model.name,
       position,
-      status(job),
+      job.carriedFrom === undefined ? "pending" : "succeeded",
       JSON.stringify(model.needs),
+      nodeOf(model),
+      stage,
+      openNeeds,
       model.matrix ? JSON.stringify(model.matrix) : null,
       model.if === undefined ? 0 : 1,
       JSON.stringify(model.runner),
@@ -82,7 +77,7 @@ export async function insertJobs(
     ]);
     if (job.carriedFrom !== undefined) continue;
     const executionId = newId(now);
-    const starts = queue && first.has(model.key);
+    const starts = stage === "going";
     executionRows.push([
       executionId,
       workspaceId,
@@ -116,6 +111,7 @@ export async function insertJobs(
     }
   }
   await insertRows(tx, "jobs", JOB_COLUMNS, jobRows);
+  await insertRows(tx, "job_needs", "run_attempt_id, node, job_id", needRows);
   await insertRows(tx, "job_executions", EXECUTION_COLUMNS, executionRows);
   await insertRows(tx, "steps", STEP_COLUMNS, stepRows);
   for (const { model, executionId } of queued) {
@@ -132,8 +128,49 @@ export async function insertJobs(
   }
 }
 
+interface Beginning {
+  readonly stage: JobStage;
+  readonly openNeeds: number;
+  /** Of its needs those that have not ended. */
+  readonly openNodes: readonly string[];
+}
+
+/** Where each job is at first. Of those that need nothing more the ones that start by an expression are left to `advanceRun`. */
+function beginningsOf(jobs: readonly NewJob[], queue: boolean): Beginning[] {
+  const open = new Map<string, number>();
+  for (const { model, carriedFrom } of jobs)
+    if (carriedFrom === undefined) open.set(nodeOf(model), (open.get(nodeOf(model)) ?? 0) + 1);
+  const beginnings = jobs.map(({ model, carriedFrom }): Beginning => {
+    if (carriedFrom !== undefined) return { stage: "over", openNeeds: 0, openNodes: [] };
+    const openNodes = model.needs.filter((node) => open.has(node));
+    const openNeeds = openNodes.reduce((sum, node) => sum + (open.get(node) ?? 0), 0);
+    return { stage: openNeeds > 0 ? "blocked" : "ready", openNeeds, openNodes };
+  });
+  if (!queue) return beginnings;
+  const ready = jobs.filter((_, index) => beginnings[index]?.stage === "ready").map(({ model }) => model);
+  const verdicts = decideReady(
+    ready.map((model) => ({
+      spoilt: false,
+      hasCondition: startsByExpression(model),
+      ...(model.matrix ? { matrix: model.matrix } : {}),
+    })),
+    new Map(),
+  );
+  const stages = { start: "going", hold: "held", ask: "ready", skip: "ready" } as const;
+  let next = 0;
+  return beginnings.map((beginning) => {
+    const verdict = beginning.stage === "ready" ? verdicts[next++] : undefined;
+    return verdict ? { ...beginning, stage: stages[verdict] } : beginning;
+  });
+}
+
+/** The key by which others need a job: those of a matrix are needed together. */
+function nodeOf({ key, matrix }: JobModel): string {
+  return matrix?.job ?? key;
+}
+
 const JOB_COLUMNS =
-  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, matrix, has_condition, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
+  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, node, stage, open_needs, matrix, has_condition, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
 export const EXECUTION_COLUMNS =
   "id, workspace_id, project_id, run_id, run_attempt_id, job_id, sequence, retry_of, name, status, queued_at, due_at, created_at, updated_at";
 export const STEP_COLUMNS =

@@ -1,76 +1,56 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decideRun, isTerminal, type JobState } from "./model.ts";
+import { isTerminal } from "./model.ts";
+import { type GraphJob, RunGraph } from "./run-graph.fixture.ts";
 
-const member = (
-  index: number,
-  status: JobState["status"],
-  matrix: Partial<NonNullable<JobState["matrix"]>> = {},
-): JobState => ({
-  key: `test (${index})`,
-  status,
-  needs: [],
-  matrix: { job: "test", maxParallel: null, failFast: true, ...matrix },
-});
-const after: JobState = { key: "after", status: "pending", needs: ["test"] };
+const matrixOf = (count: number, matrix: Partial<NonNullable<GraphJob["matrix"]>> = {}): GraphJob[] =>
+  Array.from({ length: count }, (_, index) => ({
+    key: `test (${index + 1})`,
+    needs: [],
+    matrix: { job: "test", maxParallel: null, failFast: true, ...matrix },
+  }));
+const after: GraphJob = { key: "after", needs: ["test"] };
 
 describe("jobs of a matrix", () => {
-  it.each<[string, JobState[], string[], Partial<ReturnType<typeof decideRun>>]>([
-    [
-      "start together",
-      [member(1, "pending"), member(2, "pending"), after],
-      [],
-      { start: ["test (1)", "test (2)"], finish: null },
-    ],
-    [
-      "start as many as `max_parallel` lets, in their order",
-      [1, 2, 3].map((index) => member(index, "pending", { maxParallel: 2 })),
-      [],
-      { start: ["test (1)", "test (2)"] },
-    ],
-    [
-      "leave their place to the next one when they end",
-      [
-        member(1, "succeeded", { maxParallel: 2 }),
-        member(2, "running", { maxParallel: 2 }),
-        member(3, "pending", { maxParallel: 2 }),
-        member(4, "pending", { maxParallel: 2 }),
-      ],
-      ["test (1)", "test (2)"],
-      { start: ["test (3)"] },
-    ],
-    [
-      "keep their place while they wait for a runner",
-      [member(1, "pending", { maxParallel: 1 }), member(2, "pending", { maxParallel: 1 })],
-      ["test (1)"],
-      { start: [] },
-    ],
-    [
-      "are needed together",
-      [member(1, "succeeded"), member(2, "running"), after],
-      ["test (1)", "test (2)"],
-      { start: [], skip: [], finish: null },
-    ],
-    [
-      "let others start when all have succeeded",
-      [member(1, "succeeded"), member(2, "succeeded"), after],
-      ["test (1)", "test (2)"],
-      { start: ["after"] },
-    ],
-    [
-      "end each other when one fails",
-      [member(1, "failed"), member(2, "running"), member(3, "pending"), member(4, "succeeded"), after],
-      ["test (1)", "test (2)"],
-      { cancel: ["test (2)", "test (3)"], start: [], skip: ["after"], finish: "failed" },
-    ],
-    [
-      "go on without `fail_fast`",
-      [member(1, "failed", { failFast: false }), member(2, "pending", { failFast: false }), after],
-      ["test (1)"],
-      { cancel: [], start: ["test (2)"], skip: [], finish: null },
-    ],
-  ])("%s", (_title, jobs, started, expected) => {
-    expect(decideRun(jobs, new Set(started))).toMatchObject(expected);
+  it("start together, and are needed together", () => {
+    const run = new RunGraph([...matrixOf(2), after]);
+    expect(run.advance()).toEqual(["test (1)", "test (2)"]);
+    run.end("test (1)", "succeeded");
+    expect(run.advance()).toEqual([]);
+    run.end("test (2)", "succeeded");
+    expect(run.advance()).toEqual(["after"]);
+  });
+
+  it("start as many as `max_parallel` lets, in their order, and leave their place to the next one", () => {
+    const run = new RunGraph(matrixOf(4, { maxParallel: 2 }));
+    expect(run.advance()).toEqual(["test (1)", "test (2)"]);
+    expect(run.advance()).toEqual([]);
+    run.end("test (2)", "succeeded");
+    expect(run.advance()).toEqual(["test (3)"]);
+  });
+
+  it("end each other when one fails", () => {
+    const run = new RunGraph([...matrixOf(4, { maxParallel: 3 }), after]);
+    run.advance();
+    run.end("test (1)", "succeeded");
+    run.end("test (2)", "failed");
+    expect(run.advance()).toEqual([]);
+    expect(["test (3)", "test (4)", "after"].map((key) => run.statusOf(key))).toEqual([
+      "cancelled",
+      "cancelled",
+      "skipped",
+    ]);
+    expect(run.finish).toBe("failed");
+  });
+
+  it("go on without `fail_fast`", () => {
+    const run = new RunGraph([...matrixOf(2, { failFast: false }), after]);
+    run.advance();
+    run.end("test (1)", "failed");
+    expect(run.going).toEqual(["test (2)"]);
+    run.end("test (2)", "succeeded");
+    run.advance();
+    expect(run.statusOf("after")).toBe("skipped");
   });
 
   it("keep to their bounds and come to an end, whatever ends in which order", () => {
@@ -96,78 +76,34 @@ describe("jobs of a matrix", () => {
             matrix: { job: `m${index}`, maxParallel, failFast },
           })),
         );
-        const statuses = new Map<string, JobState["status"]>(flat.map(({ key }) => [key, "pending"]));
+        const run = new RunGraph(flat);
         const started = new Set<string>();
-        const accepted = new Set<string>();
-        const ofMatrix = (name: string) => flat.filter(({ matrix }) => matrix.job === name);
-        const goingOf = (name: string) =>
-          ofMatrix(name).filter(({ key }) => started.has(key) && !isTerminal(statuses.get(key) ?? "")).length;
-        const end = (key: string, status: JobState["status"]) => {
-          expect(isTerminal(statuses.get(key) ?? "")).toBe(false);
-          statuses.set(key, status);
-        };
-        for (let rounds = 0; rounds < 200; rounds += 1) {
-          const states = flat.map(({ key, needs, hasCondition, matrix }) => ({
-            key,
-            needs,
-            hasCondition,
-            matrix,
-            status: statuses.get(key) ?? "pending",
-          }));
-          const verdict = decideRun(states, started, accepted);
-          for (const key of verdict.cancel) end(key, "cancelled");
-          for (const key of verdict.skip) end(key, "skipped");
-          for (const key of verdict.ask) {
-            if (flat.find((job) => job.key === key)?.holds) accepted.add(key);
-            else end(key, "skipped");
-          }
-          if (verdict.ask.length > 0) continue;
-          for (const key of verdict.start) {
+        const holds = (key: string) => flat.find((job) => job.key === key)?.holds ?? false;
+        for (let rounds = 0; run.finish === null; rounds += 1) {
+          expect(rounds).toBeLessThanOrEqual(flat.length);
+          for (const key of run.advance(holds)) {
             expect(started.has(key)).toBe(false);
             started.add(key);
           }
+          const { going } = run;
           for (const [index, { maxParallel, failFast }] of plans.entries()) {
-            expect(goingOf(`m${index}`)).toBeLessThanOrEqual(maxParallel ?? Number.POSITIVE_INFINITY);
-            const ends = ofMatrix(`m${index}`).map(({ key }) => statuses.get(key) ?? "");
+            const members = flat.filter(({ matrix }) => matrix.job === `m${index}`).map(({ key }) => key);
+            expect(going.filter((key) => members.includes(key)).length).toBeLessThanOrEqual(
+              maxParallel ?? members.length,
+            );
+            const ends = members.map((key) => run.statusOf(key));
             if (failFast && ends.includes("failed")) expect(ends.every(isTerminal)).toBe(true);
           }
-          const running = flat.filter(({ key }) => started.has(key) && !isTerminal(statuses.get(key) ?? ""));
-          if (verdict.finish !== null) {
-            expect(running).toEqual([]);
-            expect([...statuses.values()].every(isTerminal)).toBe(true);
-            expect(verdict.finish).toBe([...statuses.values()].includes("failed") ? "failed" : "succeeded");
-            return;
-          }
-          expect(running.length).toBeGreaterThan(0);
-          const job = running[(picks.next().value as number) % running.length];
-          if (job) end(job.key, job.succeeds ? "succeeded" : "failed");
+          if (going.length === 0) break;
+          const ended = going[(picks.next().value as number) % going.length];
+          const job = flat.find(({ key }) => key === ended);
+          if (job) run.end(job.key, job.succeeds ? "succeeded" : "failed");
         }
-        expect.unreachable();
+        const ends = flat.map(({ key }) => run.statusOf(key));
+        expect(ends.every(isTerminal)).toBe(true);
+        expect(run.finish).toBe(ends.includes("failed") ? "failed" : "succeeded");
       }),
       { numRuns: 300 },
     );
-  });
-
-  it("are decided in a time that grows with their number, not with its square", () => {
-    const size = 500;
-    const jobs = (name: string, needs: string[], status: JobState["status"]): JobState[] =>
-      Array.from({ length: size }, (_, index) => ({
-        key: `${name} (${index})`,
-        status,
-        needs,
-        matrix: { job: name, maxParallel: 10, failFast: true },
-      }));
-    const all = [...jobs("first", [], "succeeded"), ...jobs("second", ["first"], "pending")];
-    let reads = 0;
-    const counted = all.map((job) =>
-      Object.defineProperty({ ...job }, "needs", {
-        get: () => {
-          reads += 1;
-          return job.needs;
-        },
-      }),
-    );
-    expect(decideRun(counted, new Set(all.slice(0, size).map(({ key }) => key))).start).toHaveLength(10);
-    expect(reads).toBeLessThanOrEqual(4 * size);
   });
 });

@@ -2,17 +2,18 @@ import fc from "fast-check";
 import { infrastructureCauseSchema } from "@shipfox/shared/failure";
 import { describe, expect, it } from "vitest";
 import {
+  decideFinish,
   decideJob,
   decideLast,
   decideNextStep,
+  decideReady,
   decideReport,
-  decideRun,
   type ExecutionEnd,
   isTerminal,
   MAX_INFRASTRUCTURE_RETRIES,
-  type JobState,
   type StepState,
 } from "./model.ts";
+import { RunGraph } from "./run-graph.fixture.ts";
 
 const step = (position: number, status: StepState["status"], currentAttempt = 1): StepState => ({
   id: `s${position}`,
@@ -187,57 +188,74 @@ describe("a run", () => {
   it("starts each job once, after its needs, skips what cannot run, and ends", () => {
     fc.assert(
       fc.property(graphs, fc.infiniteStream(fc.nat()), (graph, picks) => {
-        const jobs: JobState[] = graph.map((job, index) => ({
+        const jobs = graph.map((job, index) => ({
           key: `j${index}`,
-          status: "pending",
           needs: (job.needs as number[]).map((need) => `j${need}`),
         }));
+        const run = new RunGraph(jobs);
         const started = new Set<string>();
-        const running = new Set<string>();
-        const set = (key: string, status: JobState["status"]) =>
-          jobs.splice(Number(key.slice(1)), 1, { ...(jobs[Number(key.slice(1))] as JobState), status });
-        const statusOf = (key: string) => jobs.find((job) => job.key === key)?.status;
         const pick = picks[Symbol.iterator]();
-        for (let rounds = 0; ; rounds += 1) {
-          expect(rounds).toBeLessThanOrEqual(jobs.length + 1);
-          const verdict = decideRun(jobs, started);
-          for (const key of verdict.start) {
+        for (let rounds = 0; run.finish === null; rounds += 1) {
+          expect(rounds).toBeLessThanOrEqual(jobs.length);
+          for (const key of run.advance()) {
             expect(started.has(key)).toBe(false);
-            expect(jobs.find((job) => job.key === key)?.needs.every((need) => statusOf(need) === "succeeded")).toBe(
-              true,
-            );
             started.add(key);
-            running.add(key);
+            const { needs = [] } = jobs.find((job) => job.key === key) ?? {};
+            expect(needs.map((need) => run.statusOf(need))).toEqual(needs.map(() => "succeeded"));
           }
-          for (const key of verdict.skip) set(key, "skipped");
-          if (verdict.finish) {
-            expect(running.size).toBe(0);
-            expect(jobs.every((job) => isTerminal(job.status))).toBe(true);
-            expect(verdict.finish).toBe(jobs.some((job) => job.status === "failed") ? "failed" : "succeeded");
-            return;
-          }
-          expect(running.size).toBeGreaterThan(0);
-          const waiting = [...running];
-          const ended = waiting[(pick.next().value as number) % waiting.length] as string;
-          running.delete(ended);
-          set(ended, graph[Number(ended.slice(1))]?.succeeds ? "succeeded" : "failed");
+          const { going } = run;
+          if (going.length === 0) break;
+          const ended = going[(pick.next().value as number) % going.length] as string;
+          run.end(ended, graph[Number(ended.slice(1))]?.succeeds ? "succeeded" : "failed");
         }
+        const ends = jobs.map(({ key }) => run.statusOf(key));
+        expect(ends.every(isTerminal)).toBe(true);
+        expect(run.finish).toBe(ends.includes("failed") ? "failed" : "succeeded");
       }),
     );
   });
 
   it("skips a whole chain when its first job fails, and is failed", () => {
-    const jobs: JobState[] = [
-      { key: "build", status: "failed", needs: [] },
-      { key: "test", status: "pending", needs: ["build"] },
-      { key: "ship", status: "pending", needs: ["test"] },
+    const run = new RunGraph([
+      { key: "build", needs: [] },
+      { key: "test", needs: ["build"] },
+      { key: "ship", needs: ["test"] },
+    ]);
+    expect(run.advance()).toEqual(["build"]);
+    run.end("build", "failed");
+    expect(run.advance()).toEqual([]);
+    expect(["test", "ship"].map((key) => run.statusOf(key))).toEqual(["skipped", "skipped"]);
+    expect(run.finish).toBe("failed");
+  });
+
+  it("is over when no job is open, and failed when one failed", () => {
+    expect(decideFinish({ open: true, failed: true })).toBeNull();
+    expect(decideFinish({ open: false, failed: true })).toBe("failed");
+    expect(decideFinish({ open: false, failed: false })).toBe("succeeded");
+  });
+});
+
+describe("a job whose needs have ended", () => {
+  const ready = { spoilt: false, hasCondition: false };
+  it.each([
+    ["starts when they succeeded", ready, "start"],
+    ["is skipped when one did not", { ...ready, spoilt: true }, "skip"],
+    ["is asked when it has a condition", { ...ready, hasCondition: true }, "ask"],
+    ["is asked also when one did not succeed", { spoilt: true, hasCondition: true }, "ask"],
+    ["is held when its matrix has no place", { ...ready, matrix: { job: "m", maxParallel: 2 } }, "hold"],
+    ["starts when its matrix has no bound", { ...ready, matrix: { job: "m", maxParallel: null } }, "start"],
+    ["starts when its matrix has a place", { ...ready, matrix: { job: "m", maxParallel: 3 } }, "start"],
+  ])("%s", (_title, job, verdict) => {
+    expect(decideReady([job], new Map([["m", 2]]))).toEqual([verdict]);
+  });
+
+  it("takes a place in its matrix from those after it", () => {
+    const matrix = { job: "m", maxParallel: 2 };
+    const jobs = [
+      { ...ready, matrix },
+      { ...ready, hasCondition: true, matrix },
+      { ...ready, matrix },
     ];
-    expect(decideRun(jobs, new Set(["build"]))).toEqual({
-      cancel: [],
-      start: [],
-      ask: [],
-      skip: ["test", "ship"],
-      finish: "failed",
-    });
+    expect(decideReady(jobs, new Map())).toEqual(["start", "ask", "hold"]);
   });
 });

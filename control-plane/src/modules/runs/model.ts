@@ -1,4 +1,4 @@
-import type { JobStatus, JobStatusReason, RunStatus, StepStatus } from "@shipfox/shared/api/runs";
+import type { JobStatusReason, RunStatus, StepStatus } from "@shipfox/shared/api/runs";
 import { ApiError } from "@shipfox/shared/errors";
 import { costsRetry, type InfrastructureCause } from "@shipfox/shared/failure";
 import { TERMINAL_STATUSES } from "@shipfox/shared/api/runs";
@@ -174,140 +174,45 @@ export function decideJob(
 
 // --- job in run ----------------------------------------------------------------------------------------------------
 
-export interface JobState {
-  readonly key: string;
-  readonly status: JobStatus;
-  readonly needs: readonly string[];
+/**
+ * Where a job is on its way. `blocked`: a need has not ended. `ready`: it is decided about next. `held`: its matrix has no
+ * place for it. `going`: it has been started, and may wait for a runner or for its next try. `over`: it has ended.
+ */
+export type JobStage = "blocked" | "ready" | "held" | "going" | "over";
+
+export interface ReadyJob {
+  /** Some need ended without success. */
+  readonly spoilt: boolean;
   /** It has a condition of its own, which is asked once its needs have ended, in whatever way. */
-  readonly hasCondition?: boolean;
-  /** Of one of the jobs that a job with a matrix becomes; others need them all, by the key `job`. */
-  readonly matrix?: Pick<MatrixModel, "job" | "maxParallel" | "failFast">;
+  readonly hasCondition: boolean;
+  /** Of one of the jobs that a job with a matrix becomes. */
+  readonly matrix?: Pick<MatrixModel, "job" | "maxParallel">;
 }
 
-export interface RunVerdict {
-  /** Jobs of a matrix that end, running or not, because another of its jobs failed. */
-  readonly cancel: readonly string[];
-  /** Jobs that may start: their needs have succeeded, or their condition was accepted. */
-  readonly start: readonly string[];
-  /** Jobs that cannot run because a need did not succeed. */
-  readonly skip: readonly string[];
-  /** Jobs whose condition decides now. */
-  readonly ask: readonly string[];
-  /** Set when, after the skips, nothing is left to do. */
-  readonly finish: "succeeded" | "failed" | null;
-}
+export type ReadyVerdict = "start" | "ask" | "skip" | "hold";
 
 /**
- * What the run does next. `started` holds the keys of jobs that were queued before: they are not started twice.
- * `accepted` holds the keys of those whose condition has been found true; one that was found false is a skipped job.
- * A run is failed when a job failed; skipped and cancelled jobs alone do not fail it. Linear in the jobs and their needs
- * for each length of a chain of skipped jobs.
+ * What becomes of the jobs that are ready, in their order. `going` says how many jobs of a matrix are, by its key: no matrix
+ * has more going than it may. One whose condition is asked takes its place meanwhile.
  */
-export function decideRun(
-  jobs: readonly JobState[],
-  started: ReadonlySet<string>,
-  accepted: ReadonlySet<string> = NONE,
-): RunVerdict {
-  const states = new RunStates(jobs);
-  const cancel = jobs.filter((job) => job.matrix?.failFast && !states.hasEnded(job) && states.hasFailed(job));
-  for (const job of cancel) states.end(job, "cancelled");
-  const undecided = jobs.filter((job) => states.isPending(job) && !started.has(job.key));
-  const skip: string[] = [];
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (const job of undecided) {
-      if (job.hasCondition || !states.isPending(job) || states.needsOf(job) !== "spoilt") continue;
-      states.end(job, "skipped");
-      skip.push(job.key);
-      changed = true;
+export function decideReady(jobs: readonly ReadyJob[], going: ReadonlyMap<string, number>): ReadyVerdict[] {
+  const places = new Map(going);
+  return jobs.map(({ spoilt, hasCondition, matrix }) => {
+    if (spoilt && !hasCondition) return "skip";
+    if (matrix && matrix.maxParallel !== null) {
+      const taken = places.get(matrix.job) ?? 0;
+      if (taken >= matrix.maxParallel) return "hold";
+      places.set(matrix.job, taken + 1);
     }
-  }
-  const open = undecided.filter((job) => states.isPending(job) && states.needsOf(job) !== "open");
-  const free = withinMatrices(open, (job) => started.has(job.key) && !states.hasEnded(job), jobs);
-  return {
-    cancel: cancel.map(({ key }) => key),
-    start: free.filter((job) => !job.hasCondition || accepted.has(job.key)).map(({ key }) => key),
-    skip,
-    ask: free.filter((job) => job.hasCondition && !accepted.has(job.key)).map(({ key }) => key),
-    finish: states.finish,
-  };
-}
-
-/** The statuses of the jobs while a decision changes them, and what that means for those that wait. */
-class RunStates {
-  readonly #statuses: Map<string, JobStatus>;
-  /** By the keys that needs name. */
-  readonly #needed = new Map<string, { open: number; failed: number; unsuccessful: number }>();
-
-  constructor(jobs: readonly JobState[]) {
-    this.#statuses = new Map(jobs.map((job) => [job.key, job.status]));
-    for (const job of jobs) {
-      const needed = this.#needed.get(neededAs(job)) ?? { open: 0, failed: 0, unsuccessful: 0 };
-      this.#needed.set(neededAs(job), needed);
-      if (!isTerminal(job.status)) needed.open += 1;
-      else if (job.status !== "succeeded") needed.unsuccessful += 1;
-      if (job.status === "failed") needed.failed += 1;
-    }
-  }
-
-  end(job: JobState, status: "cancelled" | "skipped"): void {
-    this.#statuses.set(job.key, status);
-    const needed = this.#needed.get(neededAs(job));
-    if (!needed) return;
-    needed.open -= 1;
-    needed.unsuccessful += 1;
-  }
-
-  isPending(job: JobState): boolean {
-    return this.#statuses.get(job.key) === "pending";
-  }
-
-  hasEnded(job: JobState): boolean {
-    return isTerminal(this.#statuses.get(job.key) ?? "pending");
-  }
-
-  /** Whether some job of the same matrix failed. */
-  hasFailed(job: JobState): boolean {
-    return (this.#needed.get(neededAs(job))?.failed ?? 0) > 0;
-  }
-
-  /** `spoilt`: all have ended, and some did not succeed. */
-  needsOf(job: JobState): "open" | "succeeded" | "spoilt" {
-    const needs = job.needs.map((key) => this.#needed.get(key));
-    if (needs.some((need) => need === undefined || need.open > 0)) return "open";
-    return needs.some((need) => need !== undefined && need.unsuccessful > 0) ? "spoilt" : "succeeded";
-  }
-
-  get finish(): RunVerdict["finish"] {
-    const all = [...this.#needed.values()];
-    if (all.some(({ open }) => open > 0)) return null;
-    return all.some(({ failed }) => failed > 0) ? "failed" : "succeeded";
-  }
-}
-
-/** The key by which other jobs need it. */
-function neededAs({ key, matrix }: Pick<JobState, "key"> & { readonly matrix?: { readonly job: string } }): string {
-  return matrix?.job ?? key;
-}
-
-/** Those of the open jobs that may go now, in their order: no matrix has more going than it may. */
-function withinMatrices(
-  open: readonly JobState[],
-  isGoing: (job: JobState) => boolean,
-  jobs: readonly JobState[],
-): JobState[] {
-  const going = new Map<string, number>();
-  const count = (key: string) => going.set(key, (going.get(key) ?? 0) + 1);
-  for (const job of jobs) if (job.matrix && isGoing(job)) count(job.matrix.job);
-  return open.filter(({ matrix }) => {
-    if (!matrix || matrix.maxParallel === null) return true;
-    if ((going.get(matrix.job) ?? 0) >= matrix.maxParallel) return false;
-    count(matrix.job);
-    return true;
+    return hasCondition ? "ask" : "start";
   });
 }
 
-const NONE: ReadonlySet<string> = new Set();
+/** A run is over when no job is open, and failed when a job failed; skipped and cancelled jobs alone do not fail it. */
+export function decideFinish({ open, failed }: { open: boolean; failed: boolean }): "succeeded" | "failed" | null {
+  if (open) return null;
+  return failed ? "failed" : "succeeded";
+}
 
 /** What an archived project refuses: new runs, and syncs of its repository. */
 export function projectArchived(name: string): ApiError {

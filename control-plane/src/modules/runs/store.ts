@@ -3,6 +3,7 @@ import type { InfrastructureCause } from "@shipfox/shared/failure";
 import type { JobExecutionRow, JobRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
 import type { JobModel, RunStepModel } from "../workflow/public.ts";
+import type { JobStage } from "./model.ts";
 
 /** Rows an insert carries at most: SQLite takes 32,766 parameters, and a bounded text keeps statements few. */
 const MAX_ROWS_PER_INSERT = 50;
@@ -110,26 +111,85 @@ export async function loadSteps(tx: Tx, execution: Pick<ExecutionFacts, "id" | "
 export interface JobFacts {
   readonly id: string;
   readonly key: string;
-  readonly status: JobStatus;
-  readonly needs: string;
   /** JSON of a `MatrixModel`. */
   readonly matrix: string | null;
   /** Whether it has a condition of its own: 0 or 1. */
   readonly hasCondition: number;
+  /** Jobs it needs that ended without success. */
+  readonly spoiltNeeds: number;
+  /** Its newest execution. */
   readonly executionId: string;
-  readonly sequence: number;
-  readonly executionStatus: ExecutionStatus;
-  readonly queuedAt: number | null;
 }
 
-const LOAD_JOBS = `select j.id, j.key, j.status, j.needs, j.matrix, j.has_condition as "hasCondition", e.id as "executionId", e.sequence, e.status as "executionStatus", e.queued_at as "queuedAt"
-  from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id)
-  where j.run_attempt_id = ? and e.sequence = (select max(sequence) from job_executions where job_id = coalesce(j.carried_from, j.id))
-  order by j.position`;
+const JOBS = `select j.id, j.key, j.matrix, j.has_condition as "hasCondition", j.spoilt_needs as "spoiltNeeds", e.id as "executionId"
+  from jobs j join job_executions e on e.job_id = j.id and e.sequence = (select max(sequence) from job_executions where job_id = j.id)
+  where j.run_attempt_id = ? and j.stage`;
+const READY_JOBS = `${JOBS} = 'ready' order by j.position`;
+const OPEN_STAGES = "in ('blocked', 'ready', 'held', 'going')";
+const OPEN_JOBS = `${JOBS} ${OPEN_STAGES} order by j.position`;
+const OPEN_OF_NODE = `${JOBS} ${OPEN_STAGES} and j.node = ? order by j.position`;
 
-/** The jobs of a run attempt, each with its newest execution; that of a job that was carried over is of an earlier attempt. */
-export function loadJobs(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
-  return tx.all<JobFacts>(LOAD_JOBS, [runAttemptId]);
+/** The jobs of a run attempt that are to be decided about. */
+export function loadReady(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
+  return tx.all<JobFacts>(READY_JOBS, [runAttemptId]);
+}
+
+/** The jobs of a run attempt that have not ended; with `node`, of one matrix. */
+export function loadOpen(tx: Tx, runAttemptId: string, node?: string): Promise<JobFacts[]> {
+  return node === undefined
+    ? tx.all<JobFacts>(OPEN_JOBS, [runAttemptId])
+    : tx.all<JobFacts>(OPEN_OF_NODE, [runAttemptId, node]);
+}
+
+const GOING = "select count(*) as going from jobs where run_attempt_id = ? and stage = 'going' and node = ?";
+
+/** How many jobs of a matrix are going. */
+export async function countGoing(tx: Tx, runAttemptId: string, node: string): Promise<number> {
+  return (await tx.get<{ going: number }>(GOING, [runAttemptId, node]))?.going ?? 0;
+}
+
+const SOME_OPEN = `select 1 as found from jobs where run_attempt_id = ? and stage ${OPEN_STAGES} limit 1`;
+const SOME_FAILED =
+  "select 1 as found from jobs where run_attempt_id = ? and stage = 'over' and status = 'failed' limit 1";
+
+/** Whether some job has not ended, and, once all have, whether some failed. */
+export async function summarise(tx: Tx, runAttemptId: string): Promise<{ open: boolean; failed: boolean }> {
+  const open = (await tx.get(SOME_OPEN, [runAttemptId])) !== undefined;
+  return { open, failed: !open && (await tx.get(SOME_FAILED, [runAttemptId])) !== undefined };
+}
+
+export interface EndedJob {
+  readonly key: string;
+  readonly node: string;
+  readonly status: JobStatus;
+  readonly matrix: string | null;
+}
+
+const ENDED_JOB = "select key, node, status, matrix from jobs where id = ?";
+const SETTLE_NEEDS = `update jobs set open_needs = open_needs - 1, spoilt_needs = spoilt_needs + ?,
+    stage = case when open_needs = 1 and stage = 'blocked' then 'ready' else stage end
+  where id in (select job_id from job_needs where run_attempt_id = ? and node = ?)`;
+
+/** Tells those that need it that a job has ended. */
+export async function settleNeeds(tx: WriteTx, runAttemptId: string, jobId: string): Promise<EndedJob> {
+  const ended = await tx.get<EndedJob>(ENDED_JOB, [jobId]);
+  if (!ended) throw new Error(`the job ${jobId} is gone`);
+  await tx.run(SETTLE_NEEDS, [ended.status === "succeeded" ? 0 : 1, runAttemptId, ended.node]);
+  return ended;
+}
+
+const RELEASE_HELD = `update jobs set stage = 'ready' where id =
+  (select id from jobs where run_attempt_id = ? and stage = 'held' and node = ? order by position limit 1)`;
+
+/** The next job of a matrix that waits for a place is decided about. */
+export async function releaseHeld(tx: WriteTx, runAttemptId: string, node: string): Promise<void> {
+  await tx.run(RELEASE_HELD, [runAttemptId, node]);
+}
+
+const MOVE_JOB = "update jobs set stage = ? where id = ?";
+
+export async function moveJob(tx: WriteTx, jobId: string, stage: JobStage): Promise<void> {
+  await tx.run(MOVE_JOB, [stage, jobId]);
 }
 
 const LOAD_MODEL = "select model from jobs where id = ?";
@@ -292,7 +352,7 @@ export async function finishExecution(
 }
 
 const FINISH_JOB =
-  "update jobs set status = ?, status_reason = ?, status_reason_message = ?, outputs = ?, updated_at = ? where id = ?";
+  "update jobs set status = ?, status_reason = ?, status_reason_message = ?, outputs = ?, stage = 'over', updated_at = ? where id = ?";
 
 export async function finishJob(
   tx: WriteTx,

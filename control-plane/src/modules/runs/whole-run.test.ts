@@ -7,13 +7,13 @@ import {
   decideJob,
   decideLast,
   decideNextStep,
-  decideRun,
   type ExecutionEnd,
   isTerminal,
   MAX_GATE_ATTEMPTS,
   MAX_INFRASTRUCTURE_RETRIES,
   type StepState,
 } from "./model.ts";
+import { RunGraph } from "./run-graph.fixture.ts";
 import type { RetryModel } from "../workflow/public.ts";
 
 // Whole runs in memory: the decisions alone, driven by random workflows and random events.
@@ -98,8 +98,7 @@ class Run {
   readonly jobs: Job[];
   /** Everything that happened, for comparing two plays of the same workflow. */
   readonly history: string[] = [];
-  finish: "succeeded" | "failed" | null = null;
-  readonly #accepted = new Set<string>();
+  readonly #graph: RunGraph;
 
   constructor(plans: readonly JobPlan[]) {
     this.jobs = plans.map((plan, index) => ({
@@ -114,31 +113,21 @@ class Run {
       restarts: [],
       running: false,
     }));
+    this.#graph = new RunGraph(
+      this.jobs.map(({ key, needs, plan }) => ({ key, needs, hasCondition: plan.condition !== null })),
+    );
+  }
+
+  get finish(): "succeeded" | "failed" | null {
+    return this.#graph.finish;
   }
 
   /** Starts and skips what the state of the jobs decides, until nothing changes. */
   advance(): void {
-    for (;;) {
-      const started = new Set(this.jobs.filter((job) => job.execution > 0).map(({ key }) => key));
-      const states = this.jobs.map(({ key, status, needs, plan }) => ({
-        key,
-        status,
-        needs,
-        hasCondition: plan.condition !== null,
-      }));
-      const verdict = decideRun(states, started, this.#accepted);
-      for (const key of verdict.skip) this.#skip(this.#job(key));
-      for (const key of verdict.ask) {
-        const job = this.#job(key);
-        assert(job.needs.every((need) => isTerminal(this.#job(need).status)));
-        if (job.plan.condition === "accepted") this.#accepted.add(key);
-        else this.#skip(job);
-      }
-      if (verdict.ask.length > 0) continue;
-      for (const key of verdict.start) this.#begin(this.#job(key));
-      this.finish = verdict.finish;
-      return;
-    }
+    const started = this.#graph.advance((key) => this.#job(key).plan.condition === "accepted");
+    for (const job of this.jobs)
+      if (!isTerminal(job.status) && this.#graph.statusOf(job.key) === "skipped") this.#settle(job, "skipped");
+    for (const key of started) this.#begin(this.#job(key));
   }
 
   #job(key: string): Job {
@@ -147,11 +136,12 @@ class Run {
     return job;
   }
 
-  #skip(job: Job): void {
-    this.#end(job, "skipped");
+  #end(job: Job, status: "succeeded" | "failed"): void {
+    this.#graph.end(job.key, status);
+    this.#settle(job, status);
   }
 
-  #end(job: Job, status: JobStatus): void {
+  #settle(job: Job, status: JobStatus): void {
     assert(!isTerminal(job.status));
     job.status = status;
     job.running = false;

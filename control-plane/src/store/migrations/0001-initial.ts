@@ -299,6 +299,10 @@ export const initial = {
       status_reason_message ${text},
       outputs ${text},
       needs ${text} not null,
+      node ${text} not null,
+      stage ${text} not null,
+      open_needs ${bigint} not null default 0,
+      spoilt_needs ${bigint} not null default 0,
       matrix ${text},
       has_condition ${bigint} not null default 0,
       labels ${text} not null,
@@ -309,6 +313,13 @@ export const initial = {
       created_at ${bigint} not null,
       updated_at ${bigint} not null,
       unique (run_attempt_id, key)
+    )${withoutRowid}`,
+    `create index jobs_stage on jobs(run_attempt_id, stage, node, position)`,
+    `create table job_needs (
+      run_attempt_id ${text} not null references run_attempts(id) on delete cascade,
+      node ${text} not null,
+      job_id ${text} not null,
+      primary key (run_attempt_id, node, job_id)
     )${withoutRowid}`,
     `create table job_executions (
       id ${text} primary key,
