@@ -16,6 +16,7 @@ import { memory } from "./memory/memory.ts";
 import { renderAim, renderTable, writeSection } from "./results-file.ts";
 import { reads } from "./reads/reads.ts";
 import { steps } from "./steps/steps.ts";
+import { validate } from "./validate/validate.ts";
 
 const BENCHES: readonly Bench[] = [
   firstLine,
@@ -30,6 +31,7 @@ const BENCHES: readonly Bench[] = [
   fanOut,
   login,
   reads,
+  validate,
 ];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
 const BENCH_TIMEOUT_MS = 20 * 60_000;

@@ -630,6 +630,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     routing.stop();
     await triggerLoop.stop();
     await mail.stop();
+    await reader.close();
     await evaluator.close();
     await logs.close();
     await store.close();

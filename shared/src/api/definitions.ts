@@ -6,6 +6,8 @@ export const MAX_WORKFLOW_CHARS = 1_000_000;
 export const MAX_WORKFLOW_BYTES = 1_000_000;
 const yaml = z.string().min(1).max(MAX_WORKFLOW_CHARS);
 const MAX_REF_CHARS = 255;
+/** JSON of any depth that was parsed a moment ago: to look at each value of a large workflow again takes longer than to parse it. */
+const parsedWorkflow = z.record(z.string(), z.unknown());
 
 export const definitionSchema = z
   .object({
@@ -16,8 +18,8 @@ export const definitionSchema = z
     sha: z.string().nullable(),
     ref: z.string().nullable(),
     name: z.string(),
-    workflow_document: z.record(z.string(), z.json()),
-    workflow_model: z.record(z.string(), z.json()),
+    workflow_document: parsedWorkflow,
+    workflow_model: parsedWorkflow,
     manual_trigger: z.object({ name: z.string() }).nullable(),
     fetched_at: timestamp,
     created_at: timestamp,
@@ -120,8 +122,8 @@ export const validateDefinitionBodySchema = z.object({ yaml });
 export const validateDefinitionReplySchema = z.discriminatedUnion("valid", [
   z.object({
     valid: z.literal(true),
-    workflow_document: z.record(z.string(), z.json()),
-    workflow_model: z.record(z.string(), z.json()),
+    workflow_document: parsedWorkflow,
+    workflow_model: parsedWorkflow,
     warnings: z.array(diagnosticSchema),
     not_runnable: z.array(diagnosticSchema).default([]).meta({
       description:

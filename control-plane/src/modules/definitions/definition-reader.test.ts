@@ -22,3 +22,15 @@ it("answers others while a hostile file is read", async () => {
   await hostile;
   expect(order).toEqual(["small", "hostile"]);
 });
+
+it("reads on after it was closed, in a thread that it starts anew, and refuses what it was reading", async () => {
+  const reader = new DefinitionReader([]);
+  const interrupted = reader.read(large(400)).then(
+    () => "read",
+    () => "refused",
+  );
+  await new Promise(setImmediate);
+  await reader.close();
+  expect(await interrupted).toBe("refused");
+  expect(await reader.read(large(400))).toMatchObject({ ok: true, content: { name: "Large" } });
+});

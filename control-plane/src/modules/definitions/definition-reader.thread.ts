@@ -1,7 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
-import type { ReadRequest } from "./definition-reader.ts";
 import { readDefinition } from "./model.ts";
 
-// The thread of DefinitionReader: one file, one answer.
-const { yaml, defaultRunnerLabels } = workerData as ReadRequest;
-parentPort?.postMessage(readDefinition(yaml, defaultRunnerLabels));
+// The thread of DefinitionReader: one answer for each file, in their order.
+const defaultRunnerLabels = workerData as readonly string[];
+parentPort?.on("message", (yaml: string) => parentPort?.postMessage(readDefinition(yaml, defaultRunnerLabels)));

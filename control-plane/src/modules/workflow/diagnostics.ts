@@ -111,8 +111,13 @@ export class DiagnosticLog {
     return this.#entries.length === 0;
   }
 
+  /** Whatever is added now is dropped, so that looking for it is in vain. */
+  get isFull(): boolean {
+    return this.#entries.length >= MAX_DIAGNOSTICS;
+  }
+
   add(fault: Fault): void {
-    if (this.#entries.length >= MAX_DIAGNOSTICS) return;
+    if (this.isFull) return;
     const position = this.source.position(fault.pointAt ?? fault.path, fault.at ?? "value");
     // An aliased or merged value is checked wherever it is used; its fault is one.
     const identity = `${position.line}:${position.column} ${fault.code} ${fault.message}`;

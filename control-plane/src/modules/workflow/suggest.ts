@@ -32,8 +32,8 @@ export function suggest(word: string, candidates: readonly string[]): string | u
   let best: { candidate: string; edits: number } | undefined;
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) > MAX_EDITS) continue;
-    const edits = editDistance(wanted, normalise(candidate));
-    if (edits <= allowed && edits < candidate.length && (!best || edits < best.edits)) best = { candidate, edits };
+    const edits = editDistance(wanted, normalise(candidate), allowed);
+    if (edits !== null && edits < candidate.length && (!best || edits < best.edits)) best = { candidate, edits };
   }
   return best?.candidate;
 }
@@ -42,21 +42,29 @@ function normalise(word: string): string {
   return word.toLowerCase().replaceAll("-", "_");
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
-function editDistance(a: string, b: string): number {
+/** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; null when `most` are not enough. */
+function editDistance(a: string, b: string, most: number): number | null {
+  const tooMany = most + 1;
   let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const replace = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      let edits = Math.min(replace, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1);
+    const current: number[] = Array(b.length + 1).fill(tooMany);
+    if (row <= most) current[0] = row;
+    let fewest = current[0] ?? tooMany;
+    // Further from the diagonal there are too many insertions or deletions already.
+    for (let column = Math.max(1, row - most); column <= Math.min(b.length, row + most); column++) {
+      const replace = (previous[column - 1] ?? tooMany) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      let edits = Math.min(replace, (previous[column] ?? tooMany) + 1, (current[column - 1] ?? tooMany) + 1);
       const swapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
-      if (swapped) edits = Math.min(edits, (beforePrevious[column - 2] ?? 0) + 1);
-      current.push(edits);
+      if (swapped) edits = Math.min(edits, (beforePrevious[column - 2] ?? tooMany) + 1);
+      current[column] = edits;
+      fewest = Math.min(fewest, edits);
     }
+    // A swap looks two rows back, so one row alone decides nothing.
+    if (fewest > most && Math.min(...previous) >= most) return null;
     beforePrevious = previous;
     previous = current;
   }
-  return previous[b.length] ?? 0;
+  const edits = previous[b.length] ?? 0;
+  return edits <= most ? edits : null;
 }

@@ -12,6 +12,8 @@ export interface Reference {
   name: string;
   /** The keys behind it that are written with dots, up to the first that is not. */
   keys: string[];
+  /** Where the first key ends in the text, or the name when there is none. */
+  firstKeyEnd: number;
   /** True when it is all that the expression consists of. */
   isWhole: boolean;
 }
@@ -86,12 +88,14 @@ function collectChain(
 ): void {
   const keys: string[] = [];
   let head = node;
+  let firstKeyEnd = node.end;
   while (head.op === ".") {
     keys.unshift(head.args[1]);
+    firstKeyEnd = head.end;
     head = head.args[0];
   }
   if (head.op !== "id") return visit(head);
-  if (!bound.has(head.args)) found.push({ name: head.args, keys, isWhole: false });
+  if (!bound.has(head.args)) found.push({ name: head.args, keys, firstKeyEnd, isWhole: false });
 }
 
 function isChain(node: ASTNode): boolean {

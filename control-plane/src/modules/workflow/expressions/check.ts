@@ -6,8 +6,9 @@ import { suggest } from "../suggest.ts";
 import type { Path } from "../yaml/source-map.ts";
 import { parseExpression, type Reference } from "./cel.ts";
 import { fillPointOf, isRoot, type Root, ROOTS, type Site, TYPED_ROOTS } from "./contexts.ts";
+import type { Names } from "./names.ts";
 import { type Piece, splitTemplate, type Template, type TemplateSegment } from "./template.ts";
-import type { CelType, Names } from "./types.ts";
+import type { CelType } from "./types.ts";
 
 /** Where a text stands. */
 export interface Place {
@@ -84,8 +85,7 @@ export class ExpressionChecker {
       this.#refuse(place, place.code, message);
       return source;
     }
-    this.#isCounted(place);
-    return this.#predicate(source, place);
+    return this.#isCounted(place) ? this.#predicate(source, place) : source;
   }
 
   #predicate(source: string, place: PredicatePlace): string {
@@ -100,7 +100,7 @@ export class ExpressionChecker {
       this.#refuse(place, place.code, `${shown} reads \`needs\`, but the job has none; add the key \`needs\``);
       return source;
     }
-    const checked = place.names.check(source, place.site.stage);
+    const checked = place.names.check(source, place.site.stage, parsed.references);
     if (!checked.ok) this.#refuse(place, place.code, `${shown} does not fit together: ${checked.message}`);
     else if (checked.type !== "bool") {
       const found = checked.type === "dyn" ? "may be anything" : `is of type ${checked.type}`;
@@ -138,7 +138,7 @@ export class ExpressionChecker {
     }
     let type: CelType = "dyn";
     if (areTyped || place.names.areAllKnown) {
-      const checked = place.names.check(source, place.site.stage);
+      const checked = place.names.check(source, place.site.stage, references);
       if (!checked.ok) {
         const message = `${shown} does not fit together: ${checked.message}`;
         this.#refuse(place, "invalid-interpolation-expression", message);
@@ -174,8 +174,9 @@ export class ExpressionChecker {
     return pieces.filter((piece) => piece.kind === "literal" || this.#isCounted(place));
   }
 
-  /** False for what is beyond the limit, which is reported once and then left unread. */
+  /** False for what is beyond the limit, which is reported once, or beyond what can be reported: it is left unread. */
   #isCounted(place: Place): boolean {
+    if (this.#log.isFull) return false;
     this.#count += 1;
     if (this.#count === MAX_EXPRESSIONS + 1) {
       const message = `the workflow has over ${MAX_EXPRESSIONS} expressions, those of aliased values counted in each place`;

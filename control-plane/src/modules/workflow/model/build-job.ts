@@ -1,8 +1,9 @@
 import type { CheckoutDocument, ImageDocument, JobDocument } from "../document/document.ts";
 import type { ExpressionChecker } from "../expressions/check.ts";
 import { PREDICATE_SITES, TEMPLATE_SITES } from "../expressions/contexts.ts";
+import { type KnownOutputs, Names } from "../expressions/names.ts";
 import { type Template, unescapeLiteral } from "../expressions/template.ts";
-import { type CelType, type KnownOutputs, Names, typeOfOutput } from "../expressions/types.ts";
+import { type CelType, typeOfOutput } from "../expressions/types.ts";
 import { DEFAULT_EXECUTION_TIMEOUT_MS, DEFAULT_FETCH_DEPTH } from "../limits.ts";
 import type { Path } from "../yaml/source-map.ts";
 import { buildFiles } from "./build-files.ts";

@@ -1,7 +1,7 @@
 import type { ListeningDocument, ListeningTriggerDocument } from "../document/document.ts";
 import { PREDICATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
-import type { Names } from "../expressions/types.ts";
+import type { Names } from "../expressions/names.ts";
 import { MAX_LISTENING_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from "../limits.ts";
 import type { Path } from "../yaml/source-map.ts";
 import type { ListenerModel, ListeningModel } from "./model.ts";

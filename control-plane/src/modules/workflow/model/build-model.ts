@@ -2,7 +2,7 @@ import type { DiagnosticLog } from "../diagnostics.ts";
 import type { JobDocument, StepDocument, WorkflowDocument } from "../document/document.ts";
 import { TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
-import { Names } from "../expressions/types.ts";
+import { Names } from "../expressions/names.ts";
 import { MAX_JOBS, MAX_MATRIX_CHARACTERS, MAX_MATRIX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
 import { checkDownloads } from "./build-files.ts";
 import { buildJob, type JobOutputTypes } from "./build-job.ts";

@@ -8,7 +8,7 @@ import type {
 } from "../document/document.ts";
 import { PREDICATE_SITES, type Site, TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { sourceOf, type Template, unescapeLiteral } from "../expressions/template.ts";
-import type { Names } from "../expressions/types.ts";
+import type { Names } from "../expressions/names.ts";
 import { DEFAULT_FETCH_DEPTH, STEP_NAME_FALLBACK_CHARACTERS } from "../limits.ts";
 import { shorten } from "../shorten.ts";
 import type { Path } from "../yaml/source-map.ts";
@@ -17,7 +17,7 @@ import { envTemplates } from "./env.ts";
 import { hoistExpressions } from "./hoist.ts";
 import { schemaFault } from "./json-schema.ts";
 import type { AgentStepModel, CheckoutStepModel, StepModel, StepPlan, StepRules } from "./model.ts";
-import { readAsCode } from "./re-evaluation.ts";
+import { findReadAsCode } from "./re-evaluation.ts";
 import { isLiteral, notYet, type Surroundings } from "./surroundings.ts";
 import { readTimeout } from "./timeout.ts";
 
@@ -143,7 +143,7 @@ function runStep(step: RunStepDocument, place: StepPlace): StepModel {
   const unsafeExpression = unsafe[0] && sourceOf(unsafe[0]);
   if (unsafeExpression !== undefined) warnings.add(reEvaluated(unsafeExpression, [...path, "run"]));
   else {
-    const [source] = readAsCode(run);
+    const source = findReadAsCode(run);
     if (source !== undefined) warnings.add(readByCommand(source, [...path, "run"]));
   }
   const { env, bindings } = splitEnv({ ...templates, ...variables });

@@ -6,7 +6,7 @@ import type {
 } from "../document/document.ts";
 import { PREDICATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
-import { Names } from "../expressions/types.ts";
+import { Names } from "../expressions/names.ts";
 import { shorten } from "../shorten.ts";
 import type { Path } from "../yaml/source-map.ts";
 import { cronFault, isTimezone } from "./cron.ts";

@@ -10,6 +10,7 @@ export type JobGraph = ReadonlyMap<string, readonly string[]>;
 /** Reads `needs` of all jobs and refuses unknown jobs, a job's own key and cycles. */
 export function readJobGraph(jobs: ReadonlyMap<string, JobDocument>, log: DiagnosticLog): JobGraph {
   const graph = new Map<string, string[]>();
+  const known = [...jobs.keys()];
   for (const [key, job] of jobs) {
     const needs = new Set<string>();
     for (const { name, path } of namedNeeds(key, job)) {
@@ -17,7 +18,7 @@ export function readJobGraph(jobs: ReadonlyMap<string, JobDocument>, log: Diagno
         const message = `the job "${shorten(key)}" needs itself and would never start`;
         log.add({ code: "self-job-dependency", message, path });
       } else if (jobs.has(name)) needs.add(name);
-      else log.add({ ...unknownJob(key, name, [...jobs.keys()]), path });
+      else if (!log.isFull) log.add({ ...unknownJob(key, name, known), path });
     }
     graph.set(key, [...needs]);
   }

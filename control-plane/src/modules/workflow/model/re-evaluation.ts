@@ -5,23 +5,22 @@ const READERS = /^(?:eval|source|\.|let|awk|gawk|mawk|jq|sed)$/;
 const SHELLS = /^(?:ba|da|k|z)?sh$/;
 const PREFIXES = /^(?:sudo|env|exec|command|builtin|time|nohup|nice|if|then|else|elif|do|while|until|!|\{|\w+=\S*)$/;
 
-/** Expressions whose value is one word of the command, which the command then reads as code. */
-export function readAsCode(template: Template): string[] {
-  const found: string[] = [];
+/** The first expression whose value is a word of a command that reads its words as code; undefined when there is none. */
+export function findReadAsCode(template: Template): string | undefined {
   let before = "";
   for (const segment of template) {
     if (segment.kind === "literal") {
       before += segment.value;
       continue;
     }
-    if (readsCode(lastCommand(before))) found.push(sourceOf(segment));
+    if (readsCode(lastCommand(before))) return sourceOf(segment);
     before += "x";
   }
-  return found;
+  return undefined;
 }
 
 /** More than a command line that a person writes; a longer one costs a warning, no more. */
-const MAX_COMMAND_CHARACTERS = 4_096;
+const MAX_COMMAND_CHARACTERS = 2_048;
 
 /** The words of the simple command that is not over at the end of `text`. */
 function lastCommand(text: string): string[] {

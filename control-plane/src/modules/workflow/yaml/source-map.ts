@@ -1,4 +1,15 @@
-import { type Alias, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node, type Pair, Scalar } from "yaml";
+import {
+  type Alias,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type LineCounter,
+  type Node,
+  type Pair,
+  Scalar,
+  type YAMLMap,
+} from "yaml";
 
 /** Keys and list indexes from the root to a value. */
 export type Path = readonly (string | number)[];
@@ -25,12 +36,20 @@ export function isMergeKey(key: unknown): boolean {
   return key.value === "<<" || (typeof key.value === "symbol" && key.value.description === "<<");
 }
 
+interface Entries {
+  readonly own: ReadonlyMap<string, Pair>;
+  /** Those with the key `<<`. */
+  readonly merges: readonly Pair[];
+}
+
 /** Leads from a path in the parsed value back to the text, through aliases and merge keys. */
 export class SourceMap {
   readonly #text: string;
   readonly #root: Node;
   readonly #lines: LineCounter;
   readonly #aliases: ResolvedAliases;
+  /** Of the mappings that were asked for, so that a lookup does not cost as much as the mapping is long. */
+  readonly #entries = new Map<Node, Entries>();
 
   constructor(source: { text: string; root: Node; lines: LineCounter; aliases: ResolvedAliases }) {
     this.#text = source.text;
@@ -75,7 +94,7 @@ export class SourceMap {
     for (const segment of path) {
       const parent = this.#follow(value);
       if (isMap(parent)) {
-        const pair = this.#pair(parent.items, String(segment));
+        const pair = this.#pair(parent, String(segment));
         if (!pair) return { key, value, partial: true };
         key = pair.key as Node | null;
         value = pair.value as Node | null;
@@ -97,16 +116,26 @@ export class SourceMap {
     );
   }
 
-  #pair(pairs: readonly Pair[], key: string): Pair | null {
-    const own = pairs.find((pair) => keyText(pair.key) === key && !isMergeKey(pair.key));
-    if (own) return own;
-    const sources = pairs.filter((pair) => isMergeKey(pair.key)).flatMap((pair) => this.#mergeSources(pair));
-    for (const source of sources) {
+  #pair(map: YAMLMap, key: string): Pair | null {
+    const { own, merges } = this.#entriesOf(map);
+    const pair = own.get(key);
+    if (pair) return pair;
+    for (const source of merges.flatMap((merge) => this.#mergeSources(merge))) {
       const merged = this.#follow(source);
-      const pair = isMap(merged) ? this.#pair(merged.items, key) : null;
-      if (pair) return pair;
+      const inherited = isMap(merged) ? this.#pair(merged, key) : null;
+      if (inherited) return inherited;
     }
     return null;
+  }
+
+  #entriesOf(map: YAMLMap): Entries {
+    let entries = this.#entries.get(map);
+    if (!entries) {
+      const { merge = [], own = [] } = Object.groupBy(map.items, ({ key }) => (isMergeKey(key) ? "merge" : "own"));
+      entries = { own: new Map(own.map((pair) => [keyText(pair.key), pair])), merges: merge };
+      this.#entries.set(map, entries);
+    }
+    return entries;
   }
 
   #mergeSources(pair: Pair): (Node | null)[] {
