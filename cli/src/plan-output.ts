@@ -25,8 +25,10 @@ export interface JobEvent extends Place {
   type: "job";
   status: string;
   reason: string | null;
-  /** Why it has not started, in words; null when it is not waiting. */
+  /** Why it has not started, or what it listens for, in words; null when it does not wait. */
   waiting: string | null;
+  /** What ended the listening of a listening job; null while it listens, and for any other job. */
+  resolution: string | null;
 }
 
 export interface ExecutionEvent extends Place {
@@ -38,6 +40,8 @@ export interface ExecutionEvent extends Place {
   failure_class: FailureClass | null;
   failure_cause: InfrastructureCause | null;
   runner: string | null;
+  /** What a listening job gave to it, as `source event`. */
+  trigger_events: string[];
   duration_ms: number | null;
 }
 
@@ -93,8 +97,15 @@ function planJob(previous: Job | undefined, next: Job): OutputEvent[] {
   const startedWaiting = next.waiting !== null && next.waiting.reason !== previous?.waiting?.reason;
   if (startedWaiting || (ended && previous?.status !== next.status)) {
     const lane = next.job_executions.at(-1)?.id ?? next.id;
-    const waiting = next.waiting?.message ?? null;
-    events.push({ type: "job", job: next.key, lane, status: next.status, reason: next.status_reason, waiting });
+    events.push({
+      type: "job",
+      job: next.key,
+      lane,
+      status: next.status,
+      reason: next.status_reason,
+      waiting: next.waiting?.message ?? null,
+      resolution: next.resolution_reason,
+    });
   }
   return events;
 }
@@ -158,6 +169,7 @@ function executionEvent(place: Place, execution: JobExecution): ExecutionEvent {
     failure_class: execution.failure_class,
     failure_cause: execution.failure_cause,
     runner: execution.runner_name,
+    trigger_events: execution.trigger_events.map(({ source, event }) => `${source} ${event}`),
     duration_ms: millisecondsBetween(execution.started_at, execution.finished_at),
   };
 }

@@ -88,6 +88,7 @@ import {
   findRun,
   findStep,
   runDueExecutions,
+  runDueListeners,
   startRun,
 } from "./modules/runs/public.ts";
 import {
@@ -111,7 +112,7 @@ import {
   storeTriggerEvent,
   Subscriptions,
 } from "./modules/triggers/public.ts";
-import { createVariableRoutes, resolveModel } from "./modules/variables/public.ts";
+import { createVariableRoutes, readVariables, resolveModel } from "./modules/variables/public.ts";
 import {
   access,
   createInvitationRoutes,
@@ -222,6 +223,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
     logs,
     evaluator,
+    readVariables,
     settings: {
       leaseTermMs: config.leaseTermMs,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
@@ -283,7 +285,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     startRun(tx, dispatch.runs, { ...request, model: await resolveModel(tx, request, request.model) }),
   );
   const start: StartTriggered = (tx, run) => starter.startTriggered(tx, run);
-  const routing = new EventRouting({ store, clock, log, evaluate: createFilterEvaluation(evaluator), start });
+  const routing = new EventRouting({
+    store,
+    clock,
+    log,
+    evaluate: createFilterEvaluation(evaluator),
+    start,
+    runs: dispatch.runs,
+  });
   const schedules = new Schedules({ store, clock, log, start });
   const syncs = new DefinitionSync({
     store,
@@ -563,6 +572,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   reaper.start();
   dueLoop.start([
     (now) => runDueExecutions(store, dispatch.runs, now),
+    (now) => runDueListeners(store, dispatch.runs, now),
     (now) => runDueLeases(dispatch, now),
     (now) => fillDuePlaces(store, dispatch.runs, now),
     (now) => logs.closeDue(now),

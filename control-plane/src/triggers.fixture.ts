@@ -38,7 +38,13 @@ export async function startTriggers(store: Store, startOver?: StartTriggered) {
   const start: StartTriggered = startOver ?? ((tx, run) => starter.startTriggered(tx, run));
   const evaluator = new Evaluator();
   const base = { store, clock, log: silentLog, access, subscriptions };
-  const routing = () => new EventRouting({ ...base, evaluate: createFilterEvaluation(evaluator), start });
+  const routing = () =>
+    new EventRouting({
+      ...base,
+      evaluate: createFilterEvaluation(evaluator),
+      start,
+      runs: plane.dispatch.runs,
+    });
   const api = await serveApi([
     ...createDefinitionRoutes({ ...base, projects, reader: new DefinitionReader([]), starter }),
     ...createTriggerRoutes({ ...base, wake: () => void armed.push(clock.now()) }),

@@ -1,6 +1,6 @@
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
-import type { ExecutionEvent, StepEvent } from "../plan-output.ts";
+import type { ExecutionEvent, JobEvent, StepEvent } from "../plan-output.ts";
 import type { Terminal } from "../terminal.ts";
 import { textSink } from "./follow-text.ts";
 
@@ -15,6 +15,7 @@ const ended = {
   failure_class: "user",
   failure_cause: null,
   runner: "build-1",
+  trigger_events: [],
   duration_ms: 1_200,
 } satisfies ExecutionEvent;
 
@@ -32,7 +33,7 @@ const failed = {
   duration_ms: 400,
 } satisfies StepEvent;
 
-async function shown(...events: (ExecutionEvent | StepEvent)[]): Promise<string[]> {
+async function shown(...events: (ExecutionEvent | JobEvent | StepEvent)[]): Promise<string[]> {
   const lines: string[] = [];
   const print = async (text: string) => void lines.push(text);
   const sink = textSink({ colors: pc.createColors(false), print } as unknown as Terminal);
@@ -47,6 +48,27 @@ describe("an event of a job, as text", () => {
       "[build] ✗ execution failed after 1.2s (step failed)",
       "[build] ⊘ execution cancelled (run cancelled)",
     ]);
+  });
+
+  it("names the events that a listening job runs for, and what ended its listening", async () => {
+    const started = { ...ended, sequence: 2, status: "running", reason: null, duration_ms: null };
+    const resolved: JobEvent = {
+      type: "job",
+      lane: "build",
+      job: "build",
+      status: "succeeded",
+      reason: null,
+      waiting: null,
+      resolution: "max_executions",
+    };
+    const listens = { ...resolved, status: "running", waiting: "listens for git push", resolution: null };
+    expect(await shown({ ...started, trigger_events: ["git push", "git tag", "git push"] }, listens, resolved)).toEqual(
+      [
+        "[build] ● execution 2 started on build-1 for git push ×2, git tag",
+        "[build] waiting: listens for git push",
+        "[build] ✓ job succeeded (listening ended: max executions)",
+      ],
+    );
   });
 
   it("tells the exit code once, also when the message has it", async () => {

@@ -4,6 +4,7 @@ import type { ExecutionEvent, JobEvent, LogEvent, OutputEvent, RunEvent, StepEve
 import type { Colors, Terminal } from "../terminal.ts";
 import { LogLines } from "./log-lines.ts";
 import { plainText } from "./plain-text.ts";
+import { eventWords, resolutionWords } from "./listening.ts";
 import { inStatusColor, reasonWords, statusSymbol } from "./status.ts";
 import { duration } from "./time.ts";
 
@@ -73,15 +74,18 @@ function runLine(event: RunEvent, colors: Colors): string {
 
 function jobLine(event: JobEvent, colors: Colors): string {
   if (event.waiting !== null) return colors.yellow(`waiting: ${plainText(event.waiting)}`);
-  const reason = event.reason === null ? "" : colors.dim(` (${reasonWords(event.reason)})`);
-  return `${statusSymbol(event.status, colors)} job ${inStatusColor(event.status, event.status, colors)}${reason}`;
+  const words = event.reason === null ? [] : [reasonWords(event.reason)];
+  if (event.resolution !== null) words.push(resolutionWords(event.resolution));
+  const why = words.length === 0 ? "" : colors.dim(` (${words.join(", ")})`);
+  return `${statusSymbol(event.status, colors)} job ${inStatusColor(event.status, event.status, colors)}${why}`;
 }
 
 function executionLine(event: ExecutionEvent, colors: Colors): string {
   const which = event.sequence === 1 ? "" : ` execution ${event.sequence}`;
   if (event.status === "running") {
     const where = event.runner === null ? "" : ` on ${plainText(event.runner)}`;
-    return `${statusSymbol("running", colors)}${which} started${where}`;
+    const events = event.trigger_events.length === 0 ? "" : ` for ${eventWords(event.trigger_events)}`;
+    return `${statusSymbol("running", colors)}${which} started${where}${events}`;
   }
   const why = event.message ?? (event.reason === null ? null : reasonWords(event.reason));
   const detail = why === null ? "" : colors.dim(` (${plainText(why)})`);

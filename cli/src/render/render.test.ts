@@ -238,6 +238,54 @@ describe("a run", () => {
     expect(text).toContain("next: shipfox runs cancel");
   });
 
+  it("shows that a job listens, for what, and what each of its executions was for", () => {
+    const delivered = {
+      source: "alerts",
+      event: "received",
+      delivery_id: "d1",
+      received_at: "2026-07-06T10:00:00.000Z",
+      project: null,
+      repository: null,
+      ref: null,
+      commit: null,
+      data: {},
+    };
+    const ran = execution({
+      status: "succeeded",
+      finished_at: "2026-07-06T10:00:02.000Z",
+      trigger_events: [delivered],
+    });
+    const listens = {
+      reason: "listening" as const,
+      since: delivered.received_at,
+      message: "listens for alerts received",
+    };
+    const runners = { labels: [], runners: { matching: 0, online: 0, busy: 0 } };
+    const listening = job({
+      mode: "listening",
+      status: "running",
+      listener_status: "listening",
+      waiting: { ...listens, ...runners },
+      job_executions: [ran],
+    });
+    expect(renderRun(run("running", [listening]), [], plain, NOW)).toContain(
+      [
+        "● build listening",
+        "  waiting: listens for alerts received",
+        "  ✓ execution 1 succeeded on build-1 for alerts received 2.0s",
+      ].join("\n"),
+    );
+    const resolved = job({
+      mode: "listening",
+      status: "succeeded",
+      listener_status: "resolved",
+      resolution_reason: "until",
+    });
+    expect(renderRun(run("succeeded", [resolved]), [], plain, NOW)).toContain(
+      "✓ build succeeded\n  listening ended: until",
+    );
+  });
+
   it("shows what steps said beside their logs, counted, errors first, without control sequences", () => {
     const ran = jobInState(jobSeed(), "failed");
     const step = ran.job_executions[0]?.steps[0];

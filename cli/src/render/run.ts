@@ -4,6 +4,7 @@ import { millisecondsBetween } from "../plan-output.ts";
 import type { Colors } from "../terminal.ts";
 import { renderAnnotations } from "./annotations.ts";
 import { plainText } from "./plain-text.ts";
+import { eventWords, resolutionWords } from "./listening.ts";
 import { inStatusColor, reasonWords, statusSymbol } from "./status.ts";
 import { age, duration } from "./time.ts";
 
@@ -23,10 +24,12 @@ export function renderRun(
   ];
   for (const job of [...run.jobs].sort((a, b) => a.position - b.position)) {
     const reason = colors.dim(reasonText(job));
-    lines.push("", `${statusSymbol(job.status, colors)} ${colors.bold(job.key)} ${job.status}${reason}`);
+    const status = job.listener_status === "listening" ? "listening" : job.status;
+    lines.push("", `${statusSymbol(job.status, colors)} ${colors.bold(job.key)} ${status}${reason}`);
+    if (job.resolution_reason !== null) lines.push(`  ${colors.dim(resolutionWords(job.resolution_reason))}`);
     if (job.waiting !== null) lines.push(`  ${colors.yellow(`waiting: ${plainText(job.waiting.message)}`)}`);
     for (const execution of job.job_executions) {
-      if (job.job_executions.length > 1) lines.push(executionLine(execution, colors, now));
+      if (job.job_executions.length > 1 || job.mode === "listening") lines.push(executionLine(execution, colors, now));
       for (const step of execution.steps) lines.push(...stepLines(step, colors, now));
     }
   }
@@ -45,7 +48,9 @@ function executionLine(execution: JobExecution, colors: Colors, now: number): st
   const why = reasonText(execution);
   const where = execution.runner_name === null ? "" : ` on ${plainText(execution.runner_name)}`;
   const took = duration(elapsed(execution.started_at, execution.finished_at, now));
-  return `  ${statusSymbol(execution.status, colors)} execution ${execution.sequence} ${execution.status}${why}${where} ${colors.dim(took)}`;
+  const events = execution.trigger_events.map(({ source, event }) => `${source} ${event}`);
+  const cause = events.length === 0 ? "" : ` for ${eventWords(events)}`;
+  return `  ${statusSymbol(execution.status, colors)} execution ${execution.sequence} ${execution.status}${why}${where}${cause} ${colors.dim(took)}`;
 }
 
 /** Why it ended so, and that it was not the user's doing when it was not. */

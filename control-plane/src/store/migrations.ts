@@ -5,6 +5,15 @@ import { approvals } from "./migrations/0061-approvals.ts";
 import { repositoryHeads } from "./migrations/0062-repository-heads.ts";
 import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
+import { listeners } from "./migrations/0079-listeners.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
-export const migrations: readonly Migration[] = [initial, subscriptions, approvals, repositoryHeads, blobs, references];
+export const migrations: readonly Migration[] = [
+  initial,
+  subscriptions,
+  approvals,
+  repositoryHeads,
+  blobs,
+  references,
+  listeners,
+];

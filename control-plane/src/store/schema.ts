@@ -22,6 +22,9 @@ export interface Schema {
   run_attempts: RunAttemptRow;
   jobs: JobRow;
   job_executions: JobExecutionRow;
+  listeners: ListenerRow;
+  listener_subscriptions: ListenerSubscriptionRow;
+  listener_events: ListenerEventRow;
   steps: StepRow;
   step_attempts: StepAttemptRow;
   provisioner_tokens: ProvisionerTokenRow;
@@ -330,8 +333,56 @@ export interface JobExecutionRow {
   finished_at: number | null;
   timed_out_at: number | null;
   due_at: number | null;
+  /** Of a listening job: which of its firings it is, from 1; its retries are the same one. */
+  firing: number | null;
+  /** Of a listening job: what it runs with; its job's where null. */
+  labels: string | null;
+  model: string | null;
   created_at: number;
   updated_at: number;
+}
+
+/** What a listening job waits for, one row a job; `inactive` until the job starts. */
+export interface ListenerRow {
+  job_id: string;
+  workspace_id: string;
+  run_id: string;
+  status: "inactive" | "listening" | "resolved";
+  resolution_reason: "until" | "timeout" | "max_executions" | "cancelled" | null;
+  /** What filters see beside the event, as `stringifyValues` writes it. */
+  snapshot: string | null;
+  /** Executions so far; a retry is none of its own. */
+  firings: number;
+  listening_since: number | null;
+  expires_at: number | null;
+  due_at: number | null;
+}
+
+/** One trigger of `on` or `until` of a job that listens now. */
+export interface ListenerSubscriptionRow {
+  id: string;
+  job_id: string;
+  workspace_id: string;
+  source: string;
+  event: string;
+  matcher_kind: "on" | "until";
+  matcher_ordinal: number;
+  filter: string | null;
+}
+
+/** An event that a listening job has taken. */
+export interface ListenerEventRow {
+  job_id: string;
+  event_id: string;
+  /** The execution that got it; null while it waits. */
+  firing: number | null;
+  received_at: number;
+  taken_at: number;
+  /** Of `data`. */
+  bytes: number;
+  /** What is told of it beside `data`, as JSON. */
+  facts: string;
+  data: string;
 }
 
 export interface StepRow {
@@ -593,6 +644,11 @@ export interface TriggerDecisionRow {
   run_id: string | null;
   reason: string | null;
   created_at: number;
+  /** Of a listener: the run and the job that listen, and which of their triggers it was. */
+  workflow_run_id: string | null;
+  job_id: string | null;
+  matcher_kind: string | null;
+  matcher_ordinal: number | null;
 }
 
 /** The trigger events that a workspace has, counted by those who store and delete them. */

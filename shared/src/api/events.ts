@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { infrastructureCauseSchema } from "../failure.ts";
 import { logRecordSchema } from "../log-records.ts";
-import { jobStatusSchema, rerunModeSchema, runStatusSchema } from "./runs.ts";
+import { jobStatusSchema, rerunModeSchema, resolutionReasonSchema, runStatusSchema } from "./runs.ts";
 import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, timestamp } from "./values.ts";
 
 const terminalRun = runStatusSchema.extract(["succeeded", "failed", "cancelled"]);
@@ -31,9 +31,24 @@ export const RUN_EVENT_PAYLOADS = {
   "job.started": z.object({ ...execution, ...runner }),
   "job.retry_scheduled": z.object({ ...execution, at: timestamp }),
   "job.execution_finished": z
-    .object({ ...execution, status: runStatusSchema.extract(["succeeded", "failed"]), reason, cause })
-    .meta({ description: "The execution ended and the job is tried again" }),
-  "job.finished": z.object({ ...execution, status: terminalJob, reason, cause }),
+    .object({ ...execution, status: terminalRun, reason, cause })
+    .meta({ description: "The execution ended and the job goes on: it is tried again, or it is a listening one" }),
+  "job.listening": z
+    .object({ key: z.string(), expires_at: timestamp })
+    .meta({ description: "A listening job started to wait for events" }),
+  "job.event_taken": z
+    .object({ key: z.string(), source: z.string(), event: z.string(), delivery_id: z.string().nullable() })
+    .meta({ description: "A listening job took an event for an execution" }),
+  "job.resolved": z
+    .object({ key: z.string(), reason: resolutionReasonSchema })
+    .meta({ description: "A listening job waits for no more events" }),
+  "job.finished": z.object({
+    ...execution,
+    sequence: z.int().min(0).meta({ description: "Of the last execution; 0 for a listening job that had none" }),
+    status: terminalJob,
+    reason,
+    cause,
+  }),
   "step.started": z.object({ name: z.string(), attempt: z.int().min(1) }),
   "step.finished": z.object({
     name: z.string(),

@@ -63,7 +63,7 @@ export const gateResultSchema = z.object({
 export type GateResult = z.infer<typeof gateResultSchema>;
 export const sourceLocationSchema = z.object({ start_line: z.int(), end_line: z.int() }).nullable();
 
-/** Why a job has not started, computed when it is read. */
+/** Why a job has not started, or for what a job waits that listens; computed when it is read. */
 export const waitingReasonSchema = z.enum([
   "needs",
   "hold",
@@ -78,6 +78,7 @@ export const waitingReasonSchema = z.enum([
   "concurrency_group",
   "fair_share",
   "retry_backoff",
+  "listening",
 ]);
 export const waitingSchema = z
   .object({
@@ -144,6 +145,21 @@ export const stepSchema = z
   })
   .meta({ id: "Step" });
 
+/** An event that a listening job gave to an execution. */
+const deliveredEventSchema = z
+  .object({
+    source: z.string(),
+    event: z.string(),
+    delivery_id: z.string().nullable(),
+    received_at: timestamp,
+    project: z.object({ id }).nullable().meta({ description: "Of the repository that it is about" }),
+    repository: z.string().nullable(),
+    ref: z.string().nullable(),
+    commit: z.string().nullable(),
+    data: z.json().meta({ description: "The payload; null where a run has too much of it to be shown at once" }),
+  })
+  .meta({ id: "DeliveredEvent" });
+
 export const jobExecutionSchema = z
   .object({
     id,
@@ -158,7 +174,9 @@ export const jobExecutionSchema = z
     runner: z.array(z.string()).nullable(),
     runner_id: id.nullable(),
     runner_name: z.string().nullable(),
-    trigger_events: z.array(z.never()),
+    trigger_events: z
+      .array(deliveredEventSchema)
+      .meta({ description: "What a listening job gave to it, in the order in which it was received; else empty" }),
     outputs: z.record(z.string(), z.json()).nullable(),
     evaluation_trace: z.null(),
     queued_at: nullableTimestamp,
@@ -189,6 +207,35 @@ export const jobStatusReasonSchema = z.enum([
 ]);
 export type JobStatusReason = z.infer<typeof jobStatusReasonSchema>;
 
+const jobModeSchema = z.enum(["one_shot", "listening"]);
+const listenerStatusSchema = z.enum(["inactive", "listening", "resolved"]);
+export const resolutionReasonSchema = z.enum(["until", "timeout", "max_executions", "cancelled"]);
+const listenedTriggerSchema = z.object({
+  source: z.string(),
+  event: z.string(),
+  inputs: z.record(z.string(), z.json()).optional(),
+  filter: z.string().optional(),
+});
+const listeningSchema = z
+  .object({
+    on: z.array(listenedTriggerSchema),
+    until: z.array(listenedTriggerSchema).nullable(),
+    timeout_ms: z.int().nullable(),
+    max_executions: z.int().nullable(),
+    batch: z
+      .object({
+        debounce_ms: z.int().optional(),
+        max_size: z.int().optional(),
+        max_wait_ms: z.int().optional(),
+      })
+      .nullable(),
+    on_resolve: z.enum(["finish", "cancel"]),
+    execution_timeout_ms: z.int().nullable(),
+    name: z.string().nullable(),
+  })
+  .meta({ id: "Listening" });
+export type Listening = z.infer<typeof listeningSchema>;
+
 export const jobSchema = z
   .object({
     id,
@@ -202,7 +249,7 @@ export const jobSchema = z
       })
       .nullable()
       .meta({ description: "Of one of the jobs that a job with a matrix becomes: that job's key, and its own values" }),
-    mode: z.literal("one_shot"),
+    mode: jobModeSchema,
     status: jobStatusSchema,
     status_reason: jobStatusReasonSchema.nullable(),
     /** ours: in words, where the reason alone says too little. */
@@ -213,16 +260,20 @@ export const jobSchema = z
     success: z.string().nullable(),
     runner: z.array(z.string()).nullable(),
     evaluation_trace: z.null(),
-    listening: z.null(),
-    listener_status: z.literal("inactive"),
-    resolution_reason: z.null(),
+    listening: listeningSchema
+      .nullable()
+      .meta({ description: "What a listening job was written as; null for any other" }),
+    listener_status: listenerStatusSchema,
+    resolution_reason: resolutionReasonSchema.nullable(),
     outputs: z.record(z.string(), z.json()).nullable(),
     dependencies: z.array(z.string()),
     position: z.int(),
     waiting: waitingSchema.nullable(),
     created_at: timestamp,
     updated_at: timestamp,
-    job_executions: z.array(jobExecutionSchema),
+    job_executions: z
+      .array(jobExecutionSchema)
+      .meta({ description: "Oldest first; of a listening job the newest 100" }),
   })
   .meta({ id: "Job" });
 
@@ -295,8 +346,8 @@ export const runListItemSchema = z
         key: z.string(),
         name: z.string().nullable(),
         status: jobStatusSchema,
-        mode: z.literal("one_shot"),
-        listener_status: z.literal("inactive"),
+        mode: jobModeSchema,
+        listener_status: listenerStatusSchema,
         execution_status: runStatusSchema.nullable(),
         position: z.int(),
         waiting: waitingSchema.nullable(),

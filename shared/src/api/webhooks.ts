@@ -15,6 +15,9 @@ export const webhookEventSchema = z.enum([
   "job.started",
   "job.retry_scheduled",
   "job.execution_finished",
+  "job.listening",
+  "job.event_taken",
+  "job.resolved",
   "job.finished",
 ]);
 

@@ -49,7 +49,13 @@ describeStores("definitions", (open) => {
       revokeLease: async () => false,
       dueAt: () => {},
     };
-    const places = { dispatch, evaluator: new Evaluator(), ...store.sql, maxConcurrentRuns: 0 };
+    const places = {
+      dispatch,
+      evaluator: new Evaluator(),
+      ...store.sql,
+      readVariables: async () => new Map(),
+      maxConcurrentRuns: 0,
+    };
     const subscriptions = new Subscriptions(() => {});
     const deps = { store, clock, access, projects, reader: new DefinitionReader([]), subscriptions };
     const starter = new DefinitionStarter((tx, request) => startRun(tx, places, request));

@@ -15,6 +15,7 @@ import {
   reportStep,
   rerunRun,
   runDueExecutions,
+  runDueListeners,
   startRun,
   type StartRun,
 } from "../runs/public.ts";
@@ -60,6 +61,8 @@ export class TestPlane {
   readonly workspaceId = newId();
   readonly projectId = newId();
   readonly dueAt: number[] = [];
+  /** What variables are now. */
+  readonly variables = new Map<string, string>();
 
   /** Where the files of logs are. */
   readonly logFolder: string;
@@ -84,6 +87,7 @@ export class TestPlane {
     });
     await logs.recover();
     const dueAt: number[] = [];
+    let variables: ReadonlyMap<string, string> = new Map();
     const evaluator = new Evaluator();
     const dispatch = new Dispatch({
       store,
@@ -91,6 +95,7 @@ export class TestPlane {
       log,
       logs,
       evaluator,
+      readVariables: async () => variables,
       settings: { ...SETTINGS, ...settings },
       armDue: (at) => void dueAt.push(at),
     });
@@ -103,6 +108,7 @@ export class TestPlane {
     });
     const plane = new TestPlane(store, dispatch, dir);
     plane.dueAt.push(...dueAt);
+    variables = plane.variables;
     await plane.#seed();
     return plane;
   }
@@ -346,8 +352,12 @@ export class TestPlane {
     return this.store.write((tx) => rerunRun(tx, this.dispatch.runs, runId, { mode, now: Date.now() }));
   }
 
-  runDue(now: number) {
-    return runDueExecutions(this.store, this.dispatch.runs, now);
+  async runDue(now: number) {
+    const due = [
+      await runDueExecutions(this.store, this.dispatch.runs, now),
+      await runDueListeners(this.store, this.dispatch.runs, now),
+    ].filter((at) => at !== null);
+    return due.length === 0 ? null : Math.min(...due);
   }
 
   run(runId: string) {

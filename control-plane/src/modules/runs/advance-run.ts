@@ -1,11 +1,12 @@
-import { canonicalLabels, isLabel, MAX_LABEL_LENGTH } from "@shipfox/shared/labels";
 import type { WriteTx } from "../../store/store.ts";
-import { type JobModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
+import type { JobModel, MatrixModel } from "../workflow/public.ts";
+import { activateListener } from "./activate-listener.ts";
 import { cancelJob } from "./cancel-job.ts";
 import { viewpointOf } from "./contexts.ts";
-import { fill, fillName, judge, textOf } from "./evaluate.ts";
+import { fillName, judge } from "./evaluate.ts";
 import { decideFinish, decideReady, type ReadyJob } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
+import { enqueue, fillLabels } from "./queue-execution.ts";
 import { record } from "./record-event.ts";
 import {
   countGoing,
@@ -27,27 +28,6 @@ import {
   summarise,
 } from "./store.ts";
 
-/** Puts an execution into the queue: a runner may take it. */
-export function enqueue(
-  tx: WriteTx,
-  deps: Pick<RunsDeps, "dispatch">,
-  facts: { id: string; workspace_id: string; project_id: string },
-  model: JobModel,
-  avoidedSessionId: string | null,
-  now: number,
-): Promise<void> {
-  return deps.dispatch.enqueue(tx, {
-    executionId: facts.id,
-    workspaceId: facts.workspace_id,
-    projectId: facts.project_id,
-    labels: model.runner,
-    capabilities: requiredCapabilities(model),
-    priority: model.priority ?? 0,
-    avoidedSessionId,
-    now,
-  });
-}
-
 /** The run, and, where one of its executions has just ended, that one. */
 interface AdvancedRun {
   readonly workspace_id: string;
@@ -58,11 +38,11 @@ interface AdvancedRun {
   readonly id?: string;
 }
 
-/** One of its jobs, with the newest execution. */
-type JobInRun = AdvancedRun & { readonly job_id: string; readonly id: string };
+/** One of its jobs, with the newest execution if it has one. */
+type JobInRun = AdvancedRun & { readonly job_id: string };
 
-function inRun(facts: AdvancedRun, job: JobFacts): JobInRun {
-  return { ...facts, id: job.executionId, job_id: job.id };
+function inRun({ id: _other, ...facts }: AdvancedRun, job: JobFacts): JobInRun {
+  return { ...facts, job_id: job.id, ...(job.executionId === null ? {} : { id: job.executionId }) };
 }
 
 type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator" | "forUpdate">;
@@ -90,7 +70,7 @@ export async function advanceRun(
   let ended = facts.job_id === undefined ? [] : [facts.job_id];
   for (;;) {
     for (let jobId = ended.pop(); jobId !== undefined; jobId = ended.pop())
-      ended.push(...(await settleJob(tx, deps, attemptId, jobId, now)));
+      ended.push(...(await settleJob(tx, deps, facts, jobId, now)));
     const ready = await loadReady(tx, attemptId);
     if (ready.length === 0) break;
     ended = await decideAbout(tx, deps, facts, ready, now);
@@ -108,16 +88,17 @@ export async function advanceRun(
 async function settleJob(
   tx: WriteTx,
   deps: AdvanceDeps,
-  attemptId: string,
+  facts: AdvancedRun,
   jobId: string,
   now: number,
 ): Promise<string[]> {
+  const attemptId = facts.run_attempt_id;
   const { node, status, matrix } = await settleNeeds(tx, attemptId, jobId);
   if (matrix === null) return [];
   const { failFast, maxParallel } = JSON.parse(matrix) as MatrixModel;
   if (status === "failed" && failFast) {
     const others = await loadOpen(tx, attemptId, node);
-    for (const job of others) await cancelJob(tx, deps, job, OF_MATRIX, now);
+    for (const job of others) await cancelJob(tx, deps, facts, job, OF_MATRIX, now);
     return others.map(({ id }) => id);
   }
   if (maxParallel !== null) await releaseHeld(tx, attemptId, node);
@@ -184,19 +165,20 @@ async function judgeJob(tx: WriteTx, deps: AdvanceDeps, facts: AdvancedRun, job:
 async function endUnstartedJob(
   tx: WriteTx,
   facts: JobInRun,
-  { key }: JobFacts,
+  { key, sequence }: JobFacts,
   { status, reason, message }: UnstartedEnd,
   now: number,
 ): Promise<void> {
   const execution = status === "skipped" ? "cancelled" : status;
   await finishJob(tx, facts.job_id, { status, reason, message }, now);
+  record(tx, facts, "job.finished", { key, sequence: sequence ?? 0, status, reason }, now);
+  if (facts.id === undefined) return;
   await finishExecution(tx, facts.id, { status: execution, reason, message, cause: null, timedOut: false }, now);
   for (const step of await loadSteps(tx, { id: facts.id, job_model: await loadModel(tx, facts.job_id) }))
     await endUnstartedStep(tx, step.id, "skipped", "default_gate_rejected", now);
-  record(tx, facts, "job.finished", { key, sequence: 1, status, reason }, now);
 }
 
-/** Queues a job with its expressions filled. Answers why that could not be done, in words; null when it was. */
+/** Queues a job with its expressions filled, or has it listen. Answers why that could not be done, in words; null when it was. */
 async function startJob(
   tx: WriteTx,
   deps: AdvanceDeps,
@@ -204,38 +186,26 @@ async function startJob(
   job: JobFacts,
   now: number,
 ): Promise<string | null> {
-  const own = inRun(facts, job);
-  const labelled = await fillLabels(tx, deps, own, JSON.parse(await loadModel(tx, job.id)) as JobModel);
+  const written = JSON.parse(await loadModel(tx, job.id)) as JobModel;
+  if (job.executionId === null) {
+    await moveJob(tx, job.id, "going");
+    await activateListener(tx, deps, inRun(facts, job), written, now);
+    return null;
+  }
+  const own = { ...inRun(facts, job), id: job.executionId };
+  const labelled = await fillLabels(tx, deps, own, written);
   if (!labelled.ok) return labelled.message;
   const { model } = labelled;
+  // Kept, so that a retry waits for the same runners.
+  if (written.runnerTemplates) await labelJob(tx, job.id, model);
   if (model.executionName) {
     const name = await fillName(tx, deps, viewpointOf(own, model), model.executionName);
-    if (name !== null) await nameExecution(tx, job.executionId, name);
+    if (name !== null) await nameExecution(tx, own.id, name);
   }
   await moveJob(tx, job.id, "going");
-  await markQueued(tx, job.executionId, now + model.executionTimeoutMs, now);
+  await markQueued(tx, own.id, now + model.executionTimeoutMs, now);
   deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
   record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);
   await enqueue(tx, deps, own, model, null, now);
   return null;
-}
-
-/** The model with the labels that it computes; kept, so that a retry waits for the same runners. */
-async function fillLabels(
-  tx: WriteTx,
-  deps: AdvanceDeps,
-  facts: JobInRun,
-  { runnerTemplates, ...model }: JobModel,
-): Promise<{ ok: true; model: JobModel } | { ok: false; message: string }> {
-  if (!runnerTemplates) return { ok: true, model };
-  const filled = await fill(tx, deps, viewpointOf(facts, model), Object.fromEntries(runnerTemplates.entries()));
-  if (!filled.ok)
-    return { ok: false, message: `\`\${{ ${filled.source} }}\` in \`runner\` has no value: ${filled.message}` };
-  const computed = Object.values(filled.templates).map((template) => textOf(template).trim().toLowerCase());
-  const wrong = computed.find((label) => !isLabel(label));
-  if (wrong !== undefined)
-    return { ok: false, message: `"${wrong.slice(0, MAX_LABEL_LENGTH)}", which \`runner\` computes, is not a label` };
-  const labelled = { ...model, runner: canonicalLabels([...model.runner, ...computed]) };
-  await labelJob(tx, facts.job_id, labelled);
-  return { ok: true, model: labelled };
 }

@@ -1,10 +1,11 @@
 import type { JobStatusReason } from "@shipfox/shared/api/runs";
 import type { WriteTx } from "../../store/store.ts";
 import { endOpenSteps } from "./end-open-steps.ts";
+import { closeListener } from "./listener-store.ts";
 import { isTerminal } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
-import { finishExecution, finishJob, type JobFacts, lockExecution } from "./store.ts";
+import { type ExecutionFacts, finishExecution, finishJob, type JobFacts, lockExecution } from "./store.ts";
 
 interface Cancellation {
   readonly reason: JobStatusReason;
@@ -16,22 +17,42 @@ interface Cancellation {
   readonly force: boolean;
 }
 
-/** Cancels a job that has not ended, whether it waits or runs. The caller holds the run's lock. */
+type CancelDeps = Pick<RunsDeps, "dispatch" | "forUpdate">;
+
+/** Cancels a job that has not ended, whether it waits, listens or runs. The caller holds the lock of `run`. */
 export async function cancelJob(
   tx: WriteTx,
-  deps: Pick<RunsDeps, "dispatch" | "forUpdate">,
-  job: Pick<JobFacts, "id" | "key" | "executionId">,
-  { reason, message, because, force }: Cancellation,
+  deps: CancelDeps,
+  run: { readonly workspace_id: string; readonly project_id: string; readonly run_id: string },
+  job: Pick<JobFacts, "id" | "key" | "executionId" | "sequence" | "listenerStatus">,
+  cancellation: Cancellation,
   now: number,
 ): Promise<void> {
-  const facts = await lockExecution(tx, deps.forUpdate, job.executionId);
-  if (facts && !isTerminal(facts.status)) {
-    if (facts.status !== "pending" && force) await deps.dispatch.revokeLease(tx, facts.id, now);
-    else if (facts.status !== "pending") await deps.dispatch.cancelLease(tx, facts.id, now);
-    else await deps.dispatch.withdraw(tx, facts.id);
-    await endOpenSteps(tx, facts, { status: "cancelled", message: because }, now);
-    await finishExecution(tx, facts.id, { status: "cancelled", reason, message, cause: null, timedOut: false }, now);
-    record(tx, facts, "job.finished", { key: job.key, sequence: facts.sequence, status: "cancelled", reason }, now);
-  }
+  const { reason, message } = cancellation;
+  const { key, executionId, listenerStatus } = job;
+  const about = { ...run, job_id: job.id, ...(executionId === null ? {} : { id: executionId }) };
+  const cancelled = executionId === null ? null : await cancelExecution(tx, deps, executionId, cancellation, now);
+  if (listenerStatus !== null) await closeListener(tx, job.id, "cancelled");
+  if (listenerStatus === "listening") record(tx, about, "job.resolved", { key, reason: "cancelled" }, now);
+  if (cancelled || listenerStatus !== null)
+    record(tx, about, "job.finished", { key, sequence: job.sequence ?? 0, status: "cancelled", reason }, now);
   await finishJob(tx, job.id, { status: "cancelled", reason, message }, now);
+}
+
+/** Null for an execution that has ended. */
+export async function cancelExecution(
+  tx: WriteTx,
+  deps: CancelDeps,
+  executionId: string,
+  { reason, message, because, force }: Cancellation,
+  now: number,
+): Promise<ExecutionFacts | null> {
+  const facts = await lockExecution(tx, deps.forUpdate, executionId);
+  if (!facts || isTerminal(facts.status)) return null;
+  if (facts.status !== "pending" && force) await deps.dispatch.revokeLease(tx, facts.id, now);
+  else if (facts.status !== "pending") await deps.dispatch.cancelLease(tx, facts.id, now);
+  else await deps.dispatch.withdraw(tx, facts.id);
+  await endOpenSteps(tx, facts, { status: "cancelled", message: because }, now);
+  await finishExecution(tx, facts.id, { status: "cancelled", reason, message, cause: null, timedOut: false }, now);
+  return facts;
 }

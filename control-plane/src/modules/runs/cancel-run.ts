@@ -35,6 +35,7 @@ export async function cancelRun(
     await cancelJob(
       tx,
       deps,
+      { ...run, run_id: runId },
       job,
       { reason: "run_cancelled", message: null, because: "the run was cancelled", force },
       now,

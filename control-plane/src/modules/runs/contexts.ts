@@ -21,16 +21,16 @@ export type StepView =
   | { readonly at: "dispatch"; readonly position: number; readonly attempt: number }
   | { readonly at: "report"; readonly exitCode: number | null; readonly status: string; readonly outputs: unknown };
 
-/** From where the expressions of an execution look. */
+/** From where the expressions of an execution look, or, without an `id`, those of its job. */
 export function viewpointOf(
-  facts: Pick<ExecutionFacts, "id" | "run_id" | "run_attempt_id" | "job_id">,
+  facts: Pick<ExecutionFacts, "run_id" | "run_attempt_id" | "job_id"> & { readonly id?: string },
   model: JobModel,
 ): Viewpoint {
   return {
     runId: facts.run_id,
     runAttemptId: facts.run_attempt_id,
     job: { id: facts.job_id, model },
-    executionId: facts.id,
+    ...(facts.id === undefined ? {} : { executionId: facts.id }),
   };
 }
 
@@ -120,15 +120,23 @@ interface ExecutionInContext {
   readonly started_at: number | null;
   readonly finished_at: number | null;
   readonly outputs: string | null;
+  readonly retry_of: string | null;
+  readonly firing: number | null;
 }
 
-const EXECUTION_FIELDS = "id, job_id, sequence, name, status, started_at, finished_at, outputs";
+const EXECUTION_FIELDS = "id, job_id, sequence, name, status, started_at, finished_at, outputs, retry_of, firing";
 const EXECUTIONS = `select ${EXECUTION_FIELDS} from job_executions where job_id = ? order by sequence`;
 const FAILED_STEP = "select 1 as failed from steps where job_execution_id = ? and status = 'failed' limit 1";
 
+/** Those of a listening job without the ones that a retry has replaced. */
+function thatCount(executions: readonly ExecutionInContext[]): ExecutionInContext[] {
+  const replaced = new Set(executions.map(({ retry_of }) => retry_of));
+  return executions.filter(({ id, firing }) => firing === null || !replaced.has(id));
+}
+
 function presentedExecution(execution: ExecutionInContext) {
   return {
-    index: BigInt(execution.sequence - 1),
+    index: BigInt((execution.firing ?? execution.sequence) - 1),
     name: execution.name,
     status: execution.status,
     started_at: isoOrNull(execution.started_at),
@@ -138,17 +146,26 @@ function presentedExecution(execution: ExecutionInContext) {
   };
 }
 
+const EVENTS = "select facts, data from listener_events where job_id = ? and firing = ? order by received_at, event_id";
+
+/** What a listening job gave to one of its executions, in the order in which it was received. */
+async function eventsOf(tx: Tx, jobId: string, firing: number): Promise<unknown[]> {
+  const rows = await tx.all<{ facts: string; data: string }>(EVENTS, [jobId, firing]);
+  return rows.map(({ facts, data }) => ({ ...(JSON.parse(facts) as object), data: parseValues(data) }));
+}
+
 async function executionRoots(
   tx: Tx,
   jobId: string,
   executionId: string | undefined,
 ): Promise<Partial<Record<Root, unknown>>> {
-  const executions = await tx.all<ExecutionInContext>(EXECUTIONS, [jobId]);
+  const executions = thatCount(await tx.all<ExecutionInContext>(EXECUTIONS, [jobId]));
   const own = executions.find(({ id }) => id === executionId);
   const roots = { executions: executions.map(presentedExecution) };
   if (!own) return roots;
   const failed = (await tx.get(FAILED_STEP, [own.id])) !== undefined;
-  return { ...roots, execution: { ...presentedExecution(own), failed } };
+  const events = own.firing === null ? [] : await eventsOf(tx, jobId, own.firing);
+  return { ...roots, execution: { ...presentedExecution(own), events, failed } };
 }
 
 interface JobInContext {
@@ -203,7 +220,7 @@ async function needsInContext(tx: Tx, jobs: readonly JobInContext[]): Promise<Ma
     jobs.map((job) => job.ran_as),
   );
   const outputsOf = new Map(outputs.map((row) => [row.id, row.outputs]));
-  const executionsOf = Map.groupBy(executions, (execution) => execution.job_id);
+  const executionsOf = Map.groupBy(thatCount(executions), (execution) => execution.job_id);
   return new Map(
     jobs.map(({ id, ran_as, key, status }) => [
       id,

@@ -1,13 +1,16 @@
 import { newId } from "@shipfox/shared/ids";
 import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
-import { advanceRun, enqueue } from "./advance-run.ts";
+import { advanceListener } from "./advance-listener.ts";
+import { advanceRun } from "./advance-run.ts";
 import { judgeSuccess, publishOutputs } from "./job-results.ts";
 import { decideJob, type ExecutionEnd, type JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
+import { enqueue } from "./queue-execution.ts";
 import { record } from "./record-event.ts";
 import { fillPlaces } from "./run-places.ts";
 import { EXECUTION_COLUMNS, STEP_COLUMNS, stepsOf } from "./insert-jobs.ts";
+import { replaceExecution, triesOf } from "./listener-store.ts";
 import { finishExecution, finishJob, insertRows, markQueued, retryJob, type ExecutionFacts } from "./store.ts";
 
 /**
@@ -35,13 +38,18 @@ export async function endExecution(
   const tries = {
     infrastructureRetries: facts.infrastructure_retries,
     retries: facts.retries,
-    execution: facts.sequence,
+    execution: model.listening ? await triesOf(tx, facts.job_id, facts.id) : facts.sequence,
   };
   const decided = decideJob(tries, end, model.retry);
   const about = { key: facts.job_key, sequence: facts.sequence, ...(failure.cause ? { cause: failure.cause } : {}) };
   if (decided.kind === "retry") {
     record(tx, facts, "job.execution_finished", { ...about, status, reason }, now);
     await retryExecution(tx, deps, facts, model, decided, options);
+    return status;
+  }
+  if (model.listening) {
+    record(tx, facts, "job.execution_finished", { ...about, status, reason }, now);
+    await advanceListener(tx, deps, facts.job_id, now);
     return status;
   }
   const verdict = await judgeSuccess(tx, deps, facts, model, decided);
@@ -66,7 +74,7 @@ async function retryExecution(
   const executionId = newId(now);
   const atOnce = verdict.delayMs === 0;
   const dueAt = atOnce ? null : now + verdict.delayMs;
-  await retryJob(tx, facts.job_id, verdict, now);
+  await retryJob(tx, facts.job_id, { ...verdict, status: model.listening ? "running" : "pending" }, now);
   await insertRows(tx, "job_executions", EXECUTION_COLUMNS, [
     [
       executionId,
@@ -85,6 +93,7 @@ async function retryExecution(
       now,
     ],
   ]);
+  if (model.listening) await replaceExecution(tx, facts.id, executionId);
   await insertRows(tx, "steps", STEP_COLUMNS, stepsOf(model, executionId, now));
   const retried = { ...facts, id: executionId, sequence: facts.sequence + 1 };
   if (dueAt !== null) {

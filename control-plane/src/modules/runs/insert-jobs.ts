@@ -10,6 +10,7 @@ import {
   type Template,
 } from "../workflow/public.ts";
 import { fileConfigs } from "./file-configs.ts";
+import { insertListener } from "./listener-store.ts";
 import { decideReady, type JobStage } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { insertRows } from "./store.ts";
@@ -24,13 +25,13 @@ export interface NewJob {
 }
 
 /** What a job says of itself when it starts, or of whether it does, takes the run to be there: see `advanceRun`. */
-export function startsByExpression({ if: condition, executionName, runnerTemplates }: JobModel): boolean {
-  return condition !== undefined || executionName !== undefined || runnerTemplates !== undefined;
+export function startsByExpression({ if: condition, executionName, runnerTemplates, listening }: JobModel): boolean {
+  return [condition, executionName, runnerTemplates, listening].some((part) => part !== undefined);
 }
 
 /**
  * Makes the jobs of a new attempt with everything they will do, and, with `queue`, queues those that need nothing, or only
- * what was carried over, and whose start takes no expression.
+ * what was carried over, and whose start takes no expression. A listening job gets its executions when it fires.
  */
 export async function insertJobs(
   tx: WriteTx,
@@ -45,6 +46,7 @@ export async function insertJobs(
   const executionRows: SqlValue[][] = [];
   const stepRows: SqlValue[][] = [];
   const needRows: SqlValue[][] = [];
+  const listening: string[] = [];
   const queued: { model: JobModel; executionId: string }[] = [];
   for (const [position, job] of jobs.entries()) {
     const { model } = job;
@@ -76,6 +78,10 @@ export async function insertJobs(
       now,
     ]);
     if (job.carriedFrom !== undefined) continue;
+    if (model.listening) {
+      listening.push(jobId);
+      continue;
+    }
     const executionId = newId(now);
     const starts = stage === "going";
     executionRows.push([
@@ -114,6 +120,7 @@ export async function insertJobs(
   await insertRows(tx, "job_needs", "run_attempt_id, node, job_id", needRows);
   await insertRows(tx, "job_executions", EXECUTION_COLUMNS, executionRows);
   await insertRows(tx, "steps", STEP_COLUMNS, stepRows);
+  for (const jobId of listening) await insertListener(tx, { jobId, workspaceId, runId });
   for (const { model, executionId } of queued) {
     await dispatch.enqueue(tx, {
       executionId,

@@ -112,13 +112,13 @@ export interface JobEnd {
   readonly message?: string;
 }
 
-/** What the success condition of a job makes of how its executions ended; without one, what the last one says. */
+/** What the success condition of a job makes of how its executions ended; without one, what they say by themselves. */
 export async function judgeSuccess(
   tx: WriteTx,
   deps: Evaluating,
-  facts: ExecutionFacts,
+  facts: Parameters<typeof viewpointOf>[0],
   model: JobModel,
-  decided: Extract<JobVerdict, { kind: "finish" }>,
+  decided: Omit<Extract<JobVerdict, { kind: "finish" }>, "kind">,
 ): Promise<JobEnd> {
   if (model.success === undefined) return { status: decided.status, reason: decided.reason };
   const { verdict, message } = await judge(tx, deps, viewpointOf(facts, model), model.success);

@@ -9,11 +9,12 @@ import {
 } from "@shipfox/shared/api/runs";
 import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { build } from "../../store/build.ts";
-import type { JobRow, RunRow } from "../../store/schema.ts";
+import type { JobRow, ListenerRow, RunRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
+import type { JobModel } from "../workflow/public.ts";
 import type { WaitingPort } from "./ports.ts";
-import { presentRun } from "./present.ts";
-import { explainWaiting, openNeedsAmong } from "./waiting.ts";
+import { modeOf, presentRun } from "./present.ts";
+import { explainWaiting, isWaiting, listeningSince, openNeedsAmong } from "./waiting.ts";
 
 type RunsQuery = z.output<typeof runsQuerySchema>;
 export type RunFilters = z.output<typeof runAggregatesQuerySchema>;
@@ -70,8 +71,13 @@ type ListedJob = Pick<
   | "matrix"
   | "model"
 > & {
-  execution_status: string;
-  execution_created_at: number;
+  execution_status: string | null;
+  execution_created_at: number | null;
+  execution_labels: string | null;
+  created_at: number;
+  labels: string;
+  listener_status: ListenerRow["status"] | null;
+  listening_since: number | null;
   queued_at: number | null;
   due_at: number | null;
   started_at: number | null;
@@ -89,14 +95,16 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
         join.onRef("a.run_id", "=", "r.id").onRef("a.attempt", "=", "r.current_attempt"),
       )
       .innerJoin("jobs as j", "j.run_attempt_id", "a.id")
-      .innerJoin("job_executions as e", (join) => join.on("e.job_id", "=", ranAs))
-      .where("r.id", "in", runIds)
-      .where("e.sequence", "=", (b) =>
-        b
-          .selectFrom("job_executions as n")
-          .where("n.job_id", "=", ranAs)
-          .select((x) => x.fn.max<number>("n.sequence").as("newest")),
+      .leftJoin("job_executions as e", (join) =>
+        join.on("e.job_id", "=", ranAs).on("e.sequence", "=", (b) =>
+          b
+            .selectFrom("job_executions as n")
+            .where("n.job_id", "=", ranAs)
+            .select((x) => x.fn.max<number>("n.sequence").as("newest")),
+        ),
       )
+      .leftJoin("listeners as l", (join) => join.on("l.job_id", "=", ranAs))
+      .where("r.id", "in", runIds)
       .select([
         "j.id",
         "j.run_id",
@@ -108,6 +116,8 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
         "j.position",
         "j.needs",
         "j.matrix",
+        "j.labels",
+        "j.created_at",
       ])
       // Only of jobs that are listed: a run may have a thousand.
       .select((b) =>
@@ -116,6 +126,9 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
       .select([
         "e.status as execution_status",
         "e.created_at as execution_created_at",
+        "e.labels as execution_labels",
+        "l.status as listener_status",
+        "l.listening_since",
         "e.queued_at",
         "e.due_at",
         "e.started_at",
@@ -134,39 +147,45 @@ async function presentItem(
   const openNeedsOf = openNeedsAmong(jobs);
   const listed: RunListItem["jobs"] = [];
   for (const job of jobs.slice(0, MAX_LISTED_JOBS)) {
+    const newest = job.execution_status === null ? undefined : { status: job.execution_status };
+    const listener =
+      job.listener_status === null ? undefined : { status: job.listener_status, listening_since: job.listening_since };
     listed.push({
       id: job.id,
       key: job.key,
       name: job.name,
       status: job.status as JobStatus,
-      mode: "one_shot",
-      listener_status: "inactive",
-      execution_status: job.execution_status as RunListItem["status"],
+      mode: modeOf(JSON.parse(job.model) as JobModel),
+      listener_status: job.listener_status ?? "inactive",
+      execution_status: job.execution_status as RunListItem["status"] | null,
       position: job.position,
-      waiting:
-        job.status === "pending"
-          ? await explainWaiting(tx, waiting, {
-              workspaceId: job.workspace_id,
-              projectId: job.project_id,
-              model: job.model,
-              createdAt: job.execution_created_at,
-              queuedAt: job.queued_at,
-              dueAt: job.due_at,
-              placeWantedAt: run.place_wanted_at,
-              openNeeds: openNeedsOf(JSON.parse(job.needs) as string[]),
-            })
-          : null,
+      waiting: isWaiting(job, newest, listener)
+        ? await explainWaiting(tx, waiting, {
+            workspaceId: job.workspace_id,
+            projectId: job.project_id,
+            model: job.model,
+            labels: job.execution_labels ?? job.labels,
+            createdAt: job.execution_created_at ?? job.created_at,
+            queuedAt: job.queued_at,
+            dueAt: job.due_at,
+            placeWantedAt: run.place_wanted_at,
+            openNeeds: openNeedsOf(JSON.parse(job.needs) as string[]),
+            listeningSince: listeningSince(newest, listener),
+          })
+        : null,
     });
   }
   const counts = [...Map.groupBy(jobs, (job) => job.status)].map(([status, group]) => ({
     status: status as JobStatus,
     count: group.length,
   }));
+  const shownAs = (job: ListedJob) => (job.listener_status === "listening" ? "listening" : job.status);
+  const shown = [...Map.groupBy(jobs, shownAs)].map(([status, group]) => ({ status, count: group.length }));
   return {
     ...presentRun(run),
     jobs: listed,
     job_status_counts: counts,
-    job_display_status_counts: counts,
+    job_display_status_counts: shown,
     has_started_job_execution: jobs.some((job) => job.started_at !== null),
   };
 }

@@ -7,12 +7,20 @@ export interface RunsDeps {
   readonly dispatch: DispatchPort;
   readonly logs: Logs;
   readonly evaluator: Pick<Evaluator, "evaluateIn" | "coerceIn">;
+  readonly readVariables: ReadVariables;
   /** The dialect's row locks, "" on SQLite. */
   readonly forUpdate: string;
   readonly skipLocked: string;
   /** Runs that a workspace may have going at once when it has no limit of its own; 0 for any number. */
   readonly maxConcurrentRuns: number;
 }
+
+/** The values that variables have now in a project, by key; without those that have none. Given by app.ts. */
+export type ReadVariables = (
+  tx: Tx,
+  place: { readonly workspaceId: string; readonly projectId: string },
+  keys: ReadonlySet<string>,
+) => Promise<ReadonlyMap<string, string>>;
 
 /**
  * What runs need from dispatch, which lies above them: rows that must change in the same transaction.

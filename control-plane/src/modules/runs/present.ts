@@ -1,7 +1,16 @@
 import { infrastructureCauseSchema, type FailureClass, type InfrastructureCause } from "@shipfox/shared/failure";
-import type { GateResult, Job, JobExecution, Run, Step, StepAttempt, Waiting } from "@shipfox/shared/api/runs";
-import type { JobRow, RunRow, StepRow } from "../../store/schema.ts";
-import type { JobModel, MatrixModel } from "../workflow/public.ts";
+import type {
+  GateResult,
+  Job,
+  JobExecution,
+  Listening,
+  Run,
+  Step,
+  StepAttempt,
+  Waiting,
+} from "@shipfox/shared/api/runs";
+import type { JobRow, ListenerRow, RunRow, StepRow } from "../../store/schema.ts";
+import type { JobModel, ListeningModel, MatrixModel } from "../workflow/public.ts";
 import type { ExecutionWithRunner, StepAttemptView } from "./store.ts";
 
 export function iso(milliseconds: number): string {
@@ -66,32 +75,40 @@ function failureOfExecution(execution: ExecutionWithRunner, steps: readonly Step
   return { failure_class: byMachine ? "infrastructure" : "user", failure_cause: cause };
 }
 
-/** A job failed as its newest execution did. */
+/** A job failed as its newest execution did, or, one that listened, as the newest that failed. */
 function failureOfJob(job: JobRow, executions: readonly JobExecution[]): Failure {
-  const newest = executions.at(-1);
+  const newest = executions.findLast(({ status }) => status === "failed") ?? executions.at(-1);
   if (job.status !== "failed" || !newest) return NO_FAILURE;
   return { failure_class: newest.failure_class, failure_cause: newest.failure_cause };
 }
 
-export function presentJob(job: JobRow, executions: JobExecution[], waiting: Waiting | null): Job {
+export type ListenerState = Pick<ListenerRow, "status" | "resolution_reason">;
+
+export function presentJob(
+  job: JobRow,
+  executions: JobExecution[],
+  listener: ListenerState | undefined,
+  waiting: Waiting | null,
+): Job {
+  const model = JSON.parse(job.model) as JobModel;
   return {
     id: job.id,
     run_attempt_id: job.run_attempt_id,
     key: job.key,
     name: job.name,
     matrix: presentMatrix(job.matrix),
-    mode: "one_shot",
+    mode: modeOf(model),
     status: job.status as Job["status"],
     status_reason: job.status_reason as Job["status_reason"],
     status_reason_message: job.status_reason_message,
     ...failureOfJob(job, executions),
     carried_over: job.carried_from !== null,
-    success: (JSON.parse(job.model) as JobModel).success ?? null,
+    success: model.success ?? null,
     runner: JSON.parse(job.labels),
     evaluation_trace: null,
-    listening: null,
-    listener_status: "inactive",
-    resolution_reason: null,
+    listening: model.listening ? presentListening(model, model.listening) : null,
+    listener_status: listener?.status ?? "inactive",
+    resolution_reason: listener?.resolution_reason ?? null,
     outputs: jsonOrNull(job.outputs),
     dependencies: JSON.parse(job.needs),
     position: job.position,
@@ -102,13 +119,45 @@ export function presentJob(job: JobRow, executions: JobExecution[], waiting: Wai
   };
 }
 
+export function modeOf({ listening }: Pick<JobModel, "listening">): Job["mode"] {
+  return listening ? "listening" : "one_shot";
+}
+
+function presentListening({ executionTimeoutMs, name }: JobModel, listening: ListeningModel): Listening {
+  const { on, until, timeoutMs, maxExecutions, batch, onResolve } = listening;
+  const triggers = (list: ListeningModel["on"]): Listening["on"] =>
+    list.map(({ source, event, with: inputs, filter }) => ({
+      source,
+      event,
+      ...(inputs === null ? {} : { inputs: inputs as NonNullable<Listening["on"][number]["inputs"]> }),
+      ...(filter === null ? {} : { filter }),
+    }));
+  return {
+    on: triggers(on),
+    until: until.length === 0 ? null : triggers(until),
+    timeout_ms: timeoutMs,
+    max_executions: maxExecutions,
+    batch: batch && {
+      ...(batch.debounceMs === null ? {} : { debounce_ms: batch.debounceMs }),
+      ...(batch.maxSize === null ? {} : { max_size: batch.maxSize }),
+      ...(batch.maxWaitMs === null ? {} : { max_wait_ms: batch.maxWaitMs }),
+    },
+    on_resolve: onResolve,
+    execution_timeout_ms: executionTimeoutMs,
+    name,
+  };
+}
+
 function presentMatrix(matrix: string | null): Job["matrix"] {
   if (matrix === null) return null;
   const { job, values } = JSON.parse(matrix) as MatrixModel;
   return { job, values };
 }
 
-export function presentExecution(execution: ExecutionWithRunner, labels: string[], steps: Step[]): JobExecution {
+export function presentExecution(
+  execution: ExecutionWithRunner,
+  { labels, steps, events }: { labels: string[]; steps: Step[]; events: JobExecution["trigger_events"] },
+): JobExecution {
   return {
     id: execution.id,
     job_id: execution.job_id,
@@ -119,10 +168,10 @@ export function presentExecution(execution: ExecutionWithRunner, labels: string[
     status_reason: execution.status_reason,
     status_reason_message: execution.status_reason_message,
     ...failureOfExecution(execution, steps),
-    runner: labels,
+    runner: execution.labels === null ? labels : JSON.parse(execution.labels),
     runner_id: execution.runner_id,
     runner_name: execution.runner_name,
-    trigger_events: [],
+    trigger_events: events,
     outputs: jsonOrNull(execution.outputs),
     evaluation_trace: null,
     queued_at: isoOrNull(execution.queued_at),

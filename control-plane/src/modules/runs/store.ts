@@ -1,6 +1,6 @@
 import type { ExecutionStatus, JobStatus, RunStatus, StepStatus, StepType } from "@shipfox/shared/api/runs";
 import type { InfrastructureCause } from "@shipfox/shared/failure";
-import type { JobExecutionRow, JobRow, RunRow, StepRow } from "../../store/schema.ts";
+import type { JobExecutionRow, JobRow, ListenerRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
 import type { JobModel, RunStepModel } from "../workflow/public.ts";
 import type { JobStage } from "./model.ts";
@@ -38,6 +38,7 @@ export interface ExecutionFacts {
   readonly queued_at: number | null;
   readonly job_key: string;
   readonly job_status: JobStatus;
+  /** What the execution does. */
   readonly job_model: string;
   readonly infrastructure_retries: number;
   readonly retries: number;
@@ -49,7 +50,7 @@ export interface ExecutionFacts {
 }
 
 const LOAD_EXECUTION = `select e.id, e.workspace_id, e.project_id, e.run_id, e.run_attempt_id, e.job_id, e.sequence, e.status, e.due_at, e.queued_at,
-    j.key as job_key, j.status as job_status, j.model as job_model, j.infrastructure_retries, j.retries, r.status as run_status, r.number as run_number,
+    j.key as job_key, j.status as job_status, coalesce(e.model, j.model) as job_model, j.infrastructure_retries, j.retries, r.status as run_status, r.number as run_number,
     r.current_attempt as run_attempt, r.workflow_name, p.name as project_name
   from job_executions e join jobs j on j.id = e.job_id join runs r on r.id = e.run_id join projects p on p.id = e.project_id where e.id = ?`;
 
@@ -117,12 +118,17 @@ export interface JobFacts {
   readonly hasCondition: number;
   /** Jobs it needs that ended without success. */
   readonly spoiltNeeds: number;
-  /** Its newest execution. */
-  readonly executionId: string;
+  /** Its newest execution; null for a listening job that has none yet. */
+  readonly executionId: string | null;
+  readonly sequence: number | null;
+  /** Null for a job that does not listen. */
+  readonly listenerStatus: ListenerRow["status"] | null;
 }
 
-const JOBS = `select j.id, j.key, j.matrix, j.has_condition as "hasCondition", j.spoilt_needs as "spoiltNeeds", e.id as "executionId"
-  from jobs j join job_executions e on e.job_id = j.id and e.sequence = (select max(sequence) from job_executions where job_id = j.id)
+const JOBS = `select j.id, j.key, j.matrix, j.has_condition as "hasCondition", j.spoilt_needs as "spoiltNeeds", e.id as "executionId",
+    e.sequence, l.status as "listenerStatus"
+  from jobs j left join job_executions e on e.job_id = j.id and e.sequence = (select max(sequence) from job_executions where job_id = j.id)
+    left join listeners l on l.job_id = j.id
   where j.run_attempt_id = ? and j.stage`;
 const READY_JOBS = `${JOBS} = 'ready' order by j.position`;
 const OPEN_STAGES = "in ('blocked', 'ready', 'held', 'going')";
@@ -316,10 +322,19 @@ export async function startExecution(
   now: number,
 ): Promise<boolean> {
   await tx.run(CLAIM_EXECUTION, [runnerId, now, dueAt, now, facts.id]);
+  if (facts.run_status === "pending") return beginJob(tx, { jobId: facts.job_id, runId: facts.run_id }, now);
   await tx.run(START_JOB, [now, facts.job_id]);
-  if (facts.run_status !== "pending") return false;
-  await tx.run(START_RUN, [now, now, facts.run_id]);
-  return true;
+  return false;
+}
+
+/** Marks a job, and a run that is still pending, as running. True when the run has just started. */
+export async function beginJob(
+  tx: WriteTx,
+  { jobId, runId }: { jobId: string; runId: string },
+  now: number,
+): Promise<boolean> {
+  await tx.run(START_JOB, [now, jobId]);
+  return (await tx.run(START_RUN, [now, now, runId])) === 1;
 }
 
 const FINISH_EXECUTION = `update job_executions set status = ?, status_reason = ?, status_reason_message = ?, failure_cause = ?, outputs = ?, finished_at = ?, timed_out_at = ?, due_at = null, updated_at = ?
@@ -363,16 +378,15 @@ export async function finishJob(
   await tx.run(FINISH_JOB, [end.status, end.reason, end.message ?? null, end.outputs ?? null, now, jobId]);
 }
 
-const RETRY_JOB =
-  "update jobs set status = 'pending', infrastructure_retries = ?, retries = ?, updated_at = ? where id = ?";
+const RETRY_JOB = "update jobs set status = ?, infrastructure_retries = ?, retries = ?, updated_at = ? where id = ?";
 
 export async function retryJob(
   tx: WriteTx,
   jobId: string,
-  used: { infrastructureRetries: number; retries: number },
+  { status, ...used }: { status: "pending" | "running"; infrastructureRetries: number; retries: number },
   now: number,
 ): Promise<void> {
-  await tx.run(RETRY_JOB, [used.infrastructureRetries, used.retries, now, jobId]);
+  await tx.run(RETRY_JOB, [status, used.infrastructureRetries, used.retries, now, jobId]);
 }
 
 const NAME_EXECUTION = "update job_executions set name = ? where id = ?";
@@ -438,27 +452,44 @@ export async function lockRun(tx: WriteTx, forUpdate: string, runId: string): Pr
   return tx.get<RunRow>(`select * from runs where id = ?${forUpdate}`, [runId]);
 }
 
-export type ExecutionWithRunner = JobExecutionRow & { runner_name: string | null };
+export type ExecutionWithRunner = Omit<JobExecutionRow, "model"> & { runner_name: string | null };
 
-/** Everything below a run attempt, in the order it is shown. */
+/** Executions of a listening job that are shown. */
+const SHOWN_EXECUTIONS = 100;
+const RECENT = `and e.sequence > (select max(n.sequence) - ${SHOWN_EXECUTIONS} from job_executions n where n.job_id = e.job_id)`;
+/** All but the model, which may be large. */
+const SHOWN_FIELDS = `e.id, e.workspace_id, e.project_id, e.run_id, e.run_attempt_id, e.job_id, e.sequence, e.retry_of, e.name, e.status,
+    e.status_reason, e.status_reason_message, e.failure_cause, e.outputs, e.runner_id, e.queued_at, e.started_at, e.finished_at,
+    e.timed_out_at, e.due_at, e.firing, e.labels, e.created_at, e.updated_at`;
+const LISTENERS = `select l.job_id, l.status, l.resolution_reason, l.listening_since, l.expires_at from jobs j
+  join listeners l on l.job_id = coalesce(j.carried_from, j.id) where j.run_attempt_id = ?`;
+
+export type ShownListener = Pick<
+  ListenerRow,
+  "job_id" | "status" | "resolution_reason" | "listening_since" | "expires_at"
+>;
+
+/** Everything below a run attempt, in the order it is shown; of listening jobs the newest executions. */
 export async function loadTree(tx: Tx, runAttemptId: string) {
+  const listeners = await tx.all<ShownListener>(LISTENERS, [runAttemptId]);
+  const recent = listeners.length === 0 ? "" : RECENT;
   const jobs = await tx.all<JobRow>("select * from jobs where run_attempt_id = ? order by position", [runAttemptId]);
   const executions = await tx.all<ExecutionWithRunner>(
-    `select e.*, n.name as runner_name from job_executions e left join runners n on n.id = e.runner_id
-     where e.job_id in (select coalesce(carried_from, id) from jobs where run_attempt_id = ?) order by e.job_id, e.sequence`,
+    `select ${SHOWN_FIELDS}, n.name as runner_name from job_executions e left join runners n on n.id = e.runner_id
+     where e.job_id in (select coalesce(carried_from, id) from jobs where run_attempt_id = ?) ${recent} order by e.job_id, e.sequence`,
     [runAttemptId],
   );
   const steps = await tx.all<StepRow>(
     `select s.* from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id) join steps s on s.job_execution_id = e.id
-     where j.run_attempt_id = ? order by s.job_execution_id, s.position`,
+     where j.run_attempt_id = ? ${recent} order by s.job_execution_id, s.position`,
     [runAttemptId],
   );
   const attempts = await tx.all<StepAttemptView>(
     `select a.id, a.step_id, a.attempt, a.execution_order, a.status, a.exit_code, a.output, a.outputs, a.error, a.gate_result, a.restart_feedback, a.started_at, a.finished_at
-     from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id) join step_attempts a on a.job_execution_id = e.id where j.run_attempt_id = ? order by a.job_execution_id, a.execution_order`,
+     from jobs j join job_executions e on e.job_id = coalesce(j.carried_from, j.id) join step_attempts a on a.job_execution_id = e.id where j.run_attempt_id = ? ${recent} order by a.job_execution_id, a.execution_order`,
     [runAttemptId],
   );
-  return { jobs, executions, steps, attempts };
+  return { jobs, executions, steps, attempts, listeners };
 }
 
 export interface StepAttemptView {

@@ -1,7 +1,7 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import type { JobRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
-import { type JobModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
+import { type JobModel, type ListeningModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
 import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
 
@@ -9,6 +9,8 @@ export interface PendingJob {
   readonly workspaceId: string;
   readonly projectId: string;
   readonly model: string;
+  /** JSON of those that a runner must have. */
+  readonly labels: string;
   readonly createdAt: number;
   readonly queuedAt: number | null;
   readonly dueAt: number | null;
@@ -16,6 +18,33 @@ export interface PendingJob {
   readonly openNeeds: readonly string[];
   /** Since when its run waits for a place in the workspace; null when it has one. */
   readonly placeWantedAt: number | null;
+  /** Since when it waits for events; null for a job that does not, or for which more than events is missing. */
+  readonly listeningSince: number | null;
+}
+
+interface Newest {
+  readonly status: string;
+}
+
+interface ListenerState {
+  readonly status: string;
+  readonly listening_since: number | null;
+}
+
+/** Whether nothing of the job runs that could: it has not started, or it listens, or its next execution has not started. */
+export function isWaiting(
+  job: { readonly status: string },
+  newest: Newest | undefined,
+  listener: ListenerState | undefined,
+): boolean {
+  if (job.status === "pending") return true;
+  if (listener === undefined || isTerminal(job.status)) return false;
+  return newest?.status === "pending" || listeningSince(newest, listener) !== null;
+}
+
+export function listeningSince(newest: Newest | undefined, listener: ListenerState | undefined): number | null {
+  const isIdle = newest === undefined || isTerminal(newest.status);
+  return listener?.status === "listening" && isIdle ? listener.listening_since : null;
 }
 
 /** The needs that have not ended among `jobs`, which are all of the run attempt; made once for all its jobs. */
@@ -33,7 +62,16 @@ export function openNeedsAmong(
 /** Why a pending job has not started. Decided from what is known of the job; only for a queued one dispatch is asked. */
 export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob): Promise<Waiting> {
   const model = JSON.parse(job.model) as JobModel;
-  const base = { labels: model.runner, runners: { matching: 0, online: 0, busy: 0 } };
+  const labels = JSON.parse(job.labels) as string[];
+  const base = { labels, runners: { matching: 0, online: 0, busy: 0 } };
+  if (job.listeningSince !== null && model.listening) {
+    return {
+      ...base,
+      reason: "listening",
+      since: new Date(job.listeningSince).toISOString(),
+      message: describeListening(model.listening),
+    };
+  }
   if (job.queuedAt === null && job.dueAt !== null) {
     const nextTry = new Date(job.dueAt).toISOString();
     return {
@@ -71,8 +109,20 @@ export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob)
   return port.explain(tx, {
     workspaceId: job.workspaceId,
     projectId: job.projectId,
-    labels: model.runner,
+    labels,
     capabilities: requiredCapabilities(model),
     since: job.queuedAt,
   });
+}
+
+/** Triggers that are named; a file may have more. */
+const MAX_NAMED = 5;
+
+function describeListening({ on, until }: ListeningModel): string {
+  const named = (triggers: ListeningModel["on"]) => {
+    const all = [...new Set(triggers.map(({ source, event }) => `${source} ${event}`))];
+    const more = all.length > MAX_NAMED ? ` and ${all.length - MAX_NAMED} more` : "";
+    return `${all.slice(0, MAX_NAMED).join(", ")}${more}`;
+  };
+  return `listens for ${named(on)}${until.length === 0 ? "" : `, until ${named(until)}`}`;
 }

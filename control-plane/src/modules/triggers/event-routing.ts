@@ -3,7 +3,10 @@ import type { Clock } from "../../store/clock.ts";
 import type { TriggerEventRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
 import { endAsSuperseded, hasNewerCommit, holdForApproval, supersedeOlder } from "./approval-store.ts";
-import { decisionsOfPass, insertDecision } from "./decision-store.ts";
+import { type Matcher, lockListener, type RunsDeps } from "../runs/public.ts";
+import { decisionsOfPass, insertDecision, insertListenerDecision, listenersReached } from "./decision-store.ts";
+import { deliverToListener } from "./deliver-to-listener.ts";
+import { listenerOffersOf } from "./listener-offers.ts";
 import { decideOutcome, type Pass, retryAt } from "./model.ts";
 import { hashOfWorkflows, offersOf } from "./offers.ts";
 import { permanentReason } from "./permanent-reason.ts";
@@ -15,16 +18,22 @@ import type { Candidate } from "./subscription-store.ts";
 /** Events taken in one round; the loop comes back at once while there are more. */
 const EVENTS = 50;
 
+/** What wants an event: a trigger, which starts a run, or a job that listens, which takes it. */
+type Wanted =
+  | { readonly kind: "trigger"; readonly subscription: Candidate }
+  | { readonly kind: "listener"; readonly matcher: Matcher };
+
 export interface EventRoutingDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Logger;
   readonly evaluate: EvaluateFilter;
   readonly start: StartTriggered;
+  readonly runs: RunsDeps;
 }
 
 /**
- * Offers stored events to the subscriptions that name them. Each start is one transaction with the decision that tells of it,
+ * Offers stored events to the subscriptions that name them, first those of workflows, then those of jobs that listen. Each start is one transaction with the decision that tells of it,
  * so that an event which is routed again after a crash goes on where it was. The events of one workspace are routed in their
  * order; those of others do not wait for them. An event that somebody without rights made starts nothing until it is approved.
  */
@@ -72,13 +81,25 @@ export class EventRouting {
 
   async #route(event: TriggerEventRow): Promise<Pass> {
     let pass: Pass = "done";
-    for await (const { subscription, verdict } of offersOf(this.#deps, event)) {
+    for await (const wanted of this.#wanted(event)) {
       if (this.#stopped) return "again";
-      if (verdict.kind === "error") await this.#record(event, subscription, "filter-error", verdict.reason);
-      if (verdict.kind === "match" && subscription.decision === null)
-        pass = worse(pass, await this.#start(event, subscription));
+      pass = worse(pass, await this.#engage(event, wanted));
     }
     return pass;
+  }
+
+  /** All that match, also what has its run from this pass already; what cannot be asked is written down. */
+  async *#wanted(event: TriggerEventRow): AsyncGenerator<Wanted> {
+    for await (const { subscription, verdict } of offersOf(this.#deps, event)) {
+      if (verdict.kind === "error") await this.#record(event, subscription, "filter-error", verdict.reason);
+      if (verdict.kind === "match") yield { kind: "trigger", subscription };
+      if (this.#stopped) return;
+    }
+    for await (const { match, errors } of listenerOffersOf(this.#deps, event)) {
+      for (const { matcher, reason } of errors) await this.#recordOfListener(event, matcher, reason);
+      if (match) yield { kind: "listener", matcher: match };
+      if (this.#stopped) return;
+    }
   }
 
   /** Looks at all that it would start first: an approval is for all of it, and for this commit. Held is what waits for one, or is outdated. */
@@ -90,25 +111,43 @@ export class EventRouting {
       await store.write((tx) => endAsSuperseded(tx, event, now));
       return "held";
     }
-    const wanted: Candidate[] = [];
-    for await (const { subscription, verdict } of offersOf(this.#deps, event)) {
-      if (this.#stopped) return "again";
-      if (verdict.kind === "error") await this.#record(event, subscription, "filter-error", verdict.reason);
-      if (verdict.kind === "match") wanted.push(subscription);
-    }
+    const wanted: Wanted[] = [];
+    for await (const one of this.#wanted(event)) wanted.push(one);
+    if (this.#stopped) return "again";
     if (wanted.length === 0) return "done";
-    const hash = await hashOfWorkflows(store, wanted);
+    const subscriptions = wanted.flatMap((one) => (one.kind === "trigger" ? [one.subscription] : []));
+    const listening = wanted.flatMap((one) => (one.kind === "listener" ? [one.matcher.job_id] : []));
+    // An approval is also for those that a pass which was cut off has reached.
+    const reached = await store.read((tx) => listenersReached(tx, event));
+    const hash = await hashOfWorkflows(store, subscriptions, [...new Set([...reached, ...listening])].sort());
     if (hash === null) return "again";
     if (event.approval !== "approved" || event.workflows_hash !== hash) {
       await store.write((tx) => holdForApproval(tx, event, { hash, matched: wanted.length }));
       return "held";
     }
     let pass: Pass = "done";
-    for (const subscription of wanted) {
+    for (const one of wanted) {
       if (this.#stopped) return "again";
-      if (subscription.decision === null) pass = worse(pass, await this.#start(event, subscription));
+      pass = worse(pass, await this.#engage(event, one));
     }
     return pass;
+  }
+
+  async #engage(event: TriggerEventRow, wanted: Wanted): Promise<Pass> {
+    if (wanted.kind === "listener") return this.#deliver(event, wanted.matcher);
+    return wanted.subscription.decision === null ? this.#start(event, wanted.subscription) : "done";
+  }
+
+  async #deliver(event: TriggerEventRow, matcher: Matcher): Promise<Pass> {
+    const { store, clock, log, runs } = this.#deps;
+    const now = clock.now();
+    try {
+      await store.write((tx) => deliverToListener(tx, runs, { event, matcher, now }));
+      return "done";
+    } catch (error) {
+      log.warn({ err: error, eventId: event.id, jobId: matcher.job_id }, "an event is routed again later");
+      return "failed";
+    }
   }
 
   async #start(event: TriggerEventRow, subscription: Candidate): Promise<Pass> {
@@ -137,6 +176,15 @@ export class EventRouting {
   ): Promise<void> {
     const now = this.#deps.clock.now();
     await this.#deps.store.write((tx) => insertDecision(tx, event, subscription, { decision, reason, now }));
+  }
+
+  async #recordOfListener(event: TriggerEventRow, matcher: Matcher, reason: string): Promise<void> {
+    const { store, clock } = this.#deps;
+    const decided = { decision: "filter-error", reason, now: clock.now() } as const;
+    await store.write(async (tx) => {
+      const listener = await lockListener(tx, store.sql.forUpdate, matcher.job_id);
+      if (listener) await insertListenerDecision(tx, event, { matcher, runId: listener.run_id }, decided);
+    });
   }
 
   async #settle(event: TriggerEventRow, pass: Pass): Promise<void> {

@@ -37,13 +37,21 @@ export async function* offersOf(
   }
 }
 
-/** Of the files of the workflows that these subscriptions are of: what an approval is for. Null when one has just changed. */
-export async function hashOfWorkflows(store: Store, subscriptions: readonly Candidate[]): Promise<string | null> {
+/**
+ * Of the files of the workflows that these subscriptions are of, and of the jobs that listen: what an approval is for. Null when
+ * one has just changed.
+ */
+export async function hashOfWorkflows(
+  store: Store,
+  subscriptions: readonly Candidate[],
+  listeners: readonly string[],
+): Promise<string | null> {
   const hash = createHash("sha256");
   for (const subscription of subscriptions) {
     const yaml = await store.read((tx) => yamlOf(tx, subscription));
     if (yaml === null) return null;
     hash.update(`${subscription.id} ${createHash("sha256").update(yaml).digest("hex")}\n`);
   }
+  for (const jobId of listeners) hash.update(`${jobId}\n`);
   return hash.digest("hex");
 }

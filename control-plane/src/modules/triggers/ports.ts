@@ -21,7 +21,4 @@ export type FilterVerdict =
   | { readonly kind: "error"; readonly reason: string };
 
 /** Evaluates a bare expression, with a deadline, outside of any unit. Never rejects for what the expression does. */
-export type EvaluateFilter = (
-  filter: string,
-  roots: { readonly event: unknown; readonly trigger: { readonly source: string; readonly event: string } },
-) => Promise<FilterVerdict>;
+export type EvaluateFilter = (filter: string, roots: Readonly<Record<string, unknown>>) => Promise<FilterVerdict>;

@@ -1,3 +1,3 @@
 /** What app.ts may use of variables. */
-export { resolveModel } from "./resolve-model.ts";
+export { readVariables, resolveModel } from "./resolve-model.ts";
 export { createVariableRoutes } from "./routes.ts";

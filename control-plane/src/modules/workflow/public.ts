@@ -3,11 +3,12 @@
  */
 export { DIAGNOSTIC_CODES, type Diagnostic } from "./diagnostics.ts";
 export { WORKFLOW_JSON_SCHEMA } from "./document/check-document.ts";
-export { DEFAULT_FETCH_DEPTH } from "./limits.ts";
+export { DEFAULT_FETCH_DEPTH, MAX_LISTENING_MS } from "./limits.ts";
 export {
   type CheckoutModel,
   type JobModel,
   type JobPlan,
+  type ListeningModel,
   type MatrixModel,
   type RetryModel,
   type RunStepModel,
@@ -19,7 +20,7 @@ export {
 export { nextFire } from "./model/cron.ts";
 export { asRunnable } from "./model/runnable.ts";
 export { readInputs } from "./model/read-inputs.ts";
-export { resolveVariables, variablesOf } from "./model/resolve-variables.ts";
+export { resolveExecution, resolveVariables, variablesOf, variablesOfJob } from "./model/resolve-variables.ts";
 export { namesRead, sourcesOf } from "./expressions/names-read.ts";
 export { substitute, substituteAll, type Template, type TemplateSegment } from "./expressions/template.ts";
 export type { Root } from "./expressions/contexts.ts";

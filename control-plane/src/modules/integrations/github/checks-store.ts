@@ -20,7 +20,7 @@ const NEW_EVENTS = `select e.id, e.type, e.run_id, e.job_id, e.step_id from run_
   where e.workspace_id = ? order by e.id limit ${EVENTS_BATCH}`;
 
 /** What is about one job, and what is about all jobs of its run: their commit may be known now, or they were cancelled. */
-const OF_A_JOB = new Set(["job.queued", "job.started", "job.finished"]);
+const OF_A_JOB = new Set(["job.queued", "job.started", "job.listening", "job.finished"]);
 const OF_A_RUN = new Set(["step.finished", "run.finished"]);
 
 export function concernsChecks(type: string): boolean {
@@ -113,7 +113,7 @@ interface CheckFacts extends CheckRunRow {
 const CHECK = `select k.*, c.external_account_id, c.lifecycle_status, j.run_attempt_id, j.run_id, r.number as run_number,
     r.workflow_name, j.name, j.key, j.status, j.status_reason, e.started_at, e.finished_at
   from check_runs k join connections c on c.id = k.connection_id join jobs j on j.id = k.job_id
-    join runs r on r.id = j.run_id join job_executions e on e.job_id = j.id
+    join runs r on r.id = j.run_id left join job_executions e on e.job_id = j.id
   where k.job_id = ? order by e.sequence desc limit 1`;
 
 /** Takes a due check run for `claimMs`, after which it is due again unless it was settled. Null when it is not due any more. */

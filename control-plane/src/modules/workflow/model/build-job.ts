@@ -16,7 +16,7 @@ import { axesOf } from "./matrix.ts";
 import type { CheckoutModel, JobPlan } from "./model.ts";
 import type { RunnerLabels } from "./runner-labels.ts";
 import { refuseDuplicateIds, stableId } from "./stable-id.ts";
-import { notYet, type Surroundings } from "./surroundings.ts";
+import type { Surroundings } from "./surroundings.ts";
 import { readTimeout } from "./timeout.ts";
 
 /** Types of the outputs of a job, by key; null when it declares none. */
@@ -35,7 +35,7 @@ const OPEN_NAMES = new Names(null);
 
 /** Plans one job and tells the types of its outputs. */
 export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; outputTypes: JobOutputTypes } {
-  const { key, needs, source, faults, warnings, expressions, blocking } = place;
+  const { key, needs, source, faults, warnings, expressions } = place;
   const path = ["jobs", key];
   const { ofJob, ofSteps } = namesOf(job, place);
   const at = (field: string) => ({ path: [...path, field], names: ofJob, needs });
@@ -94,7 +94,6 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   }
   if (job.listening !== undefined) {
     plan.listening = buildListening(job.listening, [...path, "listening"], { names: ofJob, needs }, place);
-    notYet(blocking, "a listening job", [...path, "listening"]);
   }
   const outputs = Object.entries(job.outputs ?? {}).map(([name, text]) => {
     const outputPath = [...path, "outputs", name];

@@ -35,7 +35,6 @@ export type TriggerModel = { key: string; event: string; with: Record<string, un
 );
 
 export interface JobPlan extends Omit<JobModel, "steps"> {
-  listening?: ListeningModel;
   steps: StepPlan[];
 }
 
@@ -145,6 +144,8 @@ export interface JobModel {
   success?: string;
   outputs?: Record<string, Template>;
   executionName?: Template;
+  /** The job runs for each event, or batch of events; absent for one that runs once. */
+  listening?: ListeningModel;
   /** Of a run: the values of the variables that its expressions read. */
   variables?: Record<string, string>;
   steps: RunStepModel[];

@@ -12,18 +12,21 @@ export interface UnresolvableFault {
 
 /** The keys of all variables that the workflow names, each once. */
 export function variablesOf(model: WorkflowModel): Set<string> {
-  const keys = new Set<string>();
-  const add = (template: Template) => {
-    for (const segment of template) if (segment.kind === "variable") keys.add(segment.key);
-  };
-  add(model.runName ?? []);
-  for (const job of model.jobs) {
-    for (const key of variablesOfExpressions(job)) keys.add(key);
-    templatesOf(job).forEach(add);
-    for (const step of job.steps) Object.values(step.bindings ?? {}).forEach(add);
-  }
+  const keys = new Set(variablesIn(model.runName ?? []));
+  for (const job of model.jobs) for (const key of variablesOfJob(job)) keys.add(key);
   for (const key of variablesOfTemplate(model.runName ?? [])) keys.add(key);
   return keys;
+}
+
+/** The keys of all variables that one job names, each once. */
+export function variablesOfJob(job: JobModel): Set<string> {
+  const bindings = job.steps.flatMap((step) => Object.values(step.bindings ?? {}));
+  return new Set([...variablesOfExpressions(job), ...[...templatesOf(job), ...bindings].flatMap(variablesIn)]);
+}
+
+/** Those that are a whole expression. */
+function variablesIn(template: Template): string[] {
+  return template.flatMap((segment) => (segment.kind === "variable" ? [segment.key] : []));
 }
 
 function variablesOfTemplate(template: Template): Set<string> {
@@ -55,6 +58,7 @@ function variablesOfExpressions(job: JobModel): Set<string> {
   const sources = [
     job.if,
     job.success,
+    ...[...(job.listening?.on ?? []), ...(job.listening?.until ?? [])].map(({ filter }) => filter),
     ...job.steps.flatMap((step) => [step.if, step.gate?.success]),
     ...[...templatesOf(job), ...bindings].flatMap(sourcesOf),
   ];
@@ -63,7 +67,7 @@ function variablesOfExpressions(job: JobModel): Set<string> {
 
 /**
  * The model of one run: variables are replaced by their values, and kept for expressions that compute with them; only secrets
- * and expressions are left in templates.
+ * and expressions are left in templates. A listening job keeps the variables of its executions: each has those of its time.
  */
 export function resolveVariables(
   model: WorkflowModel,
@@ -79,38 +83,55 @@ export function resolveVariables(
       ...(runName === undefined
         ? {}
         : { runName: resolveTemplate(runName, values), variables: pick(values, variablesOfTemplate(runName)) }),
-      jobs: model.jobs.map((job) => resolveJob(job, values)),
+      jobs: model.jobs.map((job) =>
+        job.listening ? { ...job, variables: pick(values, variablesOfExpressions(job)) } : resolveJob(job, values),
+      ),
     },
   };
 }
 
+/** The model of one execution of a listening job, with the values that its variables have then. */
+export function resolveExecution(
+  job: JobModel,
+  values: ReadonlyMap<string, string>,
+): { ok: true; model: JobModel } | { ok: false; fault: UnresolvableFault } {
+  const fault = findFaultIn(job, values);
+  return fault ? { ok: false, fault } : { ok: true, model: resolveJob(job, values) };
+}
+
 function findFault(model: WorkflowModel, values: ReadonlyMap<string, string>): UnresolvableFault | null {
   for (const job of model.jobs) {
-    for (const [index, step] of job.steps.entries()) {
-      const where = `step ${index + 1} of the job "${job.key}"`;
-      if (step.unsafeExpression !== undefined) {
-        const message = `\`\${{ ${step.unsafeExpression} }}\` in ${where} would become code of the shell; bind it to a variable in \`env\``;
-        return { message, field: "run", source: step.unsafeExpression, envKey: null };
-      }
-      for (const [name, template] of Object.entries(step.bindings ?? {})) {
-        const missing = template.find((segment) => segment.kind === "variable" && !values.has(segment.key));
-        if (missing === undefined || missing.kind === "literal") continue;
-        const source = sourceOf(missing);
-        const isHoisted = step.run.includes(`{${name}}`) && name.startsWith("__sf_");
-        return {
-          message: missingVariable(where, source),
-          field: isHoisted ? "run" : `env.${name}`,
-          source,
-          envKey: name,
-        };
-      }
+    const fault = findFaultIn(job, values);
+    if (fault) return fault;
+  }
+  return null;
+}
+
+function findFaultIn(job: JobModel, values: ReadonlyMap<string, string>): UnresolvableFault | null {
+  for (const [index, step] of job.steps.entries()) {
+    const where = `step ${index + 1} of the job "${job.key}"`;
+    if (step.unsafeExpression !== undefined) {
+      const message = `\`\${{ ${step.unsafeExpression} }}\` in ${where} would become code of the shell; bind it to a variable in \`env\``;
+      return { message, field: "run", source: step.unsafeExpression, envKey: null };
     }
-    for (const key of variablesOfExpressions(job)) {
-      if (values.has(key)) continue;
-      const source = `vars.${key}`;
-      const message = missingVariable(`an expression of the job "${job.key}"`, source);
-      return { message, field: `jobs.${job.key}`, source, envKey: null };
+    for (const [name, template] of Object.entries(step.bindings ?? {})) {
+      const missing = template.find((segment) => segment.kind === "variable" && !values.has(segment.key));
+      if (missing === undefined || missing.kind === "literal") continue;
+      const source = sourceOf(missing);
+      const isHoisted = step.run.includes(`{${name}}`) && name.startsWith("__sf_");
+      return {
+        message: missingVariable(where, source),
+        field: isHoisted ? "run" : `env.${name}`,
+        source,
+        envKey: name,
+      };
     }
+  }
+  for (const key of variablesOfExpressions(job)) {
+    if (values.has(key)) continue;
+    const source = `vars.${key}`;
+    const message = missingVariable(`an expression of the job "${job.key}"`, source);
+    return { message, field: `jobs.${job.key}`, source, envKey: null };
   }
   return null;
 }
