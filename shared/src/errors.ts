@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   "lease-not-active": [404, "The lease ended; details.reason says why."],
   "lease-job-mismatch": [404, "The job is not the one the lease names."],
   "running-job-execution-not-found": [404, "The lease ended; stop working on the job."],
+  "checkout-repository-not-authorized": [404, "The job may not check this repository out."],
   "checkout-unavailable": [404, "The job has nothing to check out."],
   "artifact-not-found": [404, "There is no such artifact, or it has expired or was deleted."],
   "cache-not-found": [404, "There is no such cache, or it had to make room for others."],

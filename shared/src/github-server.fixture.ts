@@ -264,6 +264,8 @@ export class GitHubServer {
     }
     let parts = match(/^GET \/api\/v3\/repositories\/(\d+)$/);
     if (parts) return show(this.#seenBy(token).find(({ id }) => id === Number(parts?.[0])) ?? refuse(404, "Not Found"));
+    parts = match(/^GET \/api\/v3\/repos\/([^/]+)\/([^/]+)$/);
+    if (parts) return show(this.#named(token, parts[0], parts[1], "metadata", "read"));
     parts = match(/^POST \/api\/v3\/repos\/([^/]+)\/([^/]+)\/check-runs$/);
     if (parts) {
       const repository = this.#named(token, parts[0], parts[1], "checks", "write");

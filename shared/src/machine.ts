@@ -144,7 +144,26 @@ export const setupConfigSchema = z.object({
     .optional(),
   /** ours: what it gets of jobs that it needs, unpacked into a folder. */
   downloads: z.array(z.object({ job: z.string(), name: z.string(), path: z.string() })).optional(),
+  /** ours: the first step checks out, so caches and downloads come after it. */
+  files_after_checkout: z.literal(true).optional(),
 });
+/** Of a checkout step. Empty texts are as good as absent ones in `ref` and `path`. */
+export const checkoutConfigSchema = z.object({
+  checkout: z.object({
+    /** Commits of history; 0 is all of it. */
+    fetch_depth: z.int().min(0),
+    permissions: z.object({ contents: z.enum(["read", "write"]) }),
+    persist_credentials: z.boolean(),
+    force: z.boolean().optional(),
+    project: z.string().optional(),
+    connection: z.string().optional(),
+    repository: z.string().optional(),
+    ref: z.string().optional(),
+    /** Relative to the workspace. */
+    path: z.string().optional(),
+  }),
+});
+export type CheckoutConfig = z.infer<typeof checkoutConfigSchema>;
 /** A variable whose value holds secrets: its pieces in order. The values come from the step's own `secrets` route. */
 export const secretBindingSchema = z.object({
   target: z.string(),
@@ -282,6 +301,8 @@ export const checkoutTokenReplySchema = z.object({
   repository_url: z.string(),
   ref: z.string(),
   fetch_depth: z.int().min(0),
+  /** Who commits in the workspace, for a credential that may write. */
+  git_author: z.object({ name: z.string(), email: z.string() }).optional(),
   auth: z
     .object({
       kind: z.literal("basic"),

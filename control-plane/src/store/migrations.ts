@@ -5,6 +5,7 @@ import { approvals } from "./migrations/0061-approvals.ts";
 import { repositoryHeads } from "./migrations/0062-repository-heads.ts";
 import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
+import { checkedOutCommit } from "./migrations/0078-checked-out-commit.ts";
 import { listeners } from "./migrations/0079-listeners.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
@@ -15,5 +16,6 @@ export const migrations: readonly Migration[] = [
   repositoryHeads,
   blobs,
   references,
+  checkedOutCommit,
   listeners,
 ];

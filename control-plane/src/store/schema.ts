@@ -252,6 +252,8 @@ export interface RunRow {
   trigger_reference: string | null;
   /** The commit that all its jobs check out; null for the newest of the default branch. */
   pinned_commit: string | null;
+  /** Without a pinned one: what the first job checked out. */
+  checked_out_commit: string | null;
   /** 1: somebody without rights to the repository may have made what it runs. */
   untrusted: number;
   /** The ref whose code it runs; null for the default branch. */

@@ -77,6 +77,18 @@ export class WorkspaceTree {
     return null;
   }
 
+  /** As far down as there are folders: a path for the last of them, good until the next call, and what is missing below it. */
+  async descend(parts: Parts): Promise<{ folder: string; missing: Parts }> {
+    for (let depth = parts.length; ; depth -= 1) {
+      try {
+        const { fd } = await this.#enter(parts.slice(0, depth), "find");
+        return { folder: `/proc/self/fd/${fd}`, missing: parts.slice(depth) };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT" || depth === 0) throw error;
+      }
+    }
+  }
+
   /** Where something new may be made: what lay there, unless it is a folder, is gone. */
   async #makeRoom(parts: Parts): Promise<string> {
     const path = await this.#pathOf(parts, "make");

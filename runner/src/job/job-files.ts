@@ -39,6 +39,7 @@ export class JobFiles {
   /** Where archives lie on their way. */
   readonly #folder: string;
   #uploads: readonly UploadConfig[] = [];
+  #waiting: Pick<SetupConfig, "caches" | "downloads"> = {};
   /** Those that were not found under their key, with the key. */
   #toSave: { readonly key: string; readonly paths: readonly string[] }[] = [];
 
@@ -49,16 +50,23 @@ export class JobFiles {
   }
 
   /**
-   * Fills a workspace that nothing of the user's has run in yet. A cache that cannot be had is a warning. Throws ArtifactFault,
-   * RefusedError when the job is over, or the reason of the signal.
+   * Fills a workspace that nothing of the user's has run in yet; where a checkout is still to come first, `getWaiting` does. A
+   * cache that cannot be had is a warning. Throws ArtifactFault, RefusedError when the job is over, or the reason of the signal.
    */
   async get(config: SetupConfig, place: JobPlace): Promise<void> {
-    const { caches = [], downloads = [], uploads = [] } = config;
+    this.#waiting = config;
+    if (!config.files_after_checkout) await this.getWaiting(place);
+    this.#uploads = config.uploads ?? [];
+  }
+
+  /** After the first checkout step, and before anything of the user's runs. Does it once; throws what `get` throws. */
+  async getWaiting(place: JobPlace): Promise<void> {
+    const { caches = [], downloads = [] } = this.#waiting;
+    this.#waiting = {};
     let got = 0;
     for (const download of downloads) got += await this.#download(download, place);
     for (const cache of caches) got += await this.#restore(cache, place);
-    if (got > 0) await place.sandbox.handOverWorkspace();
-    this.#uploads = uploads;
+    if (got > 0) await place.sandbox.handOver(place.sandbox.workspace);
   }
 
   /**

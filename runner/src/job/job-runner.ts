@@ -24,6 +24,8 @@ import { SandboxError } from "../sandbox/sandbox-error.ts";
 import type { InfrastructureFault, JobProgress } from "../operate/monitor.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
 import { AnnotationBudget } from "./annotation-budget.ts";
+import { runCheckoutStep } from "./checkout-step.ts";
+import { JobCheckouts } from "./job-checkouts.ts";
 import { JobEnvironment } from "./job-environment.ts";
 import { JobFiles } from "./job-files.ts";
 import { type HookSettings, JobHooks } from "./job-hooks.ts";
@@ -73,6 +75,9 @@ export interface JobSettings {
 
 export type JobEnd = "finished" | "cancelled" | "lost" | "handed_back" | "killed";
 
+/** How the steps of each kind run. */
+const RUNS = { setup: runSetupStep, run: runRunStep, checkout: runCheckoutStep };
+
 type StepReply = Extract<NextStepReply, { kind: "step" }>;
 
 /** Works off one claimed job: step after step, in one sandbox, until the control plane has no more steps or it is stopped. */
@@ -90,6 +95,7 @@ export class JobRunner {
   private readonly postJob: PostJob;
   private readonly jobHooks: JobHooks;
   private readonly files: JobFiles;
+  private readonly checkouts = new JobCheckouts();
   private readonly clock = new JobClock();
   private isPaused = false;
   private sandbox: Sandbox | null = null;
@@ -297,9 +303,9 @@ export class JobRunner {
   private async execute({ step, attempt }: StepReply, log: StepLog, annotations: StepAnnotations): Promise<StepResult> {
     this.logger.info({ step_id: step.id, step: step.name, attempt }, "step started");
     this.currentStep = { name: step.name, startedAt: Date.now() };
-    if (step.type !== "setup" && step.type !== "run")
+    if (step.type === "agent")
       return refuse(log, { message: `This runner does not support steps of type "${step.type}".` });
-    if (step.type === "run" && !this.isOpen)
+    if (step.type !== "setup" && !this.isOpen)
       return refuse(log, { message: "The job was not set up.", reason: "setup_aborted" });
     let sandbox: Sandbox;
     try {
@@ -323,12 +329,13 @@ export class JobRunner {
       postJob: this.postJob,
       jobHooks: this.jobHooks,
       files: this.files,
+      checkouts: this.checkouts,
       masker: this.masker,
       stop: this.stop,
       overLimit: this.overLimit.signal,
       clock: this.clock,
     };
-    const result = step.type === "setup" ? await runSetupStep(context) : await runRunStep(context);
+    const result = await RUNS[step.type](context);
     for (const service of sandbox.takeServiceLogs()) {
       if (service.lines.length > 0) log.group(`Service ${service.name}`, service.lines);
     }

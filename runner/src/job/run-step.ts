@@ -3,6 +3,7 @@ import { formatDuration } from "@shipfox/shared/durations";
 import { type RunConfig, runConfigSchema } from "@shipfox/shared/machine";
 import type { ExecResult } from "../sandbox/sandbox.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
+import { workspaceFault } from "./checkout-fault.ts";
 import type { StepContext } from "./step-context.ts";
 import { stepEnv } from "./step-env.ts";
 import type { StepFiles } from "./step-files.ts";
@@ -23,6 +24,11 @@ export async function runRunStep(context: StepContext): Promise<StepResult> {
     });
   const config = parsed.data;
   logCommand(context, config);
+  try {
+    await context.files.getWaiting({ sandbox, log, signal: stop.signal });
+  } catch (error) {
+    return workspaceFault(error, context, "workspace_prep_failed");
+  }
   try {
     const wrongFolder = await findFolderFault(sandbox, config.working_directory, stop.signal);
     if (wrongFolder !== null) {

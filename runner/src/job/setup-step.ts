@@ -1,21 +1,13 @@
 import { arch, release, type } from "node:os";
 import { type CheckoutToken, type SetupConfig, setupConfigSchema } from "@shipfox/shared/machine";
 import { VERSION } from "@shipfox/shared/version";
-import { isTransient, RefusedError, UnreachableError } from "../control-plane/call-error.ts";
-import { repeat } from "../control-plane/client.ts";
-import { SandboxError } from "../sandbox/sandbox-error.ts";
-import { CheckoutError } from "../workspace/checkout-error.ts";
 import { fillWorkspace } from "../workspace/fill-workspace.ts";
 import type { CheckoutResult } from "../workspace/git-checkout.ts";
-import { GitMissingError } from "../workspace/git-process.ts";
-import { publicUrl, secretsOf } from "../workspace/repository-access.ts";
-import { ArtifactFault } from "./job-files.ts";
+import { publicUrl } from "../workspace/repository-access.ts";
+import { workspaceFault } from "./checkout-fault.ts";
+import { requestToken } from "./checkout-token.ts";
 import type { StepContext } from "./step-context.ts";
-import { afterSandboxFault, failed, type StepResult } from "./step-result.ts";
-
-/** A repository's host that does not answer is asked this often; the control plane itself as long as it takes. */
-const MAX_PROVIDER_TRIES = 4;
-const PROVIDER_CODES: ReadonlySet<string> = new Set(["provider-unavailable", "timeout", "rate-limited"]);
+import { failed, type StepResult } from "./step-result.ts";
 
 /** Makes the place in which the job runs and fills its workspace. Nothing of the user's runs here. */
 export async function runSetupStep(context: StepContext): Promise<StepResult> {
@@ -38,15 +30,13 @@ export async function runSetupStep(context: StepContext): Promise<StepResult> {
   source?.catch(() => {});
   try {
     await prepareWorkspace(context);
-    if (source === null) log.line("Checkout skipped: the job asks for none.");
+    if (source === null) log.line("Checkout skipped: the job asks for none, or its first step makes it.");
     const checkout =
       source && (await checkOutRepository(context, await source, config.data.checkout as CheckoutSettings));
     await context.files.get(config.data, { sandbox: context.sandbox, log, signal: stop.signal });
     return { kind: "report", report: { status: "succeeded", exit_code: 0, ...(checkout ? { checkout } : {}) } };
   } catch (error) {
-    if (stop.signal.aborted) return { kind: "stopped" };
-    log.line(`Error: ${(error as Error).message}`, "stderr");
-    return explain(error, context);
+    return workspaceFault(error, context, "workspace_prep_failed");
   }
 }
 
@@ -86,7 +76,6 @@ async function prepareWorkspace({ log, sandbox, openSandbox }: StepContext): Pro
 /** Asks for the repository's address and credential, and brings the commit near while the sandbox is still opening. */
 async function prepareSource(context: StepContext): Promise<Source> {
   const token = await requestToken(context);
-  for (const secret of secretsOf(token)) context.masker.add(secret);
   const startedAt = performance.now();
   const pinned = await context.mirrors.prefetch(token, context.stop.signal);
   return { asked: token, token: pinned, fetchMs: performance.now() - startedAt };
@@ -101,23 +90,10 @@ interface Source {
   readonly fetchMs: number;
 }
 
-async function requestToken({ client, step, lease, attempt, stop }: StepContext): Promise<CheckoutToken> {
-  let refusals = 0;
-  return await repeat(stop.signal, async () => {
-    try {
-      return await client.checkoutToken(step.id, lease.token, attempt, stop.signal);
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      refusals += PROVIDER_CODES.has(error.code) ? 1 : 0;
-      throw !isTransient(error) || refusals >= MAX_PROVIDER_TRIES ? refusedCheckout(error) : error;
-    }
-  });
-}
-
 type CheckoutSettings = NonNullable<SetupConfig["checkout"]>;
 
 async function checkOutRepository(
-  { log, sandbox, mirrors, stop }: StepContext,
+  { log, sandbox, mirrors, stop, checkouts }: StepContext,
   { asked: { ref }, token, fetchMs }: Source,
   settings: CheckoutSettings,
 ): Promise<CheckoutResult> {
@@ -140,33 +116,8 @@ async function checkOutRepository(
       "Submodules",
       submodules.map(({ path, commit: at }) => `${path}: ${at}`),
     );
-  await sandbox.handOverWorkspace();
+  await sandbox.handOver(sandbox.workspace);
+  checkouts.add({ path: "", repository, ref, commit });
   log.line(`Checked out ${commit} after ${Math.round(performance.now() - startedAt)} ms`);
   return { repository, ref, commit, path: sandbox.workspaceInside };
-}
-
-function refusedCheckout(error: RefusedError): Error {
-  if (error.code === "lease-not-active" || error.code === "step-not-found" || error.code === "job-not-found")
-    return error;
-  const isAuth = error.status === 401 || error.status === 403 || error.code === "access-denied";
-  const isUnavailable = error.status === 429 || error.status >= 500 || error.code === "checkout-unavailable";
-  const reason = isAuth ? "checkout_auth_failed" : isUnavailable ? "checkout_unavailable" : "checkout_failed";
-  return new CheckoutError(reason, `The control plane gave no access to the repository: ${error.message}`, {
-    cause: error,
-  });
-}
-
-function explain(error: unknown, { stop }: StepContext): StepResult {
-  if (error instanceof CheckoutError) return failed({ message: error.message, reason: error.reason });
-  if (error instanceof ArtifactFault) return failed({ message: error.message, reason: "artifact_failed" });
-  if (error instanceof GitMissingError) return failed({ message: error.message, reason: "git_unavailable" });
-  if (error instanceof SandboxError) return afterSandboxFault(error);
-  if (error instanceof RefusedError || error instanceof UnreachableError) {
-    stop.request({ kind: "lost", why: error.message });
-    return { kind: "stopped" };
-  }
-  return failed({
-    message: `The workspace could not be prepared: ${(error as Error).message}`,
-    reason: "workspace_prep_failed",
-  });
 }

@@ -4,6 +4,7 @@ import type { Masker } from "../logs/masking.ts";
 import type { StepLog } from "../logs/step-log.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Mirrors } from "../workspace/mirror.ts";
+import type { JobCheckouts } from "./job-checkouts.ts";
 import type { JobEnvironment } from "./job-environment.ts";
 import type { JobFiles } from "./job-files.ts";
 import type { JobHooks } from "./job-hooks.ts";
@@ -33,6 +34,7 @@ export interface StepContext {
   postJob: PostJob;
   jobHooks: JobHooks;
   files: JobFiles;
+  checkouts: JobCheckouts;
   masker: Masker;
   stop: StopSwitch;
   /** Aborted, with a sentence for people as its reason's message, when the job wrote more to disk than it may. */

@@ -1,4 +1,4 @@
-import { access, mkdir, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, readdir, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -217,13 +217,24 @@ export function sandboxConformance(name: string, subject: ConformanceCase): void
 
     it("shares the workspace with the host, owned by the steps' user", async () => {
       await writeFile(join(sandbox.workspace, "from-host.txt"), "host");
-      await sandbox.handOverWorkspace();
+      await sandbox.handOver(sandbox.workspace);
       expect((await run(sandbox, "cat from-host.txt; echo more >> from-host.txt; echo new > new.txt")).stdout).toBe(
         "host",
       );
       for (const name of ["from-host.txt", "new.txt"]) {
         expect(await stat(join(sandbox.workspace, name))).toMatchObject(sandbox.jobUser);
       }
+    });
+
+    it.runIf(runnerIsRoot())("hides what the runner prepares, until it is moved into the workspace", async () => {
+      const hidden = await sandbox.createHiddenFolder();
+      await mkdir(join(hidden, "prepared"));
+      await writeFile(join(hidden, "prepared", "file"), "prepared\n");
+      const look = 'cat "$HIDDEN"/prepared/file 2>/dev/null || ls "$HIDDEN" 2>/dev/null || echo hidden';
+      expect((await run(sandbox, look, { env: { HIDDEN: hidden } })).stdout).toBe("hidden\n");
+      await sandbox.handOver(hidden);
+      await rename(join(hidden, "prepared"), join(sandbox.workspace, "prepared"));
+      expect((await run(sandbox, "cat prepared/file; rm -r prepared")).stdout).toBe("prepared\n");
     });
 
     it("takes what a step writes into the file it was given", async () => {

@@ -80,10 +80,15 @@ export interface Sandbox {
   readonly jobUser: JobUser;
   open(): Promise<void>;
   /**
-   * Makes everything in the workspace belong to `jobUser`, without following links. For host programs that filled it as the
-   * runner; only before the first `exec`.
+   * Makes everything in the workspace, or in a hidden folder, belong to `jobUser`, without following links. For host programs
+   * that filled it as the runner; of the workspace only before the first `exec`.
    */
-  handOverWorkspace(): Promise<void>;
+  handOver(folder: string): Promise<void>;
+  /**
+   * Makes an empty folder on the file system of the workspace that no step sees, in which host programs prepare what is then
+   * moved there. Its bytes are the job's. Between `open` and `close`, which removes it.
+   */
+  createHiddenFolder(): Promise<string>;
   /**
    * Makes an empty file that steps may write and the runner reads with `readStepFile`. It lies in a folder of the runner, so a
    * step can neither replace nor remove it when it runs as another user. Between `open` and `close`; `name` is a plain file

@@ -3,7 +3,7 @@ import type { GitResult } from "./git-process.ts";
 
 export type CheckoutFault = Extract<
   NonNullable<StepError["reason"]>,
-  "checkout_auth_failed" | "checkout_unavailable" | "checkout_failed" | "git_unavailable"
+  `checkout_${"auth_failed" | "unavailable" | "failed" | "path_invalid" | "destination_occupied"}` | "git_unavailable"
 >;
 
 /** Why a repository could not be checked out; `reason` is the step's, `message` is for people and holds no secret. */

@@ -40,5 +40,10 @@ async function persistCredential(workspace: string, token: CheckoutToken): Promi
   const header = basicHeader(token);
   if (header === null) return;
   const origin = new URL(token.repository_url).origin;
-  await appendConfig(workspace, [`[http ${configValue(`${origin}/`)}]`, `\textraHeader = ${configValue(header)}`]);
+  const author = token.git_author;
+  await appendConfig(workspace, [
+    `[http ${configValue(`${origin}/`)}]`,
+    `\textraHeader = ${configValue(header)}`,
+    ...(author ? ["[user]", `\tname = ${configValue(author.name)}`, `\temail = ${configValue(author.email)}`] : []),
+  ]);
 }

@@ -134,7 +134,8 @@ describeStores("connections", (open) => {
       repository: "git:https://git.example.com/app",
     });
 
-    expect(await checkouts.checkout(overHttps, { contents: "read" })).toEqual({
+    expect(await checkouts.checkout({ workspaceId, projectId: overHttps, access: { contents: "read" } })).toEqual({
+      isOwn: true,
       repository_url: "https://git.example.com:8443/team/app",
       ref: "main",
       fetch_depth: 1,
@@ -148,18 +149,22 @@ describeStores("connections", (open) => {
         expires_at: new Date(clock.now() + 3_600_000).toISOString(),
       },
     });
-    expect(await checkouts.checkout(overSsh, { contents: "read" })).toEqual({
+    expect(await checkouts.checkout({ workspaceId, projectId: overSsh, access: { contents: "read" } })).toEqual({
+      isOwn: true,
       repository_url: "git@git.example.com:app",
       ref: "main",
       fetch_depth: 1,
       ssh_key: KEY,
     });
-    expect(await checkouts.checkout(open, { contents: "read" })).toEqual({
+    expect(await checkouts.checkout({ workspaceId, projectId: open, access: { contents: "read" } })).toEqual({
+      isOwn: true,
       repository_url: "https://git.example.com/app",
       ref: "main",
       fetch_depth: 1,
     });
-    await expect(checkouts.checkout(workspaceId, { contents: "read" })).rejects.toMatchObject({
+    await expect(
+      checkouts.checkout({ workspaceId, projectId: workspaceId, access: { contents: "read" } }),
+    ).rejects.toMatchObject({
       code: "checkout-unavailable",
     });
   });

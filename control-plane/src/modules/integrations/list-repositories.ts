@@ -10,6 +10,7 @@ import type { GitHubSources } from "./github/sources.ts";
 import { GITHUB_PROVIDER } from "./model.ts";
 import {
   GIT_PROVIDER,
+  looksLikeUrl,
   parseRepositoryUrl,
   type RepositoryUrl,
   repositoryId,
@@ -108,7 +109,7 @@ async function gitRepositories(
 
 /** Null for words that are no address; an address that is not allowed is an error. */
 function asUrl(search: string, urls: UrlSettings): RepositoryUrl | null {
-  return /:\/\/|^[^\s/]+@[^\s/]+:/.test(search) ? parseRepositoryUrl(search, urls) : null;
+  return looksLikeUrl(search) ? parseRepositoryUrl(search, urls) : null;
 }
 
 function describe(connection: ConnectionRow, url: string, branch: string): Repository {

@@ -20,4 +20,6 @@ export interface SourceAccess {
 export interface OpenSource extends GitSource {
   /** When the credential ends, in milliseconds; null when it does not end by itself. */
   readonly expiresAt: number | null;
+  /** Who commits with it, where its host has somebody for that. */
+  readonly author?: { readonly name: string; readonly email: string };
 }

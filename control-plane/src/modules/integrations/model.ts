@@ -4,6 +4,7 @@ import type { ConnectionRow } from "../../store/schema.ts";
 import {
   GIT_PROVIDER,
   isUnder,
+  looksLikeUrl,
   parseRepositoryId,
   parseRepositoryUrl,
   type RepositoryUrl,
@@ -101,9 +102,12 @@ export function checkGitConnection(request: GitConnectionRequest, urls: UrlSetti
 }
 
 /** Throws 422 `source-connection-inactive` for a connection that somebody disabled or that its provider ended. */
-export function requireActive(connection: Pick<ConnectionRow, "lifecycle_status">): void {
-  if (connection.lifecycle_status === "active") return;
-  throw new ApiError("source-connection-inactive", `the connection is ${connection.lifecycle_status}; enable it first`);
+export function requireActive({
+  slug,
+  lifecycle_status: status,
+}: Pick<ConnectionRow, "slug" | "lifecycle_status">): void {
+  if (status === "active") return;
+  throw new ApiError("source-connection-inactive", `the connection ${slug} is ${status}; enable it first`);
 }
 
 /** The repository of an external id, when this git connection may read it. Throws ApiError. */
@@ -117,6 +121,20 @@ export function repositoryOf(connection: ConnectionRow, externalId: string, urls
     );
   }
   return repository;
+}
+
+/**
+ * The external id of what a workflow calls `name`: that id, a clone URL, or a path below the base URL of the connection.
+ * Throws 400 `invalid-repository-url` for a path without a base URL; the URL itself is checked when it is used.
+ */
+export function gitRepositoryNamed(connection: ConnectionRow, name: string): string {
+  if (name.startsWith(`${GIT_PROVIDER}:`)) return name;
+  if (looksLikeUrl(name)) return `${GIT_PROVIDER}:${name}`;
+  const { baseUrl } = settingsOf(connection);
+  const path = name.replace(/^\/+|\/+$/g, "").replace(/\.git$/, "");
+  if (baseUrl !== null && path !== "") return `${GIT_PROVIDER}:${baseUrl.replace(/\/+$/, "")}/${path}.git`;
+  const why = path === "" ? "no repository is named" : `the connection ${connection.slug} has no base URL`;
+  throw new ApiError("invalid-repository-url", `${why}; give the clone URL instead of ${JSON.stringify(name)}`);
 }
 
 export function settingsOf(connection: Pick<ConnectionRow, "settings">): GitSettings {

@@ -38,6 +38,11 @@ const TEXT_PATTERN = /^[!#-&(-[\]_a-z{-~^]+$/;
 
 const EXPECTED = "expected https://host/path, ssh://user@host/path or user@host:path";
 
+/** False for words and paths that are no address. */
+export function looksLikeUrl(text: string): boolean {
+  return /:\/\/|^[^\s/]+@[^\s/]+:/.test(text);
+}
+
 /** Throws 400 `invalid-repository-url`, which says what is allowed and, where an operator can allow it, by which variable. */
 export function parseRepositoryUrl(text: string, settings: UrlSettings): RepositoryUrl {
   if (text.length > MAX_REPOSITORY_URL_CHARS) throw refuse(`it is longer than ${MAX_REPOSITORY_URL_CHARS} characters`);

@@ -4,7 +4,14 @@ import type { Tx } from "../../store/store.ts";
 import type { Envelope, SealedColumn } from "../secrets/public.ts";
 import type { GitCredential } from "./git-environment.ts";
 import type { GitHubSources } from "./github/sources.ts";
-import { type GitSecrets, GITHUB_PROVIDER, repositoryOf, requireActive, settingsOf } from "./model.ts";
+import {
+  type GitSecrets,
+  gitRepositoryNamed,
+  GITHUB_PROVIDER,
+  repositoryOf,
+  requireActive,
+  settingsOf,
+} from "./model.ts";
 import type { Located, LocatedProject } from "./located.ts";
 import { GIT_PROVIDER, repositoryId, type UrlSettings } from "./repository-url.ts";
 import { findConnection, findProjectSource } from "./store.ts";
@@ -72,10 +79,26 @@ export class Sources {
         return github.locate(connection, externalId);
       }
       default:
-        throw new ApiError(
-          "integration-capability-unavailable",
-          "this connection does not serve source code; use a git or GitHub connection",
-        );
+        throw withoutSourceCode();
+    }
+  }
+
+  /**
+   * The external id of the repository that a workflow calls `name`: what it is called at its host, or that id. GitHub is asked,
+   * so never inside of a unit. Throws what `ofConnection` throws, and 422 `repository-not-found`.
+   */
+  async repositoryNamed(connection: ConnectionRow, name: string): Promise<string> {
+    switch (connection.provider) {
+      case GIT_PROVIDER:
+        return gitRepositoryNamed(connection, name);
+      case GITHUB_PROVIDER: {
+        const { github } = this.#deps;
+        if (!github) throw notConfigured();
+        requireActive(connection);
+        return await github.named(connection, name);
+      }
+      default:
+        throw withoutSourceCode();
     }
   }
 
@@ -85,6 +108,13 @@ export class Sources {
     const opened = this.#deps.envelope.open(connection.sealed_credential, secretContext(connection));
     return { username, ...(JSON.parse(opened) as GitSecrets) };
   }
+}
+
+function withoutSourceCode(): ApiError {
+  return new ApiError(
+    "integration-capability-unavailable",
+    "this connection does not serve source code; use a git or GitHub connection",
+  );
 }
 
 export function notConfigured(): ApiError {

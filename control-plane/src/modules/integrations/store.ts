@@ -27,6 +27,23 @@ export type ProjectSourceRow = ConnectionRow & Pick<ProjectRow, "external_reposi
 const PROJECT_SOURCE = `select c.*, p.external_repository_id, p.default_branch
   from projects p join connections c on c.id = p.connection_id where p.id = ?`;
 
+/** Of the project of a workspace with this id or slug. */
+export function findSourceOf(tx: Tx, workspaceId: string, project: string): Promise<ProjectSourceRow | undefined> {
+  const sql = `select c.*, p.external_repository_id, p.default_branch from projects p join connections c on c.id = p.connection_id
+    where p.workspace_id = ? and (p.id = ? or p.slug = ?) order by case when p.id = ? then 0 else 1 end limit 1`;
+  return tx.get<ProjectSourceRow>(sql, [workspaceId, project, project, project]);
+}
+
+export function findConnectionCalled(tx: Tx, workspaceId: string, slug: string): Promise<ConnectionRow | undefined> {
+  return tx.get<ConnectionRow>("select * from connections where workspace_id = ? and slug = ?", [workspaceId, slug]);
+}
+
+/** The default branch of a repository that some project is made of. */
+export async function findDefaultBranch(tx: Tx, connectionId: string, externalId: string): Promise<string | null> {
+  const sql = "select default_branch from projects where connection_id = ? and external_repository_id = ? limit 1";
+  return (await tx.get<{ default_branch: string }>(sql, [connectionId, externalId]))?.default_branch ?? null;
+}
+
 export function findProjectSource(tx: Tx, projectId: string): Promise<ProjectSourceRow | undefined> {
   return tx.get<ProjectSourceRow>(PROJECT_SOURCE, [projectId]);
 }

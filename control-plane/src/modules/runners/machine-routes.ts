@@ -23,6 +23,7 @@ import {
   reportBodySchema,
   reportReplySchema,
   RUNNER_VERSION_HEADER,
+  type CheckoutConfig,
   type CheckoutToken,
   type ClaimReply,
   type NextStepReply,
@@ -46,7 +47,7 @@ import {
   type Dispatch,
 } from "../dispatch/public.ts";
 import type { Logs } from "../logs/public.ts";
-import { checkedOutCommit, nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
+import { checkedOutCommit, isUntrusted, nextStep, reportStep, type NextStepResult } from "../runs/public.ts";
 import { reportHealth } from "./health.ts";
 import { createAgentRoutes } from "./agent-routes.ts";
 import { relabelSession } from "./change-session.ts";
@@ -58,9 +59,17 @@ import { judgeVersion, versionWindow } from "./version-window.ts";
 
 /** Where a job's code comes from; implemented above, by the integrations. */
 export interface CheckoutPort {
-  /** Everything a runner needs for one fetch of the project's repository. */
-  checkout(projectId: string, access: { contents: "read" | "write" }): Promise<CheckoutToken>;
+  /** Everything a runner needs for one fetch of a repository; `isOwn` when it is that of the job's project. */
+  checkout(request: {
+    workspaceId: string;
+    projectId: string;
+    target: CheckoutTarget;
+    access: { contents: "read" | "write" };
+    untrusted: boolean;
+  }): Promise<CheckoutToken & { isOwn: boolean }>;
 }
+
+type CheckoutTarget = Pick<CheckoutConfig["checkout"], "project" | "connection" | "repository">;
 
 export interface MachineRoutesDeps {
   readonly store: Store;
@@ -370,7 +379,7 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
       method: "POST",
       path: "/runs/jobs/current/steps/{stepId}/checkout-token",
       tag: "Machine: jobs",
-      summary: "What is needed to fetch the project's repository once",
+      summary: "What is needed to fetch, once, the repository that the step checks out",
       credential: "lease",
       params: stepParams,
       query: attemptQuerySchema,
@@ -382,6 +391,10 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "step-not-running",
         "step-attempt-mismatch",
         "checkout-unavailable",
+        "checkout-repository-not-authorized",
+        "project-not-found",
+        "integration-connection-not-found",
+        "integration-capability-unavailable",
         "source-connection-inactive",
         "invalid-repository-url",
         "integration-provider-unavailable",
@@ -394,16 +407,19 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "provider-unavailable",
       ],
       handle: async ({ principal, params, query }) => {
-        const { asked, commit } = await store.read(async (tx) => ({
+        const { asked, commit, untrusted } = await store.read(async (tx) => ({
           asked: await requireCheckoutStep(tx, principal, params.stepId, query.attempt),
           commit: await checkedOutCommit(tx, principal.runAttemptId),
+          untrusted: await isUntrusted(tx, principal.runId),
         }));
-        const token = await deps.checkout.checkout(principal.projectId, asked.permissions);
+        const { ref, persist_credentials: persist, permissions: access, fetch_depth, ...target } = asked;
+        const { isOwn, ...token } = await deps.checkout.checkout({ ...principal, target, access, untrusted });
         const body: CheckoutToken = {
           ...token,
-          fetch_depth: asked.fetch_depth ?? token.fetch_depth,
-          ...(token.auth ? { auth: { ...token.auth, persist: asked.persist_credentials } } : {}),
-          ...(commit === null ? {} : { ref: commit }),
+          fetch_depth: fetch_depth ?? token.fetch_depth,
+          // What a stranger may have written never gets to hold a credential.
+          ...(token.auth ? { auth: { ...token.auth, persist: persist && !untrusted } } : {}),
+          ref: ref || (isOwn && commit) || token.ref,
         };
         return { status: 200, headers: NO_STORE, body };
       },
@@ -480,12 +496,17 @@ async function requireCheckoutStep(
   principal: LeasePrincipal,
   stepId: string,
   attempt: number,
-): Promise<NonNullable<SetupConfig["checkout"]>> {
+): Promise<AskedCheckout> {
   const step = await requireLeasedStep(tx, principal, stepId, attempt);
-  const { checkout } = step.config as SetupConfig;
-  if (step.type !== "setup" || !checkout) throw new ApiError("step-not-checkout", "the step checks nothing out");
-  return checkout;
+  const { checkout } = step.config as SetupConfig | CheckoutConfig;
+  if ((step.type !== "setup" && step.type !== "checkout") || !checkout)
+    throw new ApiError("step-not-checkout", "the step checks nothing out");
+  const { permissions, persist_credentials, fetch_depth, ...more } = checkout;
+  const { project, connection, repository, ref } = more as CheckoutConfig["checkout"];
+  return { permissions, persist_credentials, fetch_depth, project, connection, repository, ref };
 }
+
+type AskedCheckout = Omit<CheckoutConfig["checkout"], "fetch_depth" | "force" | "path"> & { fetch_depth?: number };
 
 function describeClaim(
   { fence, executionId, runnerId, facts }: Claim,

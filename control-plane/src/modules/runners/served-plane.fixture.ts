@@ -7,13 +7,25 @@ import { systemClock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
 import { createWaitingPort, type DispatchSettings, recordLateCalls } from "../dispatch/public.ts";
 import { createRunRoutes } from "../runs/public.ts";
-import { createMachineRoutes } from "./machine-routes.ts";
+import { type CheckoutPort, createMachineRoutes } from "./machine-routes.ts";
 import { TestPlane } from "./test-plane.ts";
 import { createUserRunnerRoutes } from "./user-routes.ts";
 
 const ADMIN = "00000000-0000-7000-8000-000000000001";
 const LEASE_TERM_MS = 40_000;
 const HOUR_MS = 3_600_000;
+
+const AUTH = {
+  kind: "basic",
+  carry: "header",
+  username: "git",
+  token: "token-of-git",
+  expires_at: "2030-01-01T00:00:00.000Z",
+  host: "git.example",
+  persist: false,
+} as const;
+
+type CheckoutRequest = Parameters<CheckoutPort["checkout"]>[0];
 
 export interface WireCall {
   readonly token?: string;
@@ -42,10 +54,13 @@ export interface WireStep {
 export class ServedPlane {
   readonly inside: TestPlane;
   readonly url: string;
+  /** What was asked of the port to repositories, in order. */
+  readonly checkouts: readonly CheckoutRequest[];
 
-  private constructor(inside: TestPlane, url: string) {
+  private constructor(inside: TestPlane, url: string, checkouts: readonly CheckoutRequest[]) {
     this.inside = inside;
     this.url = url;
+    this.checkouts = checkouts;
   }
 
   static async start(
@@ -55,6 +70,7 @@ export class ServedPlane {
     const inside = await TestPlane.start(store, { leaseTermMs: LEASE_TERM_MS, ...options.settings });
     const version = options.version ?? VERSION;
     const { dispatch } = inside;
+    const checkouts: CheckoutRequest[] = [];
     const access = { role: async () => "owner" as const, instanceRole: async () => null };
     const base = { store, clock: systemClock, dispatch };
     const api = await serveApi([
@@ -63,7 +79,10 @@ export class ServedPlane {
         tokens: testTokens,
         logs: dispatch.deps.logs,
         checkout: {
-          checkout: async () => ({ repository_url: "https://git.example/app", ref: "main", fetch_depth: 1 }),
+          checkout: async (request) => {
+            checkouts.push(request);
+            return { isOwn: true, repository_url: "https://git.example/app", ref: "main", fetch_depth: 1, auth: AUTH };
+          },
         },
         secrets: { open: async (_tx, _place, keys) => new Map([...keys].map((key) => [key, `value of ${key}`])) },
         settings: { outageLimitMs: HOUR_MS, leaseTermMs: LEASE_TERM_MS, heartbeatIntervalMs: 10_000, version },
@@ -79,7 +98,7 @@ export class ServedPlane {
       ...recordLateCalls(dispatch, options.more?.(store) ?? []),
     ]);
     onTestFinished(() => api.close());
-    return new ServedPlane(inside, api.url);
+    return new ServedPlane(inside, api.url, checkouts);
   }
 
   async call(method: string, path: string, { token, body, headers, signal }: WireCall = {}): Promise<ApiReply> {

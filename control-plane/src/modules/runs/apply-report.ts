@@ -2,6 +2,7 @@ import type { reportBodySchema } from "@shipfox/shared/machine";
 import type { z } from "zod";
 import type { WriteTx } from "../../store/store.ts";
 import { parseValues, stringifyValues } from "../workflow/public.ts";
+import { keepCommit } from "./checked-out-commit.ts";
 import type { Viewpoint } from "./contexts.ts";
 import { fill, judge, textOf } from "./evaluate.ts";
 import { decideGate, type GateVerdict } from "./model.ts";
@@ -36,7 +37,7 @@ export async function applyReport(
 ): Promise<StepFacts[]> {
   const output = body.checkout ? { ...body.output, checkout: body.checkout } : (body.output ?? null);
   const exitCode = body.exit_code ?? body.error?.exit_code ?? null;
-  const judged = await judgeReport(tx, deps, facts, step, body, exitCode);
+  const judged = await judgeReport(tx, deps, facts, step, { ...body, output, exitCode });
   const { verdict } = judged;
   await finishStep(
     tx,
@@ -64,6 +65,7 @@ export async function applyReport(
     },
     { truncated: body.log_outcome === "abandoned", now },
   );
+  if (body.checkout && verdict.status === "succeeded") await keepCommit(tx, facts, step, body.checkout.commit);
   const about = { ...facts, stepId: step.id };
   const finished = { name: step.name, attempt: step.currentAttempt, status: verdict.status, exit_code: exitCode };
   record(tx, about, "step.finished", finished, now);
@@ -86,9 +88,9 @@ async function judgeReport(
   deps: RunsDeps,
   facts: ExecutionFacts,
   step: StepFacts,
-  body: Report,
-  exitCode: number | null,
+  body: Pick<Report, "status" | "error" | "output"> & { exitCode: number | null },
 ): Promise<Judged> {
+  const { exitCode } = body;
   const error = body.error ? { ...body.error, category: step.type === "run" ? "user" : "setup" } : null;
   const typed = typedOutputs(tx, deps, step, body);
   if (!typed.ok) {
@@ -147,7 +149,7 @@ function typedOutputs(
   tx: WriteTx,
   { evaluator }: RunsDeps,
   step: StepFacts,
-  body: Report,
+  body: Pick<Report, "status" | "output">,
 ): { ok: true; outputs: Record<string, unknown> | null } | { ok: false; message: string } {
   const declared = step.rules?.outputs;
   if (!declared || body.status === "failed") return { ok: true, outputs: null };

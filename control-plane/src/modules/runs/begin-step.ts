@@ -1,13 +1,13 @@
 import { newId } from "@shipfox/shared/ids";
-import type { RunConfig } from "@shipfox/shared/machine";
+import type { CheckoutConfig, RunConfig } from "@shipfox/shared/machine";
 import type { WriteTx } from "../../store/store.ts";
-import type { JobModel } from "../workflow/public.ts";
+import type { CheckoutStepModel, JobModel, Template } from "../workflow/public.ts";
 import { type Viewpoint, viewpointOf } from "./contexts.ts";
 import { fill, type Filled, fillName, judge, textOf, type Verdict } from "./evaluate.ts";
-import { secretBindings } from "./insert-jobs.ts";
 import { MAX_ERROR_MESSAGE_CHARS } from "@shipfox/shared/api/runs";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
+import { secretBindings } from "./step-configs.ts";
 import { configureStep, type ExecutionFacts, finishStep, startStep, type StepFacts } from "./store.ts";
 
 const FOLDER = "working_directory";
@@ -66,37 +66,56 @@ async function fillStep(
   now: number,
 ): Promise<FilledStep> {
   const { rules } = step;
-  const { bindings, workingDirectoryTemplate, nameTemplate } = rules ?? {};
-  if (!bindings && !workingDirectoryTemplate && !nameTemplate)
+  const { workingDirectoryTemplate, nameTemplate } = rules ?? {};
+  const own = rules?.type === "checkout" ? openTarget(rules) : rules?.bindings;
+  if (!own && !workingDirectoryTemplate && !nameTemplate)
     return { ok: true, fields: { name: step.name, config: step.config } };
   const viewpoint = viewpointOfStep(facts, step);
   const filled = await fill(tx, deps, viewpoint, {
-    ...bindings,
+    ...own,
     ...(workingDirectoryTemplate ? { [FOLDER]: workingDirectoryTemplate } : {}),
   });
-  if (!filled.ok) return { ok: false, error: unresolvable(filled) };
-  const { [FOLDER]: folder, ...variables } = filled.templates;
+  if (!filled.ok) return { ok: false, error: unresolvable(filled, step) };
+  const fields = {
+    name: (nameTemplate && (await fillName(tx, deps, viewpoint, nameTemplate))) ?? step.name,
+    config: JSON.stringify(
+      step.type === "checkout" ? targeted(step, filled.templates) : configured(step, filled.templates),
+    ),
+  };
+  await configureStep(tx, step, fields, now);
+  return { ok: true, fields };
+}
+
+/** Of what a checkout step fetches, what has expressions; undefined when nothing has. */
+function openTarget({ target }: CheckoutStepModel): Record<string, Template> | undefined {
+  const open = Object.entries(target).filter(([, template]) => template.some(({ kind }) => kind === "expression"));
+  return open.length === 0 ? undefined : Object.fromEntries(open);
+}
+
+function targeted(step: StepFacts, { [FOLDER]: _folder, ...target }: Record<string, Template>): CheckoutConfig {
+  const { checkout } = JSON.parse(step.config) as CheckoutConfig;
+  const texts = Object.entries(target).map(([key, template]) => [key, textOf(template)] as const);
+  return { checkout: { ...checkout, ...Object.fromEntries(texts) } };
+}
+
+function configured(step: StepFacts, { [FOLDER]: folder, ...variables }: Record<string, Template>): RunConfig {
   const texts = Object.entries(variables).filter(([, template]) => template.every(({ kind }) => kind === "literal"));
   const withSecrets = Object.entries(variables).filter(([, template]) =>
     template.some(({ kind }) => kind === "secret"),
   );
   const config = JSON.parse(step.config) as RunConfig;
   const env = { ...config.env, ...Object.fromEntries(texts.map(([name, template]) => [name, textOf(template)])) };
-  const fields = {
-    name: (nameTemplate && (await fillName(tx, deps, viewpoint, nameTemplate))) ?? step.name,
-    config: JSON.stringify({
-      ...config,
-      ...(Object.keys(env).length > 0 ? { env } : {}),
-      ...(withSecrets.length > 0 ? { secret_bindings: secretBindings(Object.fromEntries(withSecrets)) } : {}),
-      ...(folder ? { working_directory: textOf(folder) } : {}),
-    } satisfies RunConfig),
+  return {
+    ...config,
+    ...(Object.keys(env).length > 0 ? { env } : {}),
+    ...(withSecrets.length > 0 ? { secret_bindings: secretBindings(Object.fromEntries(withSecrets)) } : {}),
+    ...(folder ? { working_directory: textOf(folder) } : {}),
   };
-  await configureStep(tx, step, fields, now);
-  return { ok: true, fields };
 }
 
-function unresolvable({ field, source, message }: Extract<Filled, { ok: false }>): object {
-  const where = field.startsWith("__sf_") ? "run" : field === FOLDER ? FOLDER : `env.${field}`;
+function unresolvable({ field, source, message }: Extract<Filled, { ok: false }>, { type }: StepFacts): object {
+  const group = type === "checkout" ? "checkout" : "env";
+  const where = field.startsWith("__sf_") ? "run" : field === FOLDER ? FOLDER : `${group}.${field}`;
   return {
     message: `\`\${{ ${source} }}\` in \`${where}\` has no value: ${message}`.slice(0, MAX_ERROR_MESSAGE_CHARS),
     reason: "config_unresolvable",

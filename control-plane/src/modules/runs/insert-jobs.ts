@@ -1,18 +1,12 @@
 import { newId } from "@shipfox/shared/ids";
-import type { RunConfig, SecretBinding, ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
+import type { ServiceConfig, SetupConfig } from "@shipfox/shared/machine";
 import type { SqlValue, WriteTx } from "../../store/store.ts";
-import {
-  type CheckoutModel,
-  DEFAULT_FETCH_DEPTH,
-  requiredCapabilities,
-  type JobModel,
-  type RunStepModel,
-  type Template,
-} from "../workflow/public.ts";
+import { type CheckoutModel, DEFAULT_FETCH_DEPTH, requiredCapabilities, type JobModel } from "../workflow/public.ts";
 import { fileConfigs } from "./file-configs.ts";
 import { insertListener } from "./listener-store.ts";
 import { decideReady, type JobStage } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
+import { authoredConfig } from "./step-configs.ts";
 import { insertRows } from "./store.ts";
 
 /** A job of a new attempt. One that is carried over has succeeded in an earlier attempt and does not run again. */
@@ -185,22 +179,18 @@ export const STEP_COLUMNS =
 
 /** The rows of an execution's steps: the synthetic setup step at position 0, then the authored ones. */
 export function stepsOf(job: JobModel, executionId: string, now: number): SqlValue[][] {
+  const checksOutItself = job.steps[0]?.type === "checkout";
   const setup: SetupConfig = {
-    ...(job.checkout === null ? {} : { checkout: checkoutConfig(job.checkout) }),
+    ...(job.checkout === null || checksOutItself ? {} : { checkout: checkoutConfig(job.checkout) }),
     ...(job.image === null ? {} : { image: job.image }),
     ...(job.pull === undefined ? {} : { pull: job.pull }),
     ...(job.services === undefined ? {} : { services: job.services.map(serviceConfig) }),
     ...(job.network === undefined ? {} : { network: job.network }),
     ...fileConfigs(job),
+    ...(checksOutItself && (job.caches ?? job.downloads) ? { files_after_checkout: true } : {}),
   };
   const authored = job.steps.map((step, index): SqlValue[] => {
-    const config: RunConfig = {
-      run: step.run,
-      ...(Object.keys(step.env).length > 0 ? { env: step.env } : {}),
-      ...secretsOf(step),
-      ...(step.workingDirectory === null ? {} : { working_directory: step.workingDirectory }),
-      ...(step.timeoutMs === null ? {} : { timeout_ms: step.timeoutMs }),
-    };
+    const config = authoredConfig(step, { isFirst: index === 0 });
     const location = JSON.stringify({
       start_line: step.sourceLocation.startLine,
       end_line: step.sourceLocation.endLine,
@@ -224,22 +214,6 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     [newId(now), executionId, null, "Set up job", 0, "setup", "pending", JSON.stringify(setup), null, 1, now, now],
     ...authored,
   ];
-}
-
-/** Variables with expressions are bound when the step starts. */
-function secretsOf({ bindings = {} }: RunStepModel): Pick<RunConfig, "secret_bindings"> {
-  const known = Object.entries(bindings).filter(([, template]) => template.every(({ kind }) => kind !== "expression"));
-  return known.length === 0 ? {} : { secret_bindings: secretBindings(Object.fromEntries(known)) };
-}
-
-export function secretBindings(bindings: Record<string, Template>): SecretBinding[] {
-  return Object.entries(bindings).map(([target, template]) => ({
-    target,
-    segments: template.map((segment) => {
-      if (segment.kind === "literal" || segment.kind === "secret") return segment;
-      throw new Error(`the ${segment.kind} of ${target} was not resolved before the run`);
-    }),
-  }));
 }
 
 function serviceConfig({ health, ...service }: NonNullable<JobModel["services"]>[number]): ServiceConfig {

@@ -2,7 +2,7 @@ import type { ExecutionStatus, JobStatus, RunStatus, StepStatus, StepType } from
 import type { InfrastructureCause } from "@shipfox/shared/failure";
 import type { JobExecutionRow, JobRow, ListenerRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
-import type { JobModel, RunStepModel } from "../workflow/public.ts";
+import type { AuthoredStepModel, JobModel } from "../workflow/public.ts";
 import type { JobStage } from "./model.ts";
 
 /** Rows an insert carries at most: SQLite takes 32,766 parameters, and a bounded text keeps statements few. */
@@ -88,7 +88,7 @@ export interface StepFacts {
   readonly created_at: number;
   readonly updated_at: number;
   /** What its workflow says of it beside what it does; null for the set-up step. */
-  readonly rules: RunStepModel | null;
+  readonly rules: AuthoredStepModel | null;
   readonly hasCondition: boolean;
   readonly gate?: "judges" | "restarts";
 }

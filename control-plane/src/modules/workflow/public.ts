@@ -5,7 +5,9 @@ export { DIAGNOSTIC_CODES, type Diagnostic } from "./diagnostics.ts";
 export { WORKFLOW_JSON_SCHEMA } from "./document/check-document.ts";
 export { DEFAULT_FETCH_DEPTH, MAX_LISTENING_MS } from "./limits.ts";
 export {
+  type AuthoredStepModel,
   type CheckoutModel,
+  type CheckoutStepModel,
   type JobModel,
   type JobPlan,
   type ListeningModel,

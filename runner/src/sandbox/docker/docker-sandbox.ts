@@ -1,3 +1,5 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
 import { changeOwner } from "../remove-tree.ts";
 import { runnerIsRoot } from "../job-user.ts";
 import { measureFolder } from "../measure-folder.ts";
@@ -39,12 +41,20 @@ export class DockerSandbox implements Sandbox {
     await this.#rooms.startServices(this.#room, this.#job);
   }
 
-  async handOverWorkspace(): Promise<void> {
+  async handOver(folder: string): Promise<void> {
     if (!runnerIsRoot()) return;
     try {
-      await changeOwner(this.workspace, this.jobUser, CHANGE_OWNER_MS);
+      await changeOwner(folder, this.jobUser, CHANGE_OWNER_MS);
     } catch (error) {
       throw hostFault("cannot give the workspace to the steps' user", error);
+    }
+  }
+
+  async createHiddenFolder(): Promise<string> {
+    try {
+      return await mkdtemp(join(this.#opened().place.folder, "hidden-"));
+    } catch (error) {
+      throw hostFault("cannot make a folder beside the workspace", error);
     }
   }
 

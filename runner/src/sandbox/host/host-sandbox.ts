@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, chown, copyFile, mkdir } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { exitCodeOf, signalOf } from "../exit-code.ts";
@@ -73,12 +73,20 @@ export class HostSandbox implements Sandbox {
     this.#isolation = await this.#isolate();
   }
 
-  async handOverWorkspace(): Promise<void> {
+  async handOver(folder: string): Promise<void> {
     if (!runnerIsRoot()) return;
     try {
-      await changeOwner(this.workspace, this.jobUser, CHANGE_OWNER_MS);
+      await changeOwner(folder, this.jobUser, CHANGE_OWNER_MS);
     } catch (error) {
       throw hostFault("cannot give the workspace to the steps' user", error);
+    }
+  }
+
+  async createHiddenFolder(): Promise<string> {
+    try {
+      return await mkdtemp(join(this.#folder, "hidden-"));
+    } catch (error) {
+      throw hostFault("cannot make a folder beside the workspace", error);
     }
   }
 

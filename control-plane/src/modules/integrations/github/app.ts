@@ -84,6 +84,15 @@ export class GitHubApp {
     );
   }
 
+  /** By its `owner/name`, of those that the installation has. Throws 422 `repository-not-found` as well. */
+  async repositoryNamed(installationId: number, fullName: string): Promise<GitHubRepository> {
+    const { token } = await this.token({ installationId, repositoryId: null, permissions: { metadata: "read" } });
+    return await this.api.call(
+      { method: "GET", path: `/repos/${fullName}`, token, notFound: "repository-not-found" },
+      repositorySchema,
+    );
+  }
+
   /** A page of the repositories that an installation may see; pages count from 1. */
   async repositories(installationId: number, page: { number: number; size: number }) {
     const { token } = await this.token({ installationId, repositoryId: null, permissions: { metadata: "read" } });

@@ -53,10 +53,10 @@ export async function collectChecks(tx: WriteTx, workspaceId: string, now: numbe
   return events.length === EVENTS_BATCH;
 }
 
-/** The setup step, with which the commit is known. */
+/** A step with which the commit may be known. */
 async function checksOut(tx: Tx, stepId: string): Promise<boolean> {
-  const row = await tx.get<{ position: number }>("select position from steps where id = ?", [stepId]);
-  return row?.position === 0;
+  const row = await tx.get<{ type: string }>("select type from steps where id = ?", [stepId]);
+  return row?.type === "setup" || row?.type === "checkout";
 }
 
 async function currentJobs(tx: Tx, runId: string): Promise<string[]> {

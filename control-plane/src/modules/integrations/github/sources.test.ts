@@ -2,6 +2,7 @@ import type { FakeRepository } from "@shipfox/shared/github-server.fixture";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Store } from "../../../store/store.ts";
 import { describeStores } from "../../../store/testing.ts";
+import type { SourceAccess } from "../located.ts";
 import { openWorld, type World } from "./github-world.fixture.ts";
 
 const READ = { contents: "read" } as const;
@@ -23,6 +24,7 @@ describeStores("repositories on GitHub", (open) => {
     world.api.call("GET", `/integration-connections/${connectionId}/repositories${query}`, {
       user: world.users.maintainer,
     });
+  const of = (projectId: string, access: SourceAccess) => ({ workspaceId: world.workspaceId, projectId, access });
   const minted = () => world.github.requests.filter((call) => call.endsWith("access_tokens")).length;
 
   it("are listed page by page in GitHub's order, and found by part of their name", async () => {
@@ -63,10 +65,11 @@ describeStores("repositories on GitHub", (open) => {
     const projectId = await world.project(connectionId, 7);
     const before = minted();
     const [first, second] = await Promise.all([
-      checkouts.checkout(projectId, READ),
-      checkouts.checkout(projectId, READ),
+      checkouts.checkout(of(projectId, READ)),
+      checkouts.checkout(of(projectId, READ)),
     ]);
     expect(first).toEqual({
+      isOwn: true,
       repository_url: `${github.url}/acme/app.git`,
       ref: "main",
       fetch_depth: 1,
@@ -90,12 +93,16 @@ describeStores("repositories on GitHub", (open) => {
     expect(await clone("other")).toBe(404);
     expect(await clone("app", "ghs_made-up")).toBe(401);
 
-    const toWrite = await checkouts.checkout(projectId, { contents: "write" });
+    const toWrite = await checkouts.checkout(of(projectId, { contents: "write" }));
     expect(toWrite.auth?.token).not.toBe(first.auth?.token);
+    expect(toWrite.git_author).toEqual({
+      name: "shipfox-test[bot]",
+      email: "shipfox-test[bot]@users.noreply.127.0.0.1",
+    });
     clock.advance(49 * 60_000);
-    expect((await checkouts.checkout(projectId, READ)).auth?.token).toBe(first.auth?.token);
+    expect((await checkouts.checkout(of(projectId, READ))).auth?.token).toBe(first.auth?.token);
     clock.advance(2 * 60_000);
-    expect((await checkouts.checkout(projectId, READ)).auth?.token).not.toBe(first.auth?.token);
+    expect((await checkouts.checkout(of(projectId, READ))).auth?.token).not.toBe(first.auth?.token);
   });
 
   it("are the same ones after they were renamed or moved", async () => {
@@ -103,7 +110,7 @@ describeStores("repositories on GitHub", (open) => {
     const installation = world.github.install("acme", [app]);
     const projectId = await world.project(await world.link(installation.id), 7);
     app.name = "application";
-    expect((await world.checkouts.checkout(projectId, READ)).repository_url).toBe(
+    expect((await world.checkouts.checkout(of(projectId, READ))).repository_url).toBe(
       `${world.github.url}/acme/application.git`,
     );
   });
@@ -114,25 +121,25 @@ describeStores("repositories on GitHub", (open) => {
     const installation = github.install("acme", [app], { contents: "read" });
     const connectionId = await world.link(installation.id);
     const projectId = await world.project(connectionId, 7);
-    await expect(checkouts.checkout(projectId, { contents: "write" })).rejects.toMatchObject({
+    await expect(checkouts.checkout(of(projectId, { contents: "write" }))).rejects.toMatchObject({
       code: "access-denied",
       message: expect.stringContaining("permission"),
     });
     const gone = await world.project(connectionId, 99);
-    await expect(checkouts.checkout(gone, READ)).rejects.toMatchObject({ code: "repository-not-found" });
+    await expect(checkouts.checkout(of(gone, READ))).rejects.toMatchObject({ code: "repository-not-found" });
     installation.suspendedAt = new Date().toISOString();
-    await expect(checkouts.checkout(projectId, READ)).rejects.toMatchObject({ code: "access-denied" });
+    await expect(checkouts.checkout(of(projectId, READ))).rejects.toMatchObject({ code: "access-denied" });
     github.installations.delete(installation.id);
-    await expect(checkouts.checkout(projectId, READ)).rejects.toMatchObject({ code: "installation-not-found" });
+    await expect(checkouts.checkout(of(projectId, READ))).rejects.toMatchObject({ code: "installation-not-found" });
     github.faults.push({ path: /access_tokens/, status: 429, headers: { "retry-after": "60" } });
-    await expect(checkouts.checkout(projectId, READ)).rejects.toMatchObject({
+    await expect(checkouts.checkout(of(projectId, READ))).rejects.toMatchObject({
       code: "rate-limited",
       details: { retry_after_seconds: 60 },
     });
     const path = `/integration-connections/${connectionId}`;
     await world.api.call("PATCH", path, { user: world.users.admin, body: { lifecycle_status: "disabled" } });
     const calls = github.requests.length;
-    await expect(checkouts.checkout(projectId, READ)).rejects.toMatchObject({ code: "source-connection-inactive" });
+    await expect(checkouts.checkout(of(projectId, READ))).rejects.toMatchObject({ code: "source-connection-inactive" });
     expect((await list(connectionId)).body.code).toBe("integration-connection-inactive");
     expect(github.requests.length).toBe(calls);
   });

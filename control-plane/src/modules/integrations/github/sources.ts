@@ -9,9 +9,10 @@ import type { GitHubApp, GitHubRepository } from "./app.ts";
 /** The user name that goes with an installation's token. Source: GitHub's documentation of git access. */
 const TOKEN_USERNAME = "x-access-token";
 const EXTERNAL_ID_PATTERN = new RegExp(`^${GITHUB_PROVIDER}:([1-9]\\d{0,15})$`);
-/** The operator named the host by a setting, so it may be an inner one. */
+const FULL_NAME_PATTERN = /^(?!\.{1,2}\/)[A-Za-z0-9._-]{1,100}\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;
 const PAGE_SIZE = 100;
 const MAX_PAGES = 10;
+/** The operator named the host by a setting, so it may be an inner one. */
 const OPERATORS_HOST = { allowFile: false, allowHttp: true, allowPrivate: true };
 
 /** Repositories on GitHub, read over https with a token that is good for an hour and for that one repository. */
@@ -36,10 +37,22 @@ export class GitHubSources {
           repository: this.cloneUrl(found),
           credential: { username: TOKEN_USERNAME, token, sshKey: null },
           expiresAt,
+          author: this.#bot(),
           namedByOperator: true,
         };
       },
     };
+  }
+
+  /** The id of a repository by its `owner/name`, or by that id. Throws 422 `repository-not-found`, 400 `invalid-repository-url`. */
+  async named(connection: ConnectionRow, name: string): Promise<string> {
+    if (name.startsWith(`${GITHUB_PROVIDER}:`)) return repositoryExternalId(repositoryNumber(name));
+    if (!FULL_NAME_PATTERN.test(name))
+      throw new ApiError(
+        "invalid-repository-url",
+        `a repository of a GitHub connection is called owner/name, not ${JSON.stringify(name)}`,
+      );
+    return repositoryExternalId((await this.#app.repositoryNamed(Number(connection.external_account_id), name)).id);
   }
 
   /**
@@ -80,6 +93,13 @@ export class GitHubSources {
       clone_url: this.cloneUrl(found).url,
       html_url: `${this.#app.settings.webUrl}/${fullName(found)}`,
     };
+  }
+
+  /** Under which GitHub shows what an app commits. */
+  #bot(): { name: string; email: string } {
+    const { appUrl, webUrl } = this.#app.settings;
+    const name = `${appUrl.slice(appUrl.lastIndexOf("/") + 1)}[bot]`;
+    return { name, email: `${name}@users.noreply.${new URL(webUrl).hostname}` };
   }
 
   /** Made of the operator's setting and checked names, not taken from the answer: the token is sent to no other host. */

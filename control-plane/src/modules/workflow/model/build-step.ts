@@ -189,7 +189,6 @@ function agentStep(step: AgentStepDocument, place: StepPlace): AgentStepModel {
 
 function checkoutStep(step: CheckoutStepDocument, place: StepPlace): CheckoutStepModel {
   const target = step.checkout;
-  notYet(place.blocking, "a checkout step", [...place.path, "checkout"]);
   const fields = (["project", "connection", "repository", "ref", "path"] as const).flatMap((key) => {
     const text = target[key];
     return text === undefined ? [] : [[key, read(place, text, `checkout.${key}`)] as const];
@@ -197,7 +196,7 @@ function checkoutStep(step: CheckoutStepDocument, place: StepPlace): CheckoutSte
   return {
     ...common(step, place, "Checkout"),
     type: "checkout",
-    ...Object.fromEntries(fields),
+    target: Object.fromEntries(fields),
     force: target.force ?? false,
     contents: target.permissions?.contents ?? "read",
     persistCredentials: target["persist-credentials"] ?? true,

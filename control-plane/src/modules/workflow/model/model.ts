@@ -56,6 +56,8 @@ export interface ListenerModel {
 
 export type RunStepModel = StepModel & StepRules;
 
+export type AuthoredStepModel = (StepModel | CheckoutStepModel) & StepRules;
+
 export type StepPlan = (StepModel | AgentStepModel | CheckoutStepModel) & StepRules;
 
 /** What decides about a step of any kind beside what it does. */
@@ -86,13 +88,11 @@ export interface AgentStepModel extends CommonStepModel {
   integrations?: IntegrationDocument[];
 }
 
+export type CheckoutField = "project" | "connection" | "repository" | "ref" | "path";
+
 export interface CheckoutStepModel extends CommonStepModel {
   type: "checkout";
-  project?: Template;
-  connection?: Template;
-  repository?: Template;
-  ref?: Template;
-  path?: Template;
+  target: Partial<Record<CheckoutField, Template>>;
   force: boolean;
   contents: "read" | "write";
   persistCredentials: boolean;
@@ -148,7 +148,7 @@ export interface JobModel {
   listening?: ListeningModel;
   /** Of a run: the values of the variables that its expressions read. */
   variables?: Record<string, string>;
-  steps: RunStepModel[];
+  steps: AuthoredStepModel[];
 }
 
 export interface MatrixModel {

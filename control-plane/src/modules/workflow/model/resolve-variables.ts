@@ -1,6 +1,6 @@
 import { namesRead, sourcesOf } from "../expressions/names-read.ts";
 import { sourceOf, substitute, substituteAll, type Template, type TemplateSegment } from "../expressions/template.ts";
-import type { JobModel, RunStepModel, WorkflowModel } from "./model.ts";
+import type { AuthoredStepModel, JobModel, WorkflowModel } from "./model.ts";
 
 /** Why no run can be created. `field` is `run` or `env.<name>`, `source` the expression. */
 export interface UnresolvableFault {
@@ -20,7 +20,7 @@ export function variablesOf(model: WorkflowModel): Set<string> {
 
 /** The keys of all variables that one job names, each once. */
 export function variablesOfJob(job: JobModel): Set<string> {
-  const bindings = job.steps.flatMap((step) => Object.values(step.bindings ?? {}));
+  const bindings = bindingsOf(job);
   return new Set([...variablesOfExpressions(job), ...[...templatesOf(job), ...bindings].flatMap(variablesIn)]);
 }
 
@@ -52,9 +52,23 @@ function templatesOf(job: JobModel): Template[] {
   ];
 }
 
+/** What a step does, as far as it has expressions, with the name under which a user knows it. */
+function fieldsOf(step: AuthoredStepModel): { field: string; envKey: string | null; template: Template }[] {
+  if (step.type === "checkout")
+    return Object.entries(step.target).map(([key, template]) => ({ field: `checkout.${key}`, envKey: null, template }));
+  return Object.entries(step.bindings ?? {}).map(([name, template]) => {
+    const isHoisted = step.run.includes(`{${name}}`) && name.startsWith("__sf_");
+    return { field: isHoisted ? "run" : `env.${name}`, envKey: name, template };
+  });
+}
+
+function bindingsOf(job: JobModel): Template[] {
+  return job.steps.flatMap((step) => fieldsOf(step).map(({ template }) => template));
+}
+
 /** Keys of the variables that the expressions of a job read, beyond those that are a whole expression. */
 function variablesOfExpressions(job: JobModel): Set<string> {
-  const bindings = job.steps.flatMap((step) => Object.values(step.bindings ?? {}));
+  const bindings = bindingsOf(job);
   const sources = [
     job.if,
     job.success,
@@ -110,21 +124,15 @@ function findFault(model: WorkflowModel, values: ReadonlyMap<string, string>): U
 function findFaultIn(job: JobModel, values: ReadonlyMap<string, string>): UnresolvableFault | null {
   for (const [index, step] of job.steps.entries()) {
     const where = `step ${index + 1} of the job "${job.key}"`;
-    if (step.unsafeExpression !== undefined) {
+    if (step.type === "run" && step.unsafeExpression !== undefined) {
       const message = `\`\${{ ${step.unsafeExpression} }}\` in ${where} would become code of the shell; bind it to a variable in \`env\``;
       return { message, field: "run", source: step.unsafeExpression, envKey: null };
     }
-    for (const [name, template] of Object.entries(step.bindings ?? {})) {
+    for (const { field, envKey, template } of fieldsOf(step)) {
       const missing = template.find((segment) => segment.kind === "variable" && !values.has(segment.key));
       if (missing === undefined || missing.kind === "literal") continue;
       const source = sourceOf(missing);
-      const isHoisted = step.run.includes(`{${name}}`) && name.startsWith("__sf_");
-      return {
-        message: missingVariable(where, source),
-        field: isHoisted ? "run" : `env.${name}`,
-        source,
-        envKey: name,
-      };
+      return { message: missingVariable(where, source), field, source, envKey };
     }
   }
   for (const key of variablesOfExpressions(job)) {
@@ -153,18 +161,22 @@ function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobMode
   };
 }
 
-function resolveStep(step: RunStepModel, values: ReadonlyMap<string, string>): RunStepModel {
-  const { bindings = {}, ...rest } = step;
+function resolveStep(step: AuthoredStepModel, values: ReadonlyMap<string, string>): AuthoredStepModel {
   const fill = (template: Template) => resolveTemplate(template, values);
-  const resolved = Object.entries(bindings).map(([name, template]) => [name, fill(template)] as const);
-  const [open, texts] = partition(resolved, ([, template]) => template.some(({ kind }) => kind !== "literal"));
-  const env = texts.map(([name, [only]]) => [name, only?.kind === "literal" ? only.value : ""]);
   const { nameTemplate, workingDirectoryTemplate, gate } = step;
-  return {
-    ...rest,
+  const rules = {
     ...(nameTemplate === undefined ? {} : { nameTemplate: fill(nameTemplate) }),
     ...(workingDirectoryTemplate === undefined ? {} : { workingDirectoryTemplate: fill(workingDirectoryTemplate) }),
     ...(gate?.feedback == null ? {} : { gate: { ...gate, feedback: fill(gate.feedback) } }),
+  };
+  if (step.type === "checkout") return { ...step, ...rules, target: substituteAll(step.target, valueIn(values)) };
+  const { bindings = {}, ...rest } = step;
+  const resolved = Object.entries(bindings).map(([name, template]) => [name, fill(template)] as const);
+  const [open, texts] = partition(resolved, ([, template]) => template.some(({ kind }) => kind !== "literal"));
+  const env = texts.map(([name, [only]]) => [name, only?.kind === "literal" ? only.value : ""]);
+  return {
+    ...rest,
+    ...rules,
     env: env.length === 0 ? step.env : { ...step.env, ...Object.fromEntries(env) },
     ...(open.length > 0 ? { bindings: Object.fromEntries(open) } : {}),
   };
