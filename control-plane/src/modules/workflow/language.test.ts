@@ -1,29 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { job, listening, pair, run, steps, top, trigger } from "./cases/cases.fixture.ts";
 import { parseWorkflow } from "./public.ts";
-
-/** A workflow with one job; `body` are its lines, without `steps` when it brings none. */
-function job(body: string): string {
-  const steps = /^steps:/m.test(body) ? "" : "\nsteps: [{ run: x }]";
-  return `name: a\nrunner: x\njobs:\n  a:\n${`${body}${steps}`.replaceAll(/^/gm, "    ")}\n`;
-}
-
-const steps = (list: string) => job(`steps:\n${list.replaceAll(/^/gm, "  ")}`);
-const run = (text: string) => steps(`- run: ${JSON.stringify(text)}`);
-const trigger = (body: string) =>
-  `name: a\nrunner: x\ntriggers: { t: ${body} }\njobs: { a: { steps: [{ run: x }] } }\n`;
-const listening = (body: string) => job(`listening: ${body}`);
-const top = (line: string) => `name: a\nrunner: x\n${line}\njobs: { a: { steps: [{ run: x }] } }\n`;
-/** `use` needs `build`, which declares the outputs `v` (text) and `n` (a number of a step). */
-const pair = (use: string) => `name: a
-runner: x
-jobs:
-  build:
-    outputs: { v: "1", n: "\${{ steps.s.outputs.n }}" }
-    steps: [{ key: s, run: x, outputs: { n: number, j: json, b: boolean, i: { type: json, schema: { type: integer } } } }]
-  use:
-    needs: build
-${use.replaceAll(/^/gm, "    ")}
-`;
 
 function verdict(yaml: string): string[] {
   const result = parseWorkflow(yaml);

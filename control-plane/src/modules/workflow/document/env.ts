@@ -1,7 +1,7 @@
 import { MAX_ENV_BYTES, MAX_ENV_ENTRIES } from "../limits.ts";
 import { shorten } from "../shorten.ts";
 import { check, isMapping, type Place, refuseType } from "./check.ts";
-import { isStorable, refuseExpression, UNSTORABLE } from "./text.ts";
+import { isBareTime, isStorable, refuseBareTime, refuseExpression, UNSTORABLE } from "./text.ts";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -50,6 +50,7 @@ function checkName(name: string, place: Place): void {
 function checkEntry(entry: unknown, place: Place, checkText: (text: string, place: Place) => void): void {
   if (typeof entry === "string") {
     if (!isStorable(entry)) place.refuse("invalid-value", `the value ${UNSTORABLE}`);
+    else if (isBareTime(entry, place)) refuseBareTime(entry, place);
     else checkText(entry, place);
     return;
   }

@@ -109,7 +109,20 @@ function isUsableText(value: unknown, place: Place, what: string): value is stri
     return false;
   }
   if (value === "") place.refuse("invalid-value", `${what} may not be empty`);
+  else if (isBareTime(value, place)) refuseBareTime(value, place);
   else if (!isStorable(value)) place.refuse("invalid-value", `${what} ${UNSTORABLE}`);
   else return true;
   return false;
+}
+
+const TIME = /^\d{4}-\d\d?-\d\d?(?:(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?(?:[ \t]*(?:Z|[-+]\d\d?(?::?\d\d)?))?)?$/;
+
+/** The published language takes a date or time without quotes for a time, which no text is. */
+export function isBareTime(text: string, place: Place): boolean {
+  return TIME.test(text) && place.written() !== null;
+}
+
+export function refuseBareTime(text: string, place: Place): void {
+  const suggestion = JSON.stringify(text);
+  place.refuse("invalid-type", `without quotes this is a time, not text; write ${suggestion}`, { suggestion });
 }

@@ -14,6 +14,8 @@ export type TemplateSegment =
   | { kind: "secret"; store: "local"; key: string }
   | { kind: "expression"; source: string; fill: FillPoint };
 
+export type TemplateExpression = Exclude<TemplateSegment, { kind: "literal" }>;
+
 /** True when `text` opens an expression; `$${{` is the escaped, literal form. */
 export function hasExpression(text: string): boolean {
   return text.match(OPENER)?.some((opener) => opener !== ESCAPED_OPENER) ?? false;
@@ -54,7 +56,7 @@ export function substituteAll(
 }
 
 /** The expression as an author would write it. */
-export function sourceOf(segment: Exclude<TemplateSegment, { kind: "literal" }>): string {
+export function sourceOf(segment: TemplateExpression): string {
   if (segment.kind === "expression") return segment.source;
   return segment.kind === "secret" ? `secrets.${segment.key}` : `vars.${segment.key}`;
 }

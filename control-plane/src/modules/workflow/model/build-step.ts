@@ -17,7 +17,7 @@ import { envTemplates } from "./env.ts";
 import { hoistExpressions } from "./hoist.ts";
 import { schemaFault } from "./json-schema.ts";
 import type { AgentStepModel, CheckoutStepModel, StepModel, StepPlan, StepRules } from "./model.ts";
-import { findReadAsCode } from "./re-evaluation.ts";
+import { readAsCode } from "./re-evaluation.ts";
 import { isLiteral, notYet, type Surroundings } from "./surroundings.ts";
 import { readTimeout } from "./timeout.ts";
 
@@ -140,12 +140,13 @@ function runStep(step: RunStepDocument, place: StepPlace): StepModel {
   const run = read(place, step.run, "run", command);
   const templates = { ...inheritedEnv, ...own };
   const { script, variables, unsafe } = hoistExpressions(run, new Set(Object.keys(templates)));
-  const unsafeExpression = unsafe[0] && sourceOf(unsafe[0]);
-  if (unsafeExpression !== undefined) warnings.add(reEvaluated(unsafeExpression, [...path, "run"]));
-  else {
-    const source = findReadAsCode(run);
-    if (source !== undefined) warnings.add(readByCommand(source, [...path, "run"]));
+  const runPath = [...path, "run"];
+  for (const expression of unsafe) warnings.add(reEvaluated(sourceOf(expression), runPath));
+  const isUnsafe = new Set(unsafe);
+  for (const expression of readAsCode(run)) {
+    if (!isUnsafe.has(expression)) warnings.add(readByCommand(sourceOf(expression), runPath));
   }
+  const unsafeExpression = unsafe[0] && sourceOf(unsafe[0]);
   const { env, bindings } = splitEnv({ ...templates, ...variables });
   const { key, name, workingDirectory, sourceLocation } = common(
     step,

@@ -62,6 +62,13 @@ describe("the times of a schedule", () => {
     );
   });
 
+  it("take `5/20` as every twentieth from the fifth on", () => {
+    const times = [0, 5, 25, 45].map((minute) => Date.UTC(2026, 0, 1, 0, minute));
+    for (const [index, time] of times.slice(0, -1).entries()) {
+      expect(nextFire({ schedule: "5/20 0 * * *", timezone: "UTC", seed: "" }, time)).toBe(times[index + 1]);
+    }
+  });
+
   it("take `H` from what they are chosen by: the same each time, spread over all values", () => {
     const at = (schedule: string, seed: string) => nextFire({ schedule, timezone: "UTC", seed }, Date.UTC(2026, 0, 1));
     expect(at("H H * * *", "one")).toBe(at("H H * * *", "one"));

@@ -1,15 +1,25 @@
 import { createHash } from "node:crypto";
 import { Cron } from "croner";
 
-/** The fields of a schedule, with the values from which `H` chooses: none that some months do not have. */
-const FIELDS = [
+interface Field {
+  name: string;
+  /** `H` chooses from these: none that some months do not have. */
+  first: number;
+  last: number;
+  /** The largest value of all, where that is another. */
+  longest?: number;
+}
+
+const FIELDS: readonly Field[] = [
   { name: "minute", first: 0, last: 59 },
   { name: "hour", first: 0, last: 23 },
-  { name: "day of the month", first: 1, last: 28 },
+  { name: "day of the month", first: 1, last: 28, longest: 31 },
   { name: "month", first: 1, last: 12 },
-  { name: "day of the week", first: 0, last: 6 },
-] as const;
+  { name: "day of the week", first: 0, last: 6, longest: 7 },
+];
 const HASHED = /^H(?:\/(\d{1,4}))?$/;
+/** `5/10`: every tenth from the fifth on. */
+const STEPS_FROM = /^(\d{1,2}|[A-Z]{3})\/(\d{1,4})$/i;
 /** Every possible date comes within 8 years of this one: 29 February is the rarest. */
 const ANY_MOMENT = Date.UTC(2024, 0, 1);
 
@@ -60,13 +70,14 @@ function fieldsOf(schedule: string): string[] {
   return schedule.trim().split(/\s+/);
 }
 
-/** `H` becomes one value of its field, `H/15` every fifteenth from one of the first fifteen. */
+/** `H` becomes one value of its field, `H/15` every fifteenth from one of the first fifteen; `5/10` becomes a range with steps. */
 function withChosenValues(schedule: string, seed: string): string {
   const fields = fieldsOf(schedule).map((text, index) => {
     const step = HASHED.exec(text);
     const field = FIELDS[index];
-    if (!step || !field) return text;
+    if (!field) return text;
     const { first, last } = field;
+    if (!step) return text.replaceAll(/[^,]+/g, (part) => part.replace(STEPS_FROM, `$1-${field.longest ?? last}/$2`));
     const width = step[1] === undefined ? last - first + 1 : Math.min(Number(step[1]), last - first + 1);
     const chosen = first + (hash(`${seed} ${index}`) % Math.max(1, width));
     return step[1] === undefined ? String(chosen) : `${chosen}-${last}/${step[1]}`;

@@ -1,6 +1,4 @@
-import type { Template, TemplateSegment } from "../expressions/template.ts";
-
-type Expression = Exclude<TemplateSegment, { kind: "literal" }>;
+import type { Template, TemplateExpression } from "../expressions/template.ts";
 
 export interface HoistedCommand {
   /** The command, with a quoted reference to a variable in the place of each expression. */
@@ -8,7 +6,7 @@ export interface HoistedCommand {
   /** What each of these variables holds. */
   variables: Record<string, Template>;
   /** Expressions in places where no quoting keeps a value from becoming code. */
-  unsafe: Expression[];
+  unsafe: TemplateExpression[];
 }
 
 /** Where the shell is in its text. Values are safe in plain words and in both kinds of quotes only. */
@@ -19,6 +17,8 @@ type Position =
   | "comment"
   | "substitution"
   | "arithmetic"
+  /** `$[…]`, the older form of arithmetic. */
+  | "bracket"
   | "backtick"
   | "parameter"
   /** `$'…'` and `$"…"`, which the shell rewrites before it takes them. */
@@ -33,7 +33,7 @@ export function hoistExpressions(template: Template, taken: ReadonlySet<string>)
   const text = template.map((segment) => (segment.kind === "literal" ? segment.value : "")).join("\n");
   const used = usedNumbers([...taken, text]);
   const variables: Record<string, Template> = {};
-  const unsafe: Expression[] = [];
+  const unsafe: TemplateExpression[] = [];
   const shell = new ShellText();
   let script = "";
   let number = 0;
@@ -73,11 +73,14 @@ class ShellText {
   readonly #depths: number[] = [];
   #previous = "";
   #isEscaped = false;
-  #hasHeredoc = false;
+  /** After these nobody knows where what is closed: a here-document, and `case` in a substitution, whose `)` closes nothing. */
+  #isLost = false;
+  /** The letters before. */
+  #word = "";
 
   /** How to quote a value that stands here; null where quoting does not help. */
   quoting(): "bare" | "double" | "single" | null {
-    if (this.#isEscaped || this.#hasHeredoc || this.#stack.length > 2) return null;
+    if (this.#isEscaped || this.#isLost || this.#stack.length > 2) return null;
     const position = this.#position;
     if (position === "single") return "single";
     // `$"` and `$$` mean something else than the text before the value.
@@ -127,6 +130,10 @@ class ShellText {
         if (character === "\\") this.#isEscaped = true;
         else if (character === "`") this.#stack.pop();
         return;
+      case "bracket":
+        if (character === "]") this.#stack.pop();
+        else this.#takeExpansion(character, ahead);
+        return;
       case "parameter":
         if (character === "}") this.#stack.pop();
         else if (character === "'") this.#stack.push("single");
@@ -135,6 +142,11 @@ class ShellText {
         return;
       case "arithmetic":
       case "substitution":
+        if (/\w/.test(character)) this.#word += character;
+        else {
+          if (this.#word === "case") this.#isLost = true;
+          this.#word = "";
+        }
         if (this.#takeParenthesis(character)) return;
         this.#takeCode(character, ahead);
         return;
@@ -162,7 +174,7 @@ class ShellText {
     else if (character === '"') this.#stack.push(this.#previous === "$" ? "translated" : "double");
     else if (character === "#" && /^$|[\s;&|()]/.test(this.#previous)) this.#stack.push("comment");
     else if (ahead.startsWith("<<") && ahead !== "<<<" && this.#previous !== "<" && this.#position !== "arithmetic")
-      this.#hasHeredoc = true;
+      this.#isLost = true;
     else this.#takeExpansion(character, ahead);
   }
 
@@ -170,6 +182,7 @@ class ShellText {
     if (character === "\\") this.#isEscaped = true;
     else if (character === "`") this.#stack.push("backtick");
     else if (character === "$" && ahead.startsWith("${")) this.#stack.push("parameter");
+    else if (character === "$" && ahead.startsWith("$[")) this.#stack.push("bracket");
     else if (character === "$" && ahead.startsWith("$(")) {
       this.#stack.push(ahead === "$((" ? "arithmetic" : "substitution");
       this.#depths.push(0);
