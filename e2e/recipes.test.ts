@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
+import { webhookConnectionSchema } from "@shipfox/shared/api/webhook-connections";
 import { beforeAll, describe, expect, it } from "vitest";
+import { call } from "./src/api.ts";
 import { ControlPlane } from "./src/control-plane.ts";
 import { Instance, jobOf, type ProjectHandle, runSteps } from "./src/instance.ts";
 import { useStage } from "./src/stage.ts";
@@ -19,6 +21,7 @@ const SCRIPTS = {
   "install.sh": "echo installing; mkdir packages && echo installed > packages/one",
   "test.sh": 'echo "tests $*"; test ! -d "$1" || ls "$1"',
   "fix.sh": 'echo "fixes: $*"; echo line >> lines.txt',
+  "deploy.sh": "echo deployed",
   "check.sh": 'test "$(wc -l < lines.txt)" -ge 3',
   "packages.lock": "one 1.0\n",
 };
@@ -37,8 +40,10 @@ describe("the recipes", () => {
     await instance.runner({ sandbox: "host" });
   });
 
-  // The database needs an image of a registry; services run in services.test.ts.
-  it.each([...RECIPES.keys()].filter((name) => name !== "With a database"))("%s", async (name) => {
+  // The database needs an image of a registry; services run in services.test.ts. An approval needs somebody.
+  const ALONE = [...RECIPES.keys()].filter((name) => !["With a database", "After an approval"].includes(name));
+
+  it.each(ALONE)("%s", async (name) => {
     const run = await instance.waitForRun(await instance.fire(project, name));
     expect(run.status).toBe("succeeded");
   });
@@ -51,5 +56,22 @@ describe("the recipes", () => {
     const steps = runSteps(jobOf(repaired, "repair"));
     expect(await instance.logText(steps[0]?.id ?? "", 3)).toContain("fixes: the check ended with 1\n");
     expect(await instance.logText(steps[2]?.id ?? "", 3)).toContain("green in attempt 3\n");
+  });
+
+  it("do what they say: nothing goes on without an answer, and with the one that it waits for", async () => {
+    const body = { workspace_id: instance.workspaceId, name: "approvals", slug: "approvals" };
+    const { id } = await instance.api.post(webhookConnectionSchema, "/integrations/webhook/connections", body);
+    const answer = (run: number, text: string) =>
+      call(instance.plane.url, "POST", `/webhook/${id}`, { body: { run, answer: text } });
+    const runs = [];
+    for (const text of ["no", "yes"]) {
+      const runId = await instance.fire(project, "After an approval");
+      const listens = await instance.waitForRun(runId, (run) => jobOf(run, "approval").waiting?.reason === "listening");
+      await answer(listens.number + 1_000, "yes");
+      await answer(listens.number, text);
+      runs.push(await instance.waitForRun(runId));
+    }
+    expect(runs.map((run) => jobOf(run, "deploy").status)).toEqual(["skipped", "succeeded"]);
+    expect(runs.map((run) => jobOf(run, "approval").outputs)).toEqual([{ answer: "no" }, { answer: "yes" }]);
   });
 });

@@ -402,6 +402,25 @@ describeStores("a listening job", (open) => {
     expect(payloadsOf(await world.detail(runId))).toEqual([[1, 2, 3, 4, 5, 6, 7, 8, 9]]);
   });
 
+  it("keeps the payloads of its newest executions, and no more than it shows", async () => {
+    const world = await start(await open());
+    const runId = await world.fire(listening(TAG));
+    for (let index = 0; index < 3; index += 1) {
+      const id = await world.happens("tag");
+      // As if they were large: two of them are shown.
+      await world.store.write((tx) => tx.run("update listener_events set bytes = 2000000 where event_id = ?", [id]));
+      await world.work();
+    }
+    const data = (run: RunDetail) =>
+      run.jobs[0]?.job_executions.map(({ trigger_events: [event] }) => event?.data ?? null);
+    expect(data(await world.detail(runId))).toEqual([null, { n: 2 }, { n: 3 }]);
+    await world.happens("tag");
+    const kept = await world.store.read((tx) =>
+      tx.all<{ data: string }>("select data from listener_events order by received_at, event_id"),
+    );
+    expect(kept.map((row) => row.data)).toEqual(["null", '{"n":2}', '{"n":3}', '{"n":4}']);
+  });
+
   it("takes what somebody without rights made only once it is approved", async () => {
     const world = await start(await open());
     const runId = await world.fire(listening(TAG));

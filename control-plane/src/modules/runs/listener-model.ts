@@ -10,6 +10,10 @@ const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** Executions of one listening job, whatever its `max_executions`: `success` and those who need the job see them all. */
 export const MAX_LISTENER_EXECUTIONS = 1_000;
 
+/** What is kept and shown of executions: the newest ones, and of the payloads that they got the newest. */
+export const SHOWN_EXECUTIONS = 100;
+export const SHOWN_PAYLOAD_BYTES = 4 * 1024 * 1024;
+
 export type ResolutionReason = "until" | "timeout" | "max_executions" | "cancelled";
 
 /** What waits for the next execution. Times are those at which an event was taken. */

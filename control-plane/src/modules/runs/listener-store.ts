@@ -2,7 +2,13 @@ import { newId } from "@shipfox/shared/ids";
 import type { ListenerEventRow, ListenerRow, ListenerSubscriptionRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import type { ListeningModel } from "../workflow/public.ts";
-import type { Buffered, ListenedExecution, ResolutionReason } from "./listener-model.ts";
+import {
+  type Buffered,
+  type ListenedExecution,
+  type ResolutionReason,
+  SHOWN_EXECUTIONS,
+  SHOWN_PAYLOAD_BYTES,
+} from "./listener-model.ts";
 import { insertRows } from "./store.ts";
 
 /** A listening job with what its job and run contribute to every event and decision, and its newest execution. */
@@ -108,6 +114,11 @@ export async function bufferedEvents(tx: Tx, jobId: string): Promise<Buffered | 
 
 const FIRE = "update listeners set firings = firings + 1 where job_id = ?";
 const RESET_TRIES = "update jobs set infrastructure_retries = 0, retries = 0, updated_at = ? where id = ?";
+/** Of what earlier executions got: they have ended, and show no more of it. */
+const FORGET_EVENTS = "delete from listener_events where job_id = ? and firing <= ?";
+const FORGET_PAYLOADS = `update listener_events set data = 'null' where job_id = ? and firing < ? and data <> 'null' and event_id in
+  (select event_id from (select event_id, sum(bytes) over (order by received_at desc, event_id desc) as newer
+    from listener_events where job_id = ? and firing < ?) counted where newer > ?)`;
 const TAKE = `update listener_events set firing = ? where job_id = ? and event_id in
   (select event_id from listener_events where job_id = ? and firing is null order by received_at, event_id limit ?)`;
 
@@ -121,6 +132,8 @@ export async function takeForFiring(
   await tx.run("update job_executions set firing = ? where id = ?", [firing, executionId]);
   await tx.run(RESET_TRIES, [now, jobId]);
   await tx.run(TAKE, [firing, jobId, jobId, events]);
+  await tx.run(FORGET_EVENTS, [jobId, firing - SHOWN_EXECUTIONS]);
+  await tx.run(FORGET_PAYLOADS, [jobId, firing, jobId, firing, SHOWN_PAYLOAD_BYTES]);
 }
 
 /** What an execution of a listening job runs with. */
@@ -187,8 +200,8 @@ const LISTENING = `select distinct s.job_id from listener_subscriptions s join l
     join workspaces w on w.id = s.workspace_id
   where s.workspace_id = ? and s.source = ? and s.event = ? and s.job_id > ? and l.status = 'listening' and w.status = 'active'
     and (l.listening_since <= ? or ? > 1)
-    and not exists (select 1 from listener_events e where e.job_id = s.job_id and e.event_id = ?)
-    and not exists (select 1 from trigger_decisions d where d.event_id = ? and d.run_id = l.run_id)
+    and not exists (select 1 from trigger_decisions d where d.event_id = ?
+      and (d.run_id = l.run_id or (d.job_id = s.job_id and d.decision = 'triggered')))
   order by s.job_id limit ?`;
 
 /** The jobs that listen for the event, in order of their ids, after one of them. */
@@ -197,7 +210,7 @@ export async function jobsListeningFor(
   { id, pass, workspace_id, source, event, received_at }: OfferedEvent,
   { after, limit }: { after: string; limit: number },
 ): Promise<string[]> {
-  const params = [workspace_id, source, event, after, received_at, pass, id, id, limit];
+  const params = [workspace_id, source, event, after, received_at, pass, id, limit];
   return (await tx.all<{ job_id: string }>(LISTENING, params)).map((row) => row.job_id);
 }
 

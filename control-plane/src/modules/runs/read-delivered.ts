@@ -1,10 +1,10 @@
 import type { JobExecution } from "@shipfox/shared/api/runs";
 import type { ListenerEventRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
+import { SHOWN_PAYLOAD_BYTES } from "./listener-model.ts";
 
-/** Events of one job that are shown, the newest, and their payloads together: older ones are told without. */
+/** Events of one job that are shown, the newest. */
 const MAX_SHOWN_EVENTS = 2_000;
-const MAX_SHOWN_BYTES = 4 * 1024 * 1024;
 
 type DeliveredEvent = JobExecution["trigger_events"][number];
 type Delivered = Pick<ListenerEventRow, "event_id" | "received_at" | "bytes" | "facts"> & { readonly firing: number };
@@ -18,7 +18,7 @@ const PAYLOADS = `select event_id, data from listener_events
 export async function readDelivered(tx: Tx, jobId: string, first: number): Promise<Map<number, DeliveredEvent[]>> {
   const rows = await tx.all<Delivered>(DELIVERED, [jobId, first]);
   let bytes = 0;
-  const oldest = rows.filter((row) => (bytes += row.bytes) <= MAX_SHOWN_BYTES).at(-1);
+  const oldest = rows.filter((row) => (bytes += row.bytes) <= SHOWN_PAYLOAD_BYTES).at(-1);
   const payloads = oldest
     ? await tx.all<{ event_id: string; data: string }>(PAYLOADS, [jobId, first, oldest.received_at, oldest.event_id])
     : [];

@@ -3,6 +3,7 @@ import type { InfrastructureCause } from "@shipfox/shared/failure";
 import type { JobExecutionRow, JobRow, ListenerRow, RunRow, StepRow } from "../../store/schema.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
 import type { AuthoredStepModel, JobModel } from "../workflow/public.ts";
+import { SHOWN_EXECUTIONS } from "./listener-model.ts";
 import type { JobStage } from "./model.ts";
 
 /** Rows an insert carries at most: SQLite takes 32,766 parameters, and a bounded text keeps statements few. */
@@ -454,8 +455,6 @@ export async function lockRun(tx: WriteTx, forUpdate: string, runId: string): Pr
 
 export type ExecutionWithRunner = Omit<JobExecutionRow, "model"> & { runner_name: string | null };
 
-/** Executions of a listening job that are shown. */
-const SHOWN_EXECUTIONS = 100;
 const RECENT = `and e.sequence > (select max(n.sequence) - ${SHOWN_EXECUTIONS} from job_executions n where n.job_id = e.job_id)`;
 /** All but the model, which may be large. */
 const SHOWN_FIELDS = `e.id, e.workspace_id, e.project_id, e.run_id, e.run_attempt_id, e.job_id, e.sequence, e.retry_of, e.name, e.status,
