@@ -106,6 +106,7 @@ import {
   deleteOldTriggerEvents,
   EventRouting,
   MAX_STORED_EVENTS,
+  RunEndings,
   Schedules,
   type StartTriggered,
   type StoreDelivery,
@@ -224,6 +225,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     logs,
     evaluator,
     readVariables,
+    endings: new RunEndings((at) => triggerLoop.arm(at)),
     settings: {
       leaseTermMs: config.leaseTermMs,
       heartbeatIntervalMs: config.heartbeatIntervalMs,

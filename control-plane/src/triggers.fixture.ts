@@ -9,6 +9,7 @@ import {
   createFilterEvaluation,
   createTriggerRoutes,
   EventRouting,
+  RunEndings,
   Schedules,
   type StartTriggered,
   storeTriggerEvent,
@@ -29,11 +30,12 @@ export function triggered(name: string, triggers: string): string {
 
 /** A workspace with one project, whose workflows are saved over the API, and what routes events to them. */
 export async function startTriggers(store: Store, startOver?: StartTriggered) {
-  const plane = await TestPlane.start(store);
+  const armed: number[] = [];
+  const arm = (at: number) => void armed.push(at);
+  const plane = await TestPlane.start(store, {}, new RunEndings(arm));
   const { workspaceId, projectId } = plane;
   const clock = testClock(Date.now());
-  const armed: number[] = [];
-  const subscriptions = new Subscriptions((at) => void armed.push(at));
+  const subscriptions = new Subscriptions(arm);
   const starter = new DefinitionStarter((tx, request) => startRun(tx, plane.dispatch.runs, request));
   const start: StartTriggered = startOver ?? ((tx, run) => starter.startTriggered(tx, run));
   const evaluator = new Evaluator();

@@ -72,9 +72,11 @@ describe("deliveries of GitHub", () => {
     const workflow = (event: string) =>
       `name: On ${event}\ntriggers:\n  t: { source: github_acme, event: pull_request.${event} }\njobs:\n  job: { runner: nowhere, steps: [{ run: make }] }\n`;
     const events = ["opened", "synchronize", "reopened"];
-    const project = await instance.project(
-      Object.fromEntries(events.map((event) => [`${event}.yml`, workflow(event)])),
-    );
+    const project = await instance.project({
+      ...Object.fromEntries(events.map((event) => [`${event}.yml`, workflow(event)])),
+      "after.yml":
+        "name: After\ntriggers:\n  t: { source: workflow, event: completed, config: { workflow: On synchronize } }\njobs:\n  job: { runner: nowhere, steps: [{ run: make }] }\n",
+    });
     const runs = async () => (await instance.api.client.runs.list({ project_id: project.id, limit: 100 })).runs;
     const propose = async (action: string, commit: string, minute: number): Promise<string> => {
       const pull_request = {
@@ -121,7 +123,17 @@ describe("deliveries of GitHub", () => {
 
     expect(await approve(pushed)).toBe(202);
     await eventually("the approved run is there", async () => (await runs()).length > 0);
-    expect((await runs()).map((run) => run.workflow_name)).toEqual(["On synchronize"]);
+    const [approved, ...others] = await runs();
+    expect([approved?.workflow_name, others]).toEqual(["On synchronize", []]);
+
+    // The approval was for this run, not for what comes after it.
+    await instance.api.client.runs.cancel({ id: approved?.id ?? "" });
+    const waits = await eventually("its end waits for an approval", async () => {
+      const page = await triggerEvents.list({ workspace_id: instance.workspaceId, source: ["workflow"] });
+      return page.trigger_events.find(({ approval }) => approval?.status === "waiting");
+    });
+    expect(waits).toMatchObject({ event_ref: `${approved?.id}:1`, untrusted: true });
+    expect(await runs()).toHaveLength(1);
   });
 
   it(`${attack(19, "of the GitHub App")}`, async () => {

@@ -7,6 +7,7 @@ import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
 import { checkedOutCommit } from "./migrations/0078-checked-out-commit.ts";
 import { listeners } from "./migrations/0079-listeners.ts";
+import { runEndings } from "./migrations/0080-run-endings.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
 export const migrations: readonly Migration[] = [
@@ -18,4 +19,5 @@ export const migrations: readonly Migration[] = [
   references,
   checkedOutCommit,
   listeners,
+  runEndings,
 ];

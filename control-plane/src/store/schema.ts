@@ -256,6 +256,8 @@ export interface RunRow {
   checked_out_commit: string | null;
   /** 1: somebody without rights to the repository may have made what it runs. */
   untrusted: number;
+  /** How many runs in a row, each started by the end of the one before, led to it. */
+  trigger_depth: number;
   /** The ref whose code it runs; null for the default branch. */
   ref: string | null;
 }
@@ -616,6 +618,8 @@ export interface TriggerSubscriptionRow {
   filter: string | null;
   /** `with` of the trigger, JSON. */
   inputs: string | null;
+  /** Whose runs it waits for: a workflow of its project, by name or path; null for other sources. */
+  workflow: string | null;
   schedule: string | null;
   timezone: string | null;
   next_fire_at: number | null;

@@ -20,10 +20,10 @@ const commitSchema = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "expected
 const triggerEventFields = {
   id,
   event_ref: z.string().meta({ description: "What makes a repeated delivery the same event" }),
-  origin: z.enum(["integration", "manual", "cron"]),
+  origin: z.enum(["integration", "manual", "cron", "workflow"]),
   workspace_id: id,
   provider: z.string().nullable(),
-  source: z.string().meta({ description: "The slug of the connection, `manual` or `cron`" }),
+  source: z.string().meta({ description: "The slug of the connection, `manual`, `cron` or `workflow`" }),
   event: z.string(),
   delivery_id: z.string().nullable(),
   connection_id: id.nullable(),

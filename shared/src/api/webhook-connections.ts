@@ -6,8 +6,10 @@ const MAX_SLUG_CHARS = 100;
 const MAX_SECRET_CHARS = 100;
 /** Longest name of a delivery. Source: the published API. */
 export const MAX_DELIVERY_ID_CHARS = 200;
+/** Sources of triggers that are no connection. */
+export const OWN_SOURCES: readonly string[] = ["manual", "cron", "workflow"];
 /** Words that mean another source in a workflow. */
-const RESERVED_SLUGS = new Set(["github", "gitea", "sentry", "manual", "cron"]);
+const RESERVED_SLUGS = new Set(["github", "gitea", "sentry", ...OWN_SOURCES]);
 
 export const webhookConnectionSchema = z
   .object({

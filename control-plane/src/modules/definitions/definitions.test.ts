@@ -49,8 +49,10 @@ describeStores("definitions", (open) => {
       revokeLease: async () => false,
       dueAt: () => {},
     };
+    const endings = { runEnded: async () => {} };
     const places = {
       dispatch,
+      endings,
       evaluator: new Evaluator(),
       ...store.sql,
       readVariables: async () => new Map(),

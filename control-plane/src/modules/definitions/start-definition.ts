@@ -27,7 +27,8 @@ interface Content {
   readonly model: WorkflowPlan;
 }
 
-export interface DefinitionRun extends Pick<StartRun, "trigger" | "pinnedCommit" | "untrusted" | "overLimit" | "now"> {
+export interface DefinitionRun
+  extends Pick<StartRun, "trigger" | "pinnedCommit" | "untrusted" | "depth" | "overLimit" | "now"> {
   /** Of the definition as it is; may throw. */
   readonly inputs: (plan: WorkflowPlan) => Record<string, unknown> | null;
 }

@@ -4,7 +4,7 @@ import { monotonic, type Clock } from "../../store/clock.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
 import type { Evaluator } from "../expressions/public.ts";
 import type { Logs } from "../logs/public.ts";
-import type { DispatchPort, QueueEntry, ReadVariables, RunsDeps } from "../runs/public.ts";
+import type { DispatchPort, EndingsPort, QueueEntry, ReadVariables, RunsDeps } from "../runs/public.ts";
 import { LabelSets } from "./label-sets.ts";
 import {
   endLease,
@@ -28,6 +28,7 @@ export interface DispatchDeps {
   readonly logs: Logs;
   readonly evaluator: Evaluator;
   readonly readVariables: ReadVariables;
+  readonly endings: EndingsPort;
   readonly settings: DispatchSettings;
   /** Tells the due loop of a moment that may be earlier than the one it waits for. */
   readonly armDue: (at: number) => void;
@@ -52,6 +53,7 @@ export class Dispatch implements DispatchPort {
       logs: deps.logs,
       evaluator: deps.evaluator,
       readVariables: deps.readVariables,
+      endings: deps.endings,
       forUpdate,
       skipLocked,
       // Administrators change it while the server runs.

@@ -1,3 +1,4 @@
+import { OWN_SOURCES } from "@shipfox/shared/api/webhook-connections";
 import { ApiError } from "@shipfox/shared/errors";
 import { newId } from "@shipfox/shared/ids";
 import { type Access, requireAbility } from "../../http/access.ts";
@@ -49,7 +50,7 @@ export async function createGitConnection(
     created_at: now,
     updated_at: now,
   };
-  const candidates = slugCandidates(request.name, GIT_PROVIDER);
+  const candidates = slugCandidates(request.name, GIT_PROVIDER).filter((slug) => !OWN_SOURCES.includes(slug));
   return store.write(async (tx) => {
     await requireAbility(access, tx, request.caller, request.workspaceId);
     for (const slug of candidates) {

@@ -141,6 +141,7 @@ export async function seedSteps(store: Store, steps = 1, status = "running"): Pr
         trigger_payload: "{}",
         source_yaml: "",
         untrusted: 0,
+        trigger_depth: 0,
         ...times,
       }),
     );

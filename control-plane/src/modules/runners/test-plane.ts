@@ -10,6 +10,7 @@ import { claim, Dispatch, heartbeat, leaseEndedAt, type DispatchSettings } from 
 import { Evaluator } from "../expressions/public.ts";
 import { Logs } from "../logs/public.ts";
 import {
+  type EndingsPort,
   cancelRun,
   nextStep,
   reportStep,
@@ -73,7 +74,11 @@ export class TestPlane {
     this.logFolder = logFolder;
   }
 
-  static async start(store: Store, settings: Partial<DispatchSettings> = {}): Promise<TestPlane> {
+  static async start(
+    store: Store,
+    settings: Partial<DispatchSettings> = {},
+    endings: EndingsPort = { runEnded: async () => {} },
+  ): Promise<TestPlane> {
     const dir = await mkdtemp(join(tmpdir(), "shipfox-plane-"));
     const log = pino({ level: "silent" });
     const forUpdate = store.sql.forUpdate;
@@ -96,6 +101,7 @@ export class TestPlane {
       logs,
       evaluator,
       readVariables: async () => variables,
+      endings,
       settings: { ...SETTINGS, ...settings },
       armDue: (at) => void dueAt.push(at),
     });

@@ -3,6 +3,7 @@ import type { JobModel, MatrixModel } from "../workflow/public.ts";
 import { activateListener } from "./activate-listener.ts";
 import { cancelJob } from "./cancel-job.ts";
 import { viewpointOf } from "./contexts.ts";
+import { endRun } from "./end-run.ts";
 import { fillName, judge } from "./evaluate.ts";
 import { decideFinish, decideReady, type ReadyJob } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
@@ -13,7 +14,6 @@ import {
   endUnstartedStep,
   finishExecution,
   finishJob,
-  finishRun,
   type JobFacts,
   labelJob,
   loadModel,
@@ -45,7 +45,7 @@ function inRun({ id: _other, ...facts }: AdvancedRun, job: JobFacts): JobInRun {
   return { ...facts, job_id: job.id, ...(job.executionId === null ? {} : { id: job.executionId }) };
 }
 
-type AdvanceDeps = Pick<RunsDeps, "dispatch" | "evaluator" | "forUpdate">;
+type AdvanceDeps = Pick<RunsDeps, "dispatch" | "endings" | "evaluator" | "forUpdate">;
 
 const FAILED_MATRIX = "another job of the matrix failed, and `fail_fast` ends them all";
 const OF_MATRIX = { reason: "matrix_failed", message: FAILED_MATRIX, because: FAILED_MATRIX, force: false } as const;
@@ -77,10 +77,7 @@ export async function advanceRun(
   }
   const finish = decideFinish(await summarise(tx, attemptId));
   if (finish === null) return { finished: false };
-  await finishRun(tx, facts.run_id, finish, now);
-  // Of the run alone: the job that happened to end last is no part of it.
-  const { workspace_id, project_id, run_id } = facts;
-  record(tx, { workspace_id, project_id, run_id }, "run.finished", { status: finish }, now);
+  await endRun(tx, deps, facts, { status: finish, now });
   return { finished: true };
 }
 

@@ -1,10 +1,11 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
 import { cancelJob } from "./cancel-job.ts";
+import { endRun } from "./end-run.ts";
 import type { RunsDeps } from "./ports.ts";
 import { isOver } from "./model.ts";
 import { fillPlaces } from "./run-places.ts";
-import { finishRun, loadOpen, lockRun } from "./store.ts";
+import { loadOpen, lockRun } from "./store.ts";
 
 /**
  * Cancels everything of the run that has not ended, at once. Busy runners are told on their heartbeat; their leases live
@@ -41,15 +42,8 @@ export async function cancelRun(
       now,
     );
   }
-  await finishRun(tx, runId, "cancelled", now);
-  tx.record({
-    workspaceId: run.workspace_id,
-    projectId: run.project_id,
-    runId,
-    type: "run.finished",
-    payload: { status: "cancelled", ...(force ? { force } : {}) },
-    createdAt: now,
-  });
+  const facts = { workspace_id: run.workspace_id, project_id: run.project_id, run_id: runId };
+  await endRun(tx, deps, facts, { status: "cancelled", force, now });
   await fillPlaces(tx, deps, run.workspace_id, now);
 }
 

@@ -8,6 +8,7 @@ export interface RunsDeps {
   readonly logs: Logs;
   readonly evaluator: Pick<Evaluator, "evaluateIn" | "coerceIn">;
   readonly readVariables: ReadVariables;
+  readonly endings: EndingsPort;
   /** The dialect's row locks, "" on SQLite. */
   readonly forUpdate: string;
   readonly skipLocked: string;
@@ -39,6 +40,12 @@ export interface DispatchPort {
   revokeLease(tx: WriteTx, executionId: string, now: number): Promise<boolean>;
   /** Something has become due earlier than the due loop knows. */
   dueAt(tx: WriteTx, at: number): void;
+}
+
+/** Who must know, in the same transaction, that a run has ended. Given by app.ts. */
+export interface EndingsPort {
+  /** Called once for each attempt of a run, when its row says how it ended. */
+  runEnded(tx: WriteTx, runId: string, now: number): Promise<void>;
 }
 
 export interface QueueEntry {

@@ -4,7 +4,7 @@ export { checkedOutCommit, isUntrusted } from "./checked-out-commit.ts";
 export { cancelRun, cancelRunsOf } from "./cancel-run.ts";
 export { rerunRun } from "./rerun-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
-export type { DispatchPort, QueueEntry, ReadVariables, RunsDeps, WaitingPort } from "./ports.ts";
+export type { DispatchPort, EndingsPort, QueueEntry, ReadVariables, RunsDeps, WaitingPort } from "./ports.ts";
 export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
 export { runDueExecutions } from "./due-executions.ts";
 export { runDueListeners } from "./due-listeners.ts";
@@ -13,6 +13,7 @@ export { jobsListeningFor, lockListener, type Matcher, matchersFor, snapshotOf }
 export { fillDuePlaces } from "./run-places.ts";
 export { createUsageRoutes } from "./usage-routes.ts";
 export { projectArchived } from "./model.ts";
+export { type EndedRun, findEndedRun } from "./ended-run.ts";
 export { findStep } from "./find-step.ts";
 export { finalStatus } from "./final-status.ts";
 export { type ExecutionFacts, findRun, lockExecution } from "./store.ts";

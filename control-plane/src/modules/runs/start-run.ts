@@ -30,6 +30,8 @@ export interface StartRun {
   readonly inputs: Record<string, unknown> | null;
   /** Somebody without rights to the repository may have made what it runs: it saves no caches. */
   readonly untrusted?: boolean;
+  /** How many runs in a row, each started by the end of the one before, led to this one. */
+  readonly depth?: number;
   /** What becomes of a run for which the workspace has no place: it waits, or it is refused with 429 `concurrency-limit`. */
   readonly overLimit?: "wait" | "reject";
   readonly now: number;
@@ -81,6 +83,7 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
       request.pinnedCommit ?? null,
       request.untrusted === true ? 1 : 0,
       refOf(request),
+      request.depth ?? 0,
     ],
   ]);
   await insertRows(tx, "run_attempts", "id, run_id, attempt, status, created_at", [
@@ -145,4 +148,4 @@ export async function requireActiveProject(tx: WriteTx, projectId: string): Prom
 }
 
 const RUN_COLUMNS =
-  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit, untrusted, ref";
+  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit, untrusted, ref, trigger_depth";

@@ -12,7 +12,7 @@ import { hashOfWorkflows, offersOf } from "./offers.ts";
 import { permanentReason } from "./permanent-reason.ts";
 import type { EvaluateFilter, StartTriggered } from "./ports.ts";
 import { dueEvents, findEvent, nextDueEvent, settleEvent } from "./routing-store.ts";
-import { startForEvent, SubscriptionChanged } from "./start-triggered.ts";
+import { ChainTooLong, startForEvent, SubscriptionChanged } from "./start-triggered.ts";
 import type { Candidate } from "./subscription-store.ts";
 
 /** Events taken in one round; the loop comes back at once while there are more. */
@@ -158,7 +158,7 @@ export class EventRouting {
       return "done";
     } catch (error) {
       if (error instanceof SubscriptionChanged) return "again";
-      const reason = permanentReason(error);
+      const reason = error instanceof ChainTooLong ? error.message : permanentReason(error);
       if (reason !== null) {
         await this.#record(event, subscription, "dispatch-error", reason);
         return "done";

@@ -1,4 +1,6 @@
 import type { TriggerEvent, TriggerEventDetail } from "@shipfox/shared/api/trigger-events";
+import type { EndedRun } from "../runs/public.ts";
+import { WORKFLOW_SOURCE } from "../workflow/public.ts";
 
 export type Decision = TriggerEventDetail["decisions"][number]["decision"];
 type Outcome = TriggerEvent["outcome"];
@@ -11,6 +13,14 @@ export type Pass = "done" | "again" | "failed";
 
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 10 * 60_000;
+
+/** How many runs in a row the ends of runs may start. */
+export const MAX_DEPTH = 5;
+
+/** Of the run that an event starts: one more than that of the run whose end it is. */
+export function depthOf(origin: string, data: unknown): number {
+  return origin === WORKFLOW_SOURCE ? (data as EndedRun["payload"]).depth + 1 : 0;
+}
 
 export function decideOutcome(decisions: readonly Decision[], pass: Pass): Outcome {
   if (pass === "failed") return "failed";

@@ -2,7 +2,7 @@ import type { WriteTx } from "../../store/store.ts";
 import type { StartRun } from "../runs/public.ts";
 
 /** A run that an event starts, of the definition as it is now. */
-export interface TriggeredRun extends Pick<StartRun, "trigger" | "pinnedCommit" | "inputs" | "now"> {
+export interface TriggeredRun extends Pick<StartRun, "trigger" | "pinnedCommit" | "depth" | "inputs" | "now"> {
   readonly definitionId: string;
   /** Of the event: a run that a stranger may have caused saves no caches. */
   readonly untrusted: boolean;

@@ -5,6 +5,7 @@ export type { StartTriggered, TriggeredRun } from "./ports.ts";
 export { deleteOldTriggerEvents } from "./retention.ts";
 export { createTriggerRoutes } from "./routes.ts";
 export { Schedules } from "./schedules.ts";
+export { RunEndings } from "./run-endings.ts";
 export {
   type EventRepository,
   MAX_STORED_EVENTS,

@@ -1,5 +1,7 @@
 import type { TriggerEventRow, TriggerSubscriptionRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
+import type { EndedRun } from "../runs/public.ts";
+import { ANY_RUN_END, WORKFLOW_SOURCE } from "../workflow/public.ts";
 import type { Decision } from "./model.ts";
 
 const COLUMNS = [
@@ -12,6 +14,7 @@ const COLUMNS = [
   "event",
   "filter",
   "inputs",
+  "workflow",
   "schedule",
   "timezone",
   "next_fire_at",
@@ -29,6 +32,15 @@ const WITH_ITS_PLACE = `trigger_subscriptions s join definitions d on d.id = s.d
 const CANDIDATES = `select s.*, p.connection_id, p.external_repository_id, t.decision from ${WITH_ITS_PLACE}
   left join trigger_decisions t on t.event_id = ? and t.pass = ? and t.subscription_id = s.id
   where s.workspace_id = ? and s.source = ? and s.event = ? and s.id > ? and ${STARTS} order by s.id limit ?`;
+/** Of the same project only, and of the workflow that they name. */
+const CANDIDATES_OF_RUN_END = `select s.*, p.connection_id, p.external_repository_id, t.decision from ${WITH_ITS_PLACE}
+  left join trigger_decisions t on t.event_id = ? and t.pass = ? and t.subscription_id = s.id
+  where s.workspace_id = ? and s.source = '${WORKFLOW_SOURCE}' and s.event in (?, '${ANY_RUN_END}') and s.id > ? and ${STARTS}
+    and p.connection_id = ? and p.external_repository_id = ? and s.workflow in (?, ?) order by s.id limit ?`;
+const WANTED = `select 1 as found from runs r join definitions n on n.id = r.definition_id
+  join trigger_subscriptions s on s.workspace_id = r.workspace_id and s.source = '${WORKFLOW_SOURCE}'
+    and s.event in (r.status, '${ANY_RUN_END}') and s.project_id = r.project_id and s.workflow in (r.workflow_name, n.config_path)
+  where r.id = ? limit 1`;
 const DUE = `select s.*, case when ${STARTS} then 1 else 0 end as starts from ${WITH_ITS_PLACE}
   where s.next_fire_at <= ? order by s.next_fire_at, s.id limit ?`;
 
@@ -58,11 +70,22 @@ export type Candidate = TriggerSubscriptionRow & {
 /** Those that name the source and the event and may start runs; in order of their ids, after one of them. */
 export function candidatesOf(
   tx: Tx,
-  event: Pick<TriggerEventRow, "id" | "pass" | "workspace_id" | "source" | "event">,
+  event: TriggerEventRow,
   { after, limit }: { after: string; limit: number },
 ): Promise<Candidate[]> {
   const { id, pass, workspace_id, source, event: name } = event;
+  if (event.origin === WORKFLOW_SOURCE) {
+    const { workflow } = JSON.parse(event.payload ?? "{}") as EndedRun["payload"];
+    const repository = [event.connection_id, event.repository_id];
+    const params = [id, pass, workspace_id, name, after, ...repository, workflow.name, workflow.path, limit];
+    return tx.all<Candidate>(CANDIDATES_OF_RUN_END, params);
+  }
   return tx.all<Candidate>(CANDIDATES, [id, pass, workspace_id, source, name, after, limit]);
+}
+
+/** Whether a trigger names the workflow of a run that has ended, and how it ended. */
+export async function isRunEndWanted(tx: Tx, runId: string): Promise<boolean> {
+  return (await tx.get(WANTED, [runId])) !== undefined;
 }
 
 /** The file of its workflow; null when the subscription was saved anew, or removed, since it was read. */

@@ -67,10 +67,11 @@ function subscriptionRow(
     updated_at: Math.max(now, (former?.updated_at ?? 0) + 1),
   };
   if (!("schedule" in trigger)) {
-    return { ...common, filter: trigger.filter, schedule: null, timezone: null, next_fire_at: null };
+    const { filter, workflow = null } = trigger;
+    return { ...common, filter, workflow, schedule: null, timezone: null, next_fire_at: null };
   }
   const { schedule, timezone } = trigger;
   const keeps = former?.schedule === schedule && former.timezone === timezone;
   const next = keeps ? former.next_fire_at : nextFire({ schedule, timezone, seed: id }, now);
-  return { ...common, filter: null, schedule, timezone, next_fire_at: next };
+  return { ...common, filter: null, workflow: null, schedule, timezone, next_fire_at: next };
 }

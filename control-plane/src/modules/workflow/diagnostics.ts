@@ -39,6 +39,8 @@ export const DIAGNOSTIC_CODES = {
   "missing-cron-schedule": "a cron trigger without a schedule",
   "invalid-cron-schedule": "a schedule that is malformed or never fires",
   "invalid-cron-timezone": "a time zone that does not exist",
+  "invalid-workflow-trigger":
+    "a trigger waits for the end of a run by an event that there is not, or in a listening job",
   "invalid-trigger-filter": "the filter of a trigger is not true or false, or stands where none can be",
   "invalid-listener-filter": "the same for a trigger of a listening job",
   "invalid-job-if": "the condition of a job is not one expression that is true or false",

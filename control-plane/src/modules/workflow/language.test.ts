@@ -64,6 +64,7 @@ describe("accepted without a warning", () => {
       trigger("{ source: gh, event: push, filter: 'event.commits.exists(c, c.message.contains(\"x\"))' }"),
     ],
     ["a filter with has()", trigger("{ source: gh, event: push, filter: has(event.pull_request) }")],
+    ["a trigger by a workflow", trigger("{ source: workflow, event: failed, config: { workflow: Build } }")],
     ["a cron trigger", trigger('{ source: cron, event: tick, config: { schedule: "*/15 9-17 * JAN-MAR MON-FRI" } }')],
     ["the last day of a month", trigger('{ source: cron, event: tick, config: { schedule: "0 0 L * *" } }')],
     ["the second Monday", trigger('{ source: cron, event: tick, config: { schedule: "0 0 * * 1#2" } }')],
@@ -279,6 +280,16 @@ describe("refused", () => {
       "settings of a listening trigger",
       listening("{ on: [{ source: cron, event: tick, config: {} }], timeout: 1h }"),
       "unsupported-key jobs.a.listening.on.0.config",
+    ],
+    [
+      "an end of a run that there is not",
+      trigger("{ source: workflow, event: success, config: { workflow: b } }"),
+      "invalid-workflow-trigger triggers.t.event",
+    ],
+    [
+      "a listening job on the end of a run",
+      listening("{ on: [{ source: workflow, event: failed }], timeout: 1h }"),
+      "invalid-workflow-trigger jobs.a.listening.on.0.source",
     ],
     [
       "settings of a connection's trigger",

@@ -26,6 +26,7 @@ export { resolveExecution, resolveVariables, variablesOf, variablesOfJob } from 
 export { namesRead, sourcesOf } from "./expressions/names-read.ts";
 export { substitute, substituteAll, type Template, type TemplateSegment } from "./expressions/template.ts";
 export type { Root } from "./expressions/contexts.ts";
+export { ANY_RUN_END, WORKFLOW_SOURCE } from "./run-ends.ts";
 export { parseWorkflow } from "./parse-workflow.ts";
 export { type Evaluated, type Evaluation, evaluate, type Expression, isPlain } from "./expressions/evaluate.ts";
 export { type CoercedOutputs, coerceOutputs, type OutputCheck } from "./outputs.ts";

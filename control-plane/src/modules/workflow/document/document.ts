@@ -21,7 +21,7 @@ export interface ListeningTriggerDocument {
 
 export interface TriggerDocument extends ListeningTriggerDocument {
   inputs?: Record<string, InputDocument>;
-  config?: { schedule?: string; timezone?: string };
+  config?: { schedule?: string; timezone?: string; workflow?: string };
 }
 
 export interface InputDocument {

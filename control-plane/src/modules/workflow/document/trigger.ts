@@ -1,4 +1,5 @@
 import { MAX_CHOICES, MAX_DESCRIPTION_CHARACTERS, MAX_INPUTS, MAX_TRIGGERS } from "../limits.ts";
+import { WORKFLOW_SOURCE } from "../run-ends.ts";
 import { shorten } from "../shorten.ts";
 import { check, entries, isMapping, list, object, oneOf, type Place, refuseType, yesOrNo } from "./check.ts";
 import { chosenKey, identifierKey, isStorable, literal, predicate, short, UNSTORABLE } from "./text.ts";
@@ -80,7 +81,16 @@ const config = object({
   keys: { schedule: literal("a schedule"), timezone: literal("a time zone") },
 });
 
-const notConfigurable = refusals(["config"], () => "only a trigger with `source: cron` takes a `config`");
+const runEndConfig = object({
+  what: "the settings of a workflow trigger",
+  keys: { workflow: literal("the name or the path of a workflow") },
+  required: ["workflow"],
+});
+
+const notConfigurable = refusals(
+  ["config"],
+  () => "only a trigger with `source: cron` or `source: workflow` takes a `config`",
+);
 const onlyByHand = refusals(["inputs"], () => "only a manual trigger declares `inputs`; others give them by `with`");
 
 const manualTrigger = object({
@@ -103,13 +113,24 @@ const cronTrigger = object({
   schema: { properties: { ...schemas({ ...commonKeys, config }), source: { const: "cron" } } },
 });
 
+const workflowTrigger = object({
+  what: "a workflow trigger",
+  keys: { ...commonKeys, config: runEndConfig },
+  required: [...required, "config"],
+  refused: onlyByHand,
+  schema: { properties: { ...schemas({ ...commonKeys, config: runEndConfig }), source: { const: WORKFLOW_SOURCE } } },
+});
+
 const connectionTrigger = object({
   what: "a trigger",
   keys: commonKeys,
   required,
   refused: { ...notConfigurable, ...onlyByHand },
   schema: {
-    properties: { ...schemas(commonKeys), source: { type: "string", minLength: 1, not: { enum: ["manual", "cron"] } } },
+    properties: {
+      ...schemas(commonKeys),
+      source: { type: "string", minLength: 1, not: { enum: ["manual", "cron", WORKFLOW_SOURCE] } },
+    },
   },
 });
 
@@ -122,10 +143,11 @@ export const listeningTrigger = object({
 });
 
 const trigger = check(
-  { anyOf: [manualTrigger, cronTrigger, connectionTrigger].map(({ schema }) => schema) },
+  { anyOf: [manualTrigger, cronTrigger, workflowTrigger, connectionTrigger].map(({ schema }) => schema) },
   (value, place) => {
     const source = isMapping(value) ? value["source"] : undefined;
     if (source === "manual") return manualTrigger(value, place);
+    if (source === WORKFLOW_SOURCE) return workflowTrigger(value, place);
     return source === "cron" ? cronTrigger(value, place) : connectionTrigger(value, place);
   },
 );

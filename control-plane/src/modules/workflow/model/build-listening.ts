@@ -3,6 +3,7 @@ import { PREDICATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
 import type { Names } from "../expressions/names.ts";
 import { MAX_LISTENING_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from "../limits.ts";
+import { WORKFLOW_SOURCE } from "../run-ends.ts";
 import type { Path } from "../yaml/source-map.ts";
 import type { ListenerModel, ListeningModel } from "./model.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -56,6 +57,10 @@ function readListener(
   if (filter !== undefined && (source === "manual" || source === "cron")) {
     const message = `a ${source} trigger takes no \`filter\`: there is nothing to filter`;
     faults.add({ code, message, path: filterPath });
+  }
+  if (source === WORKFLOW_SOURCE) {
+    const message = "a listening job cannot wait for the end of a run; a trigger of a workflow can";
+    faults.add({ code: "invalid-workflow-trigger", message, path: [...path, "source"] });
   }
   return {
     source: unescapeLiteral(source),

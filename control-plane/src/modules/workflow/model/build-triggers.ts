@@ -7,7 +7,9 @@ import type {
 import { PREDICATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
 import { Names } from "../expressions/names.ts";
+import { RUN_END_EVENTS, WORKFLOW_SOURCE } from "../run-ends.ts";
 import { shorten } from "../shorten.ts";
+import { suggest } from "../suggest.ts";
 import type { Path } from "../yaml/source-map.ts";
 import { cronFault, isTimezone } from "./cron.ts";
 import { inFileOrder } from "./file-order.ts";
@@ -46,7 +48,9 @@ export function buildTriggers(
     triggers: others.map(([key, trigger]) =>
       trigger.source === "cron"
         ? cronTrigger(key, trigger, surroundings)
-        : connectionTrigger(key, trigger, surroundings),
+        : trigger.source === WORKFLOW_SOURCE
+          ? workflowTrigger(key, trigger, surroundings)
+          : connectionTrigger(key, trigger, surroundings),
     ),
   };
 }
@@ -101,6 +105,21 @@ function connectionTrigger(key: string, trigger: TriggerDocument, surroundings: 
     with: trigger.with ?? null,
     filter,
   };
+}
+
+function workflowTrigger(key: string, trigger: TriggerDocument, surroundings: Surroundings): TriggerModel {
+  const model = connectionTrigger(key, trigger, surroundings);
+  if (!RUN_END_EVENTS.includes(model.event)) {
+    const message = `the event of a workflow trigger is one of ${RUN_END_EVENTS.join(", ")}; found \`${shorten(model.event)}\``;
+    const suggestion = suggest(model.event, RUN_END_EVENTS);
+    surroundings.faults.add({
+      code: "invalid-workflow-trigger",
+      message,
+      path: ["triggers", key, "event"],
+      ...(suggestion === undefined ? {} : { suggestion }),
+    });
+  }
+  return { ...model, workflow: unescapeLiteral(trigger.config?.workflow ?? "") };
 }
 
 function readFilter({ filter }: ListeningTriggerDocument, path: Path, { expressions }: Surroundings): string | null {

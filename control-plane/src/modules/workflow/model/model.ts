@@ -30,8 +30,8 @@ export interface WorkflowPlan extends Omit<WorkflowModel, "jobs"> {
 
 export type TriggerModel = { key: string; event: string; with: Record<string, unknown> | null } & (
   | { source: "cron"; schedule: string; timezone: string }
-  /** `source` is the slug of a connection, `filter` a bare expression. */
-  | { source: string; filter: string | null }
+  /** `source` is the slug of a connection, or `workflow`, then with that workflow's name or path; `filter` a bare expression. */
+  | { source: string; filter: string | null; workflow?: string }
 );
 
 export interface JobPlan extends Omit<JobModel, "steps"> {
