@@ -89,6 +89,7 @@ import {
   findStep,
   runDueExecutions,
   runDueListeners,
+  runDueMembers,
   startRun,
 } from "./modules/runs/public.ts";
 import {
@@ -575,6 +576,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   dueLoop.start([
     (now) => runDueExecutions(store, dispatch.runs, now),
     (now) => runDueListeners(store, dispatch.runs, now),
+    (now) => runDueMembers(store, dispatch.runs, now),
     (now) => runDueLeases(dispatch, now),
     (now) => fillDuePlaces(store, dispatch.runs, now),
     (now) => logs.closeDue(now),

@@ -304,6 +304,7 @@ export function job(overrides: Partial<Job> = {}): Job {
     carried_over: false,
     success: null,
     runner: ["linux"],
+    concurrency_group: null,
     evaluation_trace: null,
     listening: null,
     listener_status: "inactive",

@@ -5,6 +5,7 @@ import { approvals } from "./migrations/0061-approvals.ts";
 import { repositoryHeads } from "./migrations/0062-repository-heads.ts";
 import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
+import { concurrency } from "./migrations/0076-concurrency.ts";
 import { checkedOutCommit } from "./migrations/0078-checked-out-commit.ts";
 import { listeners } from "./migrations/0079-listeners.ts";
 import { runEndings } from "./migrations/0080-run-endings.ts";
@@ -17,6 +18,7 @@ export const migrations: readonly Migration[] = [
   repositoryHeads,
   blobs,
   references,
+  concurrency,
   checkedOutCommit,
   listeners,
   runEndings,

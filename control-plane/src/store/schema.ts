@@ -260,6 +260,11 @@ export interface RunRow {
   trigger_depth: number;
   /** The ref whose code it runs; null for the default branch. */
   ref: string | null;
+  /** The group of which one run goes at a time, and what its next attempt does when another one goes; null without one. */
+  concurrency_group: string | null;
+  concurrency_on_busy: string | null;
+  /** Since when the run waits for its group; null once it may go on. */
+  group_wanted_at: number | null;
 }
 
 /** A workspace's own limit; null for the server's. The row is also the lock under which places are given away. */
@@ -306,6 +311,8 @@ export interface JobRow {
   /** 0 or 1. */
   has_condition: number;
   labels: string;
+  /** The group of which one job goes at a time, once the job has come to its turn; null for a job without one. */
+  concurrency_group: string | null;
   model: string;
   /** The job of an earlier attempt that succeeded and whose result this one shows; null for a job that runs itself. */
   carried_from: string | null;

@@ -24,6 +24,9 @@ export const RUN_EVENT_PAYLOADS = {
     .meta({ description: "The run waited for the limit of its workspace and may go on" }),
   "run.started": z.object({ status: z.literal("running") }),
   "run.finished": z.object({ status: terminalRun, force: z.literal(true).optional() }),
+  "job.group_waiting": z
+    .object({ ...execution, group: z.string() })
+    .meta({ description: "Another job of its concurrency group goes; `job.queued` follows when its turn comes" }),
   "job.queued": z.object({
     ...execution,
     retry_of: id.optional().meta({ description: "The execution that this one repeats" }),

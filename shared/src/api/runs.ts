@@ -88,6 +88,15 @@ export const waitingSchema = z
     labels: z.array(z.string()),
     runners: z.object({ matching: z.int(), online: z.int(), busy: z.int() }),
     missing_labels: z.array(z.string()).optional(),
+    concurrency: z
+      .object({
+        group: z.string(),
+        held_by: z
+          .object({ run_id: id, run_number: z.int(), workflow_name: z.string(), job_key: z.string().nullable() })
+          .nullable()
+          .meta({ description: "Who has the place; null when nobody does any more" }),
+      })
+      .optional(),
     next_try_at: timestamp.optional(),
   })
   .meta({ id: "Waiting" });
@@ -198,6 +207,7 @@ export const jobStatusReasonSchema = z.enum([
   "user_cancelled",
   "run_cancelled",
   "matrix_failed",
+  "replaced",
   "timed_out",
   "runner_lost",
   "output_too_large",
@@ -259,6 +269,9 @@ export const jobSchema = z
     /** The success condition as it was written. */
     success: z.string().nullable(),
     runner: z.array(z.string()).nullable(),
+    concurrency_group: z.string().nullable().meta({
+      description: "ours: the group of which one job goes at a time; null without one, and before the job's turn",
+    }),
     evaluation_trace: z.null(),
     listening: listeningSchema
       .nullable()

@@ -47,6 +47,7 @@ describeStores("definitions", (open) => {
       finishLease: async () => {},
       cancelLease: async () => {},
       revokeLease: async () => false,
+      isLeased: async () => false,
       dueAt: () => {},
     };
     const endings = { runEnded: async () => {} };

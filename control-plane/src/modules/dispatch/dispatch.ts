@@ -1,15 +1,23 @@
 import type { Logger } from "@shipfox/shared/logger";
 import type { LeaseEndReason } from "@shipfox/shared/machine";
 import { monotonic, type Clock } from "../../store/clock.ts";
-import type { Store, WriteTx } from "../../store/store.ts";
+import type { Store, Tx, WriteTx } from "../../store/store.ts";
 import type { Evaluator } from "../expressions/public.ts";
 import type { Logs } from "../logs/public.ts";
-import type { DispatchPort, EndingsPort, QueueEntry, ReadVariables, RunsDeps } from "../runs/public.ts";
+import {
+  type DispatchPort,
+  type EndingsPort,
+  leaseEnded,
+  type QueueEntry,
+  type ReadVariables,
+  type RunsDeps,
+} from "../runs/public.ts";
 import { LabelSets } from "./label-sets.ts";
 import {
   endLease,
   findLiveLease,
   finishLease,
+  isLeased,
   LiveLeases,
   loadLiveLeases,
   markCancelling,
@@ -136,6 +144,10 @@ export class Dispatch implements DispatchPort {
     return this.end(tx, lease, "cancelled", now);
   }
 
+  isLeased(tx: Tx, of: Parameters<DispatchPort["isLeased"]>[1]): Promise<boolean> {
+    return isLeased(tx, of);
+  }
+
   dueAt(tx: WriteTx, at: number): void {
     tx.afterCommit(() => this.deps.armDue(at));
   }
@@ -150,6 +162,7 @@ export class Dispatch implements DispatchPort {
     if (!(await endLease(tx, lease.fence, reason, now))) return false;
     await this.deps.logs.scheduleClose(tx, lease.job_execution_id, { at: now + this.deps.settings.logTailMs });
     this.dueAt(tx, now + this.deps.settings.logTailMs);
+    await leaseEnded(tx, this.runs, lease.job_execution_id, now);
     tx.afterCommit(() => this.#forget(lease.fence));
     return true;
   }

@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import type { Store } from "../../store/store.ts";
 import { systemClock } from "../../store/clock.ts";
-import { claim, Dispatch, heartbeat, leaseEndedAt, type DispatchSettings } from "../dispatch/public.ts";
+import { claim, Dispatch, heartbeat, leaseEndedAt, releaseLease, type DispatchSettings } from "../dispatch/public.ts";
 import { Evaluator } from "../expressions/public.ts";
 import { Logs } from "../logs/public.ts";
 import {
@@ -17,6 +17,7 @@ import {
   rerunRun,
   runDueExecutions,
   runDueListeners,
+  runDueMembers,
   startRun,
   type StartRun,
 } from "../runs/public.ts";
@@ -364,6 +365,17 @@ export class TestPlane {
       await runDueListeners(this.store, this.dispatch.runs, now),
     ].filter((at) => at !== null);
     return due.length === 0 ? null : Math.min(...due);
+  }
+
+  /** What the due loop does for concurrency groups. */
+  runDueMembers() {
+    return runDueMembers(this.store, this.dispatch.runs, Date.now());
+  }
+
+  /** The runner of a cancelled job says that everything of it is dead, or that of another one gives it back. */
+  async release(fence: number): Promise<void> {
+    const principal = await this.principal(fence);
+    await this.store.write((tx) => releaseLease(tx, this.dispatch, principal, { reason: "draining" }, Date.now()));
   }
 
   run(runId: string) {

@@ -1,26 +1,27 @@
 import type { WriteTx } from "../../store/store.ts";
-import type { JobModel, MatrixModel } from "../workflow/public.ts";
+import { type JobModel, type MatrixModel, readGroupName } from "../workflow/public.ts";
 import { activateListener } from "./activate-listener.ts";
 import { cancelJob } from "./cancel-job.ts";
+import { arrive, leaveLines } from "./concurrency.ts";
 import { viewpointOf } from "./contexts.ts";
 import { endRun } from "./end-run.ts";
-import { fillName, judge } from "./evaluate.ts";
+import { fill, fillName, judge, textOf } from "./evaluate.ts";
 import { decideFinish, decideReady, type ReadyJob } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
-import { enqueue, fillLabels } from "./queue-execution.ts";
+import { fillLabels, queueExecution } from "./queue-execution.ts";
 import { record } from "./record-event.ts";
 import {
   countGoing,
   endUnstartedStep,
   finishExecution,
   finishJob,
+  groupJob,
   type JobFacts,
   labelJob,
   loadModel,
   loadOpen,
   loadReady,
   loadSteps,
-  markQueued,
   moveJob,
   nameExecution,
   releaseHeld,
@@ -95,6 +96,7 @@ async function settleJob(
   const { failFast, maxParallel } = JSON.parse(matrix) as MatrixModel;
   if (status === "failed" && failFast) {
     const others = await loadOpen(tx, attemptId, node);
+    await leaveLines(tx, deps, attemptId, others);
     for (const job of others) await cancelJob(tx, deps, facts, job, OF_MATRIX, now);
     return others.map(({ id }) => id);
   }
@@ -199,10 +201,30 @@ async function startJob(
     const name = await fillName(tx, deps, viewpointOf(own, model), model.executionName);
     if (name !== null) await nameExecution(tx, own.id, name);
   }
+  const grouped = await fillGroup(tx, deps, own, model);
+  if (!grouped.ok) return `the concurrency group ${grouped.message}`;
   await moveJob(tx, job.id, "going");
-  await markQueued(tx, own.id, now + model.executionTimeoutMs, now);
-  deps.dispatch.dueAt(tx, now + model.executionTimeoutMs);
-  record(tx, own, "job.queued", { key: job.key, sequence: 1 }, now);
-  await enqueue(tx, deps, own, model, null, now);
+  if (model.concurrency && grouped.name !== null) {
+    await groupJob(tx, job.id, grouped.name);
+    const group = { kind: "job", name: grouped.name, onBusy: model.concurrency.onBusy } as const;
+    if ((await arrive(tx, deps, group, own, now)) === "waits") {
+      record(tx, own, "job.group_waiting", { key: job.key, sequence: 1, group: grouped.name }, now);
+      return null;
+    }
+  }
+  await queueExecution(tx, deps, { ...own, job_key: job.key, sequence: 1 }, model, now);
   return null;
+}
+
+/** The name of the job's concurrency group; null without one. */
+async function fillGroup(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: Parameters<typeof viewpointOf>[0],
+  model: JobModel,
+): Promise<{ ok: true; name: string | null } | { ok: false; message: string }> {
+  if (!model.concurrency) return { ok: true, name: null };
+  const filled = await fill(tx, deps, viewpointOf(facts, model), { group: model.concurrency.group });
+  if (!filled.ok) return { ok: false, message: `has no value: \`\${{ ${filled.source} }}\`: ${filled.message}` };
+  return readGroupName(textOf(filled.templates["group"] ?? []));
 }

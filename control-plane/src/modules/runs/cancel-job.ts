@@ -1,5 +1,6 @@
 import type { JobStatusReason } from "@shipfox/shared/api/runs";
 import type { WriteTx } from "../../store/store.ts";
+import { jobEnded, lockLine } from "./concurrency.ts";
 import { endOpenSteps } from "./end-open-steps.ts";
 import { closeListener } from "./listener-store.ts";
 import { isTerminal } from "./model.ts";
@@ -30,6 +31,7 @@ export async function cancelJob(
 ): Promise<void> {
   const { reason, message } = cancellation;
   const { key, executionId, listenerStatus } = job;
+  await lockLine(tx, deps, job.id);
   const about = { ...run, job_id: job.id, ...(executionId === null ? {} : { id: executionId }) };
   const cancelled = executionId === null ? null : await cancelExecution(tx, deps, executionId, cancellation, now);
   if (listenerStatus !== null) await closeListener(tx, job.id, "cancelled");
@@ -37,6 +39,7 @@ export async function cancelJob(
   if (cancelled || listenerStatus !== null)
     record(tx, about, "job.finished", { key, sequence: job.sequence ?? 0, status: "cancelled", reason }, now);
   await finishJob(tx, job.id, { status: "cancelled", reason, message }, now);
+  await jobEnded(tx, deps, job.id, now);
 }
 
 /** Null for an execution that has ended. */

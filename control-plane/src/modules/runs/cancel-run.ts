@@ -1,6 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { WriteTx } from "../../store/store.ts";
 import { cancelJob } from "./cancel-job.ts";
+import { leaveLines } from "./concurrency.ts";
 import { endRun } from "./end-run.ts";
 import type { RunsDeps } from "./ports.ts";
 import { isOver } from "./model.ts";
@@ -32,7 +33,9 @@ export async function cancelRun(
     run.current_attempt,
   ]);
   const attemptId = attempt?.id ?? "";
-  for (const job of await loadOpen(tx, attemptId)) {
+  const open = await loadOpen(tx, attemptId);
+  await leaveLines(tx, deps, attemptId, open);
+  for (const job of open) {
     await cancelJob(
       tx,
       deps,

@@ -3,15 +3,16 @@ import type { WriteTx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
 import { advanceListener } from "./advance-listener.ts";
 import { advanceRun } from "./advance-run.ts";
+import { jobEnded } from "./concurrency.ts";
 import { judgeSuccess, publishOutputs } from "./job-results.ts";
 import { decideJob, type ExecutionEnd, type JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
-import { enqueue } from "./queue-execution.ts";
+import { enqueue, queueExecution } from "./queue-execution.ts";
 import { record } from "./record-event.ts";
 import { fillPlaces } from "./run-places.ts";
 import { EXECUTION_COLUMNS, STEP_COLUMNS, stepsOf } from "./insert-jobs.ts";
 import { replaceExecution, triesOf } from "./listener-store.ts";
-import { finishExecution, finishJob, insertRows, markQueued, retryJob, type ExecutionFacts } from "./store.ts";
+import { clearDue, type ExecutionFacts, finishExecution, finishJob, insertRows, retryJob } from "./store.ts";
 
 /**
  * Ends an execution and everything that follows from it: its job's end or retry, the jobs that may start now, the run's
@@ -56,6 +57,7 @@ export async function endExecution(
   const published = verdict.status === "succeeded" ? outputs : null;
   await finishJob(tx, facts.job_id, { ...verdict, message: verdict.message ?? message, outputs: published }, now);
   record(tx, facts, "job.finished", { ...about, status: verdict.status, reason: verdict.reason }, now);
+  if (model.concurrency) await jobEnded(tx, deps, facts.job_id, now);
   const { finished } = await advanceRun(tx, deps, facts, now);
   if (finished) await fillPlaces(tx, deps, facts.workspace_id, now);
   return status;
@@ -68,12 +70,15 @@ async function retryExecution(
   facts: ExecutionFacts,
   model: JobModel,
   verdict: Extract<JobVerdict, { kind: "retry" }>,
-  options: { now: number; avoidedSessionId?: string | null },
+  options: { now: number; avoidedSessionId?: string | null; timedOut?: boolean },
 ): Promise<void> {
   const { now } = options;
   const executionId = newId(now);
-  const atOnce = verdict.delayMs === 0;
-  const dueAt = atOnce ? null : now + verdict.delayMs;
+  // In a concurrency group no runner may start before the one that is being stopped has; the end of its lease queues the job.
+  const waitsForLease =
+    model.concurrency && options.timedOut && (await deps.dispatch.isLeased(tx, { jobId: facts.job_id }));
+  const atOnce = verdict.delayMs === 0 && !waitsForLease;
+  const dueAt = verdict.delayMs === 0 ? null : now + verdict.delayMs;
   await retryJob(tx, facts.job_id, { ...verdict, status: model.listening ? "running" : "pending" }, now);
   await insertRows(tx, "job_executions", EXECUTION_COLUMNS, [
     [
@@ -107,13 +112,18 @@ async function retryExecution(
     );
     return;
   }
+  if (!atOnce) return;
   record(tx, retried, "job.queued", { key: facts.job_key, sequence: retried.sequence, retry_of: facts.id }, now);
   await enqueue(tx, deps, retried, model, options.avoidedSessionId ?? null, now);
 }
 
-/** Puts an execution into the queue whose back-off is over. */
+/**
+ * Puts an execution into the queue whose back-off is over. In a concurrency group the runner of the last one must have
+ * stopped: the end of its lease queues it.
+ */
 export async function enqueueRetry(tx: WriteTx, deps: RunsDeps, facts: ExecutionFacts, now: number): Promise<void> {
-  await markQueued(tx, facts.id, null, now);
-  record(tx, facts, "job.queued", { key: facts.job_key, sequence: facts.sequence }, now);
-  await enqueue(tx, deps, facts, JSON.parse(facts.job_model) as JobModel, null, now);
+  const model = JSON.parse(facts.job_model) as JobModel;
+  if (model.concurrency && (await deps.dispatch.isLeased(tx, { jobId: facts.job_id })))
+    await clearDue(tx, facts.id, now);
+  else await queueExecution(tx, deps, facts, model, now);
 }

@@ -19,8 +19,9 @@ export interface NewJob {
 }
 
 /** What a job says of itself when it starts, or of whether it does, takes the run to be there: see `advanceRun`. */
-export function startsByExpression({ if: condition, executionName, runnerTemplates, listening }: JobModel): boolean {
-  return [condition, executionName, runnerTemplates, listening].some((part) => part !== undefined);
+export function startsByExpression(job: JobModel): boolean {
+  const { if: condition, executionName, runnerTemplates, listening, concurrency } = job;
+  return [condition, executionName, runnerTemplates, listening, concurrency].some((part) => part !== undefined);
 }
 
 /**

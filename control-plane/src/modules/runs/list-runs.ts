@@ -69,6 +69,7 @@ type ListedJob = Pick<
   | "position"
   | "needs"
   | "matrix"
+  | "concurrency_group"
   | "model"
 > & {
   execution_status: string | null;
@@ -116,6 +117,7 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
         "j.position",
         "j.needs",
         "j.matrix",
+        "j.concurrency_group",
         "j.labels",
         "j.created_at",
       ])
@@ -163,7 +165,9 @@ async function presentItem(
         ? await explainWaiting(tx, waiting, {
             workspaceId: job.workspace_id,
             projectId: job.project_id,
+            jobId: job.id,
             model: job.model,
+            concurrencyGroup: job.concurrency_group,
             labels: job.execution_labels ?? job.labels,
             createdAt: job.execution_created_at ?? job.created_at,
             queuedAt: job.queued_at,

@@ -208,10 +208,40 @@ export function decideReady(jobs: readonly ReadyJob[], going: ReadonlyMap<string
   });
 }
 
-/** A run is over when no job is open, and failed when a job failed; skipped and cancelled jobs alone do not fail it. */
-export function decideFinish({ open, failed }: { open: boolean; failed: boolean }): "succeeded" | "failed" | null {
+/**
+ * A run is over when no job is open. It failed when a job failed, and was cancelled when a job was, which another one of its
+ * concurrency group replaced; skipped jobs alone change nothing.
+ */
+export function decideFinish({
+  open,
+  failed,
+  cancelled = false,
+}: {
+  open: boolean;
+  failed: boolean;
+  cancelled?: boolean;
+}): "succeeded" | "failed" | "cancelled" | null {
   if (open) return null;
-  return failed ? "failed" : "succeeded";
+  if (failed) return "failed";
+  return cancelled ? "cancelled" : "succeeded";
+}
+
+// --- job in its concurrency group ------------------------------------------------------------------------------------
+
+/**
+ * What becomes of the place of a member of a concurrency group. `over`: its job, or run, has ended; `leased`: a runner still
+ * has a lease of it, and may be working. The place is free when nobody can be working in it any more.
+ */
+export function decideMember({
+  holds,
+  over,
+  leased,
+}: {
+  holds: boolean;
+  over: boolean;
+  leased: boolean;
+}): "stay" | "leave" {
+  return over && !(holds && leased) ? "leave" : "stay";
 }
 
 /** What an archived project refuses: new runs, and syncs of its repository. */

@@ -105,6 +105,7 @@ export function presentJob(
     carried_over: job.carried_from !== null,
     success: model.success ?? null,
     runner: JSON.parse(job.labels),
+    concurrency_group: job.concurrency_group,
     evaluation_trace: null,
     listening: model.listening ? presentListening(model, model.listening) : null,
     listener_status: listener?.status ?? "inactive",

@@ -10,6 +10,8 @@ export { runDueExecutions } from "./due-executions.ts";
 export { runDueListeners } from "./due-listeners.ts";
 export { listenerIsFull, resolveByEvent, takeEvent } from "./deliver-event.ts";
 export { jobsListeningFor, lockListener, type Matcher, matchersFor, snapshotOf } from "./listener-store.ts";
+export { leaseEnded } from "./concurrency.ts";
+export { runDueMembers } from "./due-members.ts";
 export { fillDuePlaces } from "./run-places.ts";
 export { createUsageRoutes } from "./usage-routes.ts";
 export { projectArchived } from "./model.ts";

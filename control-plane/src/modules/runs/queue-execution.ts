@@ -4,7 +4,8 @@ import { type JobModel, requiredCapabilities } from "../workflow/public.ts";
 import { viewpointOf } from "./contexts.ts";
 import { fill, textOf } from "./evaluate.ts";
 import type { RunsDeps } from "./ports.ts";
-import type { ExecutionFacts } from "./store.ts";
+import { record } from "./record-event.ts";
+import { type ExecutionFacts, markQueued } from "./store.ts";
 
 /** Puts an execution into the queue: a runner may take it. */
 export function enqueue(
@@ -25,6 +26,26 @@ export function enqueue(
     avoidedSessionId,
     now,
   });
+}
+
+type QueuedExecution = Pick<
+  ExecutionFacts,
+  "id" | "workspace_id" | "project_id" | "run_id" | "job_id" | "job_key" | "sequence"
+>;
+
+/** Puts an execution that has waited into the queue. The time limit of a job's first one begins here. */
+export async function queueExecution(
+  tx: WriteTx,
+  deps: Pick<RunsDeps, "dispatch">,
+  facts: QueuedExecution,
+  model: JobModel,
+  now: number,
+): Promise<void> {
+  const dueAt = facts.sequence === 1 ? now + model.executionTimeoutMs : null;
+  await markQueued(tx, facts.id, dueAt, now);
+  if (dueAt !== null) deps.dispatch.dueAt(tx, dueAt);
+  record(tx, facts, "job.queued", { key: facts.job_key, sequence: facts.sequence }, now);
+  await enqueue(tx, deps, facts, model, null, now);
 }
 
 /** The model with the labels that it computes, or why they cannot be computed, in words. */

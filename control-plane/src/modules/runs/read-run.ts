@@ -49,7 +49,9 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
       ? await explainWaiting(tx, waiting, {
           workspaceId: job.workspace_id,
           projectId: job.project_id,
+          jobId: job.id,
           model: job.model,
+          concurrencyGroup: job.concurrency_group,
           labels: execution?.labels ?? job.labels,
           createdAt: execution?.created_at ?? job.created_at,
           queuedAt: execution?.queued_at ?? null,

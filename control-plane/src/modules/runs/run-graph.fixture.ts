@@ -45,7 +45,7 @@ export class RunGraph {
     return [...this.#entries.values()].filter(({ stage }) => stage === "going").map(({ job }) => job.key);
   }
 
-  get finish(): "succeeded" | "failed" | null {
+  get finish(): ReturnType<typeof decideFinish> {
     const entries = [...this.#entries.values()];
     const open = entries.some(({ stage }) => stage !== "over");
     return decideFinish({ open, failed: entries.some(({ status }) => status === "failed") });

@@ -148,6 +148,18 @@ export function loadOpen(tx: Tx, runAttemptId: string, node?: string): Promise<J
     : tx.all<JobFacts>(OPEN_OF_NODE, [runAttemptId, node]);
 }
 
+const OPEN_JOB = `select j.id, j.key, e.id as "executionId", e.sequence, l.status as "listenerStatus"
+  from jobs j left join job_executions e on e.job_id = j.id left join listeners l on l.job_id = j.id
+  where j.id = ? and j.stage ${OPEN_STAGES} order by e.sequence desc limit 1`;
+
+/** A job, unless it has ended. */
+export function findOpenJob(
+  tx: Tx,
+  jobId: string,
+): Promise<Pick<JobFacts, "id" | "key" | "executionId" | "sequence" | "listenerStatus"> | undefined> {
+  return tx.get(OPEN_JOB, [jobId]);
+}
+
 const GOING = "select count(*) as going from jobs where run_attempt_id = ? and stage = 'going' and node = ?";
 
 /** How many jobs of a matrix are going. */
@@ -156,13 +168,18 @@ export async function countGoing(tx: Tx, runAttemptId: string, node: string): Pr
 }
 
 const SOME_OPEN = `select 1 as found from jobs where run_attempt_id = ? and stage ${OPEN_STAGES} limit 1`;
-const SOME_FAILED =
-  "select 1 as found from jobs where run_attempt_id = ? and stage = 'over' and status = 'failed' limit 1";
+/** One that failed comes before one that was cancelled. */
+const WORST = `select status from jobs where run_attempt_id = ? and stage = 'over' and status in ('failed', 'cancelled')
+  order by status desc limit 1`;
 
-/** Whether some job has not ended, and, once all have, whether some failed. */
-export async function summarise(tx: Tx, runAttemptId: string): Promise<{ open: boolean; failed: boolean }> {
-  const open = (await tx.get(SOME_OPEN, [runAttemptId])) !== undefined;
-  return { open, failed: !open && (await tx.get(SOME_FAILED, [runAttemptId])) !== undefined };
+/** Whether some job has not ended, and, once all have, whether some failed or were cancelled. */
+export async function summarise(
+  tx: Tx,
+  runAttemptId: string,
+): Promise<{ open: boolean; failed: boolean; cancelled: boolean }> {
+  if ((await tx.get(SOME_OPEN, [runAttemptId])) !== undefined) return { open: true, failed: false, cancelled: false };
+  const worst = (await tx.get<{ status: JobStatus }>(WORST, [runAttemptId]))?.status;
+  return { open: false, failed: worst === "failed", cancelled: worst === "cancelled" };
 }
 
 export interface EndedJob {
@@ -403,10 +420,23 @@ export async function labelJob(tx: WriteTx, jobId: string, model: JobModel): Pro
   await tx.run(LABEL_JOB, [JSON.stringify(model.runner), JSON.stringify(model), jobId]);
 }
 
+const GROUP_JOB = "update jobs set concurrency_group = ? where id = ?";
+
+/** The concurrency group that a job has turned out to be of. */
+export async function groupJob(tx: WriteTx, jobId: string, group: string): Promise<void> {
+  await tx.run(GROUP_JOB, [group, jobId]);
+}
+
 const QUEUE_EXECUTION = "update job_executions set queued_at = ?, due_at = ?, updated_at = ? where id = ?";
 
 export async function markQueued(tx: WriteTx, executionId: string, dueAt: number | null, now: number): Promise<void> {
   await tx.run(QUEUE_EXECUTION, [now, dueAt, now, executionId]);
+}
+
+const CLEAR_DUE = "update job_executions set due_at = null, updated_at = ? where id = ?";
+
+export async function clearDue(tx: WriteTx, executionId: string, now: number): Promise<void> {
+  await tx.run(CLEAR_DUE, [now, executionId]);
 }
 
 const FINISH_RUN = "update runs set status = ?, finished_at = ?, place_wanted_at = null, updated_at = ? where id = ?";

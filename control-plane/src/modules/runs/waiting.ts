@@ -1,6 +1,7 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import type { JobRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
+import { placeOfJob, type PlaceInGroup } from "./concurrency-store.ts";
 import { type JobModel, type ListeningModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
 import { isTerminal } from "./model.ts";
 import type { WaitingPort } from "./ports.ts";
@@ -8,7 +9,10 @@ import type { WaitingPort } from "./ports.ts";
 export interface PendingJob {
   readonly workspaceId: string;
   readonly projectId: string;
+  readonly jobId: string;
   readonly model: string;
+  /** Null before its turn in the run, and for a job without one. */
+  readonly concurrencyGroup: string | null;
   /** JSON of those that a runner must have. */
   readonly labels: string;
   readonly createdAt: number;
@@ -82,6 +86,10 @@ export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob)
       next_try_at: nextTry,
     };
   }
+  if (job.queuedAt === null && job.concurrencyGroup !== null) {
+    const place = await placeOfJob(tx, job.jobId);
+    return { ...base, ...waitsInGroup(job.concurrencyGroup, place, job.createdAt) };
+  }
   if (job.queuedAt === null && job.placeWantedAt !== null && job.openNeeds.length === 0) {
     return {
       ...base,
@@ -125,4 +133,30 @@ function describeListening({ on, until }: ListeningModel): string {
     return `${all.slice(0, MAX_NAMED).join(", ")}${more}`;
   };
   return `listens for ${named(on)}${until.length === 0 ? "" : `, until ${named(until)}`}`;
+}
+
+function waitsInGroup(
+  group: string,
+  place: PlaceInGroup | undefined,
+  createdAt: number,
+): Pick<Waiting, "reason" | "since" | "message" | "concurrency"> {
+  const holder = place?.holder ?? null;
+  const going =
+    holder === null
+      ? "another one of it has just ended"
+      : holder.isItself
+        ? "the runner of its last try has not stopped yet"
+        : `run ${holder.run_number} of ${holder.workflow_name}${holder.job_key === null ? "" : ` (${holder.job_key})`} goes`;
+  const heldBy = holder && {
+    run_id: holder.run_id,
+    run_number: holder.run_number,
+    workflow_name: holder.workflow_name,
+    job_key: holder.job_key,
+  };
+  return {
+    reason: "concurrency_group",
+    since: new Date(place?.since ?? createdAt).toISOString(),
+    message: `waits for its turn in the concurrency group "${group}": ${going}`,
+    concurrency: { group, held_by: heldBy },
+  };
 }

@@ -118,7 +118,7 @@ class Run {
     );
   }
 
-  get finish(): "succeeded" | "failed" | null {
+  get finish(): RunGraph["finish"] {
     return this.#graph.finish;
   }
 

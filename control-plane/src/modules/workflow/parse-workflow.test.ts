@@ -263,7 +263,7 @@ describe("docs/workflows.md", () => {
 
 describe.each([
   ["migrating.md", 2],
-  ["recipes.md", 6],
+  ["recipes.md", 8],
 ])("docs/%s", (name, count) => {
   const page = readFileSync(new URL(`../../../../docs/${name}`, import.meta.url), "utf8");
   const examples = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml = ""]) => yaml);

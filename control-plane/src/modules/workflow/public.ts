@@ -8,6 +8,7 @@ export {
   type AuthoredStepModel,
   type CheckoutModel,
   type CheckoutStepModel,
+  type ConcurrencyModel,
   type JobModel,
   type JobPlan,
   type ListeningModel,
@@ -19,6 +20,7 @@ export {
   type WorkflowModel,
   type WorkflowPlan,
 } from "./model/model.ts";
+export { readGroupName } from "./group-name.ts";
 export { nextFire } from "./model/cron.ts";
 export { asRunnable } from "./model/runnable.ts";
 export { readInputs } from "./model/read-inputs.ts";

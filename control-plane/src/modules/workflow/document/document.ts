@@ -50,6 +50,7 @@ export interface JobDocument {
   checkout?: false | CheckoutDocument;
   execution_timeout?: string;
   retry?: RetryDocument;
+  concurrency?: ConcurrencyDocument;
   priority?: number;
   execution_name?: string;
   success?: string;
@@ -78,6 +79,12 @@ export type RetryDocument =
     };
 
 export type RetryCause = "failure" | "timeout";
+
+/** A text is the group. */
+export type ConcurrencyDocument = string | { group: string; on_busy?: OnBusy };
+
+/** What one does that comes while another of its group goes. */
+export type OnBusy = "queue" | "replace";
 
 export interface ListeningDocument {
   on: ListeningTriggerDocument[];

@@ -1,6 +1,7 @@
 import { MAX_OUTPUTS, MAX_PRIORITY } from "../limits.ts";
 import { check, entries, isMapping, list, object, oneOf, oneOrMany, wholeNumber } from "./check.ts";
 import { checkout } from "./checkout.ts";
+import { concurrency } from "./concurrency.ts";
 import { env } from "./env.ts";
 import { artifacts, cache } from "./files.ts";
 import { image } from "./image.ts";
@@ -71,6 +72,7 @@ const job = object({
     checkout,
     execution_timeout: duration("the execution timeout of a job"),
     retry,
+    concurrency,
     priority: wholeNumber(-MAX_PRIORITY, MAX_PRIORITY),
     execution_name: template("the name of an execution"),
     success: predicate("the success condition of a job"),

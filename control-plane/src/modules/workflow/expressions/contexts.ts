@@ -75,6 +75,7 @@ export const TEMPLATE_SITES = {
   runner: site("a runner label", AT_EXECUTION),
   /** Of a job or a service, filled when the file is read. */
   image: site("an image", ["matrix"]),
+  concurrencyGroup: site("the concurrency group of a job", AT_EXECUTION),
   executionName: site("the name of an execution", AT_EXECUTION),
   /** `run` and `env` of run steps, filled by the runner: the only place for secrets. */
   command: site("this field", [...AT_DISPATCH, "secrets"]),

@@ -6,6 +6,7 @@ import { type Template, unescapeLiteral } from "../expressions/template.ts";
 import { type CelType, typeOfOutput } from "../expressions/types.ts";
 import { DEFAULT_EXECUTION_TIMEOUT_MS, DEFAULT_FETCH_DEPTH } from "../limits.ts";
 import type { Path } from "../yaml/source-map.ts";
+import { buildConcurrency } from "./build-concurrency.ts";
 import { buildFiles } from "./build-files.ts";
 import { buildListening } from "./build-listening.ts";
 import { buildRetry } from "./build-retry.ts";
@@ -76,6 +77,10 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   };
 
   if (job.retry !== undefined) plan.retry = buildRetry(job.retry, [...path, "retry"], faults);
+  if (job.concurrency !== undefined) {
+    const where = { ...at("concurrency"), site: TEMPLATE_SITES.concurrencyGroup };
+    plan.concurrency = buildConcurrency(job.concurrency, where, place);
+  }
   if (job.priority !== undefined) plan.priority = job.priority;
   if (job.if !== undefined) {
     const code = "invalid-job-if" as const;
@@ -94,6 +99,11 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
   }
   if (job.listening !== undefined) {
     plan.listening = buildListening(job.listening, [...path, "listening"], { names: ofJob, needs }, place);
+    if (job.concurrency !== undefined) {
+      const message =
+        "a listening job goes on until it has heard enough, and cannot be of a group in which others wait";
+      faults.add({ code: "invalid-value", message, path: [...path, "concurrency"], at: "key" });
+    }
   }
   const outputs = Object.entries(job.outputs ?? {}).map(([name, text]) => {
     const outputPath = [...path, "outputs", name];

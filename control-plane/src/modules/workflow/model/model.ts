@@ -1,6 +1,13 @@
 import type { PullPolicy } from "@shipfox/shared/machine";
 import type { Diagnostic } from "../diagnostics.ts";
-import type { InputDocument, IntegrationDocument, MatrixValue, OutputType, RetryCause } from "../document/document.ts";
+import type {
+  InputDocument,
+  IntegrationDocument,
+  MatrixValue,
+  OnBusy,
+  OutputType,
+  RetryCause,
+} from "../document/document.ts";
 import type { Template } from "../expressions/template.ts";
 import type { LineRange } from "../yaml/source-map.ts";
 
@@ -137,6 +144,8 @@ export interface JobModel {
   executionTimeoutMs: number;
   /** Absent: only faults of the machine are tried again. */
   retry?: RetryModel;
+  /** Absent: it goes beside any other. */
+  concurrency?: ConcurrencyModel;
   /** Higher goes first within its project; absent is 0. */
   priority?: number;
   /** Bare expressions. */
@@ -167,6 +176,12 @@ export interface RetryModel {
   max: number;
   on: RetryCause[];
   backoff: { delayMs: number; factor: number; maxMs: number };
+}
+
+/** Of all that give the group one name, in their project, one goes at a time. */
+export interface ConcurrencyModel {
+  group: Template;
+  onBusy: OnBusy;
 }
 
 export interface CheckoutModel {

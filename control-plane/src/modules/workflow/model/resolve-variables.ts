@@ -44,6 +44,7 @@ function templatesOf(job: JobModel): Template[] {
     ...Object.values(job.outputs ?? {}),
     ...(job.runnerTemplates ?? []),
     job.executionName ?? [],
+    job.concurrency?.group ?? [],
     ...job.steps.flatMap(({ nameTemplate, workingDirectoryTemplate, gate }) => [
       nameTemplate ?? [],
       workingDirectoryTemplate ?? [],
@@ -155,6 +156,9 @@ function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobMode
     ...job,
     ...(job.outputs === undefined ? {} : { outputs: substituteAll(job.outputs, valueIn(values)) }),
     ...(job.runnerTemplates === undefined ? {} : { runnerTemplates: job.runnerTemplates.map(fill) }),
+    ...(job.concurrency === undefined
+      ? {}
+      : { concurrency: { ...job.concurrency, group: fill(job.concurrency.group) } }),
     ...(job.executionName === undefined ? {} : { executionName: fill(job.executionName) }),
     ...(Object.keys(read).length > 0 ? { variables: read } : {}),
     steps: job.steps.map((step) => resolveStep(step, values)),
