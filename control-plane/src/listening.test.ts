@@ -330,6 +330,20 @@ describeStores("a listening job", (open) => {
     ]);
   });
 
+  it("can check out what an event is about", async () => {
+    const world = await start(await open());
+    const checkout = `      - { name: sources, checkout: { ref: "\${{ execution.events[0].commit }}", path: app } }\n`;
+    await world.fire(listening(TAG).replace("    steps:\n", `    steps:\n${checkout}`));
+    const reference = { repository: "acme/app", ref: "refs/tags/v1", commit: "c".repeat(40), actor: null };
+    await world.happens("tag", {}, { repository: { id: `git:${world.plane.projectId}`, reference } });
+    const [sources] = await world.work();
+    expect(sources?.config).toMatchObject({ checkout: { ref: "c".repeat(40) } });
+    const [job] = (await world.detail((await world.item()).id)).jobs;
+    expect(job?.job_executions[0]?.trigger_events).toMatchObject([
+      { project: { id: world.plane.projectId }, repository: "acme/app", ref: "refs/tags/v1", commit: "c".repeat(40) },
+    ]);
+  });
+
   it("reads variables anew for each execution, while its filters keep those of the run", async () => {
     const world = await start(await open());
     const yaml = listening(
@@ -433,6 +447,12 @@ describeStores("a listening job", (open) => {
     await world.route();
     await world.work();
     expect(payloadsOf(await world.detail(runId))).toEqual([[1]]);
+    // As if the process had died before it wrote down that all had been asked.
+    const unsettled = "update trigger_events set outcome = 'received', processed_at = null, due_at = ? where id = ?";
+    await world.store.write((tx) => tx.run(unsettled, [world.clock.now(), id]));
+    await world.route();
+    expect(await world.event(id)).toMatchObject({ outcome: "routed", approval: { status: "approved" } });
+    expect((await world.event(id)).decisions).toHaveLength(1);
   });
 
   it("ends with its run, and listens anew in a rerun", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { JobStatus, StepStatus } from "@shipfox/shared/api/runs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { decideListened, decideListener, type ListenedExecution } from "./listener-model.ts";
 import {
   decideGate,
   decideJob,
@@ -33,6 +34,8 @@ interface JobPlan {
   readonly condition: Judgement | null;
   readonly retry: RetryModel | null;
   readonly steps: readonly StepPlan[];
+  /** For how many executions it listens; null for a job that runs once. */
+  readonly listens: number | null;
 }
 
 interface Step extends StepState {
@@ -50,6 +53,9 @@ interface Job {
   steps: Step[];
   restarts: number[];
   running: boolean;
+  firings: number;
+  /** The executions of a listening job that no retry has replaced. */
+  readonly listened: ListenedExecution[];
 }
 
 const judgement = fc.constantFrom<Judgement>("accepted", "rejected", "errored");
@@ -83,6 +89,7 @@ const jobPlan = (index: number): fc.Arbitrary<JobPlan> =>
     steps: fc
       .integer({ min: 1, max: 5 })
       .chain((count) => fc.tuple(...Array.from({ length: count }, (_, step) => stepPlan(step + 1)))),
+    listens: fc.option(fc.integer({ min: 1, max: 3 }), { freq: 2 }),
   });
 
 const workflows = fc
@@ -112,6 +119,8 @@ class Run {
       steps: [],
       restarts: [],
       running: false,
+      firings: 0,
+      listened: [],
     }));
     this.#graph = new RunGraph(
       this.jobs.map(({ key, needs, plan }) => ({ key, needs, hasCondition: plan.condition !== null })),
@@ -152,6 +161,18 @@ class Run {
     const needs = job.needs.map((need) => this.#job(need).status);
     assert(needs.every(isTerminal));
     assert(job.plan.condition !== null || needs.every((status) => status === "succeeded"));
+    if (job.plan.listens === null) this.#execute(job);
+    else this.#listen(job);
+  }
+
+  /** There is always an event that waits. */
+  #listen(job: Job): void {
+    const buffered = { count: 1, bytes: 0, oldestAt: 0, newestAt: 0 };
+    const state = { now: 0, firings: job.firings, isBusy: false, expiresAt: 1, buffered };
+    const verdict = decideListener({ batch: null, maxExecutions: job.plan.listens }, state);
+    if (verdict.kind !== "fire") return this.#end(job, decideListened(job.listened).status);
+    job.firings += 1;
+    Object.assign(job, { execution: 0, infrastructureRetries: 0, retries: 0 });
     this.#execute(job);
   }
 
@@ -240,7 +261,11 @@ class Run {
   /** An execution is over: the job ends, or is tried again within its bounds. */
   #finish(job: Job, end: ExecutionEnd): void {
     const verdict = decideJob(job, end, job.plan.retry ?? undefined);
-    if (verdict.kind === "finish") return this.#end(job, verdict.status);
+    if (verdict.kind === "finish" && job.plan.listens === null) return this.#end(job, verdict.status);
+    if (verdict.kind === "finish") {
+      job.listened.push({ ...verdict, outputs: null });
+      return this.#listen(job);
+    }
     job.infrastructureRetries = verdict.infrastructureRetries;
     job.retries = verdict.retries;
     assert(job.retries <= (job.plan.retry?.max ?? 0));
@@ -253,9 +278,9 @@ function play(plans: readonly JobPlan[], stream: Iterable<{ pick: number; lost: 
   const run = new Run(plans);
   const events = stream[Symbol.iterator]();
   run.advance();
-  // 7 jobs of 5 steps, each restarted twice by each gate behind it, in 9 executions: nothing may go on for longer.
+  // 7 jobs of 5 steps, each restarted twice by each gate behind it, in 9 executions of 3 firings: nothing may go on for longer.
   for (let rounds = 0; run.finish === null; rounds += 1) {
-    assert(rounds < 20_000);
+    assert(rounds < 60_000);
     const running = run.jobs.filter((job) => job.running);
     assert(running.length > 0);
     const { pick, lost } = events.next().value as { pick: number; lost: boolean };
@@ -276,6 +301,10 @@ describe("a whole run of a random workflow", () => {
         expect(run.finish).toBe(run.jobs.some(({ status }) => status === "failed") ? "failed" : "succeeded");
         const ends = run.history.filter((entry) => /^j\d+ (succeeded|failed|skipped)$/.test(entry));
         expect(ends).toHaveLength(plans.length);
+        for (const { plan, firings, listened, status } of run.jobs) {
+          const wanted = status === "skipped" ? 0 : (plan.listens ?? 0);
+          expect([firings, listened.length]).toEqual([wanted, wanted]);
+        }
       }),
       { numRuns: 500 },
     );
