@@ -691,7 +691,15 @@ describe("the command line itself", () => {
     nested.push("registries add", "registries list", "registries remove");
     nested.push("artifacts list", "artifacts download", "artifacts delete", "caches list", "caches delete");
     nested.push("usage", "members resend", "workspaces rename", "workspaces delete");
-    nested.push("workflows list", "connections list", "webhooks", "webhooks create", "webhooks deliveries");
+    nested.push(
+      "workflows list",
+      "connections list",
+      "events list",
+      "events approve",
+      "webhooks",
+      "webhooks create",
+      "webhooks deliveries",
+    );
     nested.push("audit", "admin", "admin users role", "admin workspaces suspend", "admin settings set");
     const helps = await Promise.all([...commands, ...nested].map((name) => home.run([...name.split(" "), "--help"])));
     for (const help of helps)

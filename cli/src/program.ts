@@ -6,6 +6,7 @@ import { registerArtifacts } from "./commands/artifacts.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerCaches } from "./commands/caches.ts";
 import { registerConnections } from "./commands/connections.ts";
+import { registerEvents } from "./commands/events.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
@@ -87,6 +88,7 @@ export function buildProgram(context: CommandContext): Command {
   registerProjects(program, context);
   registerWorkflows(program, context);
   registerConnections(program, context);
+  registerEvents(program, context);
   registerRegistries(program, context);
   registerWebhooks(program, context);
   registerTokens(program, context);
