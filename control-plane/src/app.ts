@@ -76,7 +76,15 @@ import {
 import { Mail, readSmtp, sealedLetters } from "./modules/mail/public.ts";
 import { createOperationsRoutes, ServerSettings } from "./modules/operations/public.ts";
 import { createProjectRoutes, createWorkflowSource, projects } from "./modules/projects/public.ts";
-import { createProvisionerRoutes } from "./modules/provisioners/public.ts";
+import {
+  createInstanceRoutes,
+  createProvisionerMachineRoutes,
+  createProvisionerRoutes,
+  DemandWaiters,
+  explainWithProvisioners,
+  instancesPort,
+  runDueInstances,
+} from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
 import { createMachineRoutes, createUserRunnerRoutes, shutRunnersOut } from "./modules/runners/public.ts";
 import {
@@ -219,6 +227,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const feed = new EventFeed();
   bus.subscribe(feed.onRunEvents);
   const evaluator = new Evaluator();
+  const demandWaiters = new DemandWaiters();
   const dispatch = new Dispatch({
     store,
     clock,
@@ -238,7 +247,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       },
     },
     armDue: (at) => dueLoop.arm(at),
+    onQueued: (workspaceId) => demandWaiters.wake(workspaceId),
   });
+  const provisioning = { store, clock, dispatch, waiters: demandWaiters, armDue: (at: number) => dueLoop.arm(at) };
   const blobs = new FileBlobStore(dataPaths(config).blobs);
   const uploads = new Uploads(blobs);
   await logs.recover();
@@ -306,7 +317,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
     subscriptions,
   });
-  const waiting = createWaitingPort(dispatch);
+  const waiting = explainWithProvisioners(createWaitingPort(dispatch), clock);
   const tickets = new Tickets({ store, clock, access });
   const streams = new OpenStreams({ store, standing: tickets, limit: config.maxOpenStreams, log });
   const accounts = createAccounts({
@@ -453,7 +464,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       runs: dispatch.runs,
       readDocument: (yaml) => reader.readDocument(yaml),
     }),
-    ...createProvisionerRoutes({ store, clock, access }),
+    ...createProvisionerRoutes({ store, clock, access, waiters: demandWaiters }),
+    ...createInstanceRoutes({ ...provisioning, access }),
+    ...createProvisionerMachineRoutes(provisioning),
     ...createUsageRoutes({
       store,
       clock,
@@ -521,6 +534,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       dispatch,
       logs,
       secrets: new StepSecrets(envelope, log),
+      instances: instancesPort,
       checkout: new Checkouts({ store, clock, sources }),
       settings: {
         outageLimitMs: config.outageLimitMs,
@@ -579,6 +593,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => runDueMembers(store, dispatch.runs, now),
     (now) => runDueLeases(dispatch, now),
     (now) => fillDuePlaces(store, dispatch.runs, now),
+    (now) => runDueInstances(store, demandWaiters, now),
     (now) => logs.closeDue(now),
     (now) => removals.runDue(now),
     async (now) => {
@@ -630,6 +645,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const stop = async () => {
     reaper.stop();
     dispatch.waiters.stop();
+    demandWaiters.stop();
     endAllStreams();
     webSockets.close();
     await closeServer(server);

@@ -32,7 +32,7 @@ export function triggered(name: string, triggers: string): string {
 export async function startTriggers(store: Store, startOver?: StartTriggered) {
   const armed: number[] = [];
   const arm = (at: number) => void armed.push(at);
-  const plane = await TestPlane.start(store, {}, new RunEndings(arm));
+  const plane = await TestPlane.start(store, {}, { endings: new RunEndings(arm) });
   const { workspaceId, projectId } = plane;
   const clock = testClock(Date.now());
   const subscriptions = new Subscriptions(arm);

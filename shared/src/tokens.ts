@@ -4,12 +4,13 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
  * Opaque tokens: `sf_<kind>_` and 32 random bytes as base64url (43 characters). Only the SHA-256 is stored.
  *
  * mrt: manual runner registration. rt: a runner's own credential. r: a user's refresh session. pat: a user's personal access
- * token. st: a stream ticket. pr: a password reset. pt: a provisioner. i: an invitation.
+ * token. st: a stream ticket. pr: a password reset. pt: a provisioner. ert: the registration of one runner instance. i: an
+ * invitation.
  */
-export type TokenKind = "mrt" | "rt" | "r" | "pat" | "st" | "pr" | "pt" | "i";
+export type TokenKind = "mrt" | "rt" | "r" | "pat" | "st" | "pr" | "pt" | "ert" | "i";
 
 const RANDOM_BYTES = 32;
-const TOKEN_PATTERN = /^sf_(mrt|rt|r|pat|st|pr|pt|i)_[A-Za-z0-9_-]{43}$/;
+const TOKEN_PATTERN = /^sf_(mrt|rt|r|pat|st|pr|pt|ert|i)_[A-Za-z0-9_-]{43}$/;
 const DISPLAY_PREFIX_LENGTH = 12;
 
 export function newToken(kind: TokenKind): string {

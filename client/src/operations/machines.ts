@@ -4,6 +4,10 @@ import {
   createProvisionerTokenReplySchema,
   provisionerTokenSchema,
   provisionerTokensReplySchema,
+  runnerInstanceDetailSchema,
+  runnerInstanceSchema,
+  runnerInstancesQuerySchema,
+  runnerInstancesReplySchema,
 } from "@shipfox/shared/api/provisioners";
 import {
   activeRunnersReplySchema,
@@ -72,5 +76,29 @@ export const provisioners = {
     method: "GET",
     path: "/workspaces/{workspaceId}/provisioners/active",
     reply: activeProvisionersReplySchema,
+  },
+  instances: {
+    method: "GET",
+    path: "/workspaces/{workspaceId}/runner-instances",
+    query: runnerInstancesQuerySchema,
+    items: "runner_instances",
+    reply: runnerInstancesReplySchema,
+  },
+  instance: {
+    method: "GET",
+    path: "/workspaces/{workspaceId}/runner-instances/{instanceId}",
+    reply: runnerInstanceDetailSchema,
+  },
+  drainInstance: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/runner-instances/{instanceId}/drain",
+    reply: runnerInstanceSchema,
+    keyed: true,
+  },
+  terminateInstance: {
+    method: "POST",
+    path: "/workspaces/{workspaceId}/runner-instances/{instanceId}/terminate",
+    reply: runnerInstanceSchema,
+    keyed: true,
   },
 } as const satisfies Operations;

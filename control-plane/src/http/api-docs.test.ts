@@ -229,7 +229,7 @@ describe("the calls in docs/api.md", () => {
       case "POST /integrations/webhook/connections":
         return { WEBHOOK_CONNECTION: reply().id };
       case "POST /workspaces/$WORKSPACE/provisioners/tokens":
-        return { PROVISIONER_TOKEN: reply().id };
+        return { PROVISIONER_TOKEN: reply().id, PROVISIONER: reply().raw_token };
       case "POST /integrations/github/install": {
         const { id } = github.install("acme", [ON_GITHUB]);
         const state = new URL(reply().install_url).searchParams.get("state") ?? "";

@@ -28,6 +28,7 @@ export function createAuthenticate(tokens: SignedTokens, accessTokens: AccessTok
     registration: (authorization) => registration(bearer(authorization)),
     "runner-session": (authorization) => tokens.verifySession(bearer(authorization)),
     lease: (authorization) => tokens.verifyLease(bearer(authorization)),
+    provisioner: (authorization) => provisioner(bearer(authorization)),
   };
   const user = (token: string) =>
     tokenKind(token) === "pat" ? accessTokens.verify(token) : { ...tokens.verifyUser(token), token: null };
@@ -36,12 +37,17 @@ export function createAuthenticate(tokens: SignedTokens, accessTokens: AccessTok
 
 function registration(token: string): { token: string } {
   const kind = tokenKind(token);
-  if (kind !== "mrt" && kind !== "rt") {
+  if (kind !== "mrt" && kind !== "ert" && kind !== "rt") {
     throw new ApiError(
       "unauthorized",
-      "expected a registration token (sf_mrt_…) or a runner's own credential (sf_rt_…)",
+      "expected a registration token (sf_mrt_… or sf_ert_…) or a runner's own credential (sf_rt_…)",
     );
   }
+  return { token };
+}
+
+function provisioner(token: string): { token: string } {
+  if (tokenKind(token) !== "pt") throw new ApiError("unauthorized", "expected a provisioner token (sf_pt_…)");
   return { token };
 }
 

@@ -327,6 +327,7 @@ describe("the API as /openapi.json describes it", () => {
     await succeed(`GET ${provisioners}/tokens`, { workspaceId }, { token });
     await succeed(`POST ${provisioners}/tokens/{tokenId}/revoke`, { workspaceId, tokenId }, { token });
     await succeed(`GET ${provisioners}/active`, { workspaceId }, { token });
+    await exerciseProvisioner(succeed, { token, workspaceId });
     await succeed("GET /workspaces/{workspaceId}/usage", { workspaceId }, { token });
     await exerciseAgents(succeed, { token, workspaceId }, models);
 
@@ -633,7 +634,40 @@ describe("the API as /openapi.json describes it", () => {
   });
 });
 
-type Succeed = (route: string, params: Record<string, string>, options: CallOptions) => Promise<{ ok?: boolean }>;
+// biome-ignore lint/suspicious/noExplicitAny: replies of every shape
+// oxlint-disable-next-line typescript/no-explicit-any -- replies of every shape
+type Succeed = (route: string, params: Record<string, string>, options: CallOptions) => Promise<any>;
+
+/** A provisioner's day: it advertises, makes an instance, and says what became of it. */
+async function exerciseProvisioner(
+  succeed: Succeed,
+  { token, workspaceId }: { token: string; workspaceId: string },
+): Promise<void> {
+  const made = await succeed(
+    "POST /workspaces/{workspaceId}/provisioners/tokens",
+    { workspaceId },
+    { token, body: {} },
+  );
+  const call = (route: string, body?: unknown) =>
+    succeed(route, {}, { token: made.raw_token, ...(body === undefined ? {} : { body }) });
+  await call("GET /provisioners/me");
+  const small = { template_key: "small", labels: ["linux", "small"], available_slots: 2, starting: 0, running: 0 };
+  await call("POST /provisioners/demand/poll", { max_reservations: 10, templates: [small] });
+  const base = "POST /provisioners/runner-instances";
+  const batch = { provider_kind: "docker", runner_instances: [{ template_key: "small" }, { template_key: "small" }] };
+  const { runner_instances: instances } = await call(`${base}/batch`, batch);
+  const [one, other] = instances.map((instance: { runner_instance_id: string }) => instance.runner_instance_id);
+  const event = { runner_instance_id: one, provider_runner_id: "i-0abc", state: "running" };
+  await call(`${base}/report`, { events: [event] });
+  await call(`${base}/reconcile`, { observed_runner_instance_ids: [one] });
+  await call(`${base}/drain`, { runner_instance_ids: [one] });
+  await call("DELETE /provisioners/pool");
+  const instancesOf = "/workspaces/{workspaceId}/runner-instances";
+  await succeed(`GET ${instancesOf}`, { workspaceId }, { token });
+  await succeed(`GET ${instancesOf}/{instanceId}`, { workspaceId, instanceId: one }, { token });
+  await succeed(`POST ${instancesOf}/{instanceId}/drain`, { workspaceId, instanceId: other }, { token });
+  await succeed(`POST ${instancesOf}/{instanceId}/terminate`, { workspaceId, instanceId: other }, { token });
+}
 
 /** The routes of agent providers, each once; `models` is the server that they call. */
 async function exerciseAgents(

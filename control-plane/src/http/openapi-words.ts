@@ -33,6 +33,7 @@ export const TAGS: Readonly<Record<string, string>> = {
   Provisioners: "What starts runners on demand, and its tokens",
   "Machine: runners": "For runners: registration and sessions",
   "Machine: jobs": "For runners: claims, leases, steps and logs",
+  "Machine: provisioners": "For provisioners: demand, and the runner instances that they start",
   Operations: "The server itself: health and this description",
 };
 
@@ -56,6 +57,7 @@ export const PARAMETERS: Readonly<Record<string, string>> = {
   credentialId: "Id of the registry credential",
   runnerId: "Id of the runner",
   provisionerId: "Id of the provisioner",
+  instanceId: "Id of the runner instance",
   userId: "Id of the user",
   membershipId: "Id of the membership",
   memberId: "Id of the member",

@@ -20,14 +20,16 @@ const SECURITY = {
   registration: "registrationToken",
   "runner-session": "runnerSession",
   lease: "jobLease",
+  provisioner: "provisionerToken",
 } as const;
 
 const BEARER_DESCRIPTIONS = {
   userToken:
     "Access token of a user, from POST /auth/login, or a personal access token sf_pat_… with the ability of `x-needs`",
-  registrationToken: "sf_mrt_… or a runner's own sf_rt_…",
+  registrationToken: "sf_mrt_…, sf_ert_… of a runner instance, or a runner's own sf_rt_…",
   runnerSession: "Session token of a runner, from POST /runners/register",
   jobLease: "Lease token of a claimed job",
+  provisionerToken: "sf_pt_…",
 };
 
 const INTRODUCTION = `JSON in and out, ids are UUIDs, times RFC 3339 in UTC. Every error is \`{code, message, details?}\`; with

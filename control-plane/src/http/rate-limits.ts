@@ -50,8 +50,9 @@ export class RateLimits {
 function callerKey(credential: Credential, proven: Proven<Credential>, address: string): string {
   switch (credential) {
     case "none":
-    // Of a registration token only the form is known by now, and anybody can make up one for each call.
+    // Of these tokens only the form is known by now, and anybody can make up one for each call.
     case "registration":
+    case "provisioner":
       return addressBlock(address);
     case "user":
       return accountOf(proven as UserPrincipal);

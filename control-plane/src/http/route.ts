@@ -6,10 +6,15 @@ import type { RateClass } from "./rate-class.ts";
 import type { SseStream } from "./sse.ts";
 
 /** Who must be calling. The adapters authenticate before anything of the request is validated. */
-export type Credential = "none" | "user" | "registration" | "runner-session" | "lease";
+export type Credential = "none" | "user" | "registration" | "runner-session" | "lease" | "provisioner";
 
-/** Bearer `sf_mrt_…` or `sf_rt_…`; which one, and whether it is good, is decided by the runners module. */
+/** Bearer `sf_mrt_…`, `sf_ert_…` or `sf_rt_…`; which one, and whether it is good, is decided by the runners module. */
 export interface RegistrationPrincipal {
+  readonly token: string;
+}
+
+/** Bearer `sf_pt_…`; whether it is good is decided by the provisioners module. */
+export interface ProvisionerPrincipal {
   readonly token: string;
 }
 
@@ -39,6 +44,7 @@ export interface Principals {
   registration: RegistrationPrincipal;
   "runner-session": RunnerSessionPrincipal;
   lease: LeasePrincipal;
+  provisioner: ProvisionerPrincipal;
 }
 
 export interface RequestFacts {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { newId } from "@shipfox/shared/ids";
 import { TestRepository } from "../testing/git-repository.ts";
+import type { Credential } from "./route.ts";
 import type { ServedApp } from "./served-app.fixture.ts";
 
 const YAML = `name: World
@@ -18,7 +19,7 @@ export interface World {
   readonly ids: readonly string[];
   /** Values of path parameters that exist. */
   readonly params: Readonly<Record<string, readonly string[]>>;
-  readonly bearers: Readonly<Record<"none" | "user" | "registration" | "runner-session" | "lease", string | undefined>>;
+  readonly bearers: Readonly<Record<Credential, string | undefined>>;
   close(): Promise<void>;
 }
 
@@ -71,6 +72,12 @@ export async function buildWorld(app: ServedApp, owner?: string): Promise<World>
   const next = await call("POST", "/runs/jobs/current/steps/next", undefined, job.lease_token);
   const artifactId = await uploadFiles(app, job.lease_token);
   const { sessions } = await call("GET", "/auth/sessions");
+  const provisioner = await call("POST", `${inWorkspace}/provisioners/tokens`, { name: "world" });
+  const template = { template_key: "small", labels: ["linux"], available_slots: 1, starting: 0, running: 0 };
+  const advertised = { max_reservations: 0, templates: [template] };
+  await call("POST", "/provisioners/demand/poll", advertised, provisioner.raw_token);
+  const batch = { runner_instances: [{ template_key: "small" }] };
+  const made = await call("POST", "/provisioners/runner-instances/batch", batch, provisioner.raw_token);
 
   const known = {
     workspaceId: [workspace.id],
@@ -85,6 +92,7 @@ export async function buildWorld(app: ServedApp, owner?: string): Promise<World>
     runnerId: [runner.runner_id],
     jobId: [job.job_id],
     artifactId: [artifactId],
+    instanceId: [made.runner_instances[0].runner_instance_id],
     stepId: [next.step.id],
     sessionId: [sessions[0].id],
     tokenId: [registration.id],
@@ -104,6 +112,7 @@ export async function buildWorld(app: ServedApp, owner?: string): Promise<World>
       registration: registration.raw_token,
       "runner-session": runner.session_token,
       lease: next.lease_token,
+      provisioner: provisioner.raw_token,
     },
     close: () => repository.remove(),
   };

@@ -9,6 +9,7 @@ import { concurrency } from "./migrations/0076-concurrency.ts";
 import { checkedOutCommit } from "./migrations/0078-checked-out-commit.ts";
 import { listeners } from "./migrations/0079-listeners.ts";
 import { runEndings } from "./migrations/0080-run-endings.ts";
+import { runnerInstances } from "./migrations/0081-runner-instances.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
 export const migrations: readonly Migration[] = [
@@ -22,4 +23,5 @@ export const migrations: readonly Migration[] = [
   checkedOutCommit,
   listeners,
   runEndings,
+  runnerInstances,
 ];

@@ -28,6 +28,10 @@ export interface Schema {
   steps: StepRow;
   step_attempts: StepAttemptRow;
   provisioner_tokens: ProvisionerTokenRow;
+  provisioner_pools: ProvisionerPoolRow;
+  reservations: ReservationRow;
+  runner_instances: RunnerInstanceRow;
+  runner_instance_states: RunnerInstanceStateRow;
   label_sets: LabelSetRow;
   queue: QueueRow;
   leases: LeaseRow;
@@ -432,6 +436,68 @@ export interface StepAttemptRow {
   log_outcome: string | null;
   started_at: number;
   finished_at: number | null;
+}
+
+export interface ProvisionerPoolRow {
+  provisioner_id: string;
+  workspace_id: string;
+  /** Of the daemon that speaks for the provisioner until `held_until`. */
+  holder_id: string | null;
+  holder_host: string | null;
+  held_until: number | null;
+  /** JSON of what the last demand poll said. */
+  templates: string;
+  advertised_at: number;
+}
+
+export interface ReservationRow {
+  id: string;
+  workspace_id: string;
+  provisioner_id: string;
+  label_set_id: string;
+  labels: string;
+  capabilities: string;
+  /** Instances that have not been made yet. */
+  count: number;
+  expires_at: number;
+}
+
+export interface RunnerInstanceRow {
+  id: string;
+  workspace_id: string;
+  provisioner_id: string;
+  template_key: string;
+  provider_kind: string | null;
+  provider_runner_id: string | null;
+  labels: string;
+  capabilities: string;
+  /** Of the jobs it was made for; null for one of an idle pool. */
+  label_set_id: string | null;
+  state: string;
+  reason: string | null;
+  console_tail: string | null;
+  /** Why it is to be removed; null while it is wanted. */
+  terminate_reason: string | null;
+  token_hash: string;
+  token_prefix: string;
+  /** The Idempotency-Key with which it registered. */
+  register_key: string | null;
+  runner_id: string | null;
+  session_id: string | null;
+  /** Until when it must have registered; null once it has, or has ended. */
+  due_at: number | null;
+  reported_at: number | null;
+  registered_at: number | null;
+  created_at: number;
+  ended_at: number | null;
+}
+
+export interface RunnerInstanceStateRow {
+  runner_instance_id: string;
+  number: number;
+  state: string;
+  reason: string | null;
+  at: number;
 }
 
 export interface ProvisionerTokenRow {

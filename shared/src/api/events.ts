@@ -2,6 +2,7 @@ import { z } from "zod";
 import { infrastructureCauseSchema } from "../failure.ts";
 import { logRecordSchema } from "../log-records.ts";
 import { jobStatusSchema, rerunModeSchema, resolutionReasonSchema, runStatusSchema } from "./runs.ts";
+import { instanceStateSchema } from "../provisioner.ts";
 import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, timestamp } from "./values.ts";
 
 const terminalRun = runStatusSchema.extract(["succeeded", "failed", "cancelled"]);
@@ -72,6 +73,15 @@ export const RUN_EVENT_PAYLOADS = {
   "runner.unhealthy": z.object({ ...runner, reason: z.string() }),
   "runner.drain_requested": z.object(runner),
   "runner.revoked": z.object(runner),
+  "runner_instance.state_changed": z
+    .object({
+      runner_instance_id: id,
+      provisioner_id: id,
+      template_key: z.string(),
+      state: instanceStateSchema,
+      reason,
+    })
+    .meta({ description: "What a provisioner started has come up, gone, or failed" }),
   "webhook.disabled": z.object({ webhook_id: id, reason: z.string() }),
 } as const satisfies Record<string, z.ZodObject>;
 

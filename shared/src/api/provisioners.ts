@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { id, nullableTimestamp, timestamp } from "./values.ts";
+import { instanceStateSchema, terminateReasonSchema } from "../provisioner.ts";
+import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, nullableTimestamp, timestamp } from "./values.ts";
 
 const MAX_NAME_CHARS = 255;
 const MAX_TTL_SECONDS = 31_536_000;
@@ -38,3 +39,45 @@ export const activeProvisionersReplySchema = z.object({
 });
 
 export type ProvisionerToken = z.infer<typeof provisionerTokenSchema>;
+
+const instanceFields = {
+  id,
+  workspace_id: id,
+  provisioner_id: id,
+  template_key: z.string(),
+  provider_kind: z.string().nullable(),
+  provider_runner_id: z.string().nullable().meta({ description: "What the provider calls the machine" }),
+  labels: z.array(z.string()),
+  state: instanceStateSchema,
+  reason: z.string().nullable().meta({ description: "Why it is in this state, as far as somebody said" }),
+  terminate_reason: terminateReasonSchema
+    .nullable()
+    .meta({ description: "Why it is to be removed; null while it is wanted" }),
+  runner_id: id.nullable(),
+  claimed: z.boolean().meta({ description: "It has been given its one job" }),
+  registers_until: nullableTimestamp.meta({ description: "Null once its runner has registered" }),
+  registered_at: nullableTimestamp,
+  reported_at: nullableTimestamp,
+  created_at: timestamp,
+  ended_at: nullableTimestamp,
+};
+
+export const runnerInstanceSchema = z.object(instanceFields).meta({ id: "RunnerInstance" });
+export type RunnerInstance = z.infer<typeof runnerInstanceSchema>;
+export const runnerInstanceDetailSchema = z
+  .object({
+    ...instanceFields,
+    console_tail: z.string().nullable().meta({ description: "The last that its console said" }),
+    history: z.array(z.object({ state: instanceStateSchema, reason: z.string().nullable(), at: timestamp })),
+  })
+  .meta({ id: "RunnerInstanceDetail" });
+export const runnerInstancesQuerySchema = z.object({
+  provisioner_id: id.optional().meta({ description: "Only those that this provisioner started" }),
+  open: z.enum(["true", "false"]).default("false").meta({ description: "Only those that have not ended" }),
+  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE),
+  cursor: z.string().max(MAX_CURSOR_CHARS).optional(),
+});
+export const runnerInstancesReplySchema = z.object({
+  runner_instances: z.array(runnerInstanceSchema),
+  next_cursor: nextCursor,
+});

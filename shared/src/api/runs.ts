@@ -79,6 +79,11 @@ export const waitingReasonSchema = z.enum([
   "fair_share",
   "retry_backoff",
   "listening",
+  "starting",
+  "no_template",
+  "template_at_cap",
+  "provider_error",
+  "circuit_open",
 ]);
 export const waitingSchema = z
   .object({

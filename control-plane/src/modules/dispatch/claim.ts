@@ -129,7 +129,9 @@ function waitingFor(dispatch: Dispatch, session: Session): Candidate[] {
 const SESSION = `select s.ended_at, s.end_reason, s.max_claims, s.claims_used, r.drain_requested_at, r.revoked_at,
     w.status as workspace_status
   from runner_sessions s join runners r on r.id = s.runner_id join workspaces w on w.id = r.workspace_id where s.id = ?`;
-const USE_CLAIM = "update runner_sessions set claims_used = claims_used + 1 where id = ?";
+/** On the row that ends a session: either comes first, and the other then finds it so. */
+const USE_CLAIM = `update runner_sessions set claims_used = claims_used + 1
+  where id = ? and ended_at is null and claims_used < max_claims`;
 
 async function claimInUnit(
   tx: WriteTx,
@@ -184,7 +186,8 @@ async function claimInUnit(
     },
     now,
   );
-  if (row.max_claims !== null) await tx.run(USE_CLAIM, [session.id]);
+  if (row.max_claims !== null && (await tx.run(USE_CLAIM, [session.id])) === 0)
+    throw exhausted("the session was ended while it claimed", "ended");
   const next = request.withNext ? await firstStep(tx, dispatch.runs, facts, now) : null;
   tx.afterCommit(() => {
     session.liveLeases += 1;

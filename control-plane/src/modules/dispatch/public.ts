@@ -9,3 +9,4 @@ export { leaseEndedAt, leaseGone, presentedLeaseEndedAt, requireLive, requireSta
 export { Reaper, runDueLeases } from "./reaper.ts";
 export { isOnline } from "./sessions.ts";
 export type { DispatchSettings } from "./settings.ts";
+export { endUnusedSession, idleSessions, waitingSets } from "./demand.ts";

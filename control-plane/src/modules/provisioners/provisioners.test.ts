@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { describeStores } from "../../store/testing.ts";
 import { serveApi, testClock } from "../../testing/api.ts";
 import { insertUser, insertWorkspace, memberAccess as access } from "../../testing/rows.ts";
-import { createProvisionerRoutes } from "./public.ts";
+import { createProvisionerRoutes, DemandWaiters } from "./public.ts";
 
 describeStores("provisioner tokens", (open) => {
   async function start() {
@@ -12,7 +12,7 @@ describeStores("provisioner tokens", (open) => {
     const clock = testClock();
     const [admin, viewer, stranger] = [await insertUser(store), await insertUser(store), await insertUser(store)];
     const workspaceId = await insertWorkspace(store, { [admin]: "admin", [viewer]: "viewer" });
-    const api = await serveApi(createProvisionerRoutes({ store, clock, access }));
+    const api = await serveApi(createProvisionerRoutes({ store, clock, access, waiters: new DemandWaiters() }));
     onTestFinished(() => api.close());
     const call = (method: string, path: string, body?: unknown, user = admin) =>
       api.call(method, `/workspaces/${workspaceId}/provisioners${path}`, { user, ...(body ? { body } : {}) });

@@ -16,12 +16,15 @@ import { type Route, route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
 import type { ProvisionerTokenRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
+import type { DemandWaiters } from "./demand-waiters.ts";
+import { dropReservationsOf } from "./reservation-store.ts";
 import { insertToken, listActive, listTokens, revokeToken } from "./store.ts";
 
 export interface ProvisionerRoutesDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly access: Access;
+  readonly waiters: DemandWaiters;
 }
 
 const TAG = "Provisioners";
@@ -32,7 +35,7 @@ const BASE = "/workspaces/{workspaceId}/provisioners";
 const inWorkspace = z.object({ workspaceId: id });
 const oneToken = z.object({ workspaceId: id, tokenId: id });
 
-export function createProvisionerRoutes({ store, clock, access }: ProvisionerRoutesDeps): Route[] {
+export function createProvisionerRoutes({ store, clock, access, waiters }: ProvisionerRoutesDeps): Route[] {
   return [
     route({
       method: "POST",
@@ -114,6 +117,8 @@ export function createProvisionerRoutes({ store, clock, access }: ProvisionerRou
           await requireAbility(access, tx, principal, params.workspaceId);
           const revoked = await revokeToken(tx, params, by);
           if (!revoked) throw new ApiError("not-found", "the workspace has no such provisioner token");
+          await dropReservationsOf(tx, params.tokenId);
+          tx.afterCommit(() => waiters.wake(params.workspaceId));
           await tx.audit(principal, {
             workspaceId: params.workspaceId,
             action: "provisioner_token.revoked",

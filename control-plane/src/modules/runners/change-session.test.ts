@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { describeStores } from "../../store/testing.ts";
 import { relabelSession } from "./change-session.ts";
+import { noInstances } from "./no-instances.fixture.ts";
 import { describeCredential } from "./register.ts";
 import { revokeRunner } from "./manage-runners.ts";
 import { TestPlane, workflow } from "./test-plane.ts";
@@ -56,7 +57,7 @@ describeStores("the labels of an open session", (open) => {
 describeStores("a credential that is only shown", (open) => {
   it("says who it is good for and is not used up", async () => {
     const plane = await TestPlane.start(await open());
-    const show = (raw: string) => plane.store.read((tx) => describeCredential(tx, raw, Date.now()));
+    const show = (raw: string) => plane.store.read((tx) => describeCredential(tx, noInstances, raw, Date.now()));
     const token = await plane.registrationToken({ maxUses: 1 });
     for (let times = 0; times < 3; times += 1)
       expect(await show(token)).toMatchObject({ kind: "registration_token", workspace_id: plane.workspaceId });

@@ -30,6 +30,7 @@ import {
   type SetupConfig,
 } from "@shipfox/shared/machine";
 import { z } from "zod";
+import { stranger } from "../../http/origin.ts";
 import { route, type LeasePrincipal, type RequestFacts, type Route } from "../../http/route.ts";
 import type { SignedTokens } from "../../http/signed-tokens.ts";
 import type { Clock } from "../../store/clock.ts";
@@ -52,7 +53,15 @@ import { reportHealth } from "./health.ts";
 import { createAgentRoutes } from "./agent-routes.ts";
 import { relabelSession } from "./change-session.ts";
 import { requireLeasedStep } from "./leased-step.ts";
-import { confirmCredential, describeCredential, endSessions, freshIdentity, register } from "./register.ts";
+import {
+  confirmCredential,
+  describeCredential,
+  endSessions,
+  freshIdentity,
+  type InstancesPort,
+  register,
+  ReusedToken,
+} from "./register.ts";
 import { MAX_EXECUTION_MS, type RunnerSettings } from "./settings.ts";
 import { createStepSecretsRoute, type SecretsPort } from "./step-secrets-route.ts";
 import { judgeVersion, versionWindow } from "./version-window.ts";
@@ -79,6 +88,7 @@ export interface MachineRoutesDeps {
   readonly logs: Logs;
   readonly checkout: CheckoutPort;
   readonly secrets: SecretsPort;
+  readonly instances: InstancesPort;
   readonly settings: RunnerSettings;
 }
 
@@ -91,7 +101,7 @@ const stepParams = z.object({ stepId: id });
 
 /** The machine protocol: what runners call. Source: the protocol sheet, 2.6 to 2.12, and our additions. */
 export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
-  const { store, clock, tokens, dispatch, logs, settings } = deps;
+  const { store, clock, tokens, dispatch, logs, settings, instances } = deps;
   const leaseSeconds = Math.ceil((MAX_EXECUTION_MS + settings.outageLimitMs) / 1000);
   /** Sessions whose runner has proved that it holds its newest credential. */
   const confirmed = new Set<string>();
@@ -121,6 +131,21 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
     confirmed.add(sessionId);
   };
 
+  /** A token of an instance that comes again is written down: it was meant for one machine. */
+  const refuse = async (error: unknown, request: RequestFacts): Promise<never> => {
+    if (!(error instanceof ReusedToken)) throw error;
+    const { workspaceId, instanceId, error: refusal } = error.refusal;
+    await store.write((tx) =>
+      tx.audit(stranger(request), {
+        workspaceId,
+        action: "runner_instance.registered",
+        target: { type: "runner_instance", id: instanceId },
+        outcome: "denied",
+      }),
+    );
+    throw refusal;
+  };
+
   return recordLateCalls(dispatch, [
     route({
       method: "POST",
@@ -134,6 +159,9 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "registration-token-expired",
         "manual-registration-token-revoked",
         "registration-token-exhausted",
+        "registration-token-used",
+        "provisioner-token-revoked",
+        "labels-not-granted",
         "runner-revoked",
         "empty-runner-labels",
         "runner-credential-reused",
@@ -143,27 +171,23 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         const now = clock.now();
         const warning = requireSupportedVersion(settings.version, request);
         const fresh = freshIdentity(now);
-        const registered = await store.write((tx) =>
-          register(
-            tx,
-            dispatch,
-            {
-              token: principal.token,
-              labels: body.labels ?? null,
-              capabilities: body.capabilities ?? {},
-              persistent: body.persistent,
-              name: body.name ?? null,
-              version: versionOf(request),
-            },
-            fresh,
-            now,
-          ),
-        );
+        const registration = {
+          token: principal.token,
+          labels: body.labels ?? null,
+          capabilities: body.capabilities ?? {},
+          persistent: body.persistent,
+          name: body.name ?? null,
+          version: versionOf(request),
+          key: idempotencyKey(request),
+        };
+        const registered = await store
+          .write((tx) => register(tx, { dispatch, instances }, registration, fresh, now))
+          .catch((error: unknown) => refuse(error, request));
         const token = tokens.signSession({
           sessionId: registered.sessionId,
           workspaceId: registered.workspaceId,
           labels: registered.labels,
-          maxClaims: null,
+          maxClaims: registered.maxClaims,
         });
         return {
           status: 200,
@@ -171,8 +195,8 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
           body: {
             session_token: token,
             session_id: registered.sessionId,
-            mode: "manual",
-            max_claims: null,
+            mode: registered.mode,
+            max_claims: registered.maxClaims,
             runner_id: registered.runnerId,
             ...(registered.runnerToken === null ? {} : { runner_token: registered.runnerToken }),
             version: {
@@ -195,12 +219,14 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
         "registration-token-expired",
         "manual-registration-token-revoked",
         "registration-token-exhausted",
+        "registration-token-used",
+        "provisioner-token-revoked",
         "runner-revoked",
         "runner-credential-reused",
       ],
       handle: async ({ principal }) => {
         const now = clock.now();
-        const body = await store.read((tx) => describeCredential(tx, principal.token, now));
+        const body = await store.read((tx) => describeCredential(tx, instances, principal.token, now));
         return { status: 200, headers: NO_STORE, body };
       },
     }),

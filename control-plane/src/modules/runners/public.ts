@@ -1,4 +1,5 @@
 /** What other modules and app.ts may use of runners. */
 export { createMachineRoutes } from "./machine-routes.ts";
-export { shutRunnersOut } from "./manage-runners.ts";
+export { revokeRunner, shutRunnersOut } from "./manage-runners.ts";
+export type { InstancesPort } from "./register.ts";
 export { createUserRunnerRoutes } from "./user-routes.ts";

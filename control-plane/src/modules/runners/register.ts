@@ -8,14 +8,22 @@ import type { Tx, WriteTx } from "../../store/store.ts";
 import { endRunnerLeases, type Dispatch } from "../dispatch/public.ts";
 import { MAX_RETIRED_CREDENTIALS } from "./settings.ts";
 
+/** The runner of an instance is there for one job. */
+const INSTANCE_CLAIMS = 1;
+
 export interface RegisterRequest {
-  /** `sf_mrt_…` makes a runner, `sf_rt_…` opens a new session of the runner it belongs to. */
+  /**
+   * `sf_mrt_…` makes a runner, `sf_rt_…` opens a new session of the runner it belongs to, `sf_ert_…` makes the runner of one
+   * instance, for one job.
+   */
   readonly token: string;
   readonly labels: readonly string[] | null;
   readonly capabilities: Capabilities;
   readonly persistent: boolean;
   readonly name: string | null;
   readonly version: string | null;
+  /** Idempotency-Key; used with `sf_ert_…` alone. */
+  readonly key: string | null;
 }
 
 export interface Registered {
@@ -24,6 +32,52 @@ export interface Registered {
   readonly workspaceId: string;
   readonly labels: string[];
   readonly runnerToken: string | null;
+  readonly mode: "manual" | "ephemeral";
+  /** Jobs that the session may claim; null for any number. */
+  readonly maxClaims: number | null;
+}
+
+/** A runner instance that asks to be let in by its token. */
+export type Enrolment =
+  | {
+      readonly kind: "new";
+      readonly instanceId: string;
+      readonly workspaceId: string;
+      readonly name: string;
+      readonly labels: string[];
+    }
+  | {
+      readonly kind: "repeat";
+      readonly workspaceId: string;
+      readonly runnerId: string;
+      readonly sessionId: string;
+      readonly labels: string[];
+    }
+  | { readonly kind: "reused"; readonly workspaceId: string; readonly instanceId: string; readonly error: ApiError };
+
+/** The instances that provisioners start; implemented above. */
+export interface InstancesPort {
+  /** Throws 401 and 403 for a token that lets nobody in. */
+  judge(tx: WriteTx, request: Pick<RegisterRequest, "token" | "labels" | "key">, now: number): Promise<Enrolment>;
+  /** False when the instance was registered meanwhile, or is not wanted any more. */
+  registered(
+    tx: WriteTx,
+    instanceId: string,
+    runner: { runnerId: string; sessionId: string; key: string | null },
+    now: number,
+  ): Promise<boolean>;
+  /** Who the token is good for. Throws as `judge`. */
+  describe(tx: Tx, token: string, now: number): Promise<{ workspaceId: string; expiresAt: number }>;
+}
+
+/** What a registration of an instance that came too often leaves: the refusal, and what to write down of it. */
+export class ReusedToken extends Error {
+  readonly refusal: Extract<Enrolment, { kind: "reused" }>;
+
+  constructor(refusal: Extract<Enrolment, { kind: "reused" }>) {
+    super(refusal.error.message);
+    this.refusal = refusal;
+  }
 }
 
 /** Ids and secrets of one registration, made before its unit so that the unit is safe to run again. */
@@ -42,8 +96,8 @@ const USE_TOKEN = `update registration_tokens set uses = uses + 1, updated_at = 
 const TOKEN = "select * from registration_tokens where token_hash = ?";
 const INSERT_RUNNER = `insert into runners (id, workspace_id, registration_token_id, name, labels, capabilities, version, persistent, credential_hash, created_at, last_seen_at)
   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
-const INSERT_SESSION = `insert into runner_sessions (id, runner_id, workspace_id, mode, labels, capabilities, claims_used, created_at, last_seen_at)
-  values (?, ?, ?, 'manual', ?, ?, 0, ?, ?)`;
+const INSERT_SESSION = `insert into runner_sessions (id, runner_id, workspace_id, mode, labels, capabilities, max_claims, claims_used, created_at, last_seen_at)
+  values (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`;
 const BY_CREDENTIAL = "select * from runners where credential_hash = ? or previous_credential_hash = ?";
 const RETIRED = "select runner_id from retired_runner_credentials where token_hash = ?";
 const ROTATE = `update runners set credential_hash = ?, previous_credential_hash = ?, labels = ?, capabilities = ?, version = ?, last_seen_at = ?,
@@ -60,12 +114,15 @@ const CONFIRM =
 /** Opens a runner session. Everything happens in the caller's unit, or nothing. */
 export function register(
   tx: WriteTx,
-  dispatch: Dispatch,
+  deps: { dispatch: Dispatch; instances: InstancesPort },
   request: RegisterRequest,
   fresh: FreshIdentity,
   now: number,
 ): Promise<Registered> {
-  return tokenKind(request.token) === "rt" ? reopen(tx, dispatch, request, fresh, now) : enrol(tx, request, fresh, now);
+  const kind = tokenKind(request.token);
+  if (kind === "rt") return reopen(tx, deps.dispatch, request, fresh, now);
+  if (kind === "ert") return enrolInstance(tx, deps.instances, request, fresh, now);
+  return enrol(tx, request, fresh, now);
 }
 
 async function enrol(tx: WriteTx, request: RegisterRequest, fresh: FreshIdentity, now: number): Promise<Registered> {
@@ -75,11 +132,48 @@ async function enrol(tx: WriteTx, request: RegisterRequest, fresh: FreshIdentity
   const labels = canonicalLabels(request.labels ?? []);
   if (labels.length === 0)
     throw new ApiError("empty-runner-labels", "a runner needs at least one label; set SHIPFOX_RUNNER_LABELS");
-  const name = request.name ?? `runner-${fresh.runnerId.slice(-8)}`;
+  const runner = {
+    workspaceId: token.workspace_id,
+    name: request.name ?? `runner-${fresh.runnerId.slice(-8)}`,
+    labels,
+    maxClaims: null,
+  };
+  return enter(tx, { ...request, registrationTokenId: token.id }, runner, fresh, now);
+}
+
+/** Throws `ReusedToken` when the unit is to be ended and the refusal written down. */
+async function enrolInstance(
+  tx: WriteTx,
+  instances: InstancesPort,
+  request: RegisterRequest,
+  fresh: FreshIdentity,
+  now: number,
+): Promise<Registered> {
+  const enrolment = await instances.judge(tx, request, now);
+  if (enrolment.kind === "reused") throw new ReusedToken(enrolment);
+  if (enrolment.kind === "repeat")
+    return { ...enrolment, runnerToken: null, mode: "ephemeral", maxClaims: INSTANCE_CLAIMS };
+  const { runnerId, sessionId } = fresh;
+  const tied = await instances.registered(tx, enrolment.instanceId, { runnerId, sessionId, key: request.key }, now);
+  if (!tied)
+    throw new ApiError("registration-token-used", "the registration token of the runner instance was used meanwhile");
+  const asked = { ...request, persistent: false, registrationTokenId: null };
+  return enter(tx, asked, { ...enrolment, maxClaims: INSTANCE_CLAIMS }, fresh, now);
+}
+
+/** A new runner with its first session. */
+async function enter(
+  tx: WriteTx,
+  request: RegisterRequest & { readonly registrationTokenId: string | null },
+  runner: { workspaceId: string; name: string; labels: string[]; maxClaims: number | null },
+  fresh: FreshIdentity,
+  now: number,
+): Promise<Registered> {
+  const { workspaceId, name, labels, maxClaims } = runner;
   await tx.run(INSERT_RUNNER, [
     fresh.runnerId,
-    token.workspace_id,
-    token.id,
+    workspaceId,
+    request.registrationTokenId,
     name,
     JSON.stringify(labels),
     JSON.stringify(request.capabilities),
@@ -89,19 +183,17 @@ async function enrol(tx: WriteTx, request: RegisterRequest, fresh: FreshIdentity
     now,
     now,
   ]);
-  await openSession(
-    tx,
-    fresh,
-    { runnerId: fresh.runnerId, workspaceId: token.workspace_id, labels, capabilities: request.capabilities },
-    now,
-  );
-  recordRegistered(tx, token.workspace_id, { runner_id: fresh.runnerId, name, labels }, now);
+  const { capabilities } = request;
+  await openSession(tx, fresh, { runnerId: fresh.runnerId, workspaceId, labels, capabilities, maxClaims }, now);
+  recordRegistered(tx, workspaceId, { runner_id: fresh.runnerId, name, labels }, now);
   return {
     sessionId: fresh.sessionId,
     runnerId: fresh.runnerId,
-    workspaceId: token.workspace_id,
+    workspaceId,
     labels,
     runnerToken: request.persistent ? fresh.runnerToken : null,
+    mode: maxClaims === null ? "manual" : "ephemeral",
+    maxClaims,
   };
 }
 
@@ -165,7 +257,13 @@ async function reopen(
   await openSession(
     tx,
     fresh,
-    { runnerId: runner.id, workspaceId: runner.workspace_id, labels, capabilities: request.capabilities },
+    {
+      runnerId: runner.id,
+      workspaceId: runner.workspace_id,
+      labels,
+      capabilities: request.capabilities,
+      maxClaims: null,
+    },
     now,
   );
   recordRegistered(tx, runner.workspace_id, { runner_id: runner.id, name: runner.name, labels }, now);
@@ -175,6 +273,8 @@ async function reopen(
     workspaceId: runner.workspace_id,
     labels,
     runnerToken: fresh.runnerToken,
+    mode: "manual",
+    maxClaims: null,
   };
 }
 
@@ -200,15 +300,23 @@ async function findRunner(tx: Tx, hash: string): Promise<RunnerRow> {
 async function openSession(
   tx: WriteTx,
   fresh: FreshIdentity,
-  session: { runnerId: string; workspaceId: string; labels: string[]; capabilities: Capabilities },
+  session: {
+    runnerId: string;
+    workspaceId: string;
+    labels: string[];
+    capabilities: Capabilities;
+    maxClaims: number | null;
+  },
   now: number,
 ): Promise<void> {
   await tx.run(INSERT_SESSION, [
     fresh.sessionId,
     session.runnerId,
     session.workspaceId,
+    session.maxClaims === null ? "manual" : "ephemeral",
     JSON.stringify(session.labels),
     JSON.stringify(session.capabilities),
+    session.maxClaims,
     now,
     now,
   ]);
@@ -224,8 +332,17 @@ function recordRegistered(
 }
 
 /** Who a token is good for, without using it. Throws as `register` would. */
-export async function describeCredential(tx: Tx, raw: string, now: number): Promise<CredentialReply> {
+export async function describeCredential(
+  tx: Tx,
+  instances: InstancesPort,
+  raw: string,
+  now: number,
+): Promise<CredentialReply> {
   const hash = hashToken(raw);
+  if (tokenKind(raw) === "ert") {
+    const { workspaceId, expiresAt } = await instances.describe(tx, raw, now);
+    return { kind: "registration_token", workspace_id: workspaceId, expires_at: new Date(expiresAt).toISOString() };
+  }
   if (tokenKind(raw) === "rt") {
     const { id, name, workspace_id } = await findRunner(tx, hash);
     return { kind: "runner", workspace_id, runner_id: id, name };

@@ -5,9 +5,11 @@ import { bearerOf, serveApi, testTokens, type ApiReply } from "../../testing/api
 import type { Route } from "../../http/route.ts";
 import { systemClock } from "../../store/clock.ts";
 import type { Store } from "../../store/store.ts";
-import { createWaitingPort, type DispatchSettings, recordLateCalls } from "../dispatch/public.ts";
+import { createWaitingPort, type Dispatch, type DispatchSettings, recordLateCalls } from "../dispatch/public.ts";
 import { createRunRoutes } from "../runs/public.ts";
 import { type CheckoutPort, createMachineRoutes } from "./machine-routes.ts";
+import { noInstances } from "./no-instances.fixture.ts";
+import type { InstancesPort } from "./register.ts";
 import { TestPlane } from "./test-plane.ts";
 import { createUserRunnerRoutes } from "./user-routes.ts";
 
@@ -65,9 +67,16 @@ export class ServedPlane {
 
   static async start(
     store: Store,
-    options: { settings?: Partial<DispatchSettings>; version?: string; more?: (store: Store) => Route[] } = {},
+    options: {
+      settings?: Partial<DispatchSettings>;
+      version?: string;
+      more?: (store: Store, dispatch: Dispatch) => Route[];
+      instances?: InstancesPort;
+      onQueued?: (workspaceId: string) => void;
+    } = {},
   ): Promise<ServedPlane> {
-    const inside = await TestPlane.start(store, { leaseTermMs: LEASE_TERM_MS, ...options.settings });
+    const settings = { leaseTermMs: LEASE_TERM_MS, ...options.settings };
+    const inside = await TestPlane.start(store, settings, { onQueued: options.onQueued });
     const version = options.version ?? VERSION;
     const { dispatch } = inside;
     const checkouts: CheckoutRequest[] = [];
@@ -84,6 +93,7 @@ export class ServedPlane {
             return { isOwn: true, repository_url: "https://git.example/app", ref: "main", fetch_depth: 1, auth: AUTH };
           },
         },
+        instances: options.instances ?? noInstances,
         secrets: { open: async (_tx, _place, keys) => new Map([...keys].map((key) => [key, `value of ${key}`])) },
         settings: { outageLimitMs: HOUR_MS, leaseTermMs: LEASE_TERM_MS, heartbeatIntervalMs: 10_000, version },
       }),
@@ -95,7 +105,7 @@ export class ServedPlane {
         readDocument: async () => null,
       }),
       ...createUserRunnerRoutes({ ...base, access, version }),
-      ...recordLateCalls(dispatch, options.more?.(store) ?? []),
+      ...recordLateCalls(dispatch, options.more?.(store, dispatch) ?? []),
     ]);
     onTestFinished(() => api.close());
     return new ServedPlane(inside, api.url, checkouts);

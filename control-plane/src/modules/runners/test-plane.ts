@@ -24,6 +24,7 @@ import {
 import { asRunnable, parseWorkflow, resolveVariables } from "../workflow/public.ts";
 import type { LeasePrincipal } from "../../http/route.ts";
 import { insertRegistrationToken, makeRegistrationToken } from "./registration-tokens.ts";
+import { noInstances } from "./no-instances.fixture.ts";
 import { freshIdentity, register, type Registered } from "./register.ts";
 
 const SETTINGS: DispatchSettings = {
@@ -78,7 +79,10 @@ export class TestPlane {
   static async start(
     store: Store,
     settings: Partial<DispatchSettings> = {},
-    endings: EndingsPort = { runEnded: async () => {} },
+    {
+      endings = { runEnded: async () => {} },
+      onQueued = () => {},
+    }: { endings?: EndingsPort; onQueued?: ((workspaceId: string) => void) | undefined } = {},
   ): Promise<TestPlane> {
     const dir = await mkdtemp(join(tmpdir(), "shipfox-plane-"));
     const log = pino({ level: "silent" });
@@ -105,6 +109,7 @@ export class TestPlane {
       endings,
       settings: { ...SETTINGS, ...settings },
       armDue: (at) => void dueAt.push(at),
+      onQueued,
     });
     await dispatch.recover();
     onTestFinished(async () => {
@@ -222,7 +227,7 @@ export class TestPlane {
     return this.store.write((tx) =>
       register(
         tx,
-        this.dispatch,
+        { dispatch: this.dispatch, instances: noInstances },
         {
           token,
           labels,
@@ -230,6 +235,7 @@ export class TestPlane {
           persistent: options.persistent ?? false,
           name: null,
           version: null,
+          key: null,
         },
         fresh,
         now,

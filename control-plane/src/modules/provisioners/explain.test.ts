@@ -1,0 +1,56 @@
+import type { Waiting } from "@shipfox/shared/api/runs";
+import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
+import { describe, expect, it } from "vitest";
+import { explainProvisioned } from "./explain.ts";
+
+const waiting: Waiting = {
+  reason: "no_runner_online",
+  since: "2026-01-01T00:00:00.000Z",
+  message: "no runner of the workspace is online; start one, or look at its log",
+  labels: ["linux"],
+  runners: { matching: 0, online: 0, busy: 0 },
+};
+const entry = { labels: ["linux"], capabilities: [] };
+const template = (more: Partial<AdvertisedTemplate> = {}): AdvertisedTemplate => ({
+  template_key: "small",
+  labels: ["linux"],
+  capabilities: [],
+  available_slots: 1,
+  starting: 0,
+  running: 0,
+  ...more,
+});
+const instance = { labels: '["linux"]', capabilities: "[]", template_key: "small" };
+const fault = (kind: "provider_error" | "circuit_open", at?: string) => ({
+  fault: { kind, message: "quota exceeded", ...(at ? { next_try_at: at } : {}) },
+});
+const AT = "2026-01-01T00:01:00.000Z";
+
+describe("why a job waits where provisioners start runners", () => {
+  it.each<[string, AdvertisedTemplate[], (typeof instance)[], Partial<Waiting>]>([
+    ["an instance starts", [template()], [instance], { reason: "starting" }],
+    ["one is about to be started", [template()], [], { reason: "starting" }],
+    ["no template gives the labels", [template({ labels: ["windows"] })], [], { reason: "no_template" }],
+    ["all templates are full", [template({ available_slots: 0 })], [], { reason: "template_at_cap" }],
+    [
+      "the provider fails",
+      [template(fault("provider_error", AT)), template(fault("circuit_open"))],
+      [],
+      { reason: "provider_error", next_try_at: AT, message: "the template small cannot start runners: quota exceeded" },
+    ],
+    ["the circuit is open", [template(fault("circuit_open", AT))], [], { reason: "circuit_open", next_try_at: AT }],
+    [
+      "one template works",
+      [template(fault("circuit_open")), template({ template_key: "b" })],
+      [],
+      { reason: "starting" },
+    ],
+  ])("%s", (_title, templates, starting, expected) => {
+    expect(explainProvisioned(waiting, entry, templates, starting)).toMatchObject(expected);
+  });
+
+  it("a matching runner is busy, and no template gives the labels", () => {
+    const busy: Waiting = { ...waiting, reason: "all_runners_busy" };
+    expect(explainProvisioned(busy, entry, [template({ labels: ["windows"] })], [])).toEqual(busy);
+  });
+});

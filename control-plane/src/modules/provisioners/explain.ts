@@ -1,0 +1,93 @@
+import type { Waiting } from "@shipfox/shared/api/runs";
+import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
+import type { Clock } from "../../store/clock.ts";
+import type { WaitingPort } from "../runs/public.ts";
+import { type OpenInstance, openInstancesIn } from "./instance-store.ts";
+import { satisfies } from "./model.ts";
+import { ADVERTISED_MS, livePools, templatesOf } from "./pool-store.ts";
+
+type Entry = Parameters<WaitingPort["explain"]>[1];
+
+/** Templates that one message names. */
+const MAX_NAMED = 3;
+
+/** Adds to why a job waits what provisioners do about it. */
+export function explainWithProvisioners(port: WaitingPort, clock: Clock): WaitingPort {
+  return {
+    async explain(tx, entry) {
+      const waiting = await port.explain(tx, entry);
+      if (waiting.reason === "fair_share") return waiting;
+      const now = clock.now();
+      const pools = await livePools(tx, entry.workspaceId, now);
+      if (pools.length === 0) return waiting;
+      const instances = await openInstancesIn(tx, entry.workspaceId, now - ADVERTISED_MS);
+      return explainProvisioned(waiting, entry, pools.flatMap(templatesOf), instances.filter(isStarting));
+    },
+  };
+}
+
+function isStarting({ terminate_reason, claims_used }: OpenInstance): boolean {
+  return terminate_reason === null && (claims_used ?? 0) === 0;
+}
+
+/** Pure: what the templates of the provisioners and the instances that start say about a job that no runner can have now. */
+export function explainProvisioned(
+  waiting: Waiting,
+  entry: Pick<Entry, "labels" | "capabilities">,
+  templates: readonly AdvertisedTemplate[],
+  starting: readonly Pick<OpenInstance, "labels" | "capabilities" | "template_key">[],
+): Waiting {
+  const able = templates.filter((template) => satisfies(abilityOf(template), entry));
+  const coming = starting.filter((instance) =>
+    satisfies(
+      abilityOf({ labels: JSON.parse(instance.labels), capabilities: JSON.parse(instance.capabilities) }),
+      entry,
+    ),
+  );
+  if (coming.length > 0) {
+    const from = named(coming.map(({ template_key: key }) => key));
+    return {
+      ...waiting,
+      reason: "starting",
+      message: `${counted(coming.length, "runner instance")} of ${from} will take it`,
+    };
+  }
+  if (able.length === 0) {
+    if (waiting.reason === "all_runners_busy" || waiting.reason === "runners_unhealthy") return waiting;
+    const wanted = [...entry.labels, ...entry.capabilities].join(", ");
+    return {
+      ...waiting,
+      reason: "no_template",
+      message: `neither an online runner nor one of ${counted(templates.length, "template")} of the provisioners gives ${wanted}`,
+    };
+  }
+  const keys = named(able.map(({ template_key: key }) => key));
+  const faults = able.flatMap(({ fault }) => fault ?? []);
+  const [fault] = faults;
+  if (fault && faults.length === able.length) {
+    const tries = faults.flatMap(({ next_try_at: at }) => at ?? []).sort();
+    return {
+      ...waiting,
+      reason: faults.some(({ kind }) => kind === "provider_error") ? "provider_error" : "circuit_open",
+      message: `${keys} cannot start runners: ${fault.message}`,
+      ...(tries[0] === undefined ? {} : { next_try_at: tries[0] }),
+    };
+  }
+  if (able.some((template) => template.available_slots > 0 && !template.fault))
+    return { ...waiting, reason: "starting", message: `a runner instance of ${keys} is about to be started` };
+  return { ...waiting, reason: "template_at_cap", message: `${keys} has as many runner instances as it may` };
+}
+
+function abilityOf({ labels, capabilities }: { labels: readonly string[]; capabilities: readonly string[] }) {
+  return { labels: new Set(labels), capabilities: new Set(capabilities) };
+}
+
+function named(keys: readonly string[]): string {
+  const unique = [...new Set(keys)].sort();
+  const more = unique.length > MAX_NAMED ? ` and ${unique.length - MAX_NAMED} more` : "";
+  return `${unique.length === 1 ? "the template" : "the templates"} ${unique.slice(0, MAX_NAMED).join(", ")}${more}`;
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,54 @@
+import type { InstanceState } from "@shipfox/shared/provisioner";
+import type { Tx } from "../../store/store.ts";
+import { type OpenInstance, openInstances } from "./instance-store.ts";
+
+const OTHERS = (count: number) =>
+  `select i.*, s.claims_used from runner_instances i left join runner_sessions s on s.id = i.session_id
+   where i.provisioner_id = ? and i.id in (${new Array(count).fill("?").join(", ")})`;
+const BOUND = `select l.session_id, l.job_id, l.run_attempt_id from runner_instances i join leases l on l.session_id = i.session_id
+  where i.provisioner_id = ? and i.ended_at is null and l.ended_at is null`;
+/** Ids that one statement looks up. */
+const CHUNK = 500;
+
+interface BoundJob {
+  readonly session_id: string;
+  readonly job_id: string;
+  readonly run_attempt_id: string;
+}
+
+type InstanceRecord = OpenInstance & { readonly bound: BoundJob | undefined };
+
+/** The open instances of a provisioner and all others that were observed; `unknown` are those of no record. */
+export async function recordsOf(
+  tx: Tx,
+  provisionerId: string,
+  observed: ReadonlySet<string>,
+): Promise<{ records: InstanceRecord[]; unknown: string[] }> {
+  const open = await openInstances(tx, provisionerId);
+  const known = new Map(open.map((instance) => [instance.id, instance]));
+  const others = [...observed].filter((id) => !known.has(id));
+  for (let start = 0; start < others.length; start += CHUNK) {
+    const ids = others.slice(start, start + CHUNK);
+    for (const instance of await tx.all<OpenInstance>(OTHERS(ids.length), [provisionerId, ...ids]))
+      known.set(instance.id, instance);
+  }
+  const jobs = new Map((await tx.all<BoundJob>(BOUND, [provisionerId])).map((job) => [job.session_id, job]));
+  return {
+    records: [...known.values()].map((instance) => ({ ...instance, bound: jobs.get(instance.session_id ?? "") })),
+    unknown: others.filter((id) => !known.has(id)),
+  };
+}
+
+/** A busy instance is kept whatever else is said of it. */
+export function presentRecord({ bound, ...instance }: InstanceRecord) {
+  const unwanted = instance.ended_at !== null || instance.terminate_reason !== null;
+  return {
+    runner_instance_id: instance.id,
+    provider_runner_id: instance.provider_runner_id,
+    template_key: instance.template_key,
+    state: instance.state as InstanceState,
+    claimed: (instance.claims_used ?? 0) > 0,
+    bound_job: bound ? { job_id: bound.job_id, workflow_run_attempt_id: bound.run_attempt_id } : null,
+    desired_intent: unwanted && !bound ? ("terminate" as const) : ("keep" as const),
+  };
+}
