@@ -107,6 +107,22 @@ describe("events", () => {
     ]);
   });
 
+  it("are shown with the run that listened for them", async () => {
+    const { decisions, ...event } = detail();
+    const listener = {
+      subscription_kind: "listener" as const,
+      subscription_name: "listener on[0] alerts/received",
+      workflow_run_id: ids.run,
+      decision: "triggered" as const,
+      reason: null,
+    };
+    const taken = { ...event, decisions: decisions.map((decision) => ({ ...decision, ...listener })) };
+    server.on(`GET /trigger-events/${event.id}`, { body: taken });
+    const { stdout } = await home.run(["events", "view", event.id]);
+    expect(stdout).toContain("listener on[0] alerts/received");
+    expect(stdout).toContain(ids.run);
+  });
+
   it("are shown with their payload and what each trigger made of them", async () => {
     const event = detail();
     server.on(`GET /trigger-events/${event.id}`, { body: event });

@@ -167,7 +167,7 @@ function decisionTable({ terminal }: CommandContext, decisions: TriggerEventDeta
         text: (decision) => decision.decision,
         style: (text) => inStatusColor(text === "triggered" ? "succeeded" : "failed", text, terminal.colors),
       },
-      { head: "RUN", text: (decision) => decision.run_name ?? decision.run_id ?? "-" },
+      { head: "RUN", text: ({ run_name, run_id, workflow_run_id: listens }) => run_name ?? run_id ?? listens ?? "-" },
       { head: "REASON", text: (decision) => decision.reason ?? "-", flex: true },
     ],
     decisions,
