@@ -264,11 +264,6 @@ export interface RunRow {
   trigger_depth: number;
   /** The ref whose code it runs; null for the default branch. */
   ref: string | null;
-  /** The group of which one run goes at a time, and what its next attempt does when another one goes; null without one. */
-  concurrency_group: string | null;
-  concurrency_on_busy: string | null;
-  /** Since when the run waits for its group; null once it may go on. */
-  group_wanted_at: number | null;
 }
 
 /** A workspace's own limit; null for the server's. The row is also the lock under which places are given away. */

@@ -97,7 +97,7 @@ export const waitingSchema = z
       .object({
         group: z.string(),
         held_by: z
-          .object({ run_id: id, run_number: z.int(), workflow_name: z.string(), job_key: z.string().nullable() })
+          .object({ run_id: id, run_number: z.int(), workflow_name: z.string(), job_key: z.string() })
           .nullable()
           .meta({ description: "Who has the place; null when nobody does any more" }),
       })

@@ -147,8 +147,8 @@ export class Dispatch implements DispatchPort {
     return this.end(tx, lease, "cancelled", now);
   }
 
-  isLeased(tx: Tx, of: Parameters<DispatchPort["isLeased"]>[1]): Promise<boolean> {
-    return isLeased(tx, of);
+  isLeased(tx: Tx, jobId: string): Promise<boolean> {
+    return isLeased(tx, jobId);
   }
 
   dueAt(tx: WriteTx, at: number): void {

@@ -157,15 +157,12 @@ export async function writeFirstHeartbeat(tx: WriteTx, fence: number, now: numbe
   await tx.run(HEARTBEAT, [now, fence]);
 }
 
-const LEASED_JOB = `select 1 as found from job_executions e join leases l on l.job_execution_id = e.id
+const LEASED = `select 1 as found from job_executions e join leases l on l.job_execution_id = e.id
   where e.job_id = ? and l.ended_at is null limit 1`;
-const LEASED_ATTEMPT = `select 1 as found from jobs j join job_executions e on e.job_id = j.id
-  join leases l on l.job_execution_id = e.id where j.run_attempt_id = ? and l.ended_at is null limit 1`;
 
-/** Whether a lease of some execution of the job, or of some job of the run attempt, lives. */
-export async function isLeased(tx: Tx, of: { jobId: string } | { runAttemptId: string }): Promise<boolean> {
-  const [sql, id] = "jobId" in of ? [LEASED_JOB, of.jobId] : [LEASED_ATTEMPT, of.runAttemptId];
-  return (await tx.get(sql, [id])) !== undefined;
+/** Whether a lease of some execution of the job lives. */
+export async function isLeased(tx: Tx, jobId: string): Promise<boolean> {
+  return (await tx.get(LEASED, [jobId])) !== undefined;
 }
 
 const ENDED_AT = "select ended_at from leases where job_execution_id = ? order by fence desc limit 1";

@@ -206,7 +206,7 @@ async function startJob(
   await moveJob(tx, job.id, "going");
   if (model.concurrency && grouped.name !== null) {
     await groupJob(tx, job.id, grouped.name);
-    const group = { kind: "job", name: grouped.name, onBusy: model.concurrency.onBusy } as const;
+    const group = { name: grouped.name, onBusy: model.concurrency.onBusy };
     if ((await arrive(tx, deps, group, own, now)) === "waits") {
       record(tx, own, "job.group_waiting", { key: job.key, sequence: 1, group: grouped.name }, now);
       return null;

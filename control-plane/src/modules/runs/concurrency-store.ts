@@ -1,8 +1,5 @@
 import type { Tx, WriteTx } from "../../store/store.ts";
 
-/** Jobs and runs have groups apart: a run that holds the place of its group may so wait for one that a job has. */
-export type GroupKind = "job" | "run";
-
 /** A row of a group's line. */
 export interface Member {
   /** Its place in the order of arrival. */
@@ -10,20 +7,19 @@ export interface Member {
   readonly group_id: string;
   readonly run_id: string;
   readonly run_attempt_id: string;
-  /** Null for a run. */
-  readonly job_id: string | null;
+  readonly job_id: string;
   /** 1: it has the place. */
   readonly holds: number;
   /** The run whose arrival ends it. */
   readonly replaced_by: string | null;
-  /** When the due loop is to end it, or to let its run go on. */
+  /** When the due loop is to end it. */
   readonly due_at: number | null;
   readonly created_at: number;
 }
 
 /** Makes the group, or takes the one that is there, and in both cases locks it. */
-const TAKE_GROUP = `insert into concurrency_groups (id, project_id, kind, name) values (?, ?, ?, ?)
-  on conflict (project_id, kind, name) do update set name = excluded.name returning id`;
+const TAKE_GROUP = `insert into concurrency_groups (id, project_id, name) values (?, ?, ?)
+  on conflict (project_id, name) do update set name = excluded.name returning id`;
 const LOCK_GROUP = "select id from concurrency_groups where id = ?";
 const DROP_EMPTY = `delete from concurrency_groups where id = ?
   and not exists (select 1 from concurrency_members where group_id = concurrency_groups.id)`;
@@ -34,14 +30,12 @@ const REPLACE = `update concurrency_members set replaced_by = ?, due_at = ?
 const HOLDER = "select * from concurrency_members where group_id = ? and holds = 1";
 const FIRST_WAITING = `select * from concurrency_members where group_id = ? and holds = 0 and replaced_by is null
   order by number limit 1`;
-const GIVE = "update concurrency_members set holds = 1, due_at = ? where number = ?";
+const GIVE = "update concurrency_members set holds = 1 where number = ?";
 const REMOVE = "delete from concurrency_members where number = ?";
 const BY_NUMBER = "select * from concurrency_members where number = ?";
 const OF_JOB = "select * from concurrency_members where job_id = ?";
-const WAITING_JOBS = `select * from concurrency_members where run_attempt_id = ? and job_id is not null and holds = 0
-  order by group_id, number`;
-const OF_EXECUTION = `select m.* from job_executions e join concurrency_members m on m.run_attempt_id = e.run_attempt_id
-  where e.id = ? and (m.job_id is null or m.job_id = e.job_id)`;
+const WAITING_JOBS = `select * from concurrency_members where run_attempt_id = ? and holds = 0 order by group_id, number`;
+const OF_EXECUTION = `select m.* from job_executions e join concurrency_members m on m.job_id = e.job_id where e.id = ?`;
 const DUE =
   "select * from concurrency_members where due_at is not null and due_at <= ? order by due_at, number limit ?";
 const NEXT_DUE = "select min(due_at) as due_at from concurrency_members where due_at is not null";
@@ -50,9 +44,9 @@ const CLEAR_DUE = "update concurrency_members set due_at = null where number = ?
 /** The id of the group, made when there is none. Nobody else changes its line until the transaction ends. */
 export async function takeGroup(
   tx: WriteTx,
-  group: { readonly newId: string; readonly projectId: string; readonly kind: GroupKind; readonly name: string },
+  group: { readonly newId: string; readonly projectId: string; readonly name: string },
 ): Promise<string> {
-  const row = await tx.get<{ id: string }>(TAKE_GROUP, [group.newId, group.projectId, group.kind, group.name]);
+  const row = await tx.get<{ id: string }>(TAKE_GROUP, [group.newId, group.projectId, group.name]);
   return row?.id ?? group.newId;
 }
 
@@ -84,14 +78,12 @@ export const findMember = (tx: Tx, number: number) => tx.get<Member>(BY_NUMBER, 
 export const memberOfJob = (tx: Tx, jobId: string) => tx.get<Member>(OF_JOB, [jobId]);
 /** Jobs of a run attempt that wait, by their groups. */
 export const waitingJobs = (tx: Tx, runAttemptId: string) => tx.all<Member>(WAITING_JOBS, [runAttemptId]);
-/** Those of the job and of the run of an execution. */
-export const membersOfExecution = (tx: Tx, executionId: string) => tx.all<Member>(OF_EXECUTION, [executionId]);
+export const memberOfExecution = (tx: Tx, executionId: string) => tx.get<Member>(OF_EXECUTION, [executionId]);
 export const dueMembers = (tx: Tx, now: number, limit: number) => tx.all<Member>(DUE, [now, limit]);
 export const nextDueMember = async (tx: Tx) => (await tx.get<{ due_at: number | null }>(NEXT_DUE))?.due_at ?? null;
 
-/** `dueAt`: when the due loop is to let it go on; null for one that goes on already. */
-export async function givePlace(tx: WriteTx, number: number, dueAt: number | null): Promise<void> {
-  await tx.run(GIVE, [dueAt, number]);
+export async function givePlace(tx: WriteTx, number: number): Promise<void> {
+  await tx.run(GIVE, [number]);
 }
 
 export async function removeMember(tx: WriteTx, number: number): Promise<void> {
@@ -123,50 +115,26 @@ const NEWEST_EXECUTION = `select e.id, e.workspace_id, e.project_id, e.run_id, e
 /** The newest execution of a job. */
 export const newestExecution = (tx: Tx, jobId: string) => tx.get<JobInGroup>(NEWEST_EXECUTION, [jobId]);
 
-const ATTEMPT_STATE = `select r.status, r.current_attempt, a.attempt from run_attempts a join runs r on r.id = a.run_id
-  where a.id = ?`;
-
-/** The status of the run, and whether the attempt is its newest one. */
-export async function attemptState(
-  tx: Tx,
-  runAttemptId: string,
-): Promise<{ status: string; isCurrent: boolean } | null> {
-  const row = await tx.get<{ status: string; current_attempt: number; attempt: number }>(ATTEMPT_STATE, [runAttemptId]);
-  return row ? { status: row.status, isCurrent: row.attempt === row.current_attempt } : null;
-}
-
 /** Where one stands that waits. */
 export interface PlaceInGroup {
   readonly since: number;
   readonly holder: {
-    readonly isItself: boolean;
     readonly run_id: string;
     readonly run_number: number;
     readonly workflow_name: string;
-    /** Null for a run. */
-    readonly job_key: string | null;
+    readonly job_key: string;
   } | null;
+  /** It has the place, and waits for the runner of its last try to stop. */
+  readonly holdsItself: boolean;
 }
 
-const PLACE = `select m.created_at as since, m.number, h.number as holder_number, h.run_id, r.number as run_number, r.workflow_name,
-    j.key as job_key
-  from concurrency_members m left join concurrency_members h on h.group_id = m.group_id and h.holds = 1
-  left join runs r on r.id = h.run_id left join jobs j on j.id = h.job_id`;
-const PLACE_OF_JOB = `${PLACE} where m.job_id = ?`;
+const SHOWN_HOLDER = `select h.run_id, r.number as run_number, r.workflow_name, j.key as job_key
+  from concurrency_members h join runs r on r.id = h.run_id join jobs j on j.id = h.job_id where h.group_id = ? and h.holds = 1`;
 
 /** Since when a job waits in its line, and for whom. */
 export async function placeOfJob(tx: Tx, jobId: string): Promise<PlaceInGroup | undefined> {
-  const row = await tx.get<{
-    since: number;
-    number: number;
-    holder_number: number | null;
-    run_id: string | null;
-    run_number: number | null;
-    workflow_name: string | null;
-    job_key: string | null;
-  }>(PLACE_OF_JOB, [jobId]);
-  if (!row) return undefined;
-  const { since, number, holder_number, run_id, run_number, workflow_name, job_key } = row;
-  if (run_id === null || run_number === null || workflow_name === null) return { since, holder: null };
-  return { since, holder: { isItself: number === holder_number, run_id, run_number, workflow_name, job_key } };
+  const member = await memberOfJob(tx, jobId);
+  if (!member) return undefined;
+  const holder = (await tx.get<NonNullable<PlaceInGroup["holder"]>>(SHOWN_HOLDER, [member.group_id])) ?? null;
+  return { since: member.created_at, holder, holdsItself: member.holds === 1 };
 }

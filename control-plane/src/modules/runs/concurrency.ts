@@ -1,20 +1,18 @@
 import { newId } from "@shipfox/shared/ids";
-import type { Tx, WriteTx } from "../../store/store.ts";
+import type { WriteTx } from "../../store/store.ts";
 import type { ConcurrencyModel, JobModel } from "../workflow/public.ts";
 import {
-  attemptState,
   dropEmptyGroup,
   findHolder,
   findMember,
   firstWaiting,
   givePlace,
-  type GroupKind,
   insertMember,
   lockGroup,
   markReplaced,
   type Member,
   memberOfJob,
-  membersOfExecution,
+  memberOfExecution,
   newestExecution,
   removeMember,
   takeGroup,
@@ -31,12 +29,12 @@ import { type JobFacts, loadModel } from "./store.ts";
 
 type GroupDeps = Pick<RunsDeps, "dispatch" | "forUpdate">;
 
-/** A job that has come to its turn, or, without one, a run. */
+/** A job that has come to its turn. */
 interface Newcomer {
   readonly project_id: string;
   readonly run_id: string;
   readonly run_attempt_id: string;
-  readonly job_id?: string;
+  readonly job_id: string;
 }
 
 /**
@@ -46,14 +44,14 @@ interface Newcomer {
 export async function arrive(
   tx: WriteTx,
   deps: GroupDeps,
-  { kind, name, onBusy }: { kind: GroupKind; name: string; onBusy: ConcurrencyModel["onBusy"] },
+  { name, onBusy }: { name: string; onBusy: ConcurrencyModel["onBusy"] },
   newcomer: Newcomer,
   now: number,
 ): Promise<"goes" | "waits"> {
-  const groupId = await takeGroup(tx, { newId: newId(now), projectId: newcomer.project_id, kind, name });
+  const groupId = await takeGroup(tx, { newId: newId(now), projectId: newcomer.project_id, name });
   if (onBusy === "replace" && (await markReplaced(tx, groupId, newcomer.run_id, now)) > 0) deps.dispatch.dueAt(tx, now);
   const goes = (await findHolder(tx, groupId)) === undefined;
-  const { run_id, run_attempt_id, job_id = null } = newcomer;
+  const { run_id, run_attempt_id, job_id } = newcomer;
   await insertMember(tx, { group_id: groupId, run_id, run_attempt_id, job_id, holds: goes ? 1 : 0 }, now);
   return goes ? "goes" : "waits";
 }
@@ -66,7 +64,8 @@ export async function jobEnded(tx: WriteTx, deps: GroupDeps, jobId: string, now:
 
 /** The lease of an execution has ended, in whatever way: what waited for the end of its runner goes on. */
 export async function leaseEnded(tx: WriteTx, deps: GroupDeps, executionId: string, now: number): Promise<void> {
-  for (const member of await membersOfExecution(tx, executionId)) await settle(tx, deps, member, now);
+  const member = await memberOfExecution(tx, executionId);
+  if (member) await settle(tx, deps, member, now);
 }
 
 /** Jobs that end together leave their lines first, so that none of them gets the place of another one. */
@@ -78,7 +77,7 @@ export async function leaveLines(
 ): Promise<void> {
   const ids = new Set(jobs.map(({ id }) => id));
   for (const { number, group_id, job_id } of await waitingJobs(tx, runAttemptId)) {
-    if (!ids.has(job_id ?? "")) continue;
+    if (!ids.has(job_id)) continue;
     await lockGroup(tx, deps.forUpdate, group_id);
     if ((await findMember(tx, number))?.holds === 0) await removeMember(tx, number);
   }
@@ -90,37 +89,27 @@ export async function lockLine(tx: WriteTx, deps: GroupDeps, jobId: string): Pro
   if (member) await lockGroup(tx, deps.forUpdate, member.group_id);
 }
 
-async function settle(tx: WriteTx, deps: GroupDeps, { number, group_id }: Member, now: number): Promise<void> {
+async function settle(tx: WriteTx, deps: GroupDeps, { number, group_id, job_id }: Member, now: number): Promise<void> {
   await lockGroup(tx, deps.forUpdate, group_id);
   const member = await findMember(tx, number);
   if (!member) return;
   const holds = member.holds === 1;
-  const leased = holds && (await deps.dispatch.isLeased(tx, leasedBy(member)));
-  if (decideMember({ holds, over: await isOver(tx, member), leased }) === "leave") {
+  const leased = holds && (await deps.dispatch.isLeased(tx, job_id));
+  const execution = await newestExecution(tx, job_id);
+  const over = execution === undefined || isTerminal(execution.job_status);
+  if (decideMember({ holds, over, leased }) === "leave") {
     await removeMember(tx, number);
     if (holds) await passOn(tx, deps, group_id, now);
     else await dropEmptyGroup(tx, group_id);
-  } else if (holds && !leased && member.job_id !== null) await goOn(tx, deps, member.job_id, now);
-}
-
-function leasedBy({ job_id, run_attempt_id }: Member): { jobId: string } | { runAttemptId: string } {
-  return job_id === null ? { runAttemptId: run_attempt_id } : { jobId: job_id };
-}
-
-async function isOver(tx: Tx, { job_id, run_attempt_id }: Member): Promise<boolean> {
-  if (job_id !== null) return isTerminal((await newestExecution(tx, job_id))?.job_status ?? "cancelled");
-  const attempt = await attemptState(tx, run_attempt_id);
-  return attempt === null || !attempt.isCurrent || isTerminal(attempt.status);
+  } else if (holds && !leased) await goOn(tx, deps, job_id, now);
 }
 
 /** Gives a free place to the first in line. */
 async function passOn(tx: WriteTx, deps: GroupDeps, groupId: string, now: number): Promise<void> {
   const next = await firstWaiting(tx, groupId);
   if (!next) return dropEmptyGroup(tx, groupId);
-  const { number, job_id } = next;
-  await givePlace(tx, number, job_id === null ? now : null);
-  if (job_id === null) deps.dispatch.dueAt(tx, now);
-  else await goOn(tx, deps, job_id, now);
+  await givePlace(tx, next.number);
+  await goOn(tx, deps, next.job_id, now);
 }
 
 /** Queues the execution of a job that has the place, when it waited for nothing else. */

@@ -30,7 +30,7 @@ async function endReplaced(
   const member = await findMember(tx, number);
   if (!run || !member || member.due_at === null) return;
   await clearDueMember(tx, number);
-  if (member.replaced_by === null || member.job_id === null) return;
+  if (member.replaced_by === null) return;
   const job = await findOpenJob(tx, member.job_id);
   if (!job) return;
   const message = await replacedBy(tx, member.replaced_by);

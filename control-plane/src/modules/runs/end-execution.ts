@@ -75,8 +75,7 @@ async function retryExecution(
   const { now } = options;
   const executionId = newId(now);
   // In a concurrency group no runner may start before the one that is being stopped has; the end of its lease queues the job.
-  const waitsForLease =
-    model.concurrency && options.timedOut && (await deps.dispatch.isLeased(tx, { jobId: facts.job_id }));
+  const waitsForLease = model.concurrency && options.timedOut && (await deps.dispatch.isLeased(tx, facts.job_id));
   const atOnce = verdict.delayMs === 0 && !waitsForLease;
   const dueAt = verdict.delayMs === 0 ? null : now + verdict.delayMs;
   await retryJob(tx, facts.job_id, { ...verdict, status: model.listening ? "running" : "pending" }, now);
@@ -123,7 +122,6 @@ async function retryExecution(
  */
 export async function enqueueRetry(tx: WriteTx, deps: RunsDeps, facts: ExecutionFacts, now: number): Promise<void> {
   const model = JSON.parse(facts.job_model) as JobModel;
-  if (model.concurrency && (await deps.dispatch.isLeased(tx, { jobId: facts.job_id })))
-    await clearDue(tx, facts.id, now);
+  if (model.concurrency && (await deps.dispatch.isLeased(tx, facts.job_id))) await clearDue(tx, facts.id, now);
   else await queueExecution(tx, deps, facts, model, now);
 }

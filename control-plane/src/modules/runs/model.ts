@@ -229,7 +229,7 @@ export function decideFinish({
 // --- job in its concurrency group ------------------------------------------------------------------------------------
 
 /**
- * What becomes of the place of a member of a concurrency group. `over`: its job, or run, has ended; `leased`: a runner still
+ * What becomes of the place of a member of a concurrency group. `over`: its job has ended; `leased`: a runner still
  * has a lease of it, and may be working. The place is free when nobody can be working in it any more.
  */
 export function decideMember({

@@ -38,8 +38,8 @@ export interface DispatchPort {
   cancelLease(tx: WriteTx, executionId: string, now: number): Promise<void>;
   /** As cancelLease, but the lease ends at once and the slot is given away. False when there was none left to end. */
   revokeLease(tx: WriteTx, executionId: string, now: number): Promise<boolean>;
-  /** Whether a runner still has a lease of some execution of the job, or of some job of the run attempt. */
-  isLeased(tx: Tx, of: { readonly jobId: string } | { readonly runAttemptId: string }): Promise<boolean>;
+  /** Whether a runner still has a lease of some execution of the job. */
+  isLeased(tx: Tx, jobId: string): Promise<boolean>;
   /** Something has become due earlier than the due loop knows. */
   dueAt(tx: WriteTx, at: number): void;
 }

@@ -140,23 +140,16 @@ function waitsInGroup(
   place: PlaceInGroup | undefined,
   createdAt: number,
 ): Pick<Waiting, "reason" | "since" | "message" | "concurrency"> {
-  const holder = place?.holder ?? null;
-  const going =
-    holder === null
-      ? "another one of it has just ended"
-      : holder.isItself
-        ? "the runner of its last try has not stopped yet"
-        : `run ${holder.run_number} of ${holder.workflow_name}${holder.job_key === null ? "" : ` (${holder.job_key})`} goes`;
-  const heldBy = holder && {
-    run_id: holder.run_id,
-    run_number: holder.run_number,
-    workflow_name: holder.workflow_name,
-    job_key: holder.job_key,
-  };
+  const { holder = null, holdsItself = false, since = createdAt } = place ?? {};
+  const going = holdsItself
+    ? "the runner of its last try has not stopped yet"
+    : holder
+      ? `run ${holder.run_number} of ${holder.workflow_name} (${holder.job_key}) goes`
+      : "another one of it has just ended";
   return {
     reason: "concurrency_group",
-    since: new Date(place?.since ?? createdAt).toISOString(),
+    since: new Date(since).toISOString(),
     message: `waits for its turn in the concurrency group "${group}": ${going}`,
-    concurrency: { group, held_by: heldBy },
+    concurrency: { group, held_by: holder },
   };
 }

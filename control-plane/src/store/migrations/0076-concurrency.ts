@@ -1,8 +1,8 @@
 import type { ColumnTypes } from "../dialect.ts";
 
 /**
- * Groups of which one job, or one run, goes at a time. A member is a job that has come to its turn, or, without a job, a run
- * attempt; the rows of a group are its line, in the order of `number`, and only one of them holds the place.
+ * Groups of which one job goes at a time. A member is a job that has come to its turn; the rows of a group are its line, in the
+ * order of `number`, and only one of them holds the place.
  */
 export const concurrency = {
   version: 76,
@@ -12,16 +12,15 @@ export const concurrency = {
     `create table concurrency_groups (
       id ${text} primary key,
       project_id ${text} not null references projects(id) on delete cascade,
-      kind ${text} not null,
       name ${text} not null,
-      unique (project_id, kind, name)
+      unique (project_id, name)
     )`,
     `create table concurrency_members (
       number ${identity},
       group_id ${text} not null references concurrency_groups(id) on delete cascade,
       run_id ${text} not null,
       run_attempt_id ${text} not null references run_attempts(id) on delete cascade,
-      job_id ${text} unique references jobs(id) on delete cascade,
+      job_id ${text} not null unique references jobs(id) on delete cascade,
       holds ${bigint} not null,
       replaced_by ${text},
       due_at ${bigint},
@@ -32,10 +31,5 @@ export const concurrency = {
     "create index concurrency_members_attempt on concurrency_members(run_attempt_id)",
     "create index concurrency_members_due on concurrency_members(due_at) where due_at is not null",
     `alter table jobs add column concurrency_group ${text}`,
-    `alter table runs add column concurrency_group ${text}`,
-    `alter table runs add column concurrency_on_busy ${text}`,
-    `alter table runs add column group_wanted_at ${bigint}`,
-    `create index runs_going on runs(workspace_id)
-      where finished_at is null and place_wanted_at is null and group_wanted_at is null`,
   ],
 };
