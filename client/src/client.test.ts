@@ -14,6 +14,7 @@ const project = (name: string) => ({
   slug: name,
   source: { connection_id: ID, external_repository_id: "git:x" },
   archived_at: null,
+  untrusted_secrets: false,
   created_at: AT,
   updated_at: AT,
 });

@@ -62,7 +62,7 @@ export const ATTACKS: readonly Attack[] = [
   row(
     11,
     "a stranger sends code or words from a fork, and claims to be somebody who is trusted",
-    "it starts nothing until somebody approves this commit and these workflows; who is trusted is told by the signed delivery; a push resets it",
+    "it starts nothing until somebody approves this commit and these workflows; who is trusted is told by the signed delivery; a push resets it; what starts when such a run ends waits for an approval of its own; approved runs get no secrets unless their project says so",
   ),
   row(
     12,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { ClaimReply } from "@shipfox/shared/machine";
 import { connectionSchema, installReplySchema } from "@shipfox/shared/api/integrations";
 import { type FakeRepository, GitHubServer } from "@shipfox/shared/github-server.fixture";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -17,6 +18,13 @@ triggers:
   proposed: { source: github_acme, event: pull_request.opened }
 jobs:
   job: { checkout: false, steps: [{ run: "true" }] }
+`;
+const PUBLISH = `name: Publish
+runner: hand
+triggers:
+  proposed: { source: github_acme, event: pull_request.reopened }
+jobs:
+  job: { checkout: false, steps: [{ run: "true", env: { TOKEN: "\${{ secrets.TOKEN }}" } }] }
 `;
 const CURRENT = "/runs/jobs/current";
 
@@ -39,7 +47,7 @@ describe("files of jobs that are not trusted alike", () => {
     const state = new URL(install_url).searchParams.get("state") ?? "";
     const query = new URLSearchParams({ code: github.codeOf([app]), installation_id: `${installation.id}`, state });
     await instance.api.get(connectionSchema, `/integrations/github/callback/api?${query.toString()}`);
-    project = await instance.project({ "build.yml": WORKFLOW });
+    project = await instance.project({ "build.yml": WORKFLOW, "publish.yml": PUBLISH });
     runner = await HandRunner.register(instance.plane.url, await instance.registrationToken(), ["hand"]);
   });
 
@@ -65,7 +73,7 @@ describe("files of jobs that are not trusted alike", () => {
     (await ofJob(lease, "GET", `/caches?${query}`)).body as { cache: { id: string; key: string } | null };
 
   /** A run of a pull request from a fork whose branch has the name of ours, once a member approved it. */
-  async function forkedRun(): Promise<string> {
+  async function forkedRun(action = "opened"): Promise<ClaimReply> {
     const pull_request = {
       number: 9,
       updated_at: "2026-05-04T10:01:00Z",
@@ -74,18 +82,18 @@ describe("files of jobs that are not trusted alike", () => {
       author_association: "NONE",
       user: { login: "mallory" },
     };
-    const body = { action: "opened", installation, repository: { id: 7, full_name: "acme/app" }, pull_request };
-    expect(await github.deliver(instance.plane.url, "pull_request", body, "fork")).toBe(204);
+    const body = { action, installation, repository: { id: 7, full_name: "acme/app" }, pull_request };
+    expect(await github.deliver(instance.plane.url, "pull_request", body, action)).toBe(204);
     const { triggerEvents } = instance.api.client;
     const event = await eventually("the pull request waits for an approval", async () => {
       const page = await triggerEvents.list({ workspace_id: instance.workspaceId, limit: 100 });
-      return page.trigger_events.find((each) => each.delivery_id === "fork" && each.approval !== null) ?? null;
+      return page.trigger_events.find((each) => each.delivery_id === action && each.approval !== null) ?? null;
     });
     const { approval } = await triggerEvents.get({ eventId: event.id });
     const approving = { commit: approval?.commit, workflows_hash: approval?.workflows_hash };
     const answer = await instance.api.call("POST", `/trigger-events/${event.id}/approve`, { body: approving });
     expect(answer.status).toBe(202);
-    return (await runner.claim()).lease_token;
+    return runner.claim();
   }
 
   async function ownRun(): Promise<string> {
@@ -94,7 +102,7 @@ describe("files of jobs that are not trusted alike", () => {
   }
 
   it(`${attack(10, "a fork's approved run writes, runs of the default branch read")}`, async () => {
-    const fork = await forkedRun();
+    const { lease_token: fork } = await forkedRun();
     const refused = { status: 403, body: { code: "cache-read-only" } };
     for (const key of ["npm-1", "npm-1-anything"])
       expect(await upload(fork, "/caches", { key }, "poison")).toMatchObject(refused);
@@ -105,6 +113,24 @@ describe("files of jobs that are not trusted alike", () => {
     const found = (await cache(fork, "key=npm-1")).cache;
     expect((await ofJob(fork, "GET", `/caches/${found?.id}/content`)).text).toBe("genuine");
     expect(await upload(fork, "/caches", { key: "npm-1" }, "poison")).toMatchObject(refused);
+  });
+
+  it(`${attack(11, "an approved run asks for the secrets that its workflow names")}`, async () => {
+    const entries = [{ key: "TOKEN", value: "s3cret-of-the-project" }];
+    const secrets = `/workspaces/${instance.workspaceId}/secrets:batch`;
+    expect((await instance.api.call("POST", secrets, { body: { entries } })).status).toBe(200);
+    const { step, attempt, lease_token: lease } = await runner.firstRunStep(await forkedRun("reopened"));
+    const ask = () => ofJob(lease, "GET", `/steps/${step.id}/secrets?attempt=${attempt}`);
+    const refused = await ask();
+    expect(refused).toMatchObject({ status: 403, body: { code: "secret-withheld", details: { key: "TOKEN" } } });
+    expect(refused.text).not.toContain("s3cret");
+    // Nothing that a job holds changes what its project trusts.
+    const change = { token: lease, body: { untrusted_secrets: true } };
+    expect((await call(instance.plane.url, "PATCH", `/projects/${project.id}`, change)).status).toBe(401);
+    expect((await ask()).status).toBe(403);
+
+    await instance.api.client.projects.update({ projectId: project.id, untrusted_secrets: true });
+    expect((await ask()).text).toContain("s3cret-of-the-project");
   });
 
   it(`${attack(10, "what is stored is stored again under its name, and taken from another run")}`, async () => {

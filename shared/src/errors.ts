@@ -47,6 +47,7 @@ export const ERROR_CODES = {
   "signup-not-allowed": [403, "Sign-up is closed; ask an administrator for an invitation."],
   "setup-token-required": [403, "The first account from another machine needs the setup token."],
   "lease-stream-mismatch": [403, "The log belongs to another step than the lease names."],
+  "secret-withheld": [403, "A run of an untrusted event gets no secrets unless its project says so."],
   "cache-read-only": [403, "A run of an untrusted event may read caches and saves none."],
   "github-install-state-actor-mismatch": [403, "Somebody else started this installation."],
   "github-installation-not-authorized": [403, "GitHub does not show the whole installation to you."],

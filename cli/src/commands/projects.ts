@@ -40,9 +40,15 @@ interface CreateOptions extends WorkspaceOption {
   sshKeyFile?: string;
 }
 
+interface UpdateOptions extends WorkspaceOption {
+  name?: string;
+  slug?: string;
+  untrustedSecrets?: boolean;
+}
+
 export function registerProjects(program: Command, context: CommandContext): void {
   const projects = withExamples(
-    program.command("projects").description("list, create and sync projects"),
+    program.command("projects").description("list, create, sync and change projects"),
     "shipfox projects create --repo https://github.com/owner/repo.git",
     "shipfox projects sync",
   );
@@ -84,6 +90,43 @@ export function registerProjects(program: Command, context: CommandContext): voi
     "shipfox projects sync",
     "shipfox projects sync shop",
   );
+  finishCommand(
+    projects
+      .command("update")
+      .description("change a project: its name, its slug, or who gets its secrets")
+      .argument("[project]", "slug or id of the project (default: the only one)")
+      .option("--name <name>", "another name")
+      .option("--slug <slug>", "another slug")
+      .option("--untrusted-secrets", "approved runs of strangers' code get the secrets that their workflow names")
+      .option("--no-untrusted-secrets", "they get none, which is the default")
+      .option("-w, --workspace <workspace>", workspaceHelp)
+      .action((project: string | undefined, options: UpdateOptions) => updateProject(context, project, options)),
+    "shipfox projects update shop --name Shop",
+    "shipfox projects update shop --untrusted-secrets",
+  );
+}
+
+async function updateProject(
+  context: CommandContext,
+  reference: string | undefined,
+  options: UpdateOptions,
+): Promise<void> {
+  const { name, slug, untrustedSecrets } = options;
+  const change = {
+    ...(name === undefined ? {} : { name }),
+    ...(slug === undefined ? {} : { slug }),
+    ...(untrustedSecrets === undefined ? {} : { untrusted_secrets: untrustedSecrets }),
+  };
+  if (Object.keys(change).length === 0)
+    throw usageError("Nothing is to be changed: give an option.", "shipfox projects update --help");
+  const { api } = await openSession(context.env);
+  const { id } = await chooseProject(api, { project: reference, workspace: options.workspace });
+  const project = await api.projects.update({ projectId: id, ...change });
+  const strangers = project.untrusted_secrets ? "get the secrets that they name" : "get no secrets";
+  await printResult(context, options, {
+    document: project,
+    text: () => `✓ Changed the project ${plainText(project.slug)}. Runs of strangers' code ${strangers}.`,
+  });
 }
 
 async function listProjects(context: CommandContext, options: WorkspaceOption & PagingOptions): Promise<void> {

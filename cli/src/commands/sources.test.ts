@@ -39,6 +39,21 @@ describe("workflows", () => {
   });
 });
 
+describe("a project", () => {
+  it("is changed by what is given, and says who gets its secrets", async () => {
+    server.on("GET /projects", { body: { projects: [project()], next_cursor: null } });
+    server.on("PATCH /projects/*", { body: project({ untrusted_secrets: true }) });
+    const given = await home.run(["projects", "update", "shop", "--untrusted-secrets"]);
+    expect(given).toMatchObject({ code: 0, stdout: expect.stringContaining("strangers' code get the secrets") });
+    await home.run(["projects", "update", "shop", "--no-untrusted-secrets", "--name", "Store"]);
+    expect(server.seen("PATCH /projects/*").map(({ body }) => body)).toEqual([
+      { untrusted_secrets: true },
+      { name: "Store", untrusted_secrets: false },
+    ]);
+    expect(await home.run(["projects", "update", "shop"])).toMatchObject({ code: 64 });
+  });
+});
+
 describe("connections", () => {
   it("are listed by name, with how they are", async () => {
     server.on("GET /integration-connections", { body: { connections: [connection({ lifecycle_status: "error" })] } });

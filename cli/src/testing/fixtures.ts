@@ -127,6 +127,7 @@ export function project(overrides: Record<string, unknown> = {}) {
     slug: "shop",
     source,
     archived_at: null,
+    untrusted_secrets: false,
     ...times,
     ...overrides,
   });

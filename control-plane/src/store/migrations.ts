@@ -10,6 +10,7 @@ import { checkedOutCommit } from "./migrations/0078-checked-out-commit.ts";
 import { listeners } from "./migrations/0079-listeners.ts";
 import { runEndings } from "./migrations/0080-run-endings.ts";
 import { runnerInstances } from "./migrations/0081-runner-instances.ts";
+import { untrustedSecrets } from "./migrations/0084-untrusted-secrets.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
 export const migrations: readonly Migration[] = [
@@ -24,4 +25,5 @@ export const migrations: readonly Migration[] = [
   listeners,
   runEndings,
   runnerInstances,
+  untrustedSecrets,
 ];

@@ -191,6 +191,8 @@ export interface ProjectRow {
   external_repository_id: string;
   default_branch: string;
   archived_at: number | null;
+  /** 1: runs of strangers' code get the secrets that their workflows name. */
+  untrusted_secrets: number;
   created_at: number;
   updated_at: number;
 }

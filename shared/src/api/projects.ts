@@ -15,6 +15,9 @@ export const projectSchema = z
     slug: z.string(),
     source: sourceSchema,
     archived_at: nullableTimestamp.meta({ description: "An archived project starts no runs and is not synced" }),
+    untrusted_secrets: z
+      .boolean()
+      .meta({ description: "Runs of an untrusted event, as of a fork, get the secrets that their workflow names" }),
     created_at: timestamp,
     updated_at: timestamp,
   })
@@ -27,8 +30,11 @@ export const createProjectBodySchema = z.object({
   source: sourceSchema,
 });
 export const updateProjectBodySchema = z
-  .object({ name: displayName.optional(), slug: slug.optional() })
-  .refine((body) => body.name !== undefined || body.slug !== undefined, "name or slug is required");
+  .object({ name: displayName.optional(), slug: slug.optional(), untrusted_secrets: z.boolean().optional() })
+  .refine(
+    (body) => Object.values(body).some((value) => value !== undefined),
+    "name, slug or untrusted_secrets is required",
+  );
 export const projectsQuerySchema = z.object({
   workspace_id: id,
   search: z.string().min(1).max(100).optional(),

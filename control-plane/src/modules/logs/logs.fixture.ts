@@ -107,6 +107,7 @@ export async function seedSteps(store: Store, steps = 1, status = "running"): Pr
         connection_id,
         external_repository_id: "r",
         default_branch: "main",
+        untrusted_secrets: 0,
         ...times,
       }),
     );

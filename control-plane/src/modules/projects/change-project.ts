@@ -6,7 +6,7 @@ import type { ProjectRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import type { DefinitionSync } from "../definitions/public.ts";
 import { projectNotFound, slugTaken } from "./model.ts";
-import { findProject, setArchived, updateProject } from "./store.ts";
+import { findProject, type ProjectFields, setArchived, updateProject } from "./store.ts";
 
 export interface ChangeProjectDeps {
   readonly store: Store;
@@ -20,22 +20,27 @@ export interface ProjectChange {
   readonly projectId: string;
 }
 
-/** Renames a project. Throws 404 `project-not-found`, 403 `forbidden` and 409 `slug-conflict`. */
-export async function renameProject(
+/** Changes the given fields of a project. Throws 404 `project-not-found`, 403 `forbidden` and 409 `slug-conflict`. */
+export async function changeProject(
   { store, clock, access }: ChangeProjectDeps,
-  { caller, projectId, name, slug }: ProjectChange & { name: string | undefined; slug: string | undefined },
+  { caller, projectId, ...fields }: ProjectChange & ProjectFields,
 ): Promise<ProjectRow> {
   const now = clock.now();
+  const { slug } = fields;
   try {
     return await store.write(async (tx) => {
       const before = await requireOwn(access, tx, { caller, projectId });
-      const after = await updateProject(tx, before, { name, slug }, now);
+      const after = await updateProject(tx, before, fields, now);
       if (!after) throw slugTaken(slug ?? before.slug);
       await tx.audit(caller, {
         workspaceId: after.workspace_id,
         action: "project.updated",
         target: { type: "project", id: projectId, name: after.name },
-        details: { name: [before.name, after.name], slug: [before.slug, after.slug] },
+        details: {
+          name: [before.name, after.name],
+          slug: [before.slug, after.slug],
+          untrusted_secrets: [before.untrusted_secrets === 1, after.untrusted_secrets === 1],
+        },
       });
       return after;
     });

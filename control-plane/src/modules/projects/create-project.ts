@@ -49,6 +49,7 @@ export async function createProject(deps: CreateProjectDeps, request: CreateProj
     external_repository_id: located.externalId,
     default_branch: branch,
     archived_at: null,
+    untrusted_secrets: 0,
     created_at: now,
     updated_at: now,
   };

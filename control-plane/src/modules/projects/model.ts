@@ -10,6 +10,7 @@ export function presentProject(row: ProjectRow): Project {
     slug: row.slug,
     source: { connection_id: row.connection_id, external_repository_id: row.external_repository_id },
     archived_at: row.archived_at === null ? null : new Date(row.archived_at).toISOString(),
+    untrusted_secrets: row.untrusted_secrets === 1,
     created_at: new Date(row.created_at).toISOString(),
     updated_at: new Date(row.updated_at).toISOString(),
   };

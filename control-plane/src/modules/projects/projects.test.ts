@@ -307,6 +307,14 @@ describeStores("projects", (open) => {
     )) as { slug: string };
     await store.write((tx) => tx.run("update projects set slug = 'taken' where slug = ?", [taken]));
     expect(await change({ slug: "taken" })).toMatchObject({ status: 409, body: { code: "slug-conflict" } });
+    expect((await change({ name: "Renamed" })).body.untrusted_secrets).toBe(false);
+    expect(await change({ untrusted_secrets: true })).toMatchObject({ status: 200, body: { untrusted_secrets: true } });
+    expect(await change({ slug: "moved" })).toMatchObject({ status: 200, body: { untrusted_secrets: true } });
+    expect(await change({ untrusted_secrets: false }, users.viewer)).toMatchObject({ status: 403 });
+    const changes = await store.read((tx) =>
+      tx.all<{ details: string }>("select details from audit_events where action = 'project.updated'"),
+    );
+    expect(changes.map(({ details }) => JSON.parse(details).untrusted_secrets)).toContainEqual([false, true]);
     expect(await change({})).toMatchObject({ status: 400, body: { code: "validation-error" } });
     expect(await change({ name: "x" }, users.viewer)).toMatchObject({ status: 403 });
     expect(await change({ name: "x" }, users.stranger)).toMatchObject({ status: 404 });

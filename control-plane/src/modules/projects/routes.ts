@@ -11,7 +11,7 @@ import { z } from "zod";
 import { requireAbility, requireVisible } from "../../http/access.ts";
 import { byCreation, decodeCursor, pageOf } from "../../http/cursor.ts";
 import { type Route, route } from "../../http/route.ts";
-import { archiveProject, renameProject, unarchiveProject } from "./change-project.ts";
+import { archiveProject, changeProject, unarchiveProject } from "./change-project.ts";
 import { type CreateProjectDeps, createProject } from "./create-project.ts";
 import { presentProject, projectNotFound } from "./model.ts";
 import { findProject, listProjects } from "./store.ts";
@@ -107,7 +107,7 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       method: "PATCH",
       path: "/projects/{projectId}",
       tag: TAG,
-      summary: "Change the name or the slug of a project",
+      summary: "Change the name or the slug of a project, or whether runs of strangers' code get secrets",
       credential: "user",
       needs: "projects:write",
       audit: "project.updated",
@@ -115,9 +115,9 @@ export function createProjectRoutes(deps: CreateProjectDeps): Route[] {
       body: updateProjectBodySchema,
       responses: { 200: projectSchema },
       errors: ["project-not-found", "forbidden", "slug-conflict"],
-      handle: async ({ principal, params, body: { name, slug } }) => {
-        const change = { caller: principal, projectId: params.projectId, name, slug };
-        return { status: 200, body: presentProject(await renameProject(deps, change)) };
+      handle: async ({ principal, params, body: { name, slug, untrusted_secrets: untrustedSecrets } }) => {
+        const change = { caller: principal, projectId: params.projectId, name, slug, untrustedSecrets };
+        return { status: 200, body: presentProject(await changeProject(deps, change)) };
       },
     }),
     route({

@@ -29,19 +29,28 @@ export async function setDefaultBranch(tx: WriteTx, projectId: string, branch: s
   await tx.run("update projects set default_branch = ?, updated_at = ? where id = ?", [branch, now, projectId]);
 }
 
+/** What of a project may be changed; absent fields stay as they are. */
+export interface ProjectFields {
+  readonly name: string | undefined;
+  readonly slug: string | undefined;
+  /** Whether runs of strangers' code get secrets. */
+  readonly untrustedSecrets: boolean | undefined;
+}
+
 /** Undefined when another project of the workspace has the slug. Absent fields stay as they are. */
 export function updateProject(
   tx: WriteTx,
   project: ProjectRow,
-  change: { name: string | undefined; slug: string | undefined },
+  change: ProjectFields,
   now: number,
 ): Promise<ProjectRow | undefined> {
   const name = change.name ?? project.name;
   const slug = change.slug ?? project.slug;
-  return tx.get<ProjectRow>(UPDATE, [name, slug, now, project.id, project.workspace_id, slug, project.id]);
+  const untrusted = change.untrustedSecrets === undefined ? project.untrusted_secrets : Number(change.untrustedSecrets);
+  return tx.get<ProjectRow>(UPDATE, [name, slug, untrusted, now, project.id, project.workspace_id, slug, project.id]);
 }
 
-const UPDATE = `update projects set name = ?, slug = ?, updated_at = ? where id = ?
+const UPDATE = `update projects set name = ?, slug = ?, untrusted_secrets = ?, updated_at = ? where id = ?
   and not exists (select 1 from projects other where other.workspace_id = ? and other.slug = ? and other.id <> ?) returning *`;
 
 /** Undefined when it was archived, or not archived, before. */

@@ -180,8 +180,11 @@ export class ServedPlane {
   }
 
   /** Fires a run and claims its job with a new runner. */
-  async runningJob(yaml?: string): Promise<{ session: string; runId: string; job: WireClaim }> {
-    const runId = await this.inside.fire(yaml ?? workflowOfOneStep());
+  async runningJob(
+    yaml?: string,
+    origin: { untrusted?: boolean } = {},
+  ): Promise<{ session: string; runId: string; job: WireClaim }> {
+    const runId = await this.inside.fire(yaml ?? workflowOfOneStep(), undefined, undefined, origin);
     const session = await this.session();
     const { body } = await this.claim(session);
     return { session, runId, job: body };

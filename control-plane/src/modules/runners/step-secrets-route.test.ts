@@ -60,4 +60,32 @@ describeStores("the secrets of a step", (open) => {
     expect(await read(step.id, step.lease_token)).toMatchObject({ status: 409 });
     expect(await store.read((tx) => tx.all("select id from audit_events"))).toHaveLength(1);
   });
+
+  it("stay here when a stranger may have made what the run runs, unless its project trusts that", async () => {
+    const store = await open();
+    const plane = await ServedPlane.start(store);
+    const { job } = await plane.runningJob(YAML, { untrusted: true });
+    const setup = await plane.startedStep(job.lease_token);
+    await plane.report(setup.id, setup.lease_token, SUCCEEDED);
+    const step = await plane.startedStep(job.lease_token);
+    const read = () =>
+      plane.call("GET", `/runs/jobs/current/steps/${step.id}/secrets?attempt=1`, { token: step.lease_token });
+    const refused = await read();
+    expect(refused).toMatchObject({ status: 403, body: { code: "secret-withheld", details: { key: "TOKEN" } } });
+    expect(JSON.stringify(refused.body)).not.toContain("value of");
+    expect(await store.read((tx) => tx.all("select id from audit_events where action = 'secret.read'"))).toEqual([]);
+
+    await store.write((tx) => tx.run("update projects set untrusted_secrets = 1"));
+    expect((await read()).body.secrets).toHaveLength(2);
+    // Taken back, it counts for the next that asks.
+    await store.write((tx) => tx.run("update projects set untrusted_secrets = 0"));
+    expect((await read()).status).toBe(403);
+
+    await plane.report(step.id, step.lease_token, SUCCEEDED);
+    const last = await plane.startedStep(job.lease_token);
+    const answer = await plane.call("GET", `/runs/jobs/current/steps/${last.id}/secrets?attempt=1`, {
+      token: last.lease_token,
+    });
+    expect(answer).toMatchObject({ status: 200, body: { secrets: [] } });
+  });
 });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { originOf } from "../../http/origin.ts";
 import { route, type Route } from "../../http/route.ts";
 import type { Store, Tx } from "../../store/store.ts";
+import { withholdsSecrets } from "../runs/public.ts";
 import { requireLeasedStep } from "./leased-step.ts";
 
 /** Where the values of secrets come from; implemented above, by the secrets module. */
@@ -40,6 +41,7 @@ export function createStepSecretsRoute({ store, secrets }: { store: Store; secre
       "step-not-running",
       "step-not-run",
       "secret-bindings-invalid",
+      "secret-withheld",
       "secret-value-invalid",
     ],
     handle: async ({ principal, params, query, request }) => {
@@ -52,6 +54,8 @@ export function createStepSecretsRoute({ store, secrets }: { store: Store; secre
         const keys = bindings.data.flatMap(({ segments }) =>
           segments.flatMap((segment) => (segment.kind === "secret" ? [segment.key] : [])),
         );
+        const [first] = keys;
+        if (first !== undefined && (await withholdsSecrets(tx, principal.runId))) throw secretWithheld(first);
         const values = await secrets.open(tx, principal, keys);
         if (values.size > 0) {
           await tx.audit(actor, {
@@ -75,4 +79,9 @@ export function createStepSecretsRoute({ store, secrets }: { store: Store; secre
       return { status: 200, headers: { "cache-control": "no-store" }, body: { secrets: body } };
     },
   });
+}
+
+function secretWithheld(key: string): ApiError {
+  const message = `a run of an untrusted event, as of a fork, gets no secrets, so not ${key}, unless its project says otherwise`;
+  return new ApiError("secret-withheld", message, { details: { key } });
 }

@@ -43,6 +43,14 @@ function isOwnCheckout({ checkout }: CheckoutConfig): boolean {
   return project === undefined && connection === undefined && repository === undefined && ref === "";
 }
 
+const WITHHOLDS =
+  "select 1 as found from runs r join projects p on p.id = r.project_id where r.id = ? and r.untrusted = 1 and p.untrusted_secrets = 0";
+
+/** Whether the run gets no secrets: strangers may have made what it runs, and its project does not trust that with any. */
+export async function withholdsSecrets(tx: Tx, runId: string): Promise<boolean> {
+  return (await tx.get(WITHHOLDS, [runId])) !== undefined;
+}
+
 /** Whether somebody without rights to the repository may have made what the run runs. */
 export async function isUntrusted(tx: Tx, runId: string): Promise<boolean> {
   return (await tx.get<{ untrusted: number }>("select untrusted from runs where id = ?", [runId]))?.untrusted === 1;

@@ -1,6 +1,6 @@
 /** What other modules and app.ts may use of runs. */
 export { createRunRoutes } from "./routes.ts";
-export { checkedOutCommit, isUntrusted } from "./checked-out-commit.ts";
+export { checkedOutCommit, isUntrusted, withholdsSecrets } from "./checked-out-commit.ts";
 export { cancelRun, cancelRunsOf } from "./cancel-run.ts";
 export { rerunRun } from "./rerun-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
