@@ -538,6 +538,19 @@ describe("workflow files", () => {
     expect(server.seen("POST /definitions/validate")).toEqual([]);
   });
 
+  it("looks for called workflows beside the file", async () => {
+    const caller = "name: C\njobs:\n  call: { uses: ./.shipfox/workflows/called.yml, with: { level: 1 } }\n";
+    await writeFile(join(folder, "caller.yml"), caller);
+    const missing = await home.run(["validate", ".shipfox/workflows/caller.yml"]);
+    expect(missing.stdout).toContain(
+      ".shipfox/workflows/caller.yml:3:17: error[unknown-called-workflow]: there is no workflow file `.shipfox/workflows/called.yml`",
+    );
+    await writeFile(join(folder, "called.yml"), `inputs: { level: { type: number } }\n${GOOD}`);
+    expect(await home.run(["validate", ".shipfox/workflows/caller.yml"])).toMatchObject({ code: 0 });
+    await writeFile(join(folder, "called.yml"), `inputs: { level: { type: string } }\n${GOOD}`);
+    expect((await home.run(["validate"])).stdout).toContain("error[invalid-call-input]: `level` must be a string");
+  });
+
   it("asks the control plane when it is told to", async () => {
     await writeFile(join(folder, "b.yaml"), GOOD);
     expect((await home.run(["validate", "--server"])).code).toBe(69);

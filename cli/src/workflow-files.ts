@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { glob, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join, posix, resolve, sep } from "node:path";
 import { usageError } from "./cli-error.ts";
 
 export const WORKFLOW_FOLDER = ".shipfox/workflows";
@@ -17,6 +18,26 @@ export async function findWorkflowFiles(cwd: string, named: readonly string[]): 
     }),
   );
   return [...new Set(found.flat())];
+}
+
+/**
+ * The folder of workflows that holds a file, both absolute, and the file's path from the root of the repository. One that is in
+ * no such folder counts as one of a folder that it and the files beside it make up.
+ */
+export function placeInRepository(file: string): { folder: string; path: string } {
+  const marker = join(sep, WORKFLOW_FOLDER, sep);
+  const at = file.lastIndexOf(marker);
+  const end = at === -1 ? file.lastIndexOf(sep) + 1 : at + marker.length;
+  return { folder: file.slice(0, end), path: posix.join(WORKFLOW_FOLDER, file.slice(end).replaceAll(sep, "/")) };
+}
+
+/** The text of a file that is named by its path from the root of the repository; null when it cannot be read. */
+export function readCalled(folder: string, path: string): string | null {
+  try {
+    return readFileSync(join(folder, posix.relative(WORKFLOW_FOLDER, path)), "utf8");
+  } catch {
+    return null;
+  }
 }
 
 async function filesBelow(cwd: string, folder: string): Promise<string[]> {

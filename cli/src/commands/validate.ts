@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { Client } from "@shipfox/client";
 import { type Diagnostic, MAX_WORKFLOW_CHARS } from "@shipfox/shared/api/definitions";
 import type { Command } from "commander";
@@ -7,7 +8,7 @@ import { readTextFile } from "../read-file.ts";
 import { renderDiagnostic } from "../render/diagnostics.ts";
 import { withProgress } from "../render/progress.ts";
 import { openSession } from "../session.ts";
-import { findWorkflowFiles, WORKFLOW_FOLDER } from "../workflow-files.ts";
+import { findWorkflowFiles, placeInRepository, readCalled, WORKFLOW_FOLDER } from "../workflow-files.ts";
 
 interface Findings {
   errors: Diagnostic[];
@@ -23,8 +24,8 @@ interface ValidateOptions extends JsonOption {
   server?: boolean;
 }
 
-/** Checks the text of one file. */
-type Check = (source: string) => Findings | Promise<Findings>;
+/** Checks the text of a file. */
+type Check = (source: string, file: string) => Findings | Promise<Findings>;
 
 export function registerValidate(program: Command, context: CommandContext): void {
   const command = program
@@ -45,7 +46,7 @@ export function registerValidate(program: Command, context: CommandContext): voi
 async function validate(context: CommandContext, named: string[], options: ValidateOptions): Promise<void> {
   const files = await findWorkflowFiles(context.cwd, named);
   const sources = await Promise.all(files.map((file) => readTextFile(context.cwd, file, "shipfox validate --help")));
-  const check = options.server ? checkByServer((await openSession(context.env)).api) : await checkHere();
+  const check = options.server ? checkByServer((await openSession(context.env)).api) : await checkHere(context.cwd);
   const checked = await withProgress(context.terminal, `Checking ${files.length} file(s)`, () =>
     checkAll(check, files, sources),
   );
@@ -61,18 +62,36 @@ async function checkAll(check: Check, files: readonly string[], sources: readonl
   const checked: Checked[] = [];
   for (const [index, file] of files.entries()) {
     const source = sources[index] ?? "";
-    checked.push({ file, source, ...(faultOfSize(source) ?? (await check(source))) });
+    checked.push({ file, source, ...(faultOfSize(source) ?? (await check(source, file))) });
   }
   return checked;
 }
 
-/** Loaded when it is needed: the language takes longer to load than most commands take. */
-async function checkHere(): Promise<Check> {
-  const { parseWorkflow } = await import("@shipfox/control-plane/workflow");
-  return (source) => {
+/**
+ * Checks a file with those that it calls, of the same folder of workflows. Loaded when it is needed: the language takes
+ * longer to load than most commands take.
+ */
+async function checkHere(cwd: string): Promise<Check> {
+  const { CallLinker, parseWorkflow } = await import("@shipfox/control-plane/workflow");
+  const linkers = new Map<string, InstanceType<typeof CallLinker>>();
+  const linkerOf = (folder: string) => {
+    const known = linkers.get(folder);
+    if (known) return known;
+    const linker = new CallLinker((path) => {
+      const source = readCalled(folder, path);
+      const read = source === null ? undefined : parseWorkflow(source);
+      return read?.ok ? { ok: true, plan: read.model } : read;
+    });
+    linkers.set(folder, linker);
+    return linker;
+  };
+  return (source, file) => {
     const result = parseWorkflow(source);
     if (!result.ok) return { errors: result.diagnostics, warnings: [] };
-    return { errors: [], warnings: [...result.warnings, ...result.notRunnable] };
+    const { folder, path } = placeInRepository(resolve(cwd, file));
+    const linked = linkerOf(folder).link(result.model, path);
+    if (!linked.ok) return { errors: [...linked.diagnostics], warnings: [] };
+    return { errors: [], warnings: [...result.warnings, ...linked.notRunnable, ...result.notRunnable] };
   };
 }
 

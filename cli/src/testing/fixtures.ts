@@ -296,6 +296,8 @@ export function job(overrides: Partial<Job> = {}): Job {
     key: "build",
     name: null,
     matrix: null,
+    call: null,
+    within: null,
     mode: "one_shot",
     status: "pending",
     status_reason: null,

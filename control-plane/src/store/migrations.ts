@@ -6,6 +6,7 @@ import { repositoryHeads } from "./migrations/0062-repository-heads.ts";
 import { blobs } from "./migrations/0065-blobs.ts";
 import { references } from "./migrations/0075-references.ts";
 import { concurrency } from "./migrations/0076-concurrency.ts";
+import { calls } from "./migrations/0077-calls.ts";
 import { checkedOutCommit } from "./migrations/0078-checked-out-commit.ts";
 import { listeners } from "./migrations/0079-listeners.ts";
 import { runEndings } from "./migrations/0080-run-endings.ts";
@@ -21,6 +22,7 @@ export const migrations: readonly Migration[] = [
   blobs,
   references,
   concurrency,
+  calls,
   checkedOutCommit,
   listeners,
   runEndings,

@@ -225,6 +225,8 @@ export interface DefinitionRow {
   document: string;
   model: string;
   manual_trigger: string | null;
+  /** The files that it calls, as JSON of a list of `{path, yaml}`; null without any. */
+  called_files: string | null;
   last_run_number: number;
   fetched_at: number;
   deleted_at: number | null;
@@ -248,6 +250,8 @@ export interface RunRow {
   trigger_payload: string;
   inputs: string | null;
   source_yaml: string;
+  /** As `called_files` of the definition were when the run began. */
+  called_files: string | null;
   created_at: number;
   updated_at: number;
   started_at: number | null;
@@ -315,6 +319,12 @@ export interface JobRow {
   /** The group of which one job goes at a time, once the job has come to its turn; null for a job without one. */
   concurrency_group: string | null;
   model: string;
+  /** The key of the call that it is part of; null for a job of the workflow itself. */
+  within: string | null;
+  /** The path of the workflow file that it calls; null for a job with steps. */
+  calls: string | null;
+  /** What a call that has started gave that workflow, as `stringifyValues` writes it. */
+  inputs: string | null;
   /** The job of an earlier attempt that succeeded and whose result this one shows; null for a job that runs itself. */
   carried_from: string | null;
   /** Tries that its own `retry` has used up. */

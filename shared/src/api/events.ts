@@ -46,9 +46,15 @@ export const RUN_EVENT_PAYLOADS = {
   "job.resolved": z
     .object({ key: z.string(), reason: resolutionReasonSchema })
     .meta({ description: "A listening job waits for no more events" }),
+  "job.called": z
+    .object({ key: z.string(), workflow: z.string() })
+    .meta({ description: "A call started, and with it the workflow that it calls" }),
   "job.finished": z.object({
     ...execution,
-    sequence: z.int().min(0).meta({ description: "Of the last execution; 0 for a listening job that had none" }),
+    sequence: z
+      .int()
+      .min(0)
+      .meta({ description: "Of the last execution; 0 for a call, and for a listening job that had none" }),
     status: terminalJob,
     reason,
     cause,

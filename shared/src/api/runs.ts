@@ -61,7 +61,13 @@ export const gateResultSchema = z.object({
   reason: z.string().nullable().optional(),
 });
 export type GateResult = z.infer<typeof gateResultSchema>;
-export const sourceLocationSchema = z.object({ start_line: z.int(), end_line: z.int() }).nullable();
+export const sourceLocationSchema = z
+  .object({
+    start_line: z.int(),
+    end_line: z.int(),
+    path: z.string().optional().meta({ description: "Of a called workflow file; absent for the run's own" }),
+  })
+  .nullable();
 
 /** Why a job has not started, or for what a job waits that listens; computed when it is read. */
 export const waitingReasonSchema = z.enum([
@@ -213,6 +219,7 @@ export const jobStatusReasonSchema = z.enum([
   "run_cancelled",
   "matrix_failed",
   "replaced",
+  "call_failed",
   "timed_out",
   "runner_lost",
   "output_too_large",
@@ -264,6 +271,13 @@ export const jobSchema = z
       })
       .nullable()
       .meta({ description: "Of one of the jobs that a job with a matrix becomes: that job's key, and its own values" }),
+    call: z
+      .object({ workflow: z.string(), inputs: z.record(z.string(), z.json()).nullable() })
+      .nullable()
+      .meta({
+        description: "Of a job that calls a workflow: that file, and what it is given once the call has started",
+      }),
+    within: z.string().nullable().meta({ description: "The key of the call that the job is part of" }),
     mode: jobModeSchema,
     status: jobStatusSchema,
     status_reason: jobStatusReasonSchema.nullable(),
@@ -320,7 +334,16 @@ const runFields = {
   trigger_payload: z.record(z.string(), z.json()),
   trigger_reference: triggerReferenceSchema.nullable(),
   inputs: z.record(z.string(), z.json()).nullable(),
-  source_snapshot: z.object({ content: z.string(), format: z.literal("yaml") }).nullable(),
+  source_snapshot: z
+    .object({
+      content: z.string(),
+      format: z.literal("yaml"),
+      called: z
+        .array(z.object({ path: z.string(), content: z.string() }))
+        .optional()
+        .meta({ description: "The workflow files that it calls, as they were; absent without any" }),
+    })
+    .nullable(),
   created_at: timestamp,
   updated_at: timestamp,
   started_at: nullableTimestamp,

@@ -18,6 +18,7 @@ export const webhookEventSchema = z.enum([
   "job.listening",
   "job.event_taken",
   "job.resolved",
+  "job.called",
   "job.finished",
 ]);
 

@@ -193,6 +193,40 @@ describeStores("definitions", (open) => {
     expect(await runs()).toEqual([]);
   });
 
+  it("calls the project's definition of the path as it is when the caller is saved", async () => {
+    const path = ".shipfox/workflows/called.yml";
+    const caller = `name: Caller\n${manual}jobs: { call: { uses: ./${path} } }\n`;
+    const alone = await save({ yaml: caller });
+    expect(alone).toMatchObject({
+      status: 400,
+      body: {
+        code: "invalid-workflow-definition",
+        details: [{ code: "unknown-called-workflow", path: "jobs.call.uses" }],
+      },
+    });
+    const validated = await api.call("POST", "/definitions/validate", { user: users.stranger, body: { yaml: caller } });
+    expect(validated.body).toMatchObject({ valid: true, workflow_model: { jobs: [{ key: "call" }] } });
+
+    const keys = (body: { workflow_model: { jobs: { key: string }[] } }) =>
+      body.workflow_model.jobs.map(({ key }) => key);
+    const vcs = { source: "vcs", config_path: path };
+    await save({ yaml: workflow("Called").replace("build", "of-main"), ...vcs, ref: "main" });
+    clock.advance(1_000);
+    await save({ yaml: workflow("Called").replace("build", "of-dev"), ...vcs, ref: "dev" });
+    const saved = await save({ yaml: caller, ...vcs, config_path: "caller.yml", ref: "main" });
+    expect(keys(saved.body)).toEqual(["call", "call/of-main"]);
+    expect(keys((await save({ yaml: caller })).body)).toEqual(["call", "call/of-dev"]);
+
+    await save({ yaml: workflow("Called").replace("build", "newer"), ...vcs, ref: "main" });
+    expect((await fire(saved.body.id)).status).toBe(201);
+    const [run] = await runs();
+    expect(JSON.parse(run?.["called_files"] as string)).toMatchObject([
+      { path, yaml: expect.stringContaining("of-main") },
+    ]);
+    const jobs = await store.read((tx) => tx.all<{ key: string }>("select key from jobs order by position"));
+    expect(jobs.map(({ key }) => key)).toEqual(["call", "call/of-main"]);
+  });
+
   it("holds the inputs of a run to what the trigger declares", async () => {
     const declared =
       "triggers: { t: { source: manual, event: fire, inputs: { to: { type: choice, options: [a, b], required: true }, n: { type: number, default: 2 }, dry: { type: boolean } } } }\n";

@@ -36,8 +36,9 @@ describe("decideSync", () => {
     key,
     result: {
       ok: true,
-      content: { name: key, yaml, document: "{}", model: `model of ${yaml}`, manual_trigger: null },
+      content: { name: key, yaml, document: "{}", model: `model of ${yaml}`, manual_trigger: null, called_files: null },
       triggers: [],
+      calls: [],
       warnings: [],
       notRunnable: [],
     },
@@ -47,6 +48,7 @@ describe("decideSync", () => {
     config_path: key,
     upsert_key: key,
     yaml,
+    called_files: null,
     model: `model of ${yaml}`,
     deleted_at: null,
     ...rest,
@@ -86,7 +88,15 @@ describe("files of a sync", () => {
   });
   it("leaves the definition of a file with a fault alone, also of an earlier branch", () => {
     const known = ["key of main", path].map((upsert_key) => {
-      return { id: upsert_key, config_path: path, upsert_key, yaml: "", model: "", deleted_at: null };
+      return {
+        id: upsert_key,
+        config_path: path,
+        upsert_key,
+        yaml: "",
+        called_files: null,
+        model: "",
+        deleted_at: null,
+      };
     });
     expect(decideSync([faulty], known)).toEqual({ save: [], remove: [] });
   });

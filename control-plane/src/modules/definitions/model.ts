@@ -14,7 +14,10 @@ const MAX_PATH_CHARS = 512;
 const MAX_FILE_DIAGNOSTICS = 10;
 
 /** What of a definition comes out of its file; JSON as it is stored. */
-export type DefinitionContent = Pick<DefinitionRow, "name" | "yaml" | "document" | "model" | "manual_trigger">;
+export type DefinitionContent = Pick<
+  DefinitionRow,
+  "name" | "yaml" | "document" | "model" | "manual_trigger" | "called_files"
+>;
 
 export type ReadResult =
   | {
@@ -25,9 +28,12 @@ export type ReadResult =
       readonly warnings: readonly Diagnostic[];
       /** What the file says and this version does not run. */
       readonly notRunnable: readonly Diagnostic[];
+      /** The paths of the files that its jobs call, each once. */
+      readonly calls: readonly string[];
     }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] };
 
+/** One file by itself: see `FileLinker` for what it calls. */
 export function readDefinition(yaml: string, defaultRunnerLabels: readonly string[]): ReadResult {
   const result = parseWorkflow(yaml, { defaultRunnerLabels: [...defaultRunnerLabels] });
   if (!result.ok) return result;
@@ -38,8 +44,10 @@ export function readDefinition(yaml: string, defaultRunnerLabels: readonly strin
     document: JSON.stringify(document),
     model: JSON.stringify(model),
     manual_trigger: manualTrigger(model),
+    called_files: null,
   };
-  return { ok: true, content, triggers: model.triggers ?? [], warnings, notRunnable };
+  const calls = [...new Set(model.jobs.flatMap(({ call }) => call?.path ?? []))];
+  return { ok: true, content, triggers: model.triggers ?? [], warnings, notRunnable, calls };
 }
 
 function manualTrigger(model: WorkflowPlan): string | null {
@@ -78,7 +86,7 @@ export interface GoodFile {
 
 export type KnownDefinition = Pick<
   DefinitionRow,
-  "id" | "config_path" | "upsert_key" | "yaml" | "model" | "deleted_at"
+  "id" | "config_path" | "upsert_key" | "yaml" | "called_files" | "model" | "deleted_at"
 >;
 
 export interface SyncChanges {
@@ -86,6 +94,8 @@ export interface SyncChanges {
   /** Ids of definitions whose file is gone. */
   readonly remove: readonly string[];
 }
+
+const CONTENT = ["yaml", "called_files", "model"] as const;
 
 /**
  * A file with the same text and meaning is not touched; the meaning may change with the server's version and settings.
@@ -98,7 +108,7 @@ export function decideSync(files: readonly ReadFile[], known: readonly KnownDefi
   const faulty = new Set<string | null>(files.filter(({ result }) => !result.ok).map((file) => file.path));
   const save = good.filter(({ key, content }) => {
     const former = byKey.get(key);
-    return !former || former.deleted_at !== null || former.yaml !== content.yaml || former.model !== content.model;
+    return !former || former.deleted_at !== null || CONTENT.some((column) => former[column] !== content[column]);
   });
   const remove = known.filter(
     ({ deleted_at, upsert_key, config_path }) =>

@@ -7,6 +7,7 @@ import type { DefinitionRow } from "../../store/schema.ts";
 import type { Store, Tx } from "../../store/store.ts";
 import type { Subscriptions } from "../triggers/public.ts";
 import type { Diagnostic } from "../workflow/public.ts";
+import { linkDefinition } from "./called-definitions.ts";
 import { type DefinitionOrigin, upsertKey } from "./model.ts";
 import type { DefinitionReader } from "./definition-reader.ts";
 import type { ProjectsPort } from "./ports.ts";
@@ -32,7 +33,7 @@ export async function saveDefinition(deps: SaveDefinitionDeps, request: SaveRequ
   const { store, clock } = deps;
   // First who asks, so that a stranger learns nothing and costs no parsing; again in the unit, for what changed meanwhile.
   await store.read((tx) => requireProject(deps, tx, request));
-  const result = await deps.reader.read(request.yaml);
+  const result = await linkDefinition(deps, request, await deps.reader.read(request.yaml));
   if (!result.ok) throw invalidDefinition(result.diagnostics);
   const now = clock.now();
   const { projectId, configPath, sha, ref, source } = request;

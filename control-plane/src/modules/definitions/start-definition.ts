@@ -13,7 +13,7 @@ const MAX_CACHED_CHARS = 256 * 1024;
 
 const HEAD =
   "select id, workspace_id, project_id, manual_trigger, updated_at from definitions where id = ? and deleted_at is null";
-const CONTENT = "select yaml, model from definitions where id = ?";
+const CONTENT = "select yaml, called_files, model from definitions where id = ?";
 
 /** What is looked at before a run is started. */
 export type DefinitionHead = Pick<
@@ -24,6 +24,7 @@ export type DefinitionHead = Pick<
 interface Content {
   readonly updatedAt: number;
   readonly yaml: string;
+  readonly calledFiles: string | null;
   readonly model: WorkflowPlan;
 }
 
@@ -57,6 +58,7 @@ export class DefinitionStarter {
       definitionId: head.id,
       model: requireRunnable(content.model),
       workflowYaml: content.yaml,
+      calledFiles: content.calledFiles,
       inputs: inputs(content.model),
     });
   }
@@ -71,11 +73,17 @@ export class DefinitionStarter {
   async #contentOf(tx: WriteTx, head: DefinitionHead): Promise<Content> {
     const known = this.#cache.get(head.id);
     if (known?.updatedAt === head.updated_at) return known;
-    const row = await tx.get<Pick<DefinitionRow, "yaml" | "model">>(CONTENT, [head.id]);
+    const row = await tx.get<Pick<DefinitionRow, "yaml" | "called_files" | "model">>(CONTENT, [head.id]);
     if (!row) throw definitionRemoved();
-    const content = { updatedAt: head.updated_at, yaml: row.yaml, model: JSON.parse(row.model) as WorkflowPlan };
+    const content = {
+      updatedAt: head.updated_at,
+      yaml: row.yaml,
+      calledFiles: row.called_files,
+      model: JSON.parse(row.model) as WorkflowPlan,
+    };
     // Only what was committed may stay: within this unit we may see a version that a failing commit takes back.
-    if (content.yaml.length <= MAX_CACHED_CHARS) tx.afterCommit(() => void this.#cache.set(head.id, content));
+    if (content.yaml.length + (content.calledFiles?.length ?? 0) <= MAX_CACHED_CHARS)
+      tx.afterCommit(() => void this.#cache.set(head.id, content));
     return content;
   }
 }

@@ -18,6 +18,7 @@ const COLUMNS = [
   "document",
   "model",
   "manual_trigger",
+  "called_files",
   "last_run_number",
   "fetched_at",
   "deleted_at",
@@ -26,7 +27,18 @@ const COLUMNS = [
 ] as const satisfies (keyof DefinitionRow)[];
 
 /** What a later save of the same definition replaces. */
-const REPLACED = ["sha", "ref", "name", "yaml", "document", "model", "manual_trigger", "fetched_at", "deleted_at"];
+const REPLACED = [
+  "sha",
+  "ref",
+  "name",
+  "yaml",
+  "document",
+  "model",
+  "manual_trigger",
+  "called_files",
+  "fetched_at",
+  "deleted_at",
+];
 
 /**
  * Inserts the definition or, where its upsert key exists, replaces the content of that one, which may have been removed
@@ -51,6 +63,19 @@ export function findDefinition(tx: Tx, definitionId: string): Promise<Definition
   return tx.get<DefinitionRow>("select * from definitions where id = ? and deleted_at is null", [definitionId]);
 }
 
+const CALLED = `select yaml from definitions where project_id = ? and config_path = ? and deleted_at is null
+  order by case when upsert_key = ? then 0 else 1 end, updated_at desc, id desc limit 1`;
+
+/** The file that a project's definition of a path was read from, that of the upsert key before others; null without any. */
+export async function findCalled(
+  tx: Tx,
+  projectId: string,
+  configPath: string,
+  preferredKey: string | null,
+): Promise<string | null> {
+  return (await tx.get<{ yaml: string }>(CALLED, [projectId, configPath, preferredKey]))?.yaml ?? null;
+}
+
 /** By name, then id. */
 export function listDefinitions(
   tx: Tx,
@@ -73,7 +98,7 @@ export function listSynced(
 ): Promise<KnownDefinition[]> {
   const named = ids.length === 0 ? "" : `or id in (${ids.map(() => "?").join(", ")})`;
   return tx.all<KnownDefinition>(
-    `select id, config_path, upsert_key, yaml, model, deleted_at from definitions
+    `select id, config_path, upsert_key, yaml, called_files, model, deleted_at from definitions
       where project_id = ? and source = 'vcs' and (ref in (?, ?) ${named})`,
     [projectId, ...refs, ...ids],
   );

@@ -132,6 +132,60 @@ describeStores("definition sync", (open) => {
     expect(await names()).toEqual(["A"]);
   });
 
+  const calls = (name: string) => `name: ${name}\njobs:\n  call:\n    uses: ./.shipfox/workflows/called.yml\n`;
+  const stored = (name: string) =>
+    store.read(async (tx) => {
+      const sql = "select model, called_files, updated_at from definitions where name = ?";
+      const row = await tx.get<{ model: string; called_files: string | null; updated_at: number }>(sql, [name]);
+      const { jobs } = JSON.parse(row?.model ?? "{}") as { jobs: { key: string }[] };
+      return { keys: jobs.map(({ key }) => key), called: JSON.parse(row?.called_files ?? "null"), at: row?.updated_at };
+    });
+
+  it("takes called files over with their callers, of the same commit", async () => {
+    let files = { "a.yml": calls("A"), "called.yml": workflow("Called"), "other.yml": workflow("Other") };
+    const sync = syncOf(async () => fetched(files));
+    await run(sync);
+    const path = ".shipfox/workflows/called.yml";
+    expect(await stored("A")).toMatchObject({
+      keys: ["call", "call/build"],
+      called: [{ path, yaml: files["called.yml"] }],
+    });
+    const other = await stored("Other");
+    clock.advance(1_000);
+    files = { ...files, "called.yml": workflow("Called").replace("build", "test") };
+    await run(sync);
+    expect(await stored("A")).toMatchObject({
+      keys: ["call", "call/test"],
+      called: [{ path, yaml: files["called.yml"] }],
+    });
+    expect(await stored("Other")).toEqual(other);
+  });
+
+  it("marks the callers of a file that is faulty or gone, which keep what they had, and no other file", async () => {
+    let files: Record<string, string> = {
+      "a.yml": calls("A"),
+      "b.yml": workflow("B"),
+      "called.yml": workflow("Called"),
+    };
+    const sync = syncOf(async () => fetched(files));
+    await run(sync);
+    const before = await stored("A");
+    files = { ...files, "b.yml": workflow("B2"), "called.yml": "name: Called\njobs: []\n" };
+    const faulty = await run(sync);
+    expect(states(faulty)).toEqual(["a.yml invalid", "b.yml active", "called.yml invalid"]);
+    expect(presentSync(faulty).files[0]?.diagnostics).toMatchObject([
+      { code: "invalid-called-workflow", path: "jobs.call.uses", line: 4, column: 11 },
+    ]);
+    files = { "a.yml": calls("A"), "b.yml": workflow("B2") };
+    const missing = await run(sync);
+    expect(states(missing)).toEqual(["a.yml invalid", "b.yml active"]);
+    expect(missing.last_error_message).toMatch(
+      /a\.yml:4:11: there is no workflow file `\.shipfox\/workflows\/called\.yml`/,
+    );
+    expect(await stored("A")).toEqual(before);
+    expect(await names()).toEqual(["A", "B2"]);
+  });
+
   it("takes a file under another name for another workflow", async () => {
     let files: Record<string, string> = { "a.yml": workflow("A") };
     const sync = syncOf(async () => fetched(files));

@@ -23,6 +23,7 @@ import {
   upsertKey,
   warningsOf,
 } from "./model.ts";
+import { FileLinker } from "./link-files.ts";
 import type { FetchedWorkflows, ProjectsPort, WorkflowSource } from "./ports.ts";
 import { presentSync } from "./present.ts";
 import {
@@ -128,12 +129,18 @@ export class DefinitionSync {
         `the branch ${fetched.branch} has no .yml or .yaml file in .shipfox/workflows/`,
       );
     }
-    const files: ReadFile[] = [];
+    const results = new Map<string, ReadResult>();
     for (const { path, content } of fetched.files) {
       // A hundred files must not hold the event loop as one.
       await setImmediate();
+      results.set(path, await this.#read(content));
+    }
+    const linker = new FileLinker((path) => results.get(path));
+    const files: ReadFile[] = [];
+    for (const [path, result] of results) {
+      await setImmediate();
       const key = upsertKey({ projectId, configPath: path, sha: null, ref: fetched.branch }) as string;
-      files.push({ path, key, result: await this.#read(content) });
+      files.push({ path, key, result: linker.link(result, path) });
     }
     await this.#apply(projectId, { fetched, files, startedAt });
   }

@@ -21,7 +21,7 @@ import {
   startRun,
   type StartRun,
 } from "../runs/public.ts";
-import { asRunnable, parseWorkflow, resolveVariables } from "../workflow/public.ts";
+import { asRunnable, CallLinker, parseWorkflow, resolveVariables, type WorkflowPlan } from "../workflow/public.ts";
 import type { LeasePrincipal } from "../../http/route.ts";
 import { insertRegistrationToken, makeRegistrationToken } from "./registration-tokens.ts";
 import { noInstances } from "./no-instances.fixture.ts";
@@ -177,15 +177,18 @@ export class TestPlane {
       variables = {},
       ref,
       untrusted = false,
+      files = {},
     }: Partial<Pick<StartRun, "inputs" | "trigger">> & {
       variables?: Record<string, string>;
       untrusted?: boolean;
       ref?: string;
+      /** The workflows that it calls, by their names in the folder of workflows. */
+      files?: Record<string, string>;
     } = {},
   ): Promise<string> {
     const parsed = parseWorkflow(yaml);
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.diagnostics));
-    const runnable = asRunnable(parsed.model);
+    const runnable = asRunnable(link(parsed.model, files));
     const resolved = runnable && resolveVariables(runnable, new Map(Object.entries(variables)));
     const model = resolved?.ok ? resolved.model : null;
     if (!model) throw new Error(JSON.stringify(parsed.notRunnable));
@@ -413,4 +416,15 @@ export class TestPlane {
 /** A workflow of one job with one step, or the given jobs. */
 export function workflow(jobs = "  build:\n    runner: linux\n    steps: [{ run: 'true' }]\n"): string {
   return `name: test\njobs:\n${jobs}`;
+}
+
+function link(plan: WorkflowPlan, files: Record<string, string>): WorkflowPlan {
+  const linker = new CallLinker((path) => {
+    const yaml = files[path.replace(".shipfox/workflows/", "")];
+    const read = yaml === undefined ? undefined : parseWorkflow(yaml);
+    return read?.ok ? { ok: true, plan: read.model } : read;
+  });
+  const linked = linker.link(plan, null);
+  if (!linked.ok) throw new Error(JSON.stringify(linked.diagnostics));
+  return linked.plan;
 }

@@ -1,17 +1,19 @@
 import type { WriteTx } from "../../store/store.ts";
-import { type JobModel, type MatrixModel, readGroupName } from "../workflow/public.ts";
+import { type JobModel, literalTextOf, type MatrixModel, readGroupName } from "../workflow/public.ts";
 import { activateListener } from "./activate-listener.ts";
+import { closeCall, fillInputs, openCall } from "./calls.ts";
 import { cancelJob } from "./cancel-job.ts";
 import { arrive, leaveLines } from "./concurrency.ts";
 import { viewpointOf } from "./contexts.ts";
 import { endRun } from "./end-run.ts";
-import { fill, fillName, judge, textOf } from "./evaluate.ts";
+import { fill, fillName, judge } from "./evaluate.ts";
 import { decideFinish, decideReady, type ReadyJob } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { fillLabels, queueExecution } from "./queue-execution.ts";
 import { record } from "./record-event.ts";
 import {
   countGoing,
+  type EndedJob,
   endUnstartedStep,
   finishExecution,
   finishJob,
@@ -20,6 +22,7 @@ import {
   labelJob,
   loadModel,
   loadOpen,
+  loadOpenWithin,
   loadReady,
   loadSteps,
   moveJob,
@@ -57,6 +60,8 @@ interface UnstartedEnd {
   readonly message: string | null;
 }
 
+const NOT_CALLED: UnstartedEnd = { status: "skipped", reason: "default_gate_rejected", message: null };
+
 /**
  * Starts, skips and finishes what follows from the end of a job, or, without one, what a run begins with. Works on the jobs
  * whose turn it is, however many the run has. The caller holds the run's lock, and gives away the place of a run that finished.
@@ -82,7 +87,7 @@ export async function advanceRun(
   return { finished: true };
 }
 
-/** What the end of a job means for others. Answers those of its matrix that end with it. */
+/** What the end of a job means for others. Answers those that end with it. */
 async function settleJob(
   tx: WriteTx,
   deps: AdvanceDeps,
@@ -90,17 +95,47 @@ async function settleJob(
   jobId: string,
   now: number,
 ): Promise<string[]> {
-  const attemptId = facts.run_attempt_id;
-  const { node, status, matrix } = await settleNeeds(tx, attemptId, jobId);
+  const ended = await settleNeeds(tx, facts.run_attempt_id, jobId);
+  return [
+    ...(ended.calls === null ? [] : await endWithCall(tx, deps, facts, ended, now)),
+    ...(await settleMatrix(tx, deps, facts, ended, now)),
+    ...(ended.within === null ? [] : await closeCall(tx, deps, facts, ended.within, now)),
+  ];
+}
+
+/** The jobs of a call that ended before them: with it they are skipped, or cancelled. */
+async function endWithCall(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: AdvancedRun,
+  { key, status }: EndedJob,
+  now: number,
+): Promise<string[]> {
+  const inner = await loadOpenWithin(tx, facts.run_attempt_id, key);
+  if (status === "cancelled") await leaveLines(tx, deps, facts.run_attempt_id, inner);
+  for (const job of inner)
+    if (status === "cancelled") await cancelJob(tx, deps, facts, job, OF_MATRIX, now);
+    else await endUnstartedJob(tx, inRun(facts, job), job, NOT_CALLED, now);
+  return inner.map(({ id }) => id);
+}
+
+/** Those of the same matrix that end because a job of it has failed. */
+async function settleMatrix(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: AdvancedRun,
+  { node, status, matrix }: EndedJob,
+  now: number,
+): Promise<string[]> {
   if (matrix === null) return [];
   const { failFast, maxParallel } = JSON.parse(matrix) as MatrixModel;
   if (status === "failed" && failFast) {
-    const others = await loadOpen(tx, attemptId, node);
-    await leaveLines(tx, deps, attemptId, others);
+    const others = await loadOpen(tx, facts.run_attempt_id, node);
+    await leaveLines(tx, deps, facts.run_attempt_id, others);
     for (const job of others) await cancelJob(tx, deps, facts, job, OF_MATRIX, now);
     return others.map(({ id }) => id);
   }
-  if (maxParallel !== null) await releaseHeld(tx, attemptId, node);
+  if (maxParallel !== null) await releaseHeld(tx, facts.run_attempt_id, node);
   return [];
 }
 
@@ -140,8 +175,10 @@ async function decideAbout(
         continue;
       }
     }
-    const fault = await startJob(tx, deps, facts, job, now);
+    const fault = await (job.calls === null ? startJob : startCall)(tx, deps, facts, job, now);
     if (fault !== null) await end(job, { status: "failed", reason: "unknown", message: fault });
+    // In a rerun all its jobs may have been carried over.
+    else if (job.calls !== null) ended.push(...(await closeCall(tx, deps, facts, job.key, now)));
   }
   return ended;
 }
@@ -226,5 +263,23 @@ async function fillGroup(
   if (!model.concurrency) return { ok: true, name: null };
   const filled = await fill(tx, deps, viewpointOf(facts, model), { group: model.concurrency.group });
   if (!filled.ok) return { ok: false, message: `has no value: \`\${{ ${filled.source} }}\`: ${filled.message}` };
-  return readGroupName(textOf(filled.templates["group"] ?? []));
+  return readGroupName(literalTextOf(filled.templates["group"] ?? []));
+}
+
+/** Starts a call with its inputs filled. Answers why that could not be done, in words; null when it was. */
+async function startCall(
+  tx: WriteTx,
+  deps: AdvanceDeps,
+  facts: AdvancedRun,
+  job: JobFacts,
+  now: number,
+): Promise<string | null> {
+  const own = inRun(facts, job);
+  const model = JSON.parse(await loadModel(tx, job.id)) as JobModel;
+  const filled = await fillInputs(tx, deps, viewpointOf(own, model), model.call ?? { path: "", with: {} });
+  if (!filled.ok) return filled.message;
+  await moveJob(tx, job.id, "going");
+  await openCall(tx, own, job.key, filled.inputs, now);
+  record(tx, own, "job.called", { key: job.key, workflow: job.calls ?? "" }, now);
+  return null;
 }

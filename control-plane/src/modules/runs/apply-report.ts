@@ -1,10 +1,10 @@
 import type { reportBodySchema } from "@shipfox/shared/machine";
 import type { z } from "zod";
 import type { WriteTx } from "../../store/store.ts";
-import { parseValues, stringifyValues } from "../workflow/public.ts";
+import { literalTextOf, parseValues, stringifyValues } from "../workflow/public.ts";
 import { keepCommit } from "./checked-out-commit.ts";
 import type { Viewpoint } from "./contexts.ts";
-import { fill, judge, textOf } from "./evaluate.ts";
+import { fill, judge } from "./evaluate.ts";
 import { decideGate, type GateVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
@@ -134,7 +134,7 @@ async function judgeReport(
 
   const feedback = await fill(tx, deps, viewpoint, { feedback: gate.feedback ?? [] });
   if (feedback.ok) {
-    const text = textOf(feedback.templates["feedback"] ?? [])
+    const text = literalTextOf(feedback.templates["feedback"] ?? [])
       .slice(0, MAX_FEEDBACK_CHARACTERS)
       .toWellFormed();
     return { verdict, gateMessage, error: said, outputs, feedback: gate.feedback === null ? DEFAULT_FEEDBACK : text };

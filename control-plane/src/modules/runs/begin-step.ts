@@ -1,9 +1,9 @@
 import { newId } from "@shipfox/shared/ids";
 import type { CheckoutConfig, RunConfig } from "@shipfox/shared/machine";
 import type { WriteTx } from "../../store/store.ts";
-import type { CheckoutStepModel, JobModel, Template } from "../workflow/public.ts";
+import { type CheckoutStepModel, type JobModel, literalTextOf, type Template } from "../workflow/public.ts";
 import { type Viewpoint, viewpointOf } from "./contexts.ts";
-import { fill, type Filled, fillName, judge, textOf, type Verdict } from "./evaluate.ts";
+import { fill, type Filled, fillName, judge, type Verdict } from "./evaluate.ts";
 import { MAX_ERROR_MESSAGE_CHARS } from "@shipfox/shared/api/runs";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
@@ -94,7 +94,7 @@ function openTarget({ target }: CheckoutStepModel): Record<string, Template> | u
 
 function targeted(step: StepFacts, { [FOLDER]: _folder, ...target }: Record<string, Template>): CheckoutConfig {
   const { checkout } = JSON.parse(step.config) as CheckoutConfig;
-  const texts = Object.entries(target).map(([key, template]) => [key, textOf(template)] as const);
+  const texts = Object.entries(target).map(([key, template]) => [key, literalTextOf(template)] as const);
   return { checkout: { ...checkout, ...Object.fromEntries(texts) } };
 }
 
@@ -104,12 +104,15 @@ function configured(step: StepFacts, { [FOLDER]: folder, ...variables }: Record<
     template.some(({ kind }) => kind === "secret"),
   );
   const config = JSON.parse(step.config) as RunConfig;
-  const env = { ...config.env, ...Object.fromEntries(texts.map(([name, template]) => [name, textOf(template)])) };
+  const env = {
+    ...config.env,
+    ...Object.fromEntries(texts.map(([name, template]) => [name, literalTextOf(template)])),
+  };
   return {
     ...config,
     ...(Object.keys(env).length > 0 ? { env } : {}),
     ...(withSecrets.length > 0 ? { secret_bindings: secretBindings(Object.fromEntries(withSecrets)) } : {}),
-    ...(folder ? { working_directory: textOf(folder) } : {}),
+    ...(folder ? { working_directory: literalTextOf(folder) } : {}),
   };
 }
 

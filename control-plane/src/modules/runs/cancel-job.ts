@@ -25,18 +25,18 @@ export async function cancelJob(
   tx: WriteTx,
   deps: CancelDeps,
   run: { readonly workspace_id: string; readonly project_id: string; readonly run_id: string },
-  job: Pick<JobFacts, "id" | "key" | "executionId" | "sequence" | "listenerStatus">,
+  job: Pick<JobFacts, "id" | "key" | "executionId" | "sequence" | "listenerStatus" | "calls">,
   cancellation: Cancellation,
   now: number,
 ): Promise<void> {
   const { reason, message } = cancellation;
-  const { key, executionId, listenerStatus } = job;
+  const { key, executionId, listenerStatus, calls } = job;
   await lockLine(tx, deps, job.id);
   const about = { ...run, job_id: job.id, ...(executionId === null ? {} : { id: executionId }) };
   const cancelled = executionId === null ? null : await cancelExecution(tx, deps, executionId, cancellation, now);
   if (listenerStatus !== null) await closeListener(tx, job.id, "cancelled");
   if (listenerStatus === "listening") record(tx, about, "job.resolved", { key, reason: "cancelled" }, now);
-  if (cancelled || listenerStatus !== null)
+  if (cancelled || listenerStatus !== null || calls !== null)
     record(tx, about, "job.finished", { key, sequence: job.sequence ?? 0, status: "cancelled", reason }, now);
   await finishJob(tx, job.id, { status: "cancelled", reason, message }, now);
   await jobEnded(tx, deps, job.id, now);

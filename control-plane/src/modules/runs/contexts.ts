@@ -14,6 +14,8 @@ export interface Viewpoint {
   readonly job?: { readonly id: string; readonly model: JobModel };
   readonly executionId?: string;
   readonly step?: StepView;
+  /** Of a call: from within the workflow that it calls, all whose jobs are seen. */
+  readonly isInside?: boolean;
 }
 
 /** A step that starts, or one that has just ended. */
@@ -44,7 +46,10 @@ export async function contextOf(tx: Tx, viewpoint: Viewpoint, sources: readonly 
   if (job) {
     context.vars = job.model.variables ?? {};
     context.matrix = job.model.matrix ? parseValues(JSON.stringify(job.model.matrix.values)) : null;
-    context.job = { key: job.model.key, name: job.model.name ?? job.model.key };
+    const key = keyIn(job.model.within, job.model.key);
+    context.job = { key, name: job.model.name ?? key };
+    const call = viewpoint.isInside ? job.model.key : job.model.within;
+    if (call !== undefined && roots.has("inputs")) context.inputs = await inputsOfCall(tx, viewpoint, call);
     if (roots.has("jobs") || roots.has("needs")) Object.assign(context, await needsRoots(tx, viewpoint, job.model));
     if (roots.has("execution") || roots.has("executions"))
       Object.assign(context, await executionRoots(tx, job.id, executionId));
@@ -53,6 +58,19 @@ export async function contextOf(tx: Tx, viewpoint: Viewpoint, sources: readonly 
     Object.assign(context, await stepRoots(tx, executionId, job?.model, step));
   else if (step?.at === "report") context.step = reported(step);
   return stringifyValues(Object.fromEntries([...roots].map((root) => [root, context[root] ?? null])));
+}
+
+/** The key of a job as the file has it in which it stands. */
+function keyIn(call: string | undefined, key: string): string {
+  return call === undefined ? key : key.slice(call.length + 1);
+}
+
+const INPUTS = "select inputs from jobs where run_attempt_id = ? and key = ?";
+
+/** What a call gave the workflow that it calls. */
+async function inputsOfCall(tx: Tx, { runAttemptId }: Viewpoint, call: string): Promise<unknown> {
+  const row = await tx.get<{ inputs: string | null }>(INPUTS, [runAttemptId, call]);
+  return row?.inputs == null ? null : parseValues(row.inputs);
 }
 
 const RUN_ROOTS: readonly Root[] = ["trigger", "event", "workflow", "run", "inputs"];
@@ -178,18 +196,23 @@ interface JobInContext {
 }
 
 /** Of jobs that are needed, which have ended. */
-const jobsOf = (needs: number) =>
-  `select id, coalesce(carried_from, id) as ran_as, key, node, status from jobs
-   where run_attempt_id = ? and stage = 'over' and node in (${marks(needs)}) order by position`;
+const jobsOf = (needs: number) => `${JOBS} and stage = 'over' and node in (${marks(needs)}) order by position`;
+const JOBS = "select id, coalesce(carried_from, id) as ran_as, key, node, status from jobs where run_attempt_id = ?";
+const JOBS_OF_CALL = `${JOBS} and within = ? order by position`;
 
-/** The direct needs of a job, in its order; of a matrix all its jobs, which `jobs` shows as one. */
+/** The direct needs of a job, in its order, or all jobs of a call; of a matrix all its jobs, which `jobs` shows as one. */
 async function needsRoots(
   tx: Tx,
-  { runAttemptId }: Viewpoint,
-  { needs }: JobModel,
+  { runAttemptId, isInside }: Viewpoint,
+  { key: ownKey, within, needs: ownNeeds }: JobModel,
 ): Promise<Partial<Record<Root, unknown>>> {
-  if (needs.length === 0) return { jobs: {}, needs: [] };
-  const all = await tx.all<JobInContext>(jobsOf(needs.length), [runAttemptId, ...needs]);
+  if (ownNeeds.length === 0 && !isInside) return { jobs: {}, needs: [] };
+  const rows = isInside
+    ? await tx.all<JobInContext>(JOBS_OF_CALL, [runAttemptId, ownKey])
+    : await tx.all<JobInContext>(jobsOf(ownNeeds.length), [runAttemptId, ...ownNeeds]);
+  const inFile = (key: string) => keyIn(isInside ? ownKey : within, key);
+  const all = rows.map((row) => ({ ...row, key: inFile(row.key), node: inFile(row.node) }));
+  const needs = isInside ? [...new Set(all.map(({ node }) => node))] : ownNeeds.map(inFile);
   const byNeed = Map.groupBy(all, ({ node }) => node);
   const needed = needs.flatMap((need) => byNeed.get(need) ?? []);
   const records = await needsInContext(tx, needed);

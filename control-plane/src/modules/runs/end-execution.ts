@@ -4,6 +4,7 @@ import type { JobModel } from "../workflow/public.ts";
 import { advanceListener } from "./advance-listener.ts";
 import { advanceRun } from "./advance-run.ts";
 import { jobEnded } from "./concurrency.ts";
+import { viewpointOf } from "./contexts.ts";
 import { judgeSuccess, publishOutputs } from "./job-results.ts";
 import { decideJob, type ExecutionEnd, type JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
@@ -30,7 +31,7 @@ export async function endExecution(
 ): Promise<"succeeded" | "failed"> {
   const { now } = options;
   const model = JSON.parse(facts.job_model) as JobModel;
-  const { end, outputs, message } = await publishOutputs(tx, deps, facts, model, reported);
+  const { end, outputs, message } = await publishOutputs(tx, deps, viewpointOf(facts, model), model, reported);
   const status = end.kind === "succeeded" ? "succeeded" : "failed";
   const reason = end.kind === "succeeded" ? null : end.kind === "failed" ? end.reason : "runner_lost";
   const failure = end.kind === "infrastructure" ? { message: end.message, cause: end.cause } : { message, cause: null };

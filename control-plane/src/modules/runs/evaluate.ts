@@ -1,6 +1,13 @@
 import type { WriteTx } from "../../store/store.ts";
 import type { Evaluator } from "../expressions/public.ts";
-import { type Expression, sourcesOf, substituteAll, type Template, type TemplateSegment } from "../workflow/public.ts";
+import {
+  type Expression,
+  literalTextOf,
+  sourcesOf,
+  substituteAll,
+  type Template,
+  type TemplateSegment,
+} from "../workflow/public.ts";
 import { contextOf, type Viewpoint } from "./contexts.ts";
 
 /** What a condition turned out to be. Both other outcomes count as "no". */
@@ -67,14 +74,9 @@ export async function fillName(
 ): Promise<string | null> {
   const filled = await fill(tx, deps, viewpoint, { name: template });
   if (!filled.ok) return null;
-  const line = textOf(filled.templates["name"] ?? [])
+  const line = literalTextOf(filled.templates["name"] ?? [])
     .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ")
     .trim();
   const name = line.slice(0, MAX_NAME_CHARACTERS).toWellFormed();
   return name === "" ? null : name;
-}
-
-/** The text of a template without secrets. */
-export function textOf(template: Template): string {
-  return template.map((segment) => (segment.kind === "literal" ? segment.value : "")).join("");
 }

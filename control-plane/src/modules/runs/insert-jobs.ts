@@ -16,12 +16,14 @@ export interface NewJob {
   readonly carriedFrom?: string;
   /** What it published then. */
   readonly outputs?: string | null;
+  /** It was skipped then, as part of a call that succeeded. */
+  readonly wasSkipped?: boolean;
 }
 
 /** What a job says of itself when it starts, or of whether it does, takes the run to be there: see `advanceRun`. */
 export function startsByExpression(job: JobModel): boolean {
-  const { if: condition, executionName, runnerTemplates, listening, concurrency } = job;
-  return [condition, executionName, runnerTemplates, listening, concurrency].some((part) => part !== undefined);
+  const { if: condition, executionName, runnerTemplates, listening, concurrency, call } = job;
+  return [condition, executionName, runnerTemplates, listening, concurrency, call].some((part) => part !== undefined);
 }
 
 /**
@@ -57,13 +59,15 @@ export async function insertJobs(
       model.key,
       model.name,
       position,
-      job.carriedFrom === undefined ? "pending" : "succeeded",
+      job.carriedFrom === undefined ? "pending" : job.wasSkipped ? "skipped" : "succeeded",
       JSON.stringify(model.needs),
       nodeOf(model),
       stage,
       openNeeds,
       model.matrix ? JSON.stringify(model.matrix) : null,
       model.if === undefined ? 0 : 1,
+      model.within ?? null,
+      model.call?.path ?? null,
       JSON.stringify(model.runner),
       JSON.stringify(model),
       job.carriedFrom === undefined ? null : (job.outputs ?? null),
@@ -72,7 +76,7 @@ export async function insertJobs(
       now,
       now,
     ]);
-    if (job.carriedFrom !== undefined) continue;
+    if (job.carriedFrom !== undefined || model.call) continue;
     if (model.listening) {
       listening.push(jobId);
       continue;
@@ -145,7 +149,8 @@ function beginningsOf(jobs: readonly NewJob[], queue: boolean): Beginning[] {
   const beginnings = jobs.map(({ model, carriedFrom }): Beginning => {
     if (carriedFrom !== undefined) return { stage: "over", openNeeds: 0, openNodes: [] };
     const openNodes = model.needs.filter((node) => open.has(node));
-    const openNeeds = openNodes.reduce((sum, node) => sum + (open.get(node) ?? 0), 0);
+    const ofCall = model.within === undefined ? 0 : 1;
+    const openNeeds = openNodes.reduce((sum, node) => sum + (open.get(node) ?? 0), ofCall);
     return { stage: openNeeds > 0 ? "blocked" : "ready", openNeeds, openNodes };
   });
   if (!queue) return beginnings;
@@ -172,7 +177,7 @@ function nodeOf({ key, matrix }: JobModel): string {
 }
 
 const JOB_COLUMNS =
-  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, node, stage, open_needs, matrix, has_condition, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
+  "id, workspace_id, project_id, run_id, run_attempt_id, key, name, position, status, needs, node, stage, open_needs, matrix, has_condition, within, calls, labels, model, outputs, carried_from, infrastructure_retries, created_at, updated_at";
 export const EXECUTION_COLUMNS =
   "id, workspace_id, project_id, run_id, run_attempt_id, job_id, sequence, retry_of, name, status, queued_at, due_at, created_at, updated_at";
 export const STEP_COLUMNS =
@@ -195,6 +200,7 @@ export function stepsOf(job: JobModel, executionId: string, now: number): SqlVal
     const location = JSON.stringify({
       start_line: step.sourceLocation.startLine,
       end_line: step.sourceLocation.endLine,
+      ...(job.file === undefined ? {} : { path: job.file }),
     });
     return [
       newId(now),

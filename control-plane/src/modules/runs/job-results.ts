@@ -4,16 +4,16 @@ import {
   type Evaluated,
   type Expression,
   type JobModel,
+  literalTextOf,
   sourcesOf,
   stringifyValues,
   substitute,
   type Template,
 } from "../workflow/public.ts";
 import { contextOf, type Viewpoint, viewpointOf } from "./contexts.ts";
-import { judge, textOf } from "./evaluate.ts";
+import { judge } from "./evaluate.ts";
 import type { ExecutionEnd, JobVerdict } from "./model.ts";
 import type { RunsDeps } from "./ports.ts";
-import type { ExecutionFacts } from "./store.ts";
 
 /** Bounds of what a job publishes. Source: the published language. */
 const MAX_OUTPUT_BYTES = 65_536;
@@ -32,13 +32,13 @@ interface Published {
 export async function publishOutputs(
   tx: WriteTx,
   deps: Evaluating,
-  facts: ExecutionFacts,
+  viewpoint: Viewpoint,
   model: JobModel,
   end: ExecutionEnd,
 ): Promise<Published> {
   if (end.kind !== "succeeded" || !model.outputs) return { end, outputs: null, message: null };
   const values: Record<string, unknown> = {};
-  const evaluated = await evaluateOutputs(tx, deps, viewpointOf(facts, model), Object.values(model.outputs));
+  const evaluated = await evaluateOutputs(tx, deps, viewpoint, Object.values(model.outputs));
   for (const [name, template] of Object.entries(model.outputs)) {
     const value = outputValue(template, evaluated);
     if (!value.ok) return failed("output_invalid", `the output "${name}" has no value: ${value.message}`);
@@ -62,7 +62,7 @@ function failed(reason: JobStatusReason, message: string): Published {
 type Outputs = ReadonlyMap<string, Evaluated>;
 
 /** The expressions of all outputs, over what they see together. */
-async function evaluateOutputs(
+export async function evaluateOutputs(
   tx: WriteTx,
   { evaluator }: Evaluating,
   viewpoint: Viewpoint,
@@ -84,7 +84,7 @@ async function evaluateOutputs(
 }
 
 /** A template that is exactly one expression keeps the type of its value; any other is text. */
-function outputValue(template: Template, evaluated: Outputs): Evaluated {
+export function outputValue(template: Template, evaluated: Outputs): Evaluated {
   const resultOf = (source: string, as: Expression["as"]): Evaluated =>
     evaluated.get(keyOf(source, as)) ?? { ok: false, message: "" };
   const [first] = sourcesOf(template);
@@ -95,7 +95,7 @@ function outputValue(template: Template, evaluated: Outputs): Evaluated {
     const result = segment.kind === "expression" ? results.get(segment.source) : undefined;
     return result?.ok ? String(result.value) : undefined;
   });
-  return { ok: true, value: textOf(filled) };
+  return { ok: true, value: literalTextOf(filled) };
 }
 
 function isOneExpression(template: Template): boolean {

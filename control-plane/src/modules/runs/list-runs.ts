@@ -70,6 +70,7 @@ type ListedJob = Pick<
   | "needs"
   | "matrix"
   | "concurrency_group"
+  | "within"
   | "model"
 > & {
   execution_status: string | null;
@@ -116,6 +117,7 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
         "j.status",
         "j.position",
         "j.needs",
+        "j.within",
         "j.matrix",
         "j.concurrency_group",
         "j.labels",
@@ -173,7 +175,7 @@ async function presentItem(
             queuedAt: job.queued_at,
             dueAt: job.due_at,
             placeWantedAt: run.place_wanted_at,
-            openNeeds: openNeedsOf(JSON.parse(job.needs) as string[]),
+            openNeeds: openNeedsOf(job),
             listeningSince: listeningSince(newest, listener),
           })
         : null,

@@ -42,12 +42,17 @@ export function presentRun(run: RunRow): Run {
     trigger_payload: JSON.parse(run.trigger_payload),
     trigger_reference: run.trigger_reference === null ? null : JSON.parse(run.trigger_reference),
     inputs: jsonOrNull(run.inputs),
-    source_snapshot: { content: run.source_yaml, format: "yaml" },
+    source_snapshot: { content: run.source_yaml, format: "yaml", ...calledFiles(run) },
     created_at: iso(run.created_at),
     updated_at: iso(run.updated_at),
     started_at: isoOrNull(run.started_at),
     finished_at: isoOrNull(run.finished_at),
   };
+}
+
+function calledFiles({ called_files }: RunRow): { called?: { path: string; content: string }[] } {
+  const files = jsonOrNull<{ path: string; yaml: string }[]>(called_files);
+  return files === null ? {} : { called: files.map(({ path, yaml }) => ({ path, content: yaml })) };
 }
 
 /** Step errors that are not the user's: the machine, or the repository's host, let the step down. */
@@ -97,6 +102,8 @@ export function presentJob(
     key: job.key,
     name: job.name,
     matrix: presentMatrix(job.matrix),
+    call: job.calls === null ? null : { workflow: job.calls, inputs: jsonOrNull(job.inputs) },
+    within: job.within,
     mode: modeOf(model),
     status: job.status as Job["status"],
     status_reason: job.status_reason as Job["status_reason"],

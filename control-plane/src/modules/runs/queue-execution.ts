@@ -1,8 +1,8 @@
 import { canonicalLabels, isLabel, MAX_LABEL_LENGTH } from "@shipfox/shared/labels";
 import type { WriteTx } from "../../store/store.ts";
-import { type JobModel, requiredCapabilities } from "../workflow/public.ts";
+import { type JobModel, literalTextOf, requiredCapabilities } from "../workflow/public.ts";
 import { viewpointOf } from "./contexts.ts";
-import { fill, textOf } from "./evaluate.ts";
+import { fill } from "./evaluate.ts";
 import type { RunsDeps } from "./ports.ts";
 import { record } from "./record-event.ts";
 import { type ExecutionFacts, markQueued } from "./store.ts";
@@ -59,7 +59,7 @@ export async function fillLabels(
   const filled = await fill(tx, deps, viewpointOf(facts, model), Object.fromEntries(runnerTemplates.entries()));
   if (!filled.ok)
     return { ok: false, message: `\`\${{ ${filled.source} }}\` in \`runner\` has no value: ${filled.message}` };
-  const computed = Object.values(filled.templates).map((template) => textOf(template).trim().toLowerCase());
+  const computed = Object.values(filled.templates).map((template) => literalTextOf(template).trim().toLowerCase());
   const wrong = computed.find((label) => !isLabel(label));
   if (wrong !== undefined)
     return { ok: false, message: `"${wrong.slice(0, MAX_LABEL_LENGTH)}", which \`runner\` computes, is not a label` };

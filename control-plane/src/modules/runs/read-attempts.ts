@@ -1,6 +1,7 @@
 import type { RunAttempt, StepAttemptDetail } from "@shipfox/shared/api/runs";
 import type { RunAttemptRow, RunRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
+import type { MatrixModel } from "../workflow/public.ts";
 import { iso, isoOrNull, presentStepAttempt } from "./present.ts";
 import type { StepAttemptView } from "./store.ts";
 
@@ -36,10 +37,14 @@ interface StepInRun {
   readonly workspace_id: string;
   readonly run_id: string;
   readonly job_key: string;
+  readonly within: string | null;
+  readonly matrix: string | null;
+  readonly source_location: string | null;
   readonly source_yaml: string;
+  readonly called_files: string | null;
 }
 
-const STEP = `select s.id, s.job_execution_id, s.position, s.current_attempt, s.config, e.workspace_id, e.run_id, j.key as job_key, r.source_yaml
+const STEP = `select s.id, s.job_execution_id, s.position, s.current_attempt, s.config, e.workspace_id, e.run_id, j.key as job_key, j.within, j.matrix, s.source_location, r.source_yaml, r.called_files
   from steps s join job_executions e on e.id = s.job_execution_id join jobs j on j.id = e.job_id join runs r on r.id = e.run_id
   where s.id = ?`;
 const STEP_ATTEMPT = `select id, step_id, attempt, execution_order, status, exit_code, output, outputs, error, gate_result, restart_feedback, started_at, finished_at
@@ -59,12 +64,19 @@ export async function findStepAttempt(tx: Tx, stepId: string, attempt: number): 
   return { step, attempt, view: view ?? null };
 }
 
-/** `document` is the run's workflow file, parsed; null when it cannot be read any more. */
+/** The workflow file in which a step stands. */
+export function fileOfStep({ source_location, source_yaml, called_files }: StepInRun): string {
+  const { path } = JSON.parse(source_location ?? "{}") as { path?: string };
+  const called = JSON.parse(called_files ?? "[]") as { path: string; yaml: string }[];
+  return path === undefined ? source_yaml : (called.find((file) => file.path === path)?.yaml ?? "");
+}
+
+/** `document` is the workflow file in which the step stands, parsed; null when it cannot be read any more. */
 export function presentStepDetail({ step, attempt, view }: FoundStepAttempt, document: unknown): StepAttemptDetail {
   return {
     step_id: step.id,
     attempt,
-    authored_config: step.position === 0 ? null : authoredStep(document, step.job_key, step.position - 1),
+    authored_config: step.position === 0 ? null : authoredStep(document, step),
     config: JSON.parse(step.config) as StepAttemptDetail["config"],
     evaluation_trace: null,
     workflow_run_id: step.run_id,
@@ -73,8 +85,13 @@ export function presentStepDetail({ step, attempt, view }: FoundStepAttempt, doc
   };
 }
 
-function authoredStep(document: unknown, jobKey: string, index: number): StepAttemptDetail["authored_config"] {
+function authoredStep(
+  document: unknown,
+  { job_key, within, matrix, position }: StepInRun,
+): StepAttemptDetail["authored_config"] {
+  const key = matrix === null ? job_key : (JSON.parse(matrix) as MatrixModel).job;
+  const jobKey = within === null ? key : key.slice(within.length + 1);
   const jobs = (document as { jobs?: Record<string, { steps?: unknown[] }> } | null)?.jobs;
-  const step = jobs && Object.hasOwn(jobs, jobKey) ? jobs[jobKey]?.steps?.[index] : undefined;
+  const step = jobs && Object.hasOwn(jobs, jobKey) ? jobs[jobKey]?.steps?.[position - 1] : undefined;
   return (step ?? null) as StepAttemptDetail["authored_config"];
 }

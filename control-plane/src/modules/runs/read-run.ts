@@ -57,7 +57,7 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
           queuedAt: execution?.queued_at ?? null,
           dueAt: execution?.due_at ?? null,
           placeWantedAt: run.place_wanted_at,
-          openNeeds: openNeedsOf(JSON.parse(job.needs) as string[]),
+          openNeeds: openNeedsOf(job),
           listeningSince: listeningSince(execution, listener),
         })
       : null;

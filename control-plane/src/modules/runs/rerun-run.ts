@@ -12,9 +12,9 @@ import { effectiveLimit, fillPlaces, type PlacesDeps } from "./run-places.ts";
 import { requireActiveProject } from "./start-run.ts";
 import { beginAttempt, insertRows, lockRun } from "./store.ts";
 
-type LastJob = Pick<JobRow, "id" | "status" | "model" | "outputs" | "carried_from">;
+type LastJob = Pick<JobRow, "id" | "key" | "status" | "within" | "model" | "outputs" | "carried_from">;
 
-const LAST_JOBS = `select j.id, j.status, j.model, j.outputs, j.carried_from from run_attempts a join jobs j on j.run_attempt_id = a.id
+const LAST_JOBS = `select j.id, j.key, j.status, j.within, j.model, j.outputs, j.carried_from from run_attempts a join jobs j on j.run_attempt_id = a.id
   where a.run_id = ? and a.attempt = ? order by j.position`;
 
 /**
@@ -46,6 +46,7 @@ export async function rerunRun(
   ]);
   const facts = { workspace_id: run.workspace_id, project_id: run.project_id, run_id: runId };
   record(tx, facts, "run.rerun", { status: "pending", attempt, mode }, now);
+  const carried = mode === "failed" ? carriedOver(jobs) : NONE;
   const models = jobs.map((job) => JSON.parse(job.model) as JobModel);
   await insertJobs(
     tx,
@@ -54,10 +55,21 @@ export async function rerunRun(
     jobs.map((job, index) => ({
       model: models[index] as JobModel,
       outputs: job.outputs,
-      ...(mode === "failed" && job.status === "succeeded" ? { carriedFrom: job.carried_from ?? job.id } : {}),
+      ...(carried.has(job.key) ? { carriedFrom: job.carried_from ?? job.id } : {}),
+      wasSkipped: job.status === "skipped",
     })),
     { queue: !asks, now },
   );
   if (asks) await fillPlaces(tx, deps, run.workspace_id, now);
   else if (models.some(startsByExpression)) await advanceRun(tx, deps, { ...facts, run_attempt_id: attemptId }, now);
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The keys of the jobs that do not run again: those that succeeded, and all of a call that did. In their order. */
+function carriedOver(jobs: readonly LastJob[]): ReadonlySet<string> {
+  const carried = new Set<string>();
+  for (const { key, status, within } of jobs)
+    if (status === "succeeded" || (within !== null && carried.has(within))) carried.add(key);
+  return carried;
 }

@@ -26,7 +26,7 @@ import type { EventSince } from "./events-since.ts";
 import { listRuns } from "./list-runs.ts";
 import type { RunsDeps, WaitingPort } from "./ports.ts";
 import { presentRun } from "./present.ts";
-import { findStepAttempt, presentStepDetail, readAttempts } from "./read-attempts.ts";
+import { fileOfStep, findStepAttempt, presentStepDetail, readAttempts } from "./read-attempts.ts";
 import { readRun } from "./read-run.ts";
 import { RunCounts } from "./run-counts.ts";
 import { rerunRun } from "./rerun-run.ts";
@@ -79,7 +79,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
           await requireVisible(access, tx, principal, step.step.workspace_id, hiddenStep);
           return step;
         });
-        const document = await deps.readDocument(found.step.source_yaml);
+        const document = await deps.readDocument(fileOfStep(found.step));
         return { status: 200, body: presentStepDetail(found, document) };
       },
     });

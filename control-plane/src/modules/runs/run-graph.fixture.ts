@@ -9,6 +9,10 @@ export interface GraphJob {
   readonly needs: readonly string[];
   readonly hasCondition?: boolean;
   readonly matrix?: Pick<MatrixModel, "job" | "maxParallel" | "failFast">;
+  /** The key of the call that it is part of. */
+  readonly within?: string;
+  /** It calls a workflow: it ends after the jobs that are within it. */
+  readonly isCall?: boolean;
 }
 
 interface Entry {
@@ -31,7 +35,8 @@ export class RunGraph {
     this.#entries = new Map(entries.map((entry) => [entry.job.key, entry]));
     this.#byNode = Map.groupBy(entries, ({ job }) => nodeOf(job));
     for (const entry of entries) {
-      entry.openNeeds = entry.job.needs.flatMap((need) => this.#byNode.get(need) ?? []).length;
+      const ofCall = entry.job.within === undefined ? 0 : 1;
+      entry.openNeeds = entry.job.needs.flatMap((need) => this.#byNode.get(need) ?? []).length + ofCall;
       if (entry.openNeeds === 0) entry.stage = "ready";
     }
   }
@@ -51,14 +56,28 @@ export class RunGraph {
     return decideFinish({ open, failed: entries.some(({ status }) => status === "failed") });
   }
 
-  /** Ends a job, and with it those of its matrix that do not outlive it. */
+  /** Ends a job, and with it those of its matrix that do not outlive it, and the call of which it was the last. */
   end(key: string, status: JobStatus): void {
     const { job } = this.#end(this.#entry(key), status);
-    if (!job.matrix) return;
-    if (status === "failed" && job.matrix.failFast)
-      for (const other of this.#byNode.get(job.matrix.job) ?? [])
-        if (other.stage !== "over") this.#end(other, "cancelled");
-    const next = this.#byNode.get(job.matrix.job)?.find(({ stage }) => stage === "held");
+    if (job.matrix) this.#endOfMatrix(job.matrix, status);
+    if (job.within !== undefined) this.#closeCall(job.within);
+  }
+
+  #closeCall(key: string): void {
+    const inner = this.#inside(key);
+    const open = inner.some(({ stage }) => stage !== "over");
+    const finish = decideFinish({ open, failed: inner.some(({ status }) => status === "failed") });
+    if (finish !== null && this.#entry(key).stage === "going") this.end(key, finish);
+  }
+
+  #inside(key: string): Entry[] {
+    return [...this.#entries.values()].filter(({ job }) => job.within === key);
+  }
+
+  #endOfMatrix(matrix: NonNullable<GraphJob["matrix"]>, status: JobStatus): void {
+    if (status === "failed" && matrix.failFast)
+      for (const other of this.#byNode.get(matrix.job) ?? []) if (other.stage !== "over") this.#end(other, "cancelled");
+    const next = this.#byNode.get(matrix.job)?.find(({ stage }) => stage === "held");
     if (next) next.stage = "ready";
   }
 
@@ -80,12 +99,23 @@ export class RunGraph {
         else if (verdict === "skip" || (verdict === "ask" && !accepts(key))) skipped.push(key);
         else {
           entry.stage = "going";
+          if (entry.job.isCall) this.#open(key);
           started.push(key);
         }
       }
       // After all have been decided: what a skipped job leaves goes to one that is held by then.
       for (const key of skipped) this.end(key, "skipped");
     }
+  }
+
+  #open(call: string): void {
+    for (const inner of this.#inside(call)) this.#settle(inner, "succeeded");
+  }
+
+  #settle(entry: Entry, status: JobStatus): void {
+    entry.openNeeds -= 1;
+    if (status !== "succeeded") entry.spoiltNeeds += 1;
+    if (entry.openNeeds === 0 && entry.stage === "blocked") entry.stage = "ready";
   }
 
   #goingOfMatrices(): Map<string, number> {
@@ -100,11 +130,11 @@ export class RunGraph {
     entry.status = status;
     entry.stage = "over";
     for (const other of this.#entries.values()) {
-      if (!other.job.needs.includes(nodeOf(entry.job))) continue;
-      other.openNeeds -= 1;
-      if (status !== "succeeded") other.spoiltNeeds += 1;
-      if (other.openNeeds === 0 && other.stage === "blocked") other.stage = "ready";
+      if (other.job.needs.includes(nodeOf(entry.job))) this.#settle(other, status);
     }
+    // A call that ends before its jobs takes them with it.
+    for (const inner of this.#inside(entry.job.key))
+      if (inner.stage !== "over") this.#end(inner, status === "cancelled" ? status : "skipped");
     return entry;
   }
 

@@ -17,6 +17,8 @@ export interface StartRun {
   /** With its variables resolved. */
   readonly model: WorkflowModel;
   readonly workflowYaml: string;
+  /** The files that it calls, as JSON of a list of `{path, yaml}`. */
+  readonly calledFiles?: string | null;
   readonly trigger: {
     readonly provider: string | null;
     readonly source: string;
@@ -84,6 +86,7 @@ export async function startRun(tx: WriteTx, deps: PlacesDeps, request: StartRun)
       request.untrusted === true ? 1 : 0,
       refOf(request),
       request.depth ?? 0,
+      request.calledFiles ?? null,
     ],
   ]);
   await insertRows(tx, "run_attempts", "id, run_id, attempt, status, created_at", [
@@ -148,4 +151,4 @@ export async function requireActiveProject(tx: WriteTx, projectId: string): Prom
 }
 
 const RUN_COLUMNS =
-  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit, untrusted, ref, trigger_depth";
+  "id, workspace_id, project_id, definition_id, number, name, workflow_name, status, current_attempt, trigger_provider, trigger_source, trigger_event, trigger_payload, inputs, source_yaml, created_at, updated_at, place_wanted_at, trigger_reference, pinned_commit, untrusted, ref, trigger_depth, called_files";

@@ -1,6 +1,11 @@
 import type { CheckoutConfig, RunConfig, SecretBinding } from "@shipfox/shared/machine";
-import type { AuthoredStepModel, CheckoutStepModel, RunStepModel, Template } from "../workflow/public.ts";
-import { textOf } from "./evaluate.ts";
+import {
+  type AuthoredStepModel,
+  type CheckoutStepModel,
+  type RunStepModel,
+  type Template,
+  literalTextOf,
+} from "../workflow/public.ts";
 
 /** What a runner is told of an authored step, as far as it is known before the step starts. */
 export function authoredConfig(step: AuthoredStepModel, { isFirst }: { isFirst: boolean }): RunConfig | CheckoutConfig {
@@ -27,7 +32,7 @@ function checkoutStepConfig(step: CheckoutStepModel, isFirst: boolean): Checkout
       persist_credentials: step.persistCredentials,
       ...(step.force ? { force: true } : {}),
       ...(isFirst && step.target.path === undefined ? { path: "." } : {}),
-      ...Object.fromEntries(known.map(([key, template]) => [key, textOf(template)])),
+      ...Object.fromEntries(known.map(([key, template]) => [key, literalTextOf(template)])),
     },
   };
 }

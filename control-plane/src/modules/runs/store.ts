@@ -115,6 +115,8 @@ export interface JobFacts {
   readonly key: string;
   /** JSON of a `MatrixModel`. */
   readonly matrix: string | null;
+  /** The path of the workflow that it calls. */
+  readonly calls: string | null;
   /** Whether it has a condition of its own: 0 or 1. */
   readonly hasCondition: number;
   /** Jobs it needs that ended without success. */
@@ -126,7 +128,7 @@ export interface JobFacts {
   readonly listenerStatus: ListenerRow["status"] | null;
 }
 
-const JOBS = `select j.id, j.key, j.matrix, j.has_condition as "hasCondition", j.spoilt_needs as "spoiltNeeds", e.id as "executionId",
+const JOBS = `select j.id, j.key, j.matrix, j.calls, j.has_condition as "hasCondition", j.spoilt_needs as "spoiltNeeds", e.id as "executionId",
     e.sequence, l.status as "listenerStatus"
   from jobs j left join job_executions e on e.job_id = j.id and e.sequence = (select max(sequence) from job_executions where job_id = j.id)
     left join listeners l on l.job_id = j.id
@@ -135,6 +137,7 @@ const READY_JOBS = `${JOBS} = 'ready' order by j.position`;
 const OPEN_STAGES = "in ('blocked', 'ready', 'held', 'going')";
 const OPEN_JOBS = `${JOBS} ${OPEN_STAGES} order by j.position`;
 const OPEN_OF_NODE = `${JOBS} ${OPEN_STAGES} and j.node = ? order by j.position`;
+const OPEN_OF_CALL = `${JOBS} ${OPEN_STAGES} and j.within = ? order by j.position`;
 
 /** The jobs of a run attempt that are to be decided about. */
 export function loadReady(tx: Tx, runAttemptId: string): Promise<JobFacts[]> {
@@ -148,7 +151,12 @@ export function loadOpen(tx: Tx, runAttemptId: string, node?: string): Promise<J
     : tx.all<JobFacts>(OPEN_OF_NODE, [runAttemptId, node]);
 }
 
-const OPEN_JOB = `select j.id, j.key, e.id as "executionId", e.sequence, l.status as "listenerStatus"
+/** The jobs of a call that have not ended. */
+export function loadOpenWithin(tx: Tx, runAttemptId: string, call: string): Promise<JobFacts[]> {
+  return tx.all<JobFacts>(OPEN_OF_CALL, [runAttemptId, call]);
+}
+
+const OPEN_JOB = `select j.id, j.key, e.id as "executionId", e.sequence, j.calls, l.status as "listenerStatus"
   from jobs j left join job_executions e on e.job_id = j.id left join listeners l on l.job_id = j.id
   where j.id = ? and j.stage ${OPEN_STAGES} order by e.sequence desc limit 1`;
 
@@ -156,7 +164,7 @@ const OPEN_JOB = `select j.id, j.key, e.id as "executionId", e.sequence, l.statu
 export function findOpenJob(
   tx: Tx,
   jobId: string,
-): Promise<Pick<JobFacts, "id" | "key" | "executionId" | "sequence" | "listenerStatus"> | undefined> {
+): Promise<Pick<JobFacts, "id" | "key" | "executionId" | "sequence" | "listenerStatus" | "calls"> | undefined> {
   return tx.get(OPEN_JOB, [jobId]);
 }
 
@@ -187,9 +195,11 @@ export interface EndedJob {
   readonly node: string;
   readonly status: JobStatus;
   readonly matrix: string | null;
+  readonly within: string | null;
+  readonly calls: string | null;
 }
 
-const ENDED_JOB = "select key, node, status, matrix from jobs where id = ?";
+const ENDED_JOB = "select key, node, status, matrix, within, calls from jobs where id = ?";
 const SETTLE_NEEDS = `update jobs set open_needs = open_needs - 1, spoilt_needs = spoilt_needs + ?,
     stage = case when open_needs = 1 and stage = 'blocked' then 'ready' else stage end
   where id in (select job_id from job_needs where run_attempt_id = ? and node = ?)`;

@@ -51,16 +51,25 @@ export function listeningSince(newest: Newest | undefined, listener: ListenerSta
   return listener?.status === "listening" && isIdle ? listener.listening_since : null;
 }
 
-/** The needs that have not ended among `jobs`, which are all of the run attempt; made once for all its jobs. */
+type WaitingJob = Pick<JobRow, "needs" | "within">;
+
+/**
+ * What a job waits for among `jobs`, which are all of the run attempt; made once for all its jobs. The needs that have not
+ * ended, and the call that it is part of while that has not started.
+ */
 export function openNeedsAmong(
   jobs: readonly Pick<JobRow, "key" | "status" | "matrix">[],
-): (needs: readonly string[]) => string[] {
+): (job: WaitingJob) => string[] {
   const open = new Set(
     jobs
       .filter(({ status }) => !isTerminal(status))
       .map(({ key, matrix }) => (matrix === null ? key : (JSON.parse(matrix) as MatrixModel).job)),
   );
-  return (needs) => needs.filter((need) => open.has(need));
+  const pending = new Set(jobs.filter(({ status }) => status === "pending").map(({ key }) => key));
+  return ({ needs, within }) => [
+    ...(within !== null && pending.has(within) ? [within] : []),
+    ...(JSON.parse(needs) as string[]).filter((need) => open.has(need)),
+  ];
 }
 
 /** Why a pending job has not started. Decided from what is known of the job; only for a queued one dispatch is asked. */

@@ -30,6 +30,9 @@ interface StepPlan {
 }
 
 interface JobPlan {
+  /** Counted among the jobs before it: the one that is a call, of which it is a part; null for a job of the workflow itself. */
+  readonly within: number | null;
+  /** Those of another call are left out. */
   readonly needs: readonly number[];
   readonly condition: Judgement | null;
   readonly retry: RetryModel | null;
@@ -46,6 +49,8 @@ interface Job {
   readonly key: string;
   readonly plan: JobPlan;
   readonly needs: readonly string[];
+  readonly within: string | undefined;
+  readonly isCall: boolean;
   status: JobStatus;
   execution: number;
   infrastructureRetries: number;
@@ -76,6 +81,7 @@ const stepPlan = (position: number): fc.Arbitrary<StepPlan> =>
 
 const jobPlan = (index: number): fc.Arbitrary<JobPlan> =>
   fc.record({
+    within: index === 0 ? fc.constant(null) : fc.option(fc.integer({ min: 0, max: index - 1 }), { freq: 2 }),
     needs: index === 0 ? fc.constant([]) : fc.uniqueArray(fc.integer({ min: 0, max: index - 1 }), { maxLength: 3 }),
     condition: fc.option(judgement, { freq: 2 }),
     retry: fc.option(
@@ -111,7 +117,9 @@ class Run {
     this.jobs = plans.map((plan, index) => ({
       key: `j${index}`,
       plan,
-      needs: plan.needs.map((need) => `j${need}`),
+      needs: plan.needs.filter((need) => plans[need]?.within === plan.within).map((need) => `j${need}`),
+      within: plan.within === null ? undefined : `j${plan.within}`,
+      isCall: plans.some(({ within }) => within === index),
       status: "pending",
       execution: 0,
       infrastructureRetries: 0,
@@ -123,7 +131,13 @@ class Run {
       listened: [],
     }));
     this.#graph = new RunGraph(
-      this.jobs.map(({ key, needs, plan }) => ({ key, needs, hasCondition: plan.condition !== null })),
+      this.jobs.map(({ key, needs, within, isCall, plan }) => ({
+        key,
+        needs,
+        hasCondition: plan.condition !== null,
+        ...(within === undefined ? {} : { within }),
+        isCall,
+      })),
     );
   }
 
@@ -134,9 +148,21 @@ class Run {
   /** Starts and skips what the state of the jobs decides, until nothing changes. */
   advance(): void {
     const started = this.#graph.advance((key) => this.#job(key).plan.condition === "accepted");
-    for (const job of this.jobs)
-      if (!isTerminal(job.status) && this.#graph.statusOf(job.key) === "skipped") this.#settle(job, "skipped");
-    for (const key of started) this.#begin(this.#job(key));
+    for (const job of this.jobs) {
+      const status = this.#graph.statusOf(job.key);
+      if (isTerminal(status) && !isTerminal(job.status)) this.#settle(job, status);
+    }
+    // A call whose jobs are all skipped has begun and ended by now.
+    for (const job of started.map((key) => this.#job(key))) if (!isTerminal(job.status)) this.#begin(job);
+    for (const call of this.jobs.filter(({ isCall, status }) => isCall && isTerminal(status))) this.#checkEnd(call);
+  }
+
+  /** A call that has ended did so after all its jobs, and as they did. */
+  #checkEnd(call: Job): void {
+    const inside = this.jobs.filter(({ within }) => within === call.key).map(({ status }) => status);
+    assert(inside.every(isTerminal));
+    if (call.status === "skipped") assert(inside.every((status) => status === "skipped"));
+    else assert.equal(call.status, inside.includes("failed") ? "failed" : "succeeded");
   }
 
   #job(key: string): Job {
@@ -161,7 +187,9 @@ class Run {
     const needs = job.needs.map((need) => this.#job(need).status);
     assert(needs.every(isTerminal));
     assert(job.plan.condition !== null || needs.every((status) => status === "succeeded"));
-    if (job.plan.listens === null) this.#execute(job);
+    if (job.within !== undefined) assert.equal(this.#job(job.within).status, "running");
+    if (job.isCall) job.status = "running";
+    else if (job.plan.listens === null) this.#execute(job);
     else this.#listen(job);
   }
 
@@ -301,8 +329,8 @@ describe("a whole run of a random workflow", () => {
         expect(run.finish).toBe(run.jobs.some(({ status }) => status === "failed") ? "failed" : "succeeded");
         const ends = run.history.filter((entry) => /^j\d+ (succeeded|failed|skipped)$/.test(entry));
         expect(ends).toHaveLength(plans.length);
-        for (const { plan, firings, listened, status } of run.jobs) {
-          const wanted = status === "skipped" ? 0 : (plan.listens ?? 0);
+        for (const { plan, firings, listened, status, isCall } of run.jobs) {
+          const wanted = status === "skipped" || isCall ? 0 : (plan.listens ?? 0);
           expect([firings, listened.length]).toEqual([wanted, wanted]);
         }
       }),

@@ -3,7 +3,7 @@ import type { TriggerEventRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
 import { parseValues } from "../workflow/public.ts";
 import type { EvaluateFilter, FilterVerdict } from "./ports.ts";
-import { type Candidate, candidatesOf, yamlOf } from "./subscription-store.ts";
+import { type Candidate, candidatesOf, filesOf } from "./subscription-store.ts";
 
 /** Subscriptions read at once. */
 const CANDIDATES = 100;
@@ -48,9 +48,9 @@ export async function hashOfWorkflows(
 ): Promise<string | null> {
   const hash = createHash("sha256");
   for (const subscription of subscriptions) {
-    const yaml = await store.read((tx) => yamlOf(tx, subscription));
-    if (yaml === null) return null;
-    hash.update(`${subscription.id} ${createHash("sha256").update(yaml).digest("hex")}\n`);
+    const files = await store.read((tx) => filesOf(tx, subscription));
+    if (files === null) return null;
+    hash.update(`${subscription.id} ${createHash("sha256").update(files).digest("hex")}\n`);
   }
   for (const jobId of listeners) hash.update(`${jobId}\n`);
   return hash.digest("hex");

@@ -1,4 +1,4 @@
-import type { TriggerEventRow, TriggerSubscriptionRow } from "../../store/schema.ts";
+import type { DefinitionRow, TriggerEventRow, TriggerSubscriptionRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import type { EndedRun } from "../runs/public.ts";
 import { ANY_RUN_END, WORKFLOW_SOURCE } from "../workflow/public.ts";
@@ -88,11 +88,12 @@ export async function isRunEndWanted(tx: Tx, runId: string): Promise<boolean> {
   return (await tx.get(WANTED, [runId])) !== undefined;
 }
 
-/** The file of its workflow; null when the subscription was saved anew, or removed, since it was read. */
-export async function yamlOf(tx: Tx, subscription: TriggerSubscriptionRow): Promise<string | null> {
+/** The file of its workflow, and those that it calls; null when the subscription was saved anew, or removed, since it was read. */
+export async function filesOf(tx: Tx, subscription: TriggerSubscriptionRow): Promise<string | null> {
   if (!(await isUnchanged(tx, subscription))) return null;
-  const sql = "select yaml from definitions where id = ?";
-  return (await tx.get<{ yaml: string }>(sql, [subscription.definition_id]))?.yaml ?? null;
+  const sql = "select yaml, called_files from definitions where id = ?";
+  const row = await tx.get<Pick<DefinitionRow, "yaml" | "called_files">>(sql, [subscription.definition_id]);
+  return row ? row.yaml + (row.called_files ?? "") : null;
 }
 
 /** False when it was saved anew, or removed, since it was read. */

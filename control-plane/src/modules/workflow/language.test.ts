@@ -176,7 +176,7 @@ describe("refused", () => {
   it.each<[string, string, string | string[]]>([
     // Keys and types
     ["an unknown top-level key", top("version: 1"), "unknown-key (root)"],
-    ["inputs at the top", top("inputs: {}"), "unknown-key (root)"],
+    ["no inputs at the top", top("inputs: {}"), "invalid-value inputs"],
     [
       "an expression in the name",
       "name: a ${{ b }}\nrunner: x\njobs: { a: { steps: [{ run: x }] } }",

@@ -15,6 +15,10 @@ export const MAX_STEPS = 2_000;
 export const MAX_MATRIX_JOBS = 500;
 /** The jobs with a matrix as JSON, counted in each combination: each is stored as a job of its own. */
 export const MAX_MATRIX_CHARACTERS = 8_000_000;
+/** A workflow calls one that calls one, and so on. */
+export const MAX_CALL_DEPTH = 4;
+/** The jobs of all called workflows as JSON, counted in each call: each is stored as a job of its own. */
+export const MAX_CALLED_CHARACTERS = 8_000_000;
 export const MAX_TRIGGERS = 100;
 export const MAX_INPUTS = 50;
 export const MAX_RETRIES = 10;

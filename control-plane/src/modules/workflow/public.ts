@@ -6,6 +6,7 @@ export { WORKFLOW_JSON_SCHEMA } from "./document/check-document.ts";
 export { DEFAULT_FETCH_DEPTH, MAX_LISTENING_MS } from "./limits.ts";
 export {
   type AuthoredStepModel,
+  type CallModel,
   type CheckoutModel,
   type CheckoutStepModel,
   type ConcurrencyModel,
@@ -23,10 +24,17 @@ export {
 export { readGroupName } from "./group-name.ts";
 export { nextFire } from "./model/cron.ts";
 export { asRunnable } from "./model/runnable.ts";
-export { readInputs } from "./model/read-inputs.ts";
+export { CallLinker, type ReadWorkflow } from "./model/link-calls.ts";
+export { inputFault, readInputs } from "./model/read-inputs.ts";
 export { resolveExecution, resolveVariables, variablesOf, variablesOfJob } from "./model/resolve-variables.ts";
 export { namesRead, sourcesOf } from "./expressions/names-read.ts";
-export { substitute, substituteAll, type Template, type TemplateSegment } from "./expressions/template.ts";
+export {
+  literalTextOf,
+  substitute,
+  substituteAll,
+  type Template,
+  type TemplateSegment,
+} from "./expressions/template.ts";
 export type { Root } from "./expressions/contexts.ts";
 export { ANY_RUN_END, WORKFLOW_SOURCE } from "./run-ends.ts";
 export { parseWorkflow } from "./parse-workflow.ts";

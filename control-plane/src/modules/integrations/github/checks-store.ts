@@ -20,7 +20,7 @@ const NEW_EVENTS = `select e.id, e.type, e.run_id, e.job_id, e.step_id from run_
   where e.workspace_id = ? order by e.id limit ${EVENTS_BATCH}`;
 
 /** What is about one job, and what is about all jobs of its run: their commit may be known now, or they were cancelled. */
-const OF_A_JOB = new Set(["job.queued", "job.started", "job.listening", "job.finished"]);
+const OF_A_JOB = new Set(["job.queued", "job.started", "job.listening", "job.called", "job.finished"]);
 const OF_A_RUN = new Set(["step.finished", "run.finished"]);
 
 export function concernsChecks(type: string): boolean {

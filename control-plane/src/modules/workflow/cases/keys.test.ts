@@ -2,18 +2,7 @@ import { describe } from "vitest";
 import { accepts, job, refuses, steps, top } from "./cases.fixture.ts";
 
 const STEP = "jobs.a.steps.0";
-const FOREIGN = [
-  "on",
-  "version",
-  "defaults",
-  "permissions",
-  "concurrency",
-  "inputs",
-  "secrets",
-  "vars",
-  "timeout",
-  "stages",
-];
+const FOREIGN = ["on", "version", "defaults", "permissions", "concurrency", "secrets", "vars", "timeout", "stages"];
 
 describe("the keys at the top", () => {
   refuses([
@@ -76,7 +65,7 @@ describe("the keys at the top", () => {
 
 describe("the keys of a job", () => {
   refuses([
-    ...["strategy", "container", "permissions", "defaults", "uses", "with"].map((key): [string, string, string] => [
+    ...["strategy", "container", "permissions", "defaults", "with"].map((key): [string, string, string] => [
       `\`${key}\``,
       job(`‸${key}: {}`),
       `unknown-key jobs.a${{ container: " → image" }[key] ?? ""}`,

@@ -2,9 +2,9 @@ import { type DiagnosticLog } from "../diagnostics.ts";
 import { object, Place } from "./check.ts";
 import type { WorkflowDocument } from "./document.ts";
 import { env } from "./env.ts";
-import { jobs, runner } from "./job.ts";
+import { jobs, outputs, runner } from "./job.ts";
 import { literal, short, template } from "./text.ts";
-import { triggers } from "./trigger.ts";
+import { inputs, triggers } from "./trigger.ts";
 
 const workflow = object({
   what: "a workflow",
@@ -14,6 +14,8 @@ const workflow = object({
     runner,
     env,
     triggers,
+    inputs,
+    outputs,
     jobs,
   },
   required: ["name", "jobs"],

@@ -7,7 +7,9 @@ export interface WorkflowDocument {
   runner?: string | string[];
   env?: EnvDocument;
   triggers?: Record<string, TriggerDocument>;
-  jobs: Record<string, JobDocument>;
+  inputs?: Record<string, InputDocument>;
+  outputs?: Record<string, string>;
+  jobs: Record<string, JobDocument | CallDocument>;
 }
 
 export type EnvDocument = Record<string, string | number | boolean>;
@@ -57,6 +59,16 @@ export interface JobDocument {
   outputs?: Record<string, string>;
   listening?: ListeningDocument;
   steps: StepDocument[];
+}
+
+/** A job that calls another workflow. */
+export interface CallDocument {
+  name?: string;
+  needs?: string | string[];
+  matrix?: MatrixDocument;
+  if?: string;
+  uses: string;
+  with?: Record<string, string | number | boolean>;
 }
 
 export type MatrixValue = string | number | boolean;

@@ -1,4 +1,5 @@
 import { MAX_OUTPUTS, MAX_PRIORITY } from "../limits.ts";
+import { call } from "./call.ts";
 import { check, entries, isMapping, list, object, oneOf, oneOrMany, wholeNumber } from "./check.ts";
 import { checkout } from "./checkout.ts";
 import { concurrency } from "./concurrency.ts";
@@ -17,9 +18,10 @@ const MAX_COUNT = 2_147_483_647;
 
 export const runner = oneOrMany("runner labels", template("a runner label"));
 
-const eachOutput = entries("outputs", identifierKey("the key of an output"), template("an output of a job"));
+const eachOutput = entries("outputs", identifierKey("the key of an output"), template("an output"));
 
-const outputs = check({ allOf: [eachOutput.schema], maxProperties: MAX_OUTPUTS }, (value, place) => {
+/** What a job publishes, or a workflow. */
+export const outputs = check({ allOf: [eachOutput.schema], maxProperties: MAX_OUTPUTS }, (value, place) => {
   const count = isMapping(value) ? Object.keys(value).length : 0;
   if (count <= MAX_OUTPUTS) return eachOutput(value, place);
   place.refuse("invalid-value", `${count} outputs are too many; at most ${MAX_OUTPUTS} are allowed`, { at: "key" });
@@ -55,33 +57,41 @@ const listening = object({
   schema: { anyOf: [{ required: ["until"] }, { required: ["timeout"] }, { required: ["max_executions"] }] },
 });
 
-const job = object({
+const jobKeys = {
+  name: short(literal("the name of a job")),
+  needs: oneOrMany("job keys", literal("a job key")),
+  matrix,
+  if: template("the condition of a job"),
+  runner,
+  image: image("the image of a job"),
+  services,
+  cache,
+  artifacts,
+  network: oneOf("the network of a job", ["default", "none"]),
+  env,
+  checkout,
+  execution_timeout: duration("the execution timeout of a job"),
+  retry,
+  concurrency,
+  priority: wholeNumber(-MAX_PRIORITY, MAX_PRIORITY),
+  execution_name: template("the name of an execution"),
+  success: predicate("the success condition of a job"),
+  outputs,
+  listening,
+  steps: list("steps", step),
+};
+
+const ownJob = object({
   what: "a job",
-  keys: {
-    name: short(literal("the name of a job")),
-    needs: oneOrMany("job keys", literal("a job key")),
-    matrix,
-    if: template("the condition of a job"),
-    runner,
-    image: image("the image of a job"),
-    services,
-    cache,
-    artifacts,
-    network: oneOf("the network of a job", ["default", "none"]),
-    env,
-    checkout,
-    execution_timeout: duration("the execution timeout of a job"),
-    retry,
-    concurrency,
-    priority: wholeNumber(-MAX_PRIORITY, MAX_PRIORITY),
-    execution_name: template("the name of an execution"),
-    success: predicate("the success condition of a job"),
-    outputs,
-    listening,
-    steps: list("steps", step),
-  },
+  keys: jobKeys,
   required: ["steps"],
   refused: refusals(UNSUPPORTED_KEYS.job),
 });
+
+const callingJob = call([...Object.keys(jobKeys), ...UNSUPPORTED_KEYS.job]);
+
+const job = check({ anyOf: [ownJob.schema, callingJob.schema] }, (value, place) =>
+  isMapping(value) && Object.hasOwn(value, "uses") ? callingJob(value, place) : ownJob(value, place),
+);
 
 export const jobs = entries("jobs", chosenKey("the key of a job"), job);

@@ -42,7 +42,8 @@ const input = check(inputDeclaration.schema, (value, place) => {
 
 const eachInput = entries("inputs", identifierKey("the key of an input"), input);
 
-const inputs = check({ allOf: [eachInput.schema], maxProperties: MAX_INPUTS }, (value, place) => {
+/** What a workflow takes from who fires or calls it. */
+export const inputs = check({ allOf: [eachInput.schema], maxProperties: MAX_INPUTS }, (value, place) => {
   const count = isMapping(value) ? Object.keys(value).length : 0;
   if (count <= MAX_INPUTS) return eachInput(value, place);
   place.refuse("invalid-value", `${count} inputs are too many; at most ${MAX_INPUTS} are allowed`, { at: "key" });

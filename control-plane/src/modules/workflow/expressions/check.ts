@@ -19,6 +19,8 @@ export interface Place {
   readonly names: Names;
   /** Keys of the jobs that the job needs directly. */
   readonly needs: readonly string[];
+  /** Of a place that sees every job of the workflow, all of which `needs` has. */
+  readonly seesAllJobs?: boolean;
   /** The value that is made here, such as `run.name`, and so cannot be read. */
   readonly selfReference?: string;
 }
@@ -214,6 +216,12 @@ function faultOf(reference: Reference, place: Place, use: "fill" | "predicate", 
     return { code: "computed-context-key", message: `${shown} must name a job behind a dot: \`jobs.<key>\`` };
   }
   if (place.needs.includes(key)) return null;
+  if (place.seesAllJobs) {
+    const suggestion = suggest(key, place.needs);
+    const advice = suggestion ? `; did you mean "${suggestion}"?` : "";
+    const message = `${shown} reads "${shorten(key)}", which is not a job of this workflow${advice}`;
+    return { code: "unknown-job-dependency", message };
+  }
   const advice = `add \`needs: ${shorten(key)}\` to the job that reads it`;
   return {
     code: "missing-job-needs-edge",

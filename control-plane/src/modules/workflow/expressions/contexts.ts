@@ -73,6 +73,7 @@ function site(what: string, roots: readonly Root[], stage: Site["stage"] = "disp
 export const TEMPLATE_SITES = {
   runName: site("the name of a run", AT_RUN_CREATION),
   runner: site("a runner label", AT_EXECUTION),
+  callInput: site("an input of a called workflow", [...AT_RUN_CREATION, "matrix", "jobs", "needs"]),
   /** Of a job or a service, filled when the file is read. */
   image: site("an image", ["matrix"]),
   concurrencyGroup: site("the concurrency group of a job", AT_EXECUTION),
@@ -86,6 +87,7 @@ export const TEMPLATE_SITES = {
     [...AT_RUN_CREATION, "executions", "execution", "jobs", "job", "matrix", "steps"],
     "report",
   ),
+  workflowOutput: site("an output of a workflow", [...AT_RUN_CREATION, "jobs"]),
 };
 
 export const PREDICATE_SITES = {

@@ -55,6 +55,11 @@ export function substituteAll(
   return Object.fromEntries(Object.entries(templates).map(([key, template]) => [key, substitute(template, textOf)]));
 }
 
+/** The literal text of a template. */
+export function literalTextOf(template: Template): string {
+  return template.map((segment) => (segment.kind === "literal" ? segment.value : "")).join("");
+}
+
 /** The expression as an author would write it. */
 export function sourceOf(segment: TemplateExpression): string {
   if (segment.kind === "expression") return segment.source;

@@ -120,20 +120,33 @@ export function buildJob(job: JobDocument, place: JobPlace): { plan: JobPlan; ou
 }
 
 /** What the expressions of the job can know: all of it as soon as somebody declares outputs, else nothing. */
-function namesOf(job: JobDocument, { needs, outputTypes }: JobPlace): { ofJob: Names; ofSteps: Names } {
-  const needsPublish = needs.some((need) => (outputTypes.get(need) ?? null) !== null);
-  const stepsDeclare = job.steps.some((step) => step.outputs !== undefined);
-  const axes = job.matrix === undefined ? null : axesOf(job.matrix);
-  const open = axes === null ? OPEN_NAMES : new Names(null, axes);
-  if (!needsPublish && !stepsDeclare) return { ofJob: open, ofSteps: open };
-  const known: KnownOutputs = {
+function namesOf(job: JobDocument, place: JobPlace): { ofJob: Names; ofSteps: Names } {
+  const ofJob = namesOfNeeds(job.matrix, place, job.steps);
+  if (ofJob.areAllKnown || job.steps.every((step) => step.outputs === undefined)) return { ofJob, ofSteps: ofJob };
+  return { ofJob, ofSteps: new Names(knownOutputs(place, job.steps), ofJob.axes) };
+}
+
+type NeededOutputs = Pick<JobPlace, "needs" | "outputTypes">;
+
+/** What expressions can know that see the needs of a job; nothing when none of these publishes anything. */
+export function namesOfNeeds(
+  matrix: JobDocument["matrix"],
+  place: NeededOutputs,
+  steps: JobDocument["steps"] = [],
+): Names {
+  const needsPublish = place.needs.some((need) => (place.outputTypes.get(need) ?? null) !== null);
+  const axes = matrix === undefined ? null : axesOf(matrix);
+  if (needsPublish) return new Names(knownOutputs(place, steps), axes);
+  return axes === null ? OPEN_NAMES : new Names(null, axes);
+}
+
+function knownOutputs({ needs, outputTypes }: NeededOutputs, steps: JobDocument["steps"]): KnownOutputs {
+  return {
     jobs: new Map(needs.map((need) => [need, outputTypes.get(need) ?? null])),
     steps: new Map(
-      job.steps.flatMap(({ key, outputs }) => (key === undefined ? [] : [[key, outputs ? typesOf(outputs) : null]])),
+      steps.flatMap(({ key, outputs }) => (key === undefined ? [] : [[key, outputs ? typesOf(outputs) : null]])),
     ),
   };
-  const names = new Names(known, axes);
-  return { ofJob: needsPublish ? names : open, ofSteps: names };
 }
 
 /** The expressions in images, which name values of the matrix and nothing else. */

@@ -1,11 +1,12 @@
 import type { DiagnosticLog } from "../diagnostics.ts";
-import type { JobDocument, StepDocument, WorkflowDocument } from "../document/document.ts";
+import type { StepDocument, WorkflowDocument } from "../document/document.ts";
 import { TEMPLATE_SITES } from "../expressions/contexts.ts";
 import { unescapeLiteral } from "../expressions/template.ts";
 import { Names } from "../expressions/names.ts";
 import { MAX_JOBS, MAX_MATRIX_CHARACTERS, MAX_MATRIX_JOBS, MAX_MERGED_ENV_CHARACTERS, MAX_STEPS } from "../limits.ts";
 import { checkDownloads } from "./build-files.ts";
-import { buildJob, type JobOutputTypes } from "./build-job.ts";
+import { buildCall } from "./build-call.ts";
+import { buildJob, type JobOutputTypes, namesOfNeeds } from "./build-job.ts";
 import { buildTriggers } from "./build-triggers.ts";
 import { envCharacters, envTemplates, envTexts, warnOfRewrittenValues } from "./env.ts";
 import { expandMatrix } from "./expand-matrix.ts";
@@ -50,7 +51,8 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
           selfReference: "run.name",
         });
   const { manualTrigger, triggers } = buildTriggers(workflow, surroundings);
-  const plans = buildJobs(jobs, workflow, { ...surroundings, workflowEnv });
+  const { plans, outputTypes } = buildJobs(jobs, workflow, { ...surroundings, workflowEnv });
+  const outputs = buildOutputs(workflow, { needs: [...jobs.keys()], outputTypes }, surroundings);
   checkDownloads(plans, faults);
   if (!faults.isEmpty) return null;
   const reasons = blocking.inFileOrder().slice(0, MAX_STORED_REASONS);
@@ -59,18 +61,22 @@ export function buildModel(workflow: WorkflowDocument, surroundings: ModelSurrou
     name: unescapeLiteral(workflow.name),
     ...(runName ? { runName } : {}),
     manualTrigger,
+    ...(workflow.inputs && manualTrigger === null ? { inputs: workflow.inputs } : {}),
+    ...(outputs ? { outputs } : {}),
     ...(triggers.length > 0 ? { triggers } : {}),
     jobs: plans,
     ...(reasons.length > 0 ? { notRunnable: reasons } : {}),
   };
 }
 
+type AnyJob = WorkflowDocument["jobs"][string];
+
 /** In file order, but built needs first: what a job can say depends on the outputs of the jobs before it. */
 function buildJobs(
-  jobs: ReadonlyMap<string, JobDocument>,
+  jobs: ReadonlyMap<string, AnyJob>,
   workflow: WorkflowDocument,
   surroundings: ModelSurroundings & { workflowEnv: ReturnType<typeof envTemplates> },
-): JobPlan[] {
+): { plans: JobPlan[]; outputTypes: ReadonlyMap<string, JobOutputTypes> } {
   const graph = readJobGraph(jobs, surroundings.faults);
   const labels = new RunnerLabels({
     workflow,
@@ -82,18 +88,33 @@ function buildJobs(
   for (const key of needsFirst(graph)) {
     const job = jobs.get(key);
     if (!job) continue;
-    const built = buildJob(job, { ...surroundings, key, needs: graph.get(key) ?? [], labels, outputTypes });
+    const place = { ...surroundings, key, needs: graph.get(key) ?? [], labels, outputTypes };
+    // What a call publishes is known when it is linked.
+    const built = "uses" in job ? { plan: buildCall(job, place), outputTypes: null } : buildJob(job, place);
     outputTypes.set(key, built.outputTypes);
     const { plan } = built;
     plans.set(key, job.matrix ? expandMatrix(plan, job.matrix, surroundings) : [plan]);
   }
   const all = [...jobs.keys()].flatMap((key) => plans.get(key) ?? []);
   refuseTakenKeys(all, jobs, surroundings.faults);
-  return all;
+  return { plans: all, outputTypes };
+}
+
+/** What the workflow hands to who calls it; undefined when it says nothing of that. */
+function buildOutputs(
+  { outputs }: WorkflowDocument,
+  all: { needs: readonly string[]; outputTypes: ReadonlyMap<string, JobOutputTypes> },
+  { expressions }: Surroundings,
+): WorkflowPlan["outputs"] {
+  if (!outputs) return undefined;
+  const place = { site: TEMPLATE_SITES.workflowOutput, names: namesOfNeeds(undefined, all), needs: all.needs };
+  const read = ([name, text]: [string, string]) =>
+    [name, expressions.template(text, { ...place, path: ["outputs", name], seesAllJobs: true })] as const;
+  return Object.fromEntries(Object.entries(outputs).map(read));
 }
 
 /** A job of a matrix must not have the key that another job was given. */
-function refuseTakenKeys(plans: readonly JobPlan[], jobs: ReadonlyMap<string, JobDocument>, log: DiagnosticLog): void {
+function refuseTakenKeys(plans: readonly JobPlan[], jobs: ReadonlyMap<string, AnyJob>, log: DiagnosticLog): void {
   for (const { key, matrix } of plans) {
     if (!matrix || !jobs.has(key)) continue;
     const message = `"${key}" is also the key of a job of the matrix of "${matrix.job}"; rename one of them`;
@@ -122,11 +143,7 @@ function needsFirst(graph: JobGraph): string[] {
 }
 
 /** Bounds what one file can make the server store, before anything of that size is built. */
-function hasRunnableSize(
-  workflow: WorkflowDocument,
-  jobs: ReadonlyMap<string, JobDocument>,
-  log: DiagnosticLog,
-): boolean {
+function hasRunnableSize(workflow: WorkflowDocument, jobs: ReadonlyMap<string, AnyJob>, log: DiagnosticLog): boolean {
   const refuse = (path: string[], message: string): false => {
     log.add({ code: "workflow-too-large", message, path, at: "key" });
     return false;
@@ -145,6 +162,7 @@ function hasRunnableSize(
     if (job.matrix) matrixCharacters += times * JSON.stringify(job).length;
     if (matrixCharacters > MAX_MATRIX_CHARACTERS)
       return refuse(["jobs", key], `with this job the combinations exceed ${MAX_MATRIX_CHARACTERS} characters of jobs`);
+    if ("uses" in job) continue;
     steps += times * job.steps.length;
     if (steps > MAX_STEPS) return refuse(["jobs", key], `with this job the workflow has over ${MAX_STEPS} steps`);
     const inherited = workflowCharacters + envCharacters(envTexts(job.env));

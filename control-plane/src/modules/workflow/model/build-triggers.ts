@@ -37,14 +37,18 @@ export function buildTriggers(
     const pointAt = ["triggers", second[0]];
     faults.add({ code: "multiple-manual-triggers", message, path: ["triggers"], pointAt, at: "key" });
   }
-  for (const [key, { filter }] of manual) {
+  for (const [key, { filter, inputs }] of manual) {
+    if (inputs !== undefined && workflow.inputs !== undefined) {
+      const message = "the workflow declares its inputs at the top, for calls and for this trigger; leave these out";
+      faults.add({ code: "invalid-value", message, path: ["triggers", key, "inputs"], at: "key" });
+    }
     if (filter === undefined) continue;
     const message = "a manual trigger takes no `filter`: whoever fires it decides";
     faults.add({ code: "invalid-trigger-filter", message, path: ["triggers", key, "filter"] });
   }
   const others = triggers.filter(([, { source: from }]) => from !== "manual");
   return {
-    manualTrigger: first ? manualTriggerModel(...first) : null,
+    manualTrigger: first ? manualTriggerModel(...first, workflow.inputs) : null,
     triggers: others.map(([key, trigger]) =>
       trigger.source === "cron"
         ? cronTrigger(key, trigger, surroundings)
@@ -55,8 +59,12 @@ export function buildTriggers(
   };
 }
 
-function manualTriggerModel(key: string, trigger: TriggerDocument): ManualTriggerModel {
-  const { inputs } = trigger;
+function manualTriggerModel(
+  key: string,
+  trigger: TriggerDocument,
+  ofWorkflow: WorkflowDocument["inputs"],
+): ManualTriggerModel {
+  const inputs = trigger.inputs ?? ofWorkflow;
   return {
     key,
     name: key,

@@ -1,4 +1,4 @@
-import type { JobDocument } from "../document/document.ts";
+import type { WorkflowDocument } from "../document/document.ts";
 import type { DiagnosticLog } from "../diagnostics.ts";
 import { shorten } from "../shorten.ts";
 import { suggest } from "../suggest.ts";
@@ -7,8 +7,10 @@ import type { Path } from "../yaml/source-map.ts";
 /** The jobs that each job waits for, by job key, in file order; without repetitions and without faulty names. */
 export type JobGraph = ReadonlyMap<string, readonly string[]>;
 
+type AnyJob = WorkflowDocument["jobs"][string];
+
 /** Reads `needs` of all jobs and refuses unknown jobs, a job's own key and cycles. */
-export function readJobGraph(jobs: ReadonlyMap<string, JobDocument>, log: DiagnosticLog): JobGraph {
+export function readJobGraph(jobs: ReadonlyMap<string, AnyJob>, log: DiagnosticLog): JobGraph {
   const graph = new Map<string, string[]>();
   const known = [...jobs.keys()];
   for (const [key, job] of jobs) {
@@ -38,7 +40,7 @@ function unknownJob(key: string, name: string, known: string[]) {
   return { code: "unknown-job-dependency" as const, message, suggestion };
 }
 
-function namedNeeds(key: string, { needs }: JobDocument): { name: string; path: Path }[] {
+function namedNeeds(key: string, { needs }: AnyJob): { name: string; path: Path }[] {
   const path = ["jobs", key, "needs"];
   if (needs === undefined) return [];
   if (typeof needs === "string") return [{ name: needs, path }];

@@ -9,7 +9,7 @@ import type {
   RetryCause,
 } from "../document/document.ts";
 import type { Template } from "../expressions/template.ts";
-import type { LineRange } from "../yaml/source-map.ts";
+import type { LineRange, Position } from "../yaml/source-map.ts";
 
 /** A workflow ready to run: defaults filled in, inheritance resolved, texts unescaped. Plain JSON. */
 export interface WorkflowModel {
@@ -19,6 +19,10 @@ export interface WorkflowModel {
   /** Of a run: the values of the variables that `runName` computes with. */
   variables?: Record<string, string>;
   manualTrigger: ManualTriggerModel | null;
+  /** What a call may give, by name; of a workflow that can be fired by hand see `manualTrigger`. */
+  inputs?: Record<string, InputDocument>;
+  /** What a call publishes, by name. */
+  outputs?: Record<string, Template>;
   /** In file order; `needs` form no cycle. */
   jobs: JobModel[];
 }
@@ -118,8 +122,15 @@ export interface ManualTriggerModel {
 }
 
 export interface JobModel {
+  /** Behind that of the call, if it is part of one, and `/`. */
   key: string;
   name: string | null;
+  /** Of a job that calls a workflow: it has no steps, starts that workflow's jobs, and ends after them. */
+  call?: CallModel;
+  /** The key of the call that it is part of. */
+  within?: string;
+  /** The called file in which it stands, from the root of the repository. */
+  file?: string;
   /** Of one of the jobs that a job with a matrix becomes. */
   matrix?: MatrixModel;
   /** Keys of other jobs, each once; that of a job with a matrix stands for all its jobs. */
@@ -158,6 +169,21 @@ export interface JobModel {
   /** Of a run: the values of the variables that its expressions read. */
   variables?: Record<string, string>;
   steps: AuthoredStepModel[];
+}
+
+export interface CallPlaces {
+  uses: Position;
+  with: Record<string, Position>;
+}
+
+export interface CallModel {
+  /** From the root of the repository. */
+  path: string;
+  with: Record<string, Template | number | boolean>;
+  /** What the called workflow declares, by name; of a call that is linked. */
+  inputs?: Record<string, InputDocument>;
+  /** Of a call that is not linked: where it stands in the file. */
+  places?: CallPlaces;
 }
 
 export interface MatrixModel {

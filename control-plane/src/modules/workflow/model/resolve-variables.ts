@@ -1,6 +1,6 @@
 import { namesRead, sourcesOf } from "../expressions/names-read.ts";
 import { sourceOf, substitute, substituteAll, type Template, type TemplateSegment } from "../expressions/template.ts";
-import type { AuthoredStepModel, JobModel, WorkflowModel } from "./model.ts";
+import type { AuthoredStepModel, CallModel, JobModel, WorkflowModel } from "./model.ts";
 
 /** Why no run can be created. `field` is `run` or `env.<name>`, `source` the expression. */
 export interface UnresolvableFault {
@@ -42,6 +42,7 @@ function pick(values: ReadonlyMap<string, string>, keys: ReadonlySet<string>): R
 function templatesOf(job: JobModel): Template[] {
   return [
     ...Object.values(job.outputs ?? {}),
+    ...templatesOfCall(job),
     ...(job.runnerTemplates ?? []),
     job.executionName ?? [],
     job.concurrency?.group ?? [],
@@ -65,6 +66,10 @@ function fieldsOf(step: AuthoredStepModel): { field: string; envKey: string | nu
 
 function bindingsOf(job: JobModel): Template[] {
   return job.steps.flatMap((step) => fieldsOf(step).map(({ template }) => template));
+}
+
+function templatesOfCall({ call }: JobModel): Template[] {
+  return Object.values(call?.with ?? {}).filter((given): given is Template => Array.isArray(given));
 }
 
 /** Keys of the variables that the expressions of a job read, beyond those that are a whole expression. */
@@ -154,6 +159,7 @@ function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobMode
   const fill = (template: Template) => resolveTemplate(template, values);
   return {
     ...job,
+    ...(job.call === undefined ? {} : { call: { ...job.call, with: resolveInputs(job.call.with, fill) } }),
     ...(job.outputs === undefined ? {} : { outputs: substituteAll(job.outputs, valueIn(values)) }),
     ...(job.runnerTemplates === undefined ? {} : { runnerTemplates: job.runnerTemplates.map(fill) }),
     ...(job.concurrency === undefined
@@ -163,6 +169,12 @@ function resolveJob(job: JobModel, values: ReadonlyMap<string, string>): JobMode
     ...(Object.keys(read).length > 0 ? { variables: read } : {}),
     steps: job.steps.map((step) => resolveStep(step, values)),
   };
+}
+
+function resolveInputs(given: CallModel["with"], fill: (template: Template) => Template): CallModel["with"] {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? fill(value) : value]),
+  );
 }
 
 function resolveStep(step: AuthoredStepModel, values: ReadonlyMap<string, string>): AuthoredStepModel {
