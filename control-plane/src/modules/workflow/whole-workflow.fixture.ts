@@ -267,6 +267,12 @@ const listening = (sources: readonly string[]) => {
   );
 };
 
+const concurrency = (sources: readonly string[]) =>
+  fc.oneof(
+    template(sources),
+    sometimes({ group: template(sources), on_busy: fc.constantFrom("queue", "replace") }, ["group"]),
+  );
+
 /** What a later job knows of an earlier one. */
 type Made = readonly [key: string, job: AuthoredJob];
 
@@ -340,6 +346,7 @@ function job(needed: readonly Made[]): Arbitrary<AuthoredJob> {
           ...("listening" in kind
             ? {}
             : {
+                concurrency: concurrency(AT_EXECUTION),
                 retry: fc.oneof(
                   fc.integer({ min: 1, max: 10 }),
                   sometimes(

@@ -176,6 +176,25 @@ describe("variables", () => {
 describe("what this product adds", () => {
   const J = "jobs.a";
   refuses([
+    ["an empty group", job("concurrency: ‸''"), `invalid-value ${J}.concurrency`],
+    ["a group that is a number", job("concurrency: ‸1"), `invalid-type ${J}.concurrency → "1"`],
+    ["rules without a group", job("‸concurrency: { on_busy: queue }"), `missing-key ${J}.concurrency.group`],
+    [
+      "a misspelt way of waiting",
+      job("concurrency: { group: a, on_busy: ‸queu }"),
+      `invalid-value ${J}.concurrency.on_busy → queue`,
+    ],
+    [
+      "another system's way of waiting",
+      job("concurrency: { group: a, ‸cancel-in-progress: true }"),
+      `unknown-key ${J}.concurrency`,
+    ],
+    ["a group over a secret", job("concurrency: ‸'${{ secrets.A }}'"), `runner-context-in-field ${J}.concurrency`],
+    [
+      "a group over steps",
+      job("concurrency: ‸'${{ steps.a.status }}'"),
+      `context-unavailable-at-fill-site ${J}.concurrency`,
+    ],
     ["an image in capitals", job("image: ‸Node"), `invalid-value ${J}.image`],
     ["an image that is a number", job("image: ‸24"), `invalid-type ${J}.image → "24"`],
     ["an image by URL", job("image: ‸https://a/b"), `invalid-value ${J}.image`],
