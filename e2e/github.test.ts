@@ -25,11 +25,39 @@ const CI = workflow(
 `,
 );
 
+const TWO = `name: Two repositories
+runner: linux
+triggers:
+  by_hand: { source: manual, event: fire, with: { ref: main } }
+jobs:
+  sync:
+    steps:
+      - key: main
+        checkout:
+          ref: \${{ inputs.ref }}
+          fetch-depth: 0
+          path: app
+      - key: lib
+        checkout:
+          connection: github_acme
+          repository: acme/lib
+          path: lib
+          permissions: { contents: write }
+          persist-credentials: true
+          force: true
+      - run: diff -r ../app/shared shared || true
+        working_directory: lib
+      - run: |
+          git -C lib commit --quiet --allow-empty -m 'From a job' && git -C lib push --quiet origin HEAD:refs/heads/from-job
+          ! git -C lib -c "http.extraHeader=$(git -C lib config --get-regexp extraheader | cut -d' ' -f2-)" ls-remote "$(git -C app remote get-url origin)"
+`;
+
 describe("a project on GitHub", () => {
   const stage = useStage();
   let github: GitHubServer;
   let instance: Instance;
   let shown: FakeRepository;
+  let library: Repository;
   let installation: { id: number };
   let connectionId: string;
   let project: ProjectHandle;
@@ -44,15 +72,24 @@ describe("a project on GitHub", () => {
     const repository = await Repository.create(stage, {
       "README.md": "# Private\n",
       ".shipfox/workflows/ci.yml": CI,
+      ".shipfox/workflows/two.yml": TWO,
+      "shared/a.txt": "of the app\n",
     });
+    library = await Repository.create(stage, { "shared/a.txt": "of the library\n" });
+    await library.git("config", "http.receivepack", "true");
     shown = { id: 7, owner: "acme", name: "app", private: true, defaultBranch: "main", folder: repository.folder };
-    installation = github.install("acme", [shown]);
+    const lib = { ...shown, id: 8, name: "lib", folder: library.folder };
+    installation = github.install("acme", [shown, lib]);
 
     const { install_url } = await instance.api.post(installReplySchema, "/integrations/github/install", {
       workspace_id: instance.workspaceId,
     });
     const state = new URL(install_url).searchParams.get("state") ?? "";
-    const query = new URLSearchParams({ code: github.codeOf([shown]), installation_id: `${installation.id}`, state });
+    const query = new URLSearchParams({
+      code: github.codeOf([shown, lib]),
+      installation_id: `${installation.id}`,
+      state,
+    });
     const linked = await instance.api.get(connectionSchema, `/integrations/github/callback/api?${query.toString()}`);
     connectionId = linked.id;
     const listed = await instance.api.get(
@@ -88,6 +125,19 @@ describe("a project on GitHub", () => {
       details_url: `${instance.plane.url}/app/runs/${runId}`,
     });
     expect(github.checkRuns).toHaveLength(2);
+  });
+
+  it("works with two repositories in one job, each with a token of its own, and writes to the one that it may write to", async () => {
+    const run = await instance.waitForRun(await instance.fire(project, "Two repositories"));
+    const { steps } = newestExecution(jobOf(run, "sync"));
+    expect(steps.map(({ name, status }) => [name, status])).toEqual(steps.map(({ name }) => [name, "succeeded"]));
+    const commit = await library.git("rev-parse", "main");
+    expect(steps[2]?.outputs?.["checkout"]).toMatchObject({ repository: `${github.url}/acme/lib.git`, commit });
+    expect(await instance.logText(steps[3]?.id ?? "")).toMatch(/of the app[\s\S]*of the library/);
+    expect(await library.git("log", "-1", "--format=%an <%ae>", "from-job")).toBe(
+      "shipfox-test[bot] <shipfox-test[bot]@users.noreply.127.0.0.1>",
+    );
+    expect((await Promise.all(steps.map(({ id }) => instance.logText(id)))).join("")).not.toContain("ghs_");
   });
 
   it("follows a push, and what was told before a crash is not lost", async () => {
@@ -150,6 +200,12 @@ triggers:
   opened: { source: github_acme, event: pull_request.opened }
 jobs:
   read: { runner: linux, steps: [{ run: cat README.md }] }
+  own:
+    runner: linux
+    steps:
+      - checkout: { permissions: { contents: write } }
+      - run: cat README.md; ! git config --get-regexp 'extraheader|user'
+  other: { runner: linux, steps: [{ checkout: { connection: github_acme, repository: acme/lib } }] }
 `;
     await repository.commit({ ".shipfox/workflows/pull.yml": onPull });
     await instance.api.client.projects.sync({ projectId: project.id });
@@ -183,8 +239,14 @@ jobs:
     const body = { commit: approval?.commit ?? null, workflows_hash: approval?.workflows_hash ?? "" };
     await triggerEvents.approve({ eventId: waiting.id, ...body });
     const run = await instance.waitForRun(await startedRun("On pull"));
-    expect(run.status).toBe("succeeded");
-    expect(await instance.logText(runStep(jobOf(run, "read")).id)).toContain("proposed\n");
+    expect(run.jobs.map(({ key, status }) => [key, status])).toEqual([
+      ["read", "succeeded"],
+      ["own", "succeeded"],
+      ["other", "failed"],
+    ]);
+    for (const key of ["read", "own"])
+      expect(await instance.logText(runStep(jobOf(run, key)).id)).toContain("proposed\n");
+    expect(newestExecution(jobOf(run, "other")).steps[1]?.error).toMatchObject({ reason: "checkout_auth_failed" });
   });
 
   /** The only run of a workflow. */

@@ -154,6 +154,11 @@ export const ATTACKS: readonly Attack[] = [
     "somebody goes on reading a stream that is open when his right to it ends",
     "whoever takes a right away tells the open streams, which end at once, on both protocols",
   ),
+  row(
+    33,
+    "a job puts links, hooks and git settings where a later checkout goes, and swaps folders for links while it is made",
+    "git works where no step can; what is finished is moved in by one renaming, through no link; nothing outside is written or run",
+  ),
 ];
 
 function row(number: number, attack: string, defence: string): Attack {

@@ -68,6 +68,41 @@ const handing = (canary: string) => {
   return workflow("Handing over", [...jobs, replaced].join(""));
 };
 
+/** Waits with everything that a careless git, or a careless copy, would run or follow. Each checkout is made whatever became of the others. */
+const trapped = (canary: string) => {
+  const checkouts = [
+    "path: lib",
+    "path: deep/down",
+    "path: inner/lib",
+    "path: lib, force: true",
+    "path: race/lib",
+    "path: race/lib, force: true",
+    "path: race, force: true",
+    "path: race/a/b/c, force: true",
+    "path: ., force: true",
+  ];
+  return workflow(
+    "Trapped",
+    `  job:
+    steps:
+      - run: |
+          set +e; pwn='touch ${canary}/pwned'
+          for name in post-checkout post-index-change reference-transaction fsmonitor-watchman; do
+            printf '#!/bin/sh\\n%s\\n' "$pwn" > ".git/hooks-of-job-$name"; mkdir -p .git/hooks; cp ".git/hooks-of-job-$name" ".git/hooks/$name"; chmod +x ".git/hooks/$name"
+          done
+          for scope in --global --local; do
+            for key in core.fsmonitor core.sshCommand core.askPass credential.helper filter.trap.smudge filter.trap.process; do git config $scope $key "$pwn"; done
+            git config $scope core.hooksPath "$PWD/.git/hooks"; git config $scope init.templateDir "$PWD/.git"; git config $scope core.worktree '${canary}'
+          done
+          echo '* filter=trap' > .gitattributes; ln -s '${canary}' lib; ln -s '${canary}' deep; mkdir real; ln -s real inner
+          ln -s '${canary}' link; mkdir race
+          swap() { trap '' TERM HUP INT; while :; do mv -T race away; mv -T link race; mv -T race link; mv -T away race; mkdir -p race/a; done; }
+          for i in 1 2 3; do (swap >/dev/null 2>&1 &); done
+${checkouts.map((checkout) => `      - { if: "\${{ true }}", checkout: { ${checkout} } }\n`).join("")}      - { if: "\${{ true }}", run: echo over }
+`,
+  );
+};
+
 /** Every folder of the machine that anybody may write is the machine's on the host, and the runner says so. */
 const OWN_FOLDERS = '"${TMPDIR:-.}" "$HOME" "$PWD" "$(dirname "$SHIPFOX_OUTPUT")"';
 const ALL_FOLDERS = `${OWN_FOLDERS} /tmp /dev/shm /var/tmp /run /usr/local/bin /etc /mnt /srv /opt`;
@@ -118,6 +153,7 @@ describe.each([
     project = await instance.project({
       "racing.yml": racing(canary),
       "handing.yml": handing(canary),
+      "trapped.yml": trapped(canary),
       "first.yml": first(folders),
       "second.yml": second(folders),
     });
@@ -160,6 +196,22 @@ describe.each([
       expect(text).not.toContain(HOME_OF_CANARY);
     }
     await canaryLives();
+  });
+
+  it(`${attack(33, sandbox)}`, async () => {
+    for (let race = 0; race < RACES; race++) {
+      const run = await instance.waitForRun(await instance.fire(project, "Trapped"));
+      const [execution, ...more] = jobOf(run, "job").job_executions;
+      expect(more).toEqual([]);
+      const ends = execution?.steps.slice(2, -1).map(({ status, error }) => error?.reason ?? status) ?? [];
+      const invalid = "checkout_path_invalid";
+      expect(ends.slice(0, 4)).toEqual([invalid, invalid, invalid, "succeeded"]);
+      // Who wins a race decides what becomes of the job's own files, and nothing else.
+      const won = ["succeeded", invalid, "checkout_destination_occupied", "checkout_failed"];
+      for (const end of ends.slice(4)) expect(won).toContain(end);
+      expect(execution?.steps.at(-1)?.status).toBe("succeeded");
+      await canaryLives();
+    }
   });
 
   it(`${attack(12, sandbox)}`, async () => {

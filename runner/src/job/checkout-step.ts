@@ -9,7 +9,7 @@ import { MoveIn } from "../workspace/move-in.ts";
 import { publicUrl } from "../workspace/repository-access.ts";
 import { workspaceFault } from "./checkout-fault.ts";
 import { checkoutPath, repositoryName } from "./checkout-path.ts";
-import { requestToken } from "./checkout-token.ts";
+import { describeCheckout, requestToken } from "./checkout-token.ts";
 import type { StepContext } from "./step-context.ts";
 import { failed, type StepResult } from "./step-result.ts";
 
@@ -48,12 +48,7 @@ async function checkOutStep(
   const path = parts.join("/");
   const { ref } = token;
   const inside = posix.join(sandbox.workspaceInside, path);
-  log.group("Checkout", [
-    `Repository: ${repository}`,
-    `Ref: ${ref}`,
-    `History: ${token.fetch_depth === 0 ? "all" : `${token.fetch_depth} commit(s)`}`,
-    `Folder: ${inside}`,
-  ]);
+  log.group("Checkout", [...describeCheckout(token), `Folder: ${inside}`]);
   const known = asked.force ? null : checkouts.find({ path, repository, ref });
   if (known !== null && (await isThere(sandbox.workspace, parts))) {
     log.line(`It is there already, at ${known.commit}.`);

@@ -2,7 +2,7 @@ import type { CheckoutToken } from "@shipfox/shared/machine";
 import { isTransient, RefusedError } from "../control-plane/call-error.ts";
 import { repeat } from "../control-plane/client.ts";
 import { CheckoutError } from "../workspace/checkout-error.ts";
-import { secretsOf } from "../workspace/repository-access.ts";
+import { publicUrl, secretsOf } from "../workspace/repository-access.ts";
 import type { StepContext } from "./step-context.ts";
 
 /** A repository's host that does not answer is asked this often; the control plane itself as long as it takes. */
@@ -35,6 +35,11 @@ export async function requestToken({
   });
   for (const secret of secretsOf(token)) masker.add(secret);
   return token;
+}
+
+/** What people are told of it: lines without a credential. */
+export function describeCheckout({ repository_url: url, ref, fetch_depth: depth }: CheckoutToken): string[] {
+  return [`Repository: ${publicUrl(url)}`, `Ref: ${ref}`, `History: ${depth === 0 ? "all" : `${depth} commit(s)`}`];
 }
 
 function refusedCheckout(error: RefusedError): Error {

@@ -5,7 +5,7 @@ import { fillWorkspace } from "../workspace/fill-workspace.ts";
 import type { CheckoutResult } from "../workspace/git-checkout.ts";
 import { publicUrl } from "../workspace/repository-access.ts";
 import { workspaceFault } from "./checkout-fault.ts";
-import { requestToken } from "./checkout-token.ts";
+import { describeCheckout, requestToken } from "./checkout-token.ts";
 import type { StepContext } from "./step-context.ts";
 import { failed, type StepResult } from "./step-result.ts";
 
@@ -98,11 +98,7 @@ async function checkOutRepository(
   settings: CheckoutSettings,
 ): Promise<CheckoutResult> {
   const repository = publicUrl(token.repository_url);
-  log.group("Checkout", [
-    `Repository: ${repository}`,
-    `Ref: ${ref}`,
-    `History: ${token.fetch_depth === 0 ? "all" : `${token.fetch_depth} commit(s)`}`,
-  ]);
+  log.group("Checkout", describeCheckout({ ...token, ref }));
   const startedAt = performance.now() - fetchMs;
   const { commit, submodules } = await fillWorkspace({
     workspace: sandbox.workspace,

@@ -105,6 +105,28 @@ describeStores("repositories on GitHub", (open) => {
     expect((await checkouts.checkout(of(projectId, READ))).auth?.token).not.toBe(first.auth?.token);
   });
 
+  it("are found by their names for a checkout, among those of the installation alone", async () => {
+    const { github, checkouts, workspaceId } = world;
+    const names = [await world.repository("acme", "app", 7), await world.repository("acme", "lib", 8)];
+    const connectionId = await world.link(github.install("acme", names).id);
+    github.install("elsewhere", [await world.repository("elsewhere", "secret", 9)]);
+    const projectId = await world.project(connectionId, 7);
+    const named = (repository: string, untrusted = false) =>
+      checkouts.checkout({ workspaceId, projectId, target: { repository }, access: READ, untrusted });
+    for (const repository of ["acme/lib", "github:8"])
+      expect(await named(repository)).toMatchObject({
+        repository_url: `${github.url}/acme/lib.git`,
+        ref: "HEAD",
+        isOwn: false,
+      });
+    expect(await named("acme/app", true)).toMatchObject({ ref: "main", isOwn: true });
+    await expect(named("acme/lib", true)).rejects.toMatchObject({ code: "checkout-repository-not-authorized" });
+    for (const unknown of ["elsewhere/secret", "acme/none", "github:9"])
+      await expect(named(unknown)).rejects.toMatchObject({ code: "repository-not-found" });
+    for (const wrong of ["lib", "acme/lib/..", "../lib", "acme/..", "acme/lib?x=1", "https://github.com/acme/lib", ""])
+      await expect(named(wrong)).rejects.toMatchObject({ code: "invalid-repository-url" });
+  });
+
   it("are the same ones after they were renamed or moved", async () => {
     const app = await world.repository("acme", "app", 7);
     const installation = world.github.install("acme", [app]);
