@@ -138,6 +138,26 @@ describeStores("a runner instance", (open) => {
     expect(told.reservations).toMatchObject([{ count: 1 }]);
   });
 
+  it("whose runner has hung before it had a job is replaced, and then removed", async () => {
+    const provisioning = await Provisioning.start(await open());
+    const { inside } = provisioning.plane;
+    await inside.fire(jobsOf("linux", "a"));
+    const { reservations } = await provisioning.poll([template(5)]);
+    const instance = first(await provisioning.make(1, reservations[0].reservation_id));
+    await provisioning.session(instance);
+    expect((await provisioning.poll([template(5)])).reservations).toEqual([]);
+    const silentFor = (seconds: number) =>
+      inside.store.write((tx) =>
+        tx.run("update runner_sessions set last_seen_at = ? where mode = 'ephemeral'", [Date.now() - seconds * 1_000]),
+      );
+    await silentFor(190);
+    expect(await provisioning.poll([template(5)])).toMatchObject({ reservations: [{ count: 1 }], terminate: [] });
+    await silentFor(310);
+    expect((await provisioning.poll([template(5)])).terminate).toEqual([
+      { runner_instance_id: instance.runner_instance_id, provider_runner_id: null, reason: "session_ended" },
+    ]);
+  });
+
   it("is either given a job or drained, never both", async () => {
     const { provisioning, instance } = await pooled();
     const { plane } = provisioning;

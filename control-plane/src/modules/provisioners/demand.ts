@@ -2,14 +2,23 @@ import { newId } from "@shipfox/shared/ids";
 import type { AdvertisedTemplate, DemandReply } from "@shipfox/shared/provisioner";
 import type { ProvisionerTokenRow, ReservationRow } from "../../store/schema.ts";
 import type { WriteTx } from "../../store/store.ts";
-import { type Dispatch, idleSessions, waitingSets } from "../dispatch/public.ts";
-import { leftOver, markForTermination, type OpenInstance, openInstancesIn, toTerminate } from "./instance-store.ts";
-import { decideDemand, type Demand, satisfies, type Supply } from "./model.ts";
+import { type Dispatch, endUnusedSession, idleSessions, isOnline, waitingSets } from "../dispatch/public.ts";
+import {
+  leftOver,
+  markForTermination,
+  type OpenInstance,
+  openInstancesIn,
+  silentInstances,
+  toTerminate,
+} from "./instance-store.ts";
+import { decideDemand, type Demand, isComing, satisfies, type Supply } from "./model.ts";
 import { ADVERTISED_MS, lockPools } from "./pool-store.ts";
 import { insertReservation, openReservations } from "./reservation-store.ts";
 
 /** A runner that has done its job stops by itself; what is still there after this long is to be removed. */
 const EXIT_GRACE_MS = 30_000;
+/** A runner without a job that was not heard from for so long has hung, or its machine has. */
+const SILENT_MS = 300_000;
 
 export interface DemandRound {
   readonly templates: readonly AdvertisedTemplate[];
@@ -35,7 +44,7 @@ export async function lookAtDemand(
   const supply = [
     ...idleRunners(dispatch, workspaceId, instances, now),
     ...reservations.map(supplyOfReservation),
-    ...instances.filter(isFree).map(supplyOfInstance),
+    ...instances.filter((instance) => isComing(instance, now)).map(supplyOfInstance),
   ];
   const own = reservations.filter(({ provisioner_id: id }) => id === provisioner.id);
   const demand = decideDemand(
@@ -60,8 +69,7 @@ export async function lookAtDemand(
     await insertReservation(tx, row);
     granted.push(row);
   }
-  for (const { id, reason } of await leftOver(tx, provisioner.id, now - EXIT_GRACE_MS))
-    await markForTermination(tx, id, reason);
+  await giveUp(tx, dispatch, provisioner.id, now);
   return {
     stats: demand
       .filter(({ set }) => round.templates.some((template) => satisfies(abilityOf(template), set)))
@@ -73,9 +81,17 @@ export async function lookAtDemand(
   };
 }
 
-/** Wanted, and not given a job: it will serve one. */
-function isFree({ terminate_reason, claims_used }: OpenInstance): boolean {
-  return terminate_reason === null && (claims_used ?? 0) === 0;
+/** Takes out of service what has nothing more to do, and what has hung. */
+async function giveUp(tx: WriteTx, dispatch: Dispatch, provisionerId: string, now: number): Promise<void> {
+  for (const { id, reason } of await leftOver(tx, provisionerId, now - EXIT_GRACE_MS))
+    await markForTermination(tx, id, reason);
+  for (const { id, session_id: sessionId } of await silentInstances(tx, provisionerId, now - SILENT_MS)) {
+    // Presence is written in bulk: memory knows more.
+    const session = dispatch.sessions.get(sessionId);
+    if (session && isOnline(session, now)) continue;
+    if (await endUnusedSession(tx, dispatch, sessionId, "silent", now))
+      await markForTermination(tx, id, "session_ended");
+  }
 }
 
 /** Runners of other origin that wait; those in instances are counted as instances. */

@@ -3,7 +3,7 @@ import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
 import type { Clock } from "../../store/clock.ts";
 import type { WaitingPort } from "../runs/public.ts";
 import { type OpenInstance, openInstancesIn } from "./instance-store.ts";
-import { satisfies } from "./model.ts";
+import { isComing, satisfies } from "./model.ts";
 import { ADVERTISED_MS, livePools, templatesOf } from "./pool-store.ts";
 
 type Entry = Parameters<WaitingPort["explain"]>[1];
@@ -21,13 +21,10 @@ export function explainWithProvisioners(port: WaitingPort, clock: Clock): Waitin
       const pools = await livePools(tx, entry.workspaceId, now);
       if (pools.length === 0) return waiting;
       const instances = await openInstancesIn(tx, entry.workspaceId, now - ADVERTISED_MS);
-      return explainProvisioned(waiting, entry, pools.flatMap(templatesOf), instances.filter(isStarting));
+      const coming = instances.filter((instance) => isComing(instance, now));
+      return explainProvisioned(waiting, entry, pools.flatMap(templatesOf), coming);
     },
   };
-}
-
-function isStarting({ terminate_reason, claims_used }: OpenInstance): boolean {
-  return terminate_reason === null && (claims_used ?? 0) === 0;
 }
 
 /** Pure: what the templates of the provisioners and the instances that start say about a job that no runner can have now. */

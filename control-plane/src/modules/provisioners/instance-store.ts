@@ -120,11 +120,17 @@ export async function markForTermination(tx: WriteTx, instanceId: string, reason
   return (await tx.run(MARK, [reason, instanceId])) > 0;
 }
 
-export type OpenInstance = RunnerInstanceRow & { readonly claims_used: number | null };
+export type OpenInstance = RunnerInstanceRow & {
+  /** Of its session; null before it registers. */
+  readonly claims_used: number | null;
+  readonly session_seen_at: number | null;
+  readonly session_ended_at: number | null;
+};
 
-const OPEN = `select i.*, s.claims_used from runner_instances i left join runner_sessions s on s.id = i.session_id
+const COLUMNS = "i.*, s.claims_used, s.last_seen_at as session_seen_at, s.ended_at as session_ended_at";
+const OPEN = `select ${COLUMNS} from runner_instances i left join runner_sessions s on s.id = i.session_id
   where i.provisioner_id = ? and i.ended_at is null`;
-const OPEN_IN_WORKSPACE = `select i.*, s.claims_used from provisioner_pools p
+const OPEN_IN_WORKSPACE = `select ${COLUMNS} from provisioner_pools p
   join runner_instances i on i.provisioner_id = p.provisioner_id and i.ended_at is null
   left join runner_sessions s on s.id = i.session_id where p.workspace_id = ? and p.advertised_at > ?`;
 
@@ -165,6 +171,27 @@ export function leftOver(
   return tx.all(LEFT_OVER, [provisionerId, since]);
 }
 
+const SILENT = `select i.id, s.id as session_id from runner_instances i join runner_sessions s on s.id = i.session_id
+  where i.provisioner_id = ? and i.ended_at is null and i.terminate_reason is null
+    and s.ended_at is null and s.claims_used = 0 and s.last_seen_at <= ?`;
+
+/** Instances whose runner has registered, has had no job, and was not heard from since. */
+export function silentInstances(
+  tx: Tx,
+  provisionerId: string,
+  since: number,
+): Promise<{ id: string; session_id: string }[]> {
+  return tx.all(SILENT, [provisionerId, since]);
+}
+
+const INSTANCES_BY_ID = (count: number) =>
+  `select ${COLUMNS} from runner_instances i left join runner_sessions s on s.id = i.session_id
+   where i.provisioner_id = ? and i.id in (${new Array(count).fill("?").join(", ")})`;
+
+export function instancesById(tx: Tx, provisionerId: string, ids: readonly string[]): Promise<OpenInstance[]> {
+  return tx.all<OpenInstance>(INSTANCES_BY_ID(ids.length), [provisionerId, ...ids]);
+}
+
 const DUE = "select * from runner_instances where due_at is not null and due_at <= ? order by due_at limit ?";
 const NEXT_DUE = "select min(due_at) as due_at from runner_instances where due_at is not null";
 
@@ -195,7 +222,7 @@ export async function tieRunner(
   return (await tx.run(REGISTER, [runner.runnerId, runner.sessionId, runner.key, now, instanceId])) > 0;
 }
 
-const LIST = (conditions: string) => `select i.*, s.claims_used from runner_instances i
+const LIST = (conditions: string) => `select ${COLUMNS} from runner_instances i
   left join runner_sessions s on s.id = i.session_id where i.workspace_id = ?${conditions} order by i.created_at desc, i.id desc limit ?`;
 
 export interface InstanceFilter {
@@ -221,7 +248,7 @@ export function listInstances(tx: Tx, filter: InstanceFilter): Promise<OpenInsta
 
 export function findInstanceIn(tx: Tx, workspaceId: string, instanceId: string): Promise<OpenInstance | undefined> {
   return tx.get<OpenInstance>(
-    `select i.*, s.claims_used from runner_instances i left join runner_sessions s on s.id = i.session_id
+    `select ${COLUMNS} from runner_instances i left join runner_sessions s on s.id = i.session_id
      where i.workspace_id = ? and i.id = ?`,
     [workspaceId, instanceId],
   );

@@ -110,3 +110,21 @@ export function hasEnded(state: InstanceState): boolean {
 export function decideReport(state: InstanceState, reported: InstanceState): InstanceState {
   return hasEnded(state) || RANKS[reported] <= RANKS[state] ? state : reported;
 }
+
+/** A runner is there for so long after it was last heard from: a claim that waits, and the writing of it, take half of it. */
+const HEARD_MS = 180_000;
+
+/** Whether the runner of an instance will take a job: it is wanted, has had none, and starts or was heard from lately. */
+export function isComing(
+  instance: {
+    readonly terminate_reason: string | null;
+    readonly claims_used: number | null;
+    readonly session_seen_at: number | null;
+    readonly session_ended_at: number | null;
+  },
+  now: number,
+): boolean {
+  if (instance.terminate_reason !== null || (instance.claims_used ?? 0) > 0) return false;
+  if (instance.session_seen_at === null) return true;
+  return instance.session_ended_at === null && instance.session_seen_at > now - HEARD_MS;
+}

@@ -1,10 +1,7 @@
 import type { InstanceState } from "@shipfox/shared/provisioner";
 import type { Tx } from "../../store/store.ts";
-import { type OpenInstance, openInstances } from "./instance-store.ts";
+import { instancesById, type OpenInstance, openInstances } from "./instance-store.ts";
 
-const OTHERS = (count: number) =>
-  `select i.*, s.claims_used from runner_instances i left join runner_sessions s on s.id = i.session_id
-   where i.provisioner_id = ? and i.id in (${new Array(count).fill("?").join(", ")})`;
 const BOUND = `select l.session_id, l.job_id, l.run_attempt_id from runner_instances i join leases l on l.session_id = i.session_id
   where i.provisioner_id = ? and i.ended_at is null and l.ended_at is null`;
 /** Ids that one statement looks up. */
@@ -29,8 +26,7 @@ export async function recordsOf(
   const others = [...observed].filter((id) => !known.has(id));
   for (let start = 0; start < others.length; start += CHUNK) {
     const ids = others.slice(start, start + CHUNK);
-    for (const instance of await tx.all<OpenInstance>(OTHERS(ids.length), [provisionerId, ...ids]))
-      known.set(instance.id, instance);
+    for (const instance of await instancesById(tx, provisionerId, ids)) known.set(instance.id, instance);
   }
   const jobs = new Map((await tx.all<BoundJob>(BOUND, [provisionerId])).map((job) => [job.session_id, job]));
   return {
