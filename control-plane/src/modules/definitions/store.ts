@@ -1,6 +1,7 @@
 import type { SyncedFile } from "@shipfox/shared/api/definitions";
 import type { DialectSql } from "../../store/dialect.ts";
 import type { DefinitionRow, DefinitionSyncRow } from "../../store/schema.ts";
+import { marks } from "../../store/marks.ts";
 import type { SqlValue, Tx, WriteTx } from "../../store/store.ts";
 import type { KnownDefinition, SyncErrorCode, SyncWarning } from "./model.ts";
 
@@ -96,7 +97,7 @@ export function listSynced(
   projectId: string,
   { refs, ids }: { refs: readonly [string, string]; ids: readonly string[] },
 ): Promise<KnownDefinition[]> {
-  const named = ids.length === 0 ? "" : `or id in (${ids.map(() => "?").join(", ")})`;
+  const named = ids.length === 0 ? "" : `or id in (${marks(ids.length)})`;
   return tx.all<KnownDefinition>(
     `select id, config_path, upsert_key, yaml, called_files, model, deleted_at from definitions
       where project_id = ? and source = 'vcs' and (ref in (?, ?) ${named})`,

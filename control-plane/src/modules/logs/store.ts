@@ -1,3 +1,4 @@
+import { marks } from "../../store/marks.ts";
 import type { SqlValue, Tx } from "../../store/store.ts";
 import type { StreamRef } from "./model.ts";
 
@@ -122,7 +123,7 @@ export async function nextDueAt(tx: Tx, state: StreamRow["state"]): Promise<numb
 /** All logs of some jobs. */
 export function streamsOfJobs(tx: Tx, jobIds: readonly string[]): Promise<StreamRow[]> {
   const sql = `select ${COLUMNS} from log_streams where job_execution_id in
-    (select id from job_executions where job_id in (${jobIds.map(() => "?").join(", ")}))`;
+    (select id from job_executions where job_id in (${marks(jobIds.length)}))`;
   return tx.all<StreamRow>(sql, [...jobIds]);
 }
 

@@ -1,5 +1,6 @@
 import type { InstanceState, TerminateReason } from "@shipfox/shared/provisioner";
 import type { RunnerInstanceRow, RunnerInstanceStateRow } from "../../store/schema.ts";
+import { marks } from "../../store/marks.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import { hasEnded } from "./model.ts";
 
@@ -186,7 +187,7 @@ export function silentInstances(
 
 const INSTANCES_BY_ID = (count: number) =>
   `select ${COLUMNS} from runner_instances i left join runner_sessions s on s.id = i.session_id
-   where i.provisioner_id = ? and i.id in (${new Array(count).fill("?").join(", ")})`;
+   where i.provisioner_id = ? and i.id in (${marks(count)})`;
 
 export function instancesById(tx: Tx, provisionerId: string, ids: readonly string[]): Promise<OpenInstance[]> {
   return tx.all<OpenInstance>(INSTANCES_BY_ID(ids.length), [provisionerId, ...ids]);

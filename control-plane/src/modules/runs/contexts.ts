@@ -1,4 +1,5 @@
 import type { TriggerReference } from "@shipfox/shared/api/runs";
+import { marks } from "../../store/marks.ts";
 import type { Tx } from "../../store/store.ts";
 import { type JobModel, namesRead, parseValues, type Root, stringifyValues } from "../workflow/public.ts";
 import { iso, isoOrNull } from "./present.ts";
@@ -304,8 +305,4 @@ function dispatched(
 function recordOf({ status, attempts }: StepInContext) {
   const newest = attempts.findLast(({ status: state }) => state !== "running");
   return { status, ...newest?.values, attempts: attempts.map((one) => ({ status: one.status, ...one.values })) };
-}
-
-function marks(count: number): string {
-  return new Array(count).fill("?").join(", ");
 }

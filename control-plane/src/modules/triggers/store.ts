@@ -1,6 +1,7 @@
 import { MAX_FACET_VALUES, type TriggerEventsQuery } from "@shipfox/shared/api/trigger-events";
 import { build } from "../../store/build.ts";
 import type { TriggerEventRow, TriggerEventUsageRow } from "../../store/schema.ts";
+import { marks } from "../../store/marks.ts";
 import type { Store, Tx, WriteTx } from "../../store/store.ts";
 
 const COLUMNS = [
@@ -72,7 +73,7 @@ export function oldestEvents(
 }
 
 export async function deleteEvents(tx: WriteTx, ids: readonly string[]): Promise<void> {
-  await tx.run(`delete from trigger_events where id in (${ids.map(() => "?").join(", ")})`, [...ids]);
+  await tx.run(`delete from trigger_events where id in (${marks(ids.length)})`, [...ids]);
 }
 
 export type ListedEvent = Omit<TriggerEventRow, "payload" | "payload_bytes">;

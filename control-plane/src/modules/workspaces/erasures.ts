@@ -1,4 +1,5 @@
 import type { Logger } from "@shipfox/shared/logger";
+import { marks } from "../../store/marks.ts";
 import type { Store, WriteTx } from "../../store/store.ts";
 
 /** Runs, jobs or rows that one transaction deletes; a job goes with its executions and steps. */
@@ -95,8 +96,4 @@ async function deleteByIds(tx: WriteTx, table: "jobs" | "runs", ids: readonly st
 
 function idsOf(rows: readonly { id: string }[]): string[] {
   return rows.map(({ id }) => id);
-}
-
-function marks(count: number): string {
-  return Array.from({ length: count }, () => "?").join(", ");
 }
