@@ -11,7 +11,7 @@ import {
   silentInstances,
   toTerminate,
 } from "./instance-store.ts";
-import { decideDemand, type Demand, isComing, satisfies, type Supply } from "./model.ts";
+import { abilityOf, decideDemand, type Demand, isComing, parsed, satisfies, type Supply } from "./model.ts";
 import { ADVERTISED_MS, lockPools } from "./pool-store.ts";
 import { insertReservation, openReservations } from "./reservation-store.ts";
 
@@ -114,14 +114,6 @@ function supplyOfReservation(row: ReservationRow): Supply {
 function supplyOfInstance(row: OpenInstance): Supply {
   const supply = { ...abilityOf(parsed(row)), count: 1 };
   return row.label_set_id === null ? supply : { ...supply, forSet: row.label_set_id };
-}
-
-function parsed({ labels, capabilities }: { labels: string; capabilities: string }) {
-  return { labels: JSON.parse(labels) as string[], capabilities: JSON.parse(capabilities) as string[] };
-}
-
-function abilityOf({ labels, capabilities }: { labels: readonly string[]; capabilities: readonly string[] }) {
-  return { labels: new Set(labels), capabilities: new Set(capabilities) };
 }
 
 /** What each template could start beside what the provisioner was told to start before and has not started yet. */

@@ -3,7 +3,7 @@ import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
 import type { Clock } from "../../store/clock.ts";
 import type { WaitingPort } from "../runs/public.ts";
 import { type OpenInstance, openInstancesIn } from "./instance-store.ts";
-import { isComing, satisfies } from "./model.ts";
+import { abilityOf, isComing, parsed, satisfies } from "./model.ts";
 import { ADVERTISED_MS, livePools, templatesOf } from "./pool-store.ts";
 
 type Entry = Parameters<WaitingPort["explain"]>[1];
@@ -35,12 +35,7 @@ export function explainProvisioned(
   starting: readonly Pick<OpenInstance, "labels" | "capabilities" | "template_key">[],
 ): Waiting {
   const able = templates.filter((template) => satisfies(abilityOf(template), entry));
-  const coming = starting.filter((instance) =>
-    satisfies(
-      abilityOf({ labels: JSON.parse(instance.labels), capabilities: JSON.parse(instance.capabilities) }),
-      entry,
-    ),
-  );
+  const coming = starting.filter((instance) => satisfies(abilityOf(parsed(instance)), entry));
   if (coming.length > 0) {
     const from = named(coming.map(({ template_key: key }) => key));
     return {
@@ -73,10 +68,6 @@ export function explainProvisioned(
   if (able.some((template) => template.available_slots > 0 && !template.fault))
     return { ...waiting, reason: "starting", message: `a runner instance of ${keys} is about to be started` };
   return { ...waiting, reason: "template_at_cap", message: `${keys} has as many runner instances as it may` };
-}
-
-function abilityOf({ labels, capabilities }: { labels: readonly string[]; capabilities: readonly string[] }) {
-  return { labels: new Set(labels), capabilities: new Set(capabilities) };
 }
 
 function named(keys: readonly string[]): string {

@@ -17,6 +17,7 @@ import { revokeRunner } from "../runners/public.ts";
 import { findInstanceIn, listInstances, type OpenInstance, statesOf } from "./instance-store.ts";
 import { drainInstance } from "./instances.ts";
 import type { PollDeps } from "./poll-demand.ts";
+import { timeOf } from "./time-of.ts";
 
 export interface InstanceRoutesDeps extends PollDeps {
   readonly access: Access;
@@ -172,8 +173,4 @@ function present(row: OpenInstance): RunnerInstance {
     created_at: new Date(row.created_at).toISOString(),
     ended_at: timeOf(row.ended_at),
   };
-}
-
-function timeOf(milliseconds: number | null): string | null {
-  return milliseconds === null ? null : new Date(milliseconds).toISOString();
 }

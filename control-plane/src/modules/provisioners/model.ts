@@ -35,6 +35,21 @@ export interface Demand {
   readonly grant: number;
 }
 
+export function abilityOf({
+  labels,
+  capabilities,
+}: {
+  readonly labels: readonly string[];
+  readonly capabilities: readonly string[];
+}): Ability {
+  return { labels: new Set(labels), capabilities: new Set(capabilities) };
+}
+
+/** What a row keeps as JSON. */
+export function parsed({ labels, capabilities }: { readonly labels: string; readonly capabilities: string }) {
+  return { labels: JSON.parse(labels) as string[], capabilities: JSON.parse(capabilities) as string[] };
+}
+
 export function satisfies(ability: Ability, set: Pick<WaitingSet, "labels" | "capabilities">): boolean {
   return (
     labelsSatisfy(ability.labels, set.labels) &&

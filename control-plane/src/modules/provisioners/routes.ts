@@ -18,6 +18,7 @@ import type { ProvisionerTokenRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
 import type { DemandWaiters } from "./demand-waiters.ts";
 import { dropReservationsOf } from "./reservation-store.ts";
+import { timeOf } from "./time-of.ts";
 import { insertToken, listActive, listTokens, revokeToken } from "./store.ts";
 
 export interface ProvisionerRoutesDeps {
@@ -172,8 +173,4 @@ function presentToken(row: ProvisionerTokenRow): ProvisionerToken {
     created_at: new Date(row.created_at).toISOString(),
     updated_at: new Date(row.updated_at).toISOString(),
   };
-}
-
-function timeOf(milliseconds: number | null): string | null {
-  return milliseconds === null ? null : new Date(milliseconds).toISOString();
 }

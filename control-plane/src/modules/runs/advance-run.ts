@@ -60,7 +60,7 @@ interface UnstartedEnd {
   readonly message: string | null;
 }
 
-const NOT_CALLED: UnstartedEnd = { status: "skipped", reason: "default_gate_rejected", message: null };
+const SKIPPED: UnstartedEnd = { status: "skipped", reason: "default_gate_rejected", message: null };
 
 /**
  * Starts, skips and finishes what follows from the end of a job, or, without one, what a run begins with. Works on the jobs
@@ -115,7 +115,7 @@ async function endWithCall(
   if (status === "cancelled") await leaveLines(tx, deps, facts.run_attempt_id, inner);
   for (const job of inner)
     if (status === "cancelled") await cancelJob(tx, deps, facts, job, OF_MATRIX, now);
-    else await endUnstartedJob(tx, inRun(facts, job), job, NOT_CALLED, now);
+    else await endUnstartedJob(tx, inRun(facts, job), job, SKIPPED, now);
   return inner.map(({ id }) => id);
 }
 
@@ -165,7 +165,7 @@ async function decideAbout(
       continue;
     }
     if (verdict === "skip") {
-      await end(job, { status: "skipped", reason: "default_gate_rejected", message: null });
+      await end(job, SKIPPED);
       continue;
     }
     if (verdict === "ask") {
