@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{shared,client,control-plane,runner,cli}/src/**/*.test.ts", "scripts/**/*.test.ts"],
+          include: ["{shared,client,control-plane,runner,provisioner,cli}/src/**/*.test.ts", "scripts/**/*.test.ts"],
           globalSetup: ["control-plane/src/store/postgres-global-setup.ts"],
           expect: { poll: { timeout: POLL_TIMEOUT_MS } },
           testTimeout: UNIT_TIMEOUT_MS,

@@ -1,5 +1,5 @@
 import type { Logger } from "@shipfox/shared/logger";
-import { RefusedError } from "./control-plane/call-error.ts";
+import { RefusedError } from "@shipfox/shared/call-error";
 import { type ControlPlaneClient, repeat } from "./control-plane/client.ts";
 
 /** Tells the control plane, for people who wonder why a job waits, that this machine cannot run jobs and when it can again. */

@@ -11,7 +11,7 @@ import { processOutput } from "./commands/output.ts";
 import { statusCommand } from "./commands/status-command.ts";
 import { certificateBundle, proxyEnv, type RunnerConfig, SETTINGS } from "./config.ts";
 import { readConfiguration, type Variables } from "./configuration.ts";
-import { Backoff } from "./control-plane/backoff.ts";
+import { Backoff } from "@shipfox/shared/backoff";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
 import { DiskWatch } from "./disk/disk-watch.ts";

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@shipfox/shared/logger";
 import type { Capabilities, RegisterReply } from "@shipfox/shared/machine";
-import { Backoff } from "./control-plane/backoff.ts";
-import { isTransient, RefusedError, retryAfterOf } from "./control-plane/call-error.ts";
+import { Backoff } from "@shipfox/shared/backoff";
+import { isTransient, RefusedError, retryAfterOf } from "@shipfox/shared/call-error";
 import type { ControlPlaneClient } from "./control-plane/client.ts";
 import type { StateFolder } from "./state-folder.ts";
 

@@ -1,4 +1,4 @@
-/** The control plane answered, but not with success. `code` is from the shared table, or "" when the body was not ours. */
+/** The server answered, but not with success. `code` is from the shared table, or "" when the body was not ours. */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";
   readonly status: number;

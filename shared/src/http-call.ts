@@ -27,10 +27,13 @@ export interface Answer {
 /** Sends calls to one base URL over kept-alive connections. Rejects with UnreachableError when there was no whole answer. */
 export class HttpCaller {
   private readonly base: URL;
+  private readonly peer: string;
   private readonly agent: HttpAgent | HttpsAgent;
   private readonly start: typeof httpRequest;
 
-  constructor(baseUrl: string, certificateAuthority: string | null) {
+  /** `peer` begins the sentences of errors. */
+  constructor(baseUrl: string, certificateAuthority: string | null, peer = "The control plane") {
+    this.peer = peer;
     this.base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`);
     const isTls = this.base.protocol === "https:";
     this.start = isTls ? httpsRequest : httpRequest;
@@ -76,7 +79,7 @@ export class HttpCaller {
     if (call.signal?.aborted) return new UnreachableError("The call was given up.", { cause: error });
     const isTimeout = error.name === "AbortError" || error.name === "TimeoutError";
     const why = isTimeout ? `no answer within ${call.timeoutMs} ms` : describeNetworkError(error);
-    return new UnreachableError(`The control plane at ${this.base.origin} could not be reached: ${why}.`, {
+    return new UnreachableError(`${this.peer} at ${this.base.origin} could not be reached: ${why}.`, {
       cause: error,
     });
   }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { RefusedError, UnreachableError } from "./call-error.ts";
+import { RefusedError, UnreachableError } from "@shipfox/shared/call-error";
 import { ControlPlaneClient } from "./client.ts";
 import { StandInPlane } from "./stand-in-plane.fixture.ts";
 

@@ -29,9 +29,9 @@ import {
 } from "@shipfox/shared/machine";
 import { VERSION } from "@shipfox/shared/version";
 import type { z } from "zod";
-import { Backoff } from "./backoff.ts";
-import { isTransient, RefusedError, retryAfterOf, UnreachableError } from "./call-error.ts";
-import { type Answer, type Call, HttpCaller, refusal } from "./http-call.ts";
+import { Backoff } from "@shipfox/shared/backoff";
+import { isTransient, RefusedError, retryAfterOf, UnreachableError } from "@shipfox/shared/call-error";
+import { type Answer, type Call, HttpCaller, refusal } from "@shipfox/shared/http-call";
 
 /** Every call may take this long beyond what it asked the server to wait. */
 export const CALL_MARGIN_MS = 15_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { RefusedError, UnreachableError } from "./call-error.ts";
+import { RefusedError, UnreachableError } from "@shipfox/shared/call-error";
 import { contactFailure } from "./contact-failure.ts";
 
 const coded = (code: string) => Object.assign(new Error(code), { code });

@@ -1,4 +1,4 @@
-import { isTransient, RefusedError } from "./call-error.ts";
+import { isTransient, RefusedError } from "@shipfox/shared/call-error";
 
 /**
  * What a call without a useful answer says about the control plane. `plane_down`: it does not serve anybody, so nobody can give

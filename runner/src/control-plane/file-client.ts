@@ -9,7 +9,7 @@ import {
 } from "@shipfox/shared/machine-files";
 import type { z } from "zod";
 import type { TemporaryFile } from "../files/temporary-file.ts";
-import { RefusedError } from "./call-error.ts";
+import { RefusedError } from "@shipfox/shared/call-error";
 import { type ClientCall, type ControlPlaneClient, parse, repeat } from "./client.ts";
 
 /** A part takes its time on a slow line, and a plane that was started again reads a whole file before it completes it. */

@@ -1,7 +1,7 @@
 import type { Capabilities } from "@shipfox/shared/machine";
 import { VERSION } from "@shipfox/shared/version";
-import { UnreachableError } from "../control-plane/call-error.ts";
-import { HttpCaller, refusal } from "../control-plane/http-call.ts";
+import { UnreachableError } from "@shipfox/shared/call-error";
+import { HttpCaller, refusal } from "@shipfox/shared/http-call";
 
 /** As in the machine protocol, whose schemas would cost the guard more memory than all the rest of it. */
 export const MAX_HEARTBEAT_WAIT_SECONDS = 8;

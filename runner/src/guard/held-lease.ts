@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_HEARTBEAT_WAIT_SECONDS } from "./heartbeat-call.ts";
-import { Backoff } from "../control-plane/backoff.ts";
-import { RefusedError, retryAfterOf } from "../control-plane/call-error.ts";
+import { Backoff } from "@shipfox/shared/backoff";
+import { RefusedError, retryAfterOf } from "@shipfox/shared/call-error";
 import { contactFailure } from "../control-plane/contact-failure.ts";
 import { bootTimeMs } from "./boot-clock.ts";
 import { type Contact, type ContactEvent, type ContactLimits, decideContact, newContact } from "./contact.ts";

@@ -1,4 +1,4 @@
-import { RefusedError, UnreachableError } from "../control-plane/call-error.ts";
+import { RefusedError, UnreachableError } from "@shipfox/shared/call-error";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
 import { CheckoutError } from "../workspace/checkout-error.ts";
 import { GitMissingError } from "../workspace/git-process.ts";

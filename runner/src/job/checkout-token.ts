@@ -1,5 +1,5 @@
 import type { CheckoutToken } from "@shipfox/shared/machine";
-import { isTransient, RefusedError } from "../control-plane/call-error.ts";
+import { isTransient, RefusedError } from "@shipfox/shared/call-error";
 import { repeat } from "../control-plane/client.ts";
 import { CheckoutError } from "../workspace/checkout-error.ts";
 import { publicUrl, secretsOf } from "../workspace/repository-access.ts";

@@ -1,5 +1,5 @@
 import type { SetupConfig } from "@shipfox/shared/machine";
-import { RefusedError } from "../control-plane/call-error.ts";
+import { RefusedError } from "@shipfox/shared/call-error";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
 import { FileClient } from "../control-plane/file-client.ts";
 import { ArchiveFault } from "../files/archive-fault.ts";

@@ -12,7 +12,7 @@ import {
   setupConfigSchema,
 } from "@shipfox/shared/machine";
 import type { DiskWatch } from "../disk/disk-watch.ts";
-import { RefusedError, UnreachableError } from "../control-plane/call-error.ts";
+import { RefusedError, UnreachableError } from "@shipfox/shared/call-error";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
 import type { LeaseKeeper } from "../guard/guard-process.ts";
 import { LogBudget } from "../logs/log-budget.ts";

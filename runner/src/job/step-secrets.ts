@@ -1,5 +1,5 @@
 import type { SecretBinding } from "@shipfox/shared/machine";
-import { isTransient, RefusedError } from "../control-plane/call-error.ts";
+import { isTransient, RefusedError } from "@shipfox/shared/call-error";
 import { repeat } from "../control-plane/client.ts";
 import { MAX_SECRET_CHARS } from "../logs/masking.ts";
 import type { StepContext } from "./step-context.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeLogRecords, encodeLogRecord } from "@shipfox/shared/log-records";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Backoff } from "../control-plane/backoff.ts";
+import { Backoff } from "@shipfox/shared/backoff";
 import { ControlPlaneClient } from "../control-plane/client.ts";
 import { type PlaneAnswer, StandInLog, StandInPlane } from "../control-plane/stand-in-plane.fixture.ts";
 import { Spool } from "./spool.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { Backoff } from "../control-plane/backoff.ts";
-import { isTransient, RefusedError, retryAfterOf } from "../control-plane/call-error.ts";
+import { Backoff } from "@shipfox/shared/backoff";
+import { isTransient, RefusedError, retryAfterOf } from "@shipfox/shared/call-error";
 import type { Spool } from "./spool.ts";
 
 export type LogOutcome = "drained" | "abandoned";

@@ -1,5 +1,5 @@
 import type { Logger } from "@shipfox/shared/logger";
-import { RefusedError } from "../control-plane/call-error.ts";
+import { RefusedError } from "@shipfox/shared/call-error";
 import type { ControlPlaneClient } from "../control-plane/client.ts";
 import type { Session } from "../registration.ts";
 import type { Monitor } from "./monitor.ts";
