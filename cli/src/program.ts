@@ -13,6 +13,7 @@ import { registerLogs } from "./commands/logs.ts";
 import { registerMembers } from "./commands/members.ts";
 import { registerPassword } from "./commands/password.ts";
 import { registerProjects } from "./commands/projects.ts";
+import { registerProvisioners } from "./commands/provisioners/provisioners.ts";
 import { registerRegistries } from "./commands/registries.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerRunners } from "./commands/runners.ts";
@@ -81,6 +82,7 @@ export function buildProgram(context: CommandContext): Command {
   registerCaches(program, context);
   registerMembers(program, context);
   registerRunners(program, context);
+  registerProvisioners(program, context);
   registerSecrets(program, context);
   registerVariables(program, context);
   registerValidate(program, context);

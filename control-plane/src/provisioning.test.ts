@@ -72,6 +72,15 @@ describeStores("what a provisioner is told to start", (open) => {
     });
   });
 
+  it("shows users which daemon speaks for a provisioner, and what its templates can start", async () => {
+    const provisioning = await Provisioning.start(await open());
+    const fault = { kind: "circuit_open", message: "every boot failed" };
+    const body = { max_reservations: 1, templates: [{ ...template(1), fault }] };
+    await provisioning.call("/demand/poll", body, { holder: "daemon-1 host-a" });
+    const { provisioners } = (await provisioning.asUser("GET", "/provisioners/active")).body;
+    expect(provisioners).toMatchObject([{ host: "host-a", templates: [{ template_key: "small", fault }] }]);
+  });
+
   it("is nothing to a second daemon with the same token, until the first lets go", async () => {
     const provisioning = await Provisioning.start(await open());
     const body = { max_reservations: 1, templates: [template(1)] };

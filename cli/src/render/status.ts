@@ -9,7 +9,7 @@ const SYMBOLS: Record<string, string> = {
   skipped: "–",
 };
 
-/** Text in the colour of a state: of a run, job, step, runner, person or workspace, or of what somebody tried. */
+/** Text in the colour of a state: of a run, job, step, runner, instance, person or workspace, or of what somebody tried. */
 export function inStatusColor(status: string, text: string, colors: Colors): string {
   switch (status) {
     case "succeeded":
@@ -29,6 +29,9 @@ export function inStatusColor(status: string, text: string, colors: Colors): str
     case "pending":
     case "cancelled":
     case "draining":
+    case "planned":
+    case "starting":
+    case "stopping":
       return colors.yellow(text);
     default:
       return colors.dim(text);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { instanceStateSchema, terminateReasonSchema } from "../provisioner.ts";
+import { advertisedTemplateSchema, instanceStateSchema, terminateReasonSchema } from "../provisioner.ts";
 import { DEFAULT_PAGE, id, MAX_CURSOR_CHARS, MAX_PAGE, nextCursor, nullableTimestamp, timestamp } from "./values.ts";
 
 const MAX_NAME_CHARS = 255;
@@ -33,10 +33,20 @@ export const provisionerTokensReplySchema = z.object({ tokens: z.array(provision
 export const activeProvisionersReplySchema = z.object({
   provisioners: z.array(
     z
-      .object({ id, name: z.string().nullable(), prefix: z.string(), last_seen_at: timestamp })
+      .object({
+        id,
+        name: z.string().nullable(),
+        prefix: z.string(),
+        last_seen_at: timestamp,
+        host: z.string().nullable().meta({ description: "Where the daemon runs that speaks for it now" }),
+        templates: z
+          .array(advertisedTemplateSchema)
+          .meta({ description: "What it said within the last two minutes that it can start" }),
+      })
       .meta({ id: "ActiveProvisioner" }),
   ),
 });
+export type ActiveProvisioner = z.infer<typeof activeProvisionersReplySchema>["provisioners"][number];
 
 export type ProvisionerToken = z.infer<typeof provisionerTokenSchema>;
 

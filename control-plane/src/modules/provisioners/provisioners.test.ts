@@ -82,7 +82,8 @@ describeStores("provisioner tokens", (open) => {
       await tx.run("update provisioner_tokens set last_seen_at = ? where id = ?", [now - 120_000, gone.id]);
     });
     const active = async () => (await call("GET", "/active", undefined, viewer)).body.provisioners;
-    expect(await active()).toEqual([{ id, name: "aws", prefix, last_seen_at: new Date(now - 1_000).toISOString() }]);
+    const last_seen_at = new Date(now - 1_000).toISOString();
+    expect(await active()).toEqual([{ id, name: "aws", prefix, last_seen_at, host: null, templates: [] }]);
     await call("POST", `/tokens/${id}/revoke`);
     expect(await active()).toEqual([]);
   });

@@ -1,4 +1,5 @@
 import {
+  type ActiveProvisioner,
   activeProvisionersReplySchema,
   createProvisionerTokenBodySchema,
   createProvisionerTokenReplySchema,
@@ -14,9 +15,10 @@ import { z } from "zod";
 import { type Access, requireAbility } from "../../http/access.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Clock } from "../../store/clock.ts";
-import type { ProvisionerTokenRow } from "../../store/schema.ts";
+import type { ProvisionerPoolRow, ProvisionerTokenRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
 import type { DemandWaiters } from "./demand-waiters.ts";
+import { livePools, templatesOf } from "./pool-store.ts";
 import { dropReservationsOf } from "./reservation-store.ts";
 import { timeOf } from "./time-of.ts";
 import { insertToken, listActive, listTokens, revokeToken } from "./store.ts";
@@ -134,28 +136,43 @@ export function createProvisionerRoutes({ store, clock, access, waiters }: Provi
       method: "GET",
       path: `${BASE}/active`,
       tag: TAG,
-      summary: "The provisioners that called within the last two minutes, the last first",
+      summary: "The provisioners that called within the last two minutes with their templates, the last first",
       credential: "user",
       needs: "runs:read",
       params: inWorkspace,
       responses: { 200: activeProvisionersReplySchema },
       errors: ["forbidden"],
       handle: async ({ principal, params: { workspaceId } }) => {
-        const since = clock.now() - ACTIVE_WINDOW_MS;
-        const rows = await store.read(async (tx) => {
+        const now = clock.now();
+        const { rows, pools } = await store.read(async (tx) => {
           await requireAbility(access, tx, principal, workspaceId);
-          return listActive(tx, workspaceId, since);
+          return {
+            rows: await listActive(tx, workspaceId, now - ACTIVE_WINDOW_MS),
+            pools: await livePools(tx, workspaceId, now),
+          };
         });
-        const provisioners = rows.map(({ id: tokenId, name, prefix, last_seen_at }) => ({
-          id: tokenId,
-          name,
-          prefix,
-          last_seen_at: timeOf(last_seen_at),
-        }));
+        const poolOf = new Map(pools.map((pool) => [pool.provisioner_id, pool]));
+        const provisioners = rows.map((row) => presentActive(row, poolOf.get(row.id), now));
         return { status: 200, body: { provisioners } };
       },
     }),
   ];
+}
+
+function presentActive(
+  { id: tokenId, name, prefix, last_seen_at: seenAt }: ProvisionerTokenRow,
+  pool: ProvisionerPoolRow | undefined,
+  now: number,
+): ActiveProvisioner {
+  return {
+    id: tokenId,
+    name,
+    prefix,
+    // Those that never called are not listed.
+    last_seen_at: new Date(seenAt ?? now).toISOString(),
+    host: (pool?.held_until ?? 0) > now ? (pool?.holder_host ?? null) : null,
+    templates: pool ? templatesOf(pool) : [],
+  };
 }
 
 function presentToken(row: ProvisionerTokenRow): ProvisionerToken {
