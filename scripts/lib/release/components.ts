@@ -1,0 +1,33 @@
+/** A part of Shipfox that is installed by itself. */
+export interface Component {
+  readonly name: string;
+  /** What users type; its launcher is `bin/COMMAND` in the tarball. */
+  readonly command: string;
+  /** The program's source, relative to the root of the repository. */
+  readonly entry: string;
+  /** Further files: path in the tarball to path in the repository. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Packages that the program looks up at run time, with those of their files that it reads. */
+  readonly packages: Readonly<Record<string, readonly string[]>>;
+}
+
+export const COMPONENTS: readonly Component[] = [
+  {
+    name: "control-plane",
+    command: "shipfox-control-plane",
+    entry: "control-plane/src/main.ts",
+    files: {},
+    packages: { "swagger-ui-dist": ["package.json", "swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE"] },
+  },
+  {
+    name: "runner",
+    command: "shipfox-runner",
+    entry: "runner/src/main.ts",
+    files: { "systemd/shipfox-runner.service": "runner/systemd/shipfox-runner.service" },
+    packages: {},
+  },
+  { name: "cli", command: "shipfox", entry: "cli/src/main.ts", files: {}, packages: {} },
+];
+
+export const ARCHITECTURES = ["x64", "arm64"] as const;
+export type Architecture = (typeof ARCHITECTURES)[number];
