@@ -7,6 +7,7 @@ import { registerAudit } from "./commands/audit.ts";
 import { registerCaches } from "./commands/caches.ts";
 import { registerConnections } from "./commands/connections.ts";
 import { registerEvents } from "./commands/events.ts";
+import { registerExec } from "./commands/exec.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
@@ -76,6 +77,7 @@ export function buildProgram(context: CommandContext): Command {
   registerLogout(program, context);
   registerWhoami(program, context);
   registerRun(program, context);
+  registerExec(program, context);
   registerRuns(program, context);
   registerLogs(program, context);
   registerArtifacts(program, context);

@@ -49,6 +49,10 @@ export class Service {
     return this.#running;
   }
 
+  signal(signal: NodeJS.Signals): void {
+    if (this.#running) this.#child.kill(signal);
+  }
+
   /** Asks it to stop, each of `patienceMs` once, then kills its whole process group. */
   async stop(patienceMs: readonly number[], hurry: AbortSignal): Promise<void> {
     for (const milliseconds of patienceMs) {
