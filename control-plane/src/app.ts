@@ -5,6 +5,7 @@ import { z } from "zod";
 import { dataPaths, type Config } from "./config.ts";
 import { DueLoop } from "./due-loop.ts";
 import { EventBus } from "./events/event-bus.ts";
+import { listenWhenThere, type ListenAddress, routesOfMachines } from "./http/also-listen.ts";
 import { createAuthenticate } from "./http/authenticate.ts";
 import { clientAddress } from "./http/client-address.ts";
 import type { Services } from "./http/execute.ts";
@@ -162,6 +163,8 @@ export const SEALED_COLUMNS = [
 
 export interface App {
   readonly server: Server;
+  /** Listens at a further address that serves machines only; ends with the app. As `listenWhenThere`. */
+  listenForMachines(address: ListenAddress): Promise<void>;
   /** The token for a first account from another machine; null when an account exists. */
   readonly setupToken: string | null;
   /** What is served and from what, for who looks in from this process. */
@@ -582,8 +585,15 @@ export async function startApp(options: AppOptions): Promise<App> {
   const handler = createHotHandler(routes, services, createExpressApp(routes, services));
   const server = createServer({ shouldUpgradeCallback: asksForWebSocket }, createFrontDoor(origins, handler));
   server.on("upgrade", webSockets.onUpgrade);
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const servers = [withTimeouts(server)];
+  const stopping = new AbortController();
+  const listenForMachines = async (address: ListenAddress) => {
+    const machineRoutes = routesOfMachines(routes);
+    const onMachine = createHotHandler(machineRoutes, services, createExpressApp(machineRoutes, services));
+    const further = withTimeouts(createServer(createFrontDoor(new AllowedOrigins([]), onMachine)));
+    servers.push(further);
+    await listenWhenThere(further, address, { log, signal: stopping.signal });
+  };
 
   const reaper = new Reaper(dispatch);
   reaper.start();
@@ -648,7 +658,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     demandWaiters.stop();
     endAllStreams();
     webSockets.close();
-    await closeServer(server);
+    stopping.abort();
+    await Promise.all(servers.map(closeServer));
     await git.close();
     await pollLoop.stop();
     await syncs.stop();
@@ -667,6 +678,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
   return {
     server,
+    listenForMachines,
     setupToken: (await store.read(needsSetup)) ? setupToken(rootKey) : null,
     routes,
     services,
@@ -689,6 +701,12 @@ function openApiRoute(routes: readonly Route[]): Route {
       return { status: 200, body: document };
     },
   });
+}
+
+function withTimeouts(server: Server): Server {
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  return server;
 }
 
 /** Lets requests that are being answered finish, then cuts the connections that are left. */

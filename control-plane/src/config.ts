@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { loadConfig, setting, text, type ConfigOf } from "@shipfox/shared/config";
 import { z } from "zod";
+import { parseListenAddress } from "./http/also-listen.ts";
 import { originFault } from "./http/cors.ts";
 import { parseTrustProxy } from "./http/client-address.ts";
 
@@ -29,6 +30,19 @@ function lowerCaseList(form: RegExp, expected: string) {
 export const SETTINGS = {
   port: setting("PORT", text.integer(0, MAX_PORT, 16_101), "port to listen on; 0 takes a free one"),
   host: setting("HOST", z.string().default("127.0.0.1"), "address to listen on; 0.0.0.0 for all"),
+  alsoListen: setting(
+    "SHIPFOX_ALSO_LISTEN",
+    text.list("").transform((addresses, context) =>
+      addresses.map((text) => {
+        const address = parseListenAddress(text);
+        if (address !== null) return address;
+        context.addIssue("expected addresses with a port such as 10.214.0.1:16101 or [fd00::1]:16101");
+        return z.NEVER;
+      }),
+    ),
+    "further addresses, separated by commas or each with a flag of its own, that serve runners and provisioners only, such as 10.214.0.1:16101",
+    { repeatable: true },
+  ),
   dataDir: setting(
     "SHIPFOX_DATA_DIR",
     z.string().default("./data"),

@@ -51,12 +51,14 @@ it("names a setting that is wrong, what was expected and what to do, and shows n
   const { code, stderr } = await startInVain({
     SHIPFOX_DATA_DIR: folder,
     SHIPFOX_ALLOW_SIGNUP: "yes",
+    SHIPFOX_ALSO_LISTEN: "localhost:80",
     SHIPFOX_DATABASE_URL: "mysql://shipfox:hunter2@db/shipfox",
     SHIPFOX_ROOT_KEY_FILE: join(folder, "gone"),
   });
   expect(stderr).toContain('SHIPFOX_ALLOW_SIGNUP: expected true or false, but it is "yes" (');
   expect(stderr).toContain("SHIPFOX_DATABASE_URL: expected an address that begins with postgres://; unset it");
   expect(stderr).toContain(`SHIPFOX_ROOT_KEY_FILE: there is no file ${folder}/gone; make it`);
+  expect(stderr).toContain("SHIPFOX_ALSO_LISTEN: expected addresses with a port such as 10.214.0.1:16101 or");
   expect(stderr).not.toContain("hunter2");
   expect(code).toBe(1);
 });

@@ -88,6 +88,7 @@ async function start(config: Config): Promise<void> {
   process.once("SIGINT", () => void stop("SIGINT", 0));
   app = await startApp({ config, rootKeys, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
   await listen(app, config);
+  await listenForMachines(app, config);
   announce(app, config);
 }
 
@@ -119,6 +120,19 @@ function listen(app: App, config: Config): Promise<void> {
     });
     app.server.listen(config.port, config.host, resolve);
   });
+}
+
+async function listenForMachines(app: App, { alsoListen }: Config): Promise<void> {
+  for (const address of alsoListen) {
+    try {
+      await app.listenForMachines(address);
+    } catch (error) {
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      const why = code === "EADDRINUSE" ? "is taken" : `cannot be opened (${message})`;
+      const where = `port ${address.port} on ${address.host}`;
+      throw new ConfigError(`${where} ${why}; choose another with --also-listen`);
+    }
+  }
 }
 
 /** The first lines an operator sees: what runs, where, and what to do next. */

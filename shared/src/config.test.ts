@@ -86,6 +86,9 @@ it("reads flags named after the settings, and describes them", () => {
     version: false,
     options: {},
   });
+  expect(parseFlags(SETTINGS, ["--labels", "a", "--labels", "b"]).variables).toEqual({ LABELS: "b" });
+  const repeatable = { also: setting("ALSO", text.list(""), "more", { repeatable: true }) };
+  expect(parseFlags(repeatable, ["--also", "a", "--also=b,c"]).variables).toEqual({ ALSO: "a,b,c" });
   expect(describeSettings(SETTINGS)).toContain("--port");
   expect(describeSettings(SETTINGS)).not.toContain("--token");
 });

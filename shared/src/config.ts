@@ -10,6 +10,8 @@ export interface Setting<Schema extends z.ZodType = z.ZodType> {
   readonly help: string;
   /** A secret is never printed and never taken from argv; `<variable>_FILE` names a file that holds it. */
   readonly secret?: boolean;
+  /** A list: its flag may be given several times, which is the same as its values separated by commas. */
+  readonly repeatable?: boolean;
 }
 
 export type Settings = Record<string, Setting>;
@@ -28,7 +30,7 @@ export function setting<Schema extends z.ZodType>(
   variable: string,
   schema: Schema,
   help: string,
-  options: { secret?: boolean } = {},
+  options: { secret?: boolean; repeatable?: boolean } = {},
 ): Setting<Schema> {
   return { variable, schema, help, ...options };
 }

@@ -32,6 +32,7 @@ export function parseFlags(settings: Settings, argv: readonly string[], further:
     help: { type: "boolean", short: "h" },
     version: { type: "boolean", short: "v" },
   };
+  const repeatable = new Set(open.filter((one) => one.repeatable).map(({ variable }) => flagOf(variable)));
   const { tokens } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: false, tokens: true });
   const values: Record<string, string | boolean> = {};
   const words: string[] = [];
@@ -45,7 +46,8 @@ export function parseFlags(settings: Settings, argv: readonly string[], further:
     const isMissing = token.value === undefined || (token.inlineValue === false && token.value.startsWith("-"));
     if (option.type === "string" && isMissing)
       throw new UsageError(`${token.rawName} needs a value, such as ${token.rawName}=value; --help lists the flags`);
-    values[token.name] = token.value ?? true;
+    const former = repeatable.has(token.name) ? values[token.name] : undefined;
+    values[token.name] = former === undefined ? (token.value ?? true) : `${former},${token.value}`;
   }
   const variables: Record<string, string> = {};
   for (const { variable } of open) {
