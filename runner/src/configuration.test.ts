@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SETTINGS } from "./config.ts";
-import { parseConfigurationFile, readConfiguration } from "./configuration.ts";
+import { parseConfigurationFile, readConfiguration } from "@shipfox/shared/operate/configuration";
 
 let folder: string;
 let file: string;
@@ -19,7 +19,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 describe("the configuration", () => {
   const fault = (variables: Record<string, string>) => {
     try {
-      readConfiguration({}, variables);
+      readConfiguration(SETTINGS, {}, variables);
       return null;
     } catch (error) {
       return (error as Error).message;
@@ -57,13 +57,13 @@ describe("the configuration file", () => {
       SHIPFOX_RUNNER_NAME: "",
       SHIPFOX_RUNNER_LABELS: "env",
     };
-    const config = readConfiguration(env, { SHIPFOX_RUNNER_LABELS: "flag" });
+    const config = readConfiguration(SETTINGS, env, { SHIPFOX_RUNNER_LABELS: "flag" });
     expect(config).toMatchObject({ concurrency: 3, name: "file", labels: ["flag"] });
   });
 
   it("is read as systemd reads an EnvironmentFile", () => {
     const text = "\uFEFF# c\r\n; c\n\n SHIPFOX_RUNNER_NAME = \"a b\" \nSHIPFOX_RUNNER_IMAGE='x=$Y'\nNO_PROXY=a,b\n";
-    expect(parseConfigurationFile(text, file)).toEqual({
+    expect(parseConfigurationFile(SETTINGS, text, file)).toEqual({
       SHIPFOX_RUNNER_NAME: "a b",
       SHIPFOX_RUNNER_IMAGE: "x=$Y",
       NO_PROXY: "a,b",
@@ -72,7 +72,7 @@ describe("the configuration file", () => {
 
   it("is refused whole, with every wrong line and its number", () => {
     const text = "nonsense\nSHIPFOX_RUNNER_LABLES=x\nNO_PROXY=a\nNO_PROXY=b\nSHIPFOX_RUNNER_CONFIG_FILE=other\n";
-    expect(() => parseConfigurationFile(text, "f")).toThrow(
+    expect(() => parseConfigurationFile(SETTINGS, text, "f")).toThrow(
       /f is not valid:\n {2}line 1: expected NAME=value\n {2}line 2: SHIPFOX_RUNNER_LABLES is not .*\n {2}line 4: NO_PROXY is set a second time\n {2}line 5: /,
     );
   });
@@ -80,13 +80,13 @@ describe("the configuration file", () => {
   it("may hold a secret only when nobody else can read it", () => {
     writeFileSync(file, "SHIPFOX_RUNNER_REGISTRATION_TOKEN=sf_mrt_x\n");
     chmodSync(file, 0o640);
-    expect(() => readConfiguration({}, { SHIPFOX_RUNNER_CONFIG_FILE: file })).toThrow(/chmod 600/);
+    expect(() => readConfiguration(SETTINGS, {}, { SHIPFOX_RUNNER_CONFIG_FILE: file })).toThrow(/chmod 600/);
     chmodSync(file, 0o600);
-    expect(readConfiguration({}, { SHIPFOX_RUNNER_CONFIG_FILE: file }).registrationToken).toBe("sf_mrt_x");
+    expect(readConfiguration(SETTINGS, {}, { SHIPFOX_RUNNER_CONFIG_FILE: file }).registrationToken).toBe("sf_mrt_x");
   });
 
   it("says what keeps it from being read", () => {
-    expect(() => readConfiguration({ SHIPFOX_RUNNER_CONFIG_FILE: join(folder, "none") }, {})).toThrow(
+    expect(() => readConfiguration(SETTINGS, { SHIPFOX_RUNNER_CONFIG_FILE: join(folder, "none") }, {})).toThrow(
       /cannot be read: ENOENT/,
     );
   });
@@ -97,7 +97,7 @@ describe("the configuration file", () => {
     const value = fc.string({ unit: "binary" }).filter((text) => !/[\r\n]/.test(text));
     fc.assert(
       fc.property(name, value, (variable, text) => {
-        expect(parseConfigurationFile(`${variable}="${text}"\n`, "f")).toEqual({ [variable]: text });
+        expect(parseConfigurationFile(SETTINGS, `${variable}="${text}"\n`, "f")).toEqual({ [variable]: text });
       }),
     );
   });
@@ -106,7 +106,7 @@ describe("the configuration file", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
         try {
-          parseConfigurationFile(text, "f");
+          parseConfigurationFile(SETTINGS, text, "f");
         } catch (error) {
           expect((error as Error).name).toBe("ConfigError");
         }

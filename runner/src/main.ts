@@ -3,14 +3,15 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError } from "@shipfox/shared/config";
 import { createLogger, type Logger } from "@shipfox/shared/logger";
+import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { VERSION } from "@shipfox/shared/version";
 import { type CommandLine, readCommandLine } from "./command-line.ts";
 import { doctorCommand } from "./commands/doctor-command.ts";
 import { drainCommand } from "./commands/drain-command.ts";
-import { processOutput } from "./commands/output.ts";
+import { processOutput } from "@shipfox/shared/operate/output";
 import { statusCommand } from "./commands/status-command.ts";
 import { certificateBundle, proxyEnv, type RunnerConfig, SETTINGS } from "./config.ts";
-import { readConfiguration, type Variables } from "./configuration.ts";
+import { readConfiguration, type Variables } from "@shipfox/shared/operate/configuration";
 import { Backoff } from "@shipfox/shared/backoff";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
@@ -23,13 +24,13 @@ import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
 import { watchForNotice } from "./machine-notice.ts";
 import { makeProvider } from "./make-provider.ts";
-import { ControlSocket } from "./operate/control-socket.ts";
+import { ControlSocket } from "@shipfox/shared/operate/control-socket";
 import { LabelSync } from "./operate/label-sync.ts";
 import { openMetricsServer } from "./operate/metrics-server.ts";
 import { Monitor } from "./operate/monitor.ts";
 import { Reload } from "./operate/reload.ts";
 import { readStatus, type Status } from "./operate/status.ts";
-import { Systemd } from "./operate/systemd.ts";
+import { serviceOf } from "./operate/service.ts";
 import { EXIT_CONFIGURATION, EXIT_FAILED, FatalError, register } from "./registration.ts";
 import type { SandboxProvider } from "./sandbox/sandbox.ts";
 import { StateFolder, StateFolderError } from "./state-folder.ts";
@@ -57,7 +58,7 @@ async function runInState(
 ): Promise<number> {
   greet(config, state);
   const monitor = new Monitor(config);
-  const systemd = new Systemd(process.env, { monitor, logger, ...config });
+  const systemd = new ServiceNotifier(process.env, serviceOf(monitor, { logger, ...config }));
   const authorities = certificateBundle(config);
   const client = new ControlPlaneClient({
     baseUrl: config.apiUrl,
@@ -248,7 +249,10 @@ function leaveOnNotice(config: RunnerConfig, leave: (why: string) => void): () =
 }
 
 /** The first signal, or `begin`, drains; a signal after that kills. `signal` is aborted by the first. */
-function stopOnSignals(daemon: Daemon, systemd: Systemd): { signal: AbortSignal; begin: (why: string) => void } {
+function stopOnSignals(
+  daemon: Daemon,
+  systemd: ServiceNotifier,
+): { signal: AbortSignal; begin: (why: string) => void } {
   const stopping = new AbortController();
   const begin = (why: string) => {
     if (stopping.signal.aborted) return;
@@ -279,7 +283,7 @@ function greet(config: RunnerConfig, state: StateFolder): void {
 
 /** No child, and nothing that a step can look at, may find the token in our environment. */
 function takeConfig(flags: Variables): RunnerConfig {
-  const config = readConfiguration(process.env, flags);
+  const config = readConfiguration(SETTINGS, process.env, flags);
   delete process.env[SETTINGS.registrationToken.variable];
   return config;
 }
@@ -293,7 +297,7 @@ async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong
     process.once("SIGINT", () => interrupted.abort());
     return await drainCommand(config.stateDir, { ...command, interrupted: interrupted.signal }, processOutput);
   }
-  return await start(config, () => readConfiguration(process.env, command.env));
+  return await start(config, () => readConfiguration(SETTINGS, process.env, command.env));
 }
 
 async function main(): Promise<number> {

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { identityOf, isAlive, pidOf } from "./process-identity.ts";
+import { takeLock } from "@shipfox/shared/process-lock";
 
 const credentialSchema = z.object({
   api_url: z.string(),
@@ -123,24 +123,12 @@ export class StateFolder {
   }
 
   private lock(): void {
-    const file = join(this.path, "lock");
-    try {
-      writeFileSync(file, ownIdentity(), { flag: "wx", mode: 0o600 });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const holder = readIfThere(file) ?? "";
-      if (holder !== ownIdentity() && isAlive(holder)) {
-        throw new StateFolderError(
-          `Another runner (process ${pidOf(holder)}) uses ${this.path}. Give each runner its own SHIPFOX_RUNNER_STATE_DIR.`,
-        );
-      }
-      writeFileSync(file, ownIdentity(), { mode: 0o600 });
-    }
+    const holder = takeLock(join(this.path, "lock"));
+    if (holder !== null)
+      throw new StateFolderError(
+        `Another runner (process ${holder}) uses ${this.path}. Give each runner its own SHIPFOX_RUNNER_STATE_DIR.`,
+      );
   }
-}
-
-function ownIdentity(): string {
-  return identityOf(process.pid) ?? `${process.pid}`;
 }
 
 function readIfThere(file: string): string | null {

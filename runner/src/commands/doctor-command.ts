@@ -1,8 +1,8 @@
 import type { RunnerConfig } from "../config.ts";
 import type { Result } from "../doctor/check.ts";
 import { examine } from "../doctor/doctor.ts";
-import { EXIT_COMMAND_FAILED, EXIT_OK } from "./exit-status.ts";
-import { type Color, oneLine, type Output, renderTable } from "./output.ts";
+import { EXIT_COMMAND_FAILED, EXIT_OK } from "@shipfox/shared/operate/exit-status";
+import { type Color, oneLine, type Output, renderTable } from "@shipfox/shared/operate/output";
 
 export const DOCTOR_HELP = `Usage: shipfox-runner doctor [--json] [settings]
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError } from "@shipfox/shared/config";
-import { ControlClient } from "../operate/control-client.ts";
+import { ControlClient } from "@shipfox/shared/operate/control-client";
 import type { Status } from "../operate/status.ts";
-import { EXIT_COMMAND_FAILED, EXIT_INTERRUPTED, EXIT_NOT_YET, EXIT_OK } from "./exit-status.ts";
-import { formatSeconds, oneLine, type Output } from "./output.ts";
-import { explainFailure } from "./status-command.ts";
+import { EXIT_COMMAND_FAILED, EXIT_INTERRUPTED, EXIT_NOT_YET, EXIT_OK } from "@shipfox/shared/operate/exit-status";
+import { formatSeconds, oneLine, type Output } from "@shipfox/shared/operate/output";
+import { explainFailure, RUNNER } from "./status-command.ts";
 
 export const DRAIN_HELP = `Usage: shipfox-runner drain [--wait SECONDS] [--json] [--state-dir DIR | --config-file FILE]
 
@@ -47,7 +47,7 @@ export interface DrainOptions {
 }
 
 export async function drainCommand(stateFolder: string, options: DrainOptions, output: Output): Promise<number> {
-  const client = new ControlClient(stateFolder);
+  const client = new ControlClient(stateFolder, RUNNER);
   const progress = new Progress(output, options.json);
   const stop = new AbortController();
   try {
@@ -75,7 +75,7 @@ export async function drainCommand(stateFolder: string, options: DrainOptions, o
 }
 
 /** Null when `signal` was aborted. Never rejects: a daemon that is gone is told by the one who waits for its end. */
-async function watch(client: ControlClient, progress: Progress, signal: AbortSignal): Promise<null> {
+async function watch(client: ControlClient<Status>, progress: Progress, signal: AbortSignal): Promise<null> {
   while (!signal.aborted) {
     await sleep(LOOK_INTERVAL_MS, undefined, { signal }).catch(() => {});
     if (signal.aborted) break;

@@ -1,7 +1,15 @@
-import { ControlClient, ControlError, NotRunningError } from "../operate/control-client.ts";
-import type { Status } from "../operate/status.ts";
-import { EXIT_COMMAND_FAILED, EXIT_NOT_RUNNING, EXIT_NOT_YET, EXIT_OK } from "./exit-status.ts";
-import { ago, type Color, formatBytes, formatSeconds, oneLine, type Output, renderTable } from "./output.ts";
+import { ControlClient, ControlError, NotRunningError } from "@shipfox/shared/operate/control-client";
+import { type Status, statusSchema } from "../operate/status.ts";
+import { EXIT_COMMAND_FAILED, EXIT_NOT_RUNNING, EXIT_NOT_YET, EXIT_OK } from "@shipfox/shared/operate/exit-status";
+import {
+  ago,
+  type Color,
+  formatBytes,
+  formatSeconds,
+  oneLine,
+  type Output,
+  renderTable,
+} from "@shipfox/shared/operate/output";
 
 export const STATUS_HELP = `Usage: shipfox-runner status [--json] [--state-dir DIR | --config-file FILE]
 
@@ -17,9 +25,12 @@ Exit status:
   3  unhealthy; the reason is shown
   4  no runner is running here`;
 
+/** Whom the commands of this machine talk to. */
+export const RUNNER = { name: "runner", statusSchema };
+
 export async function statusCommand(stateFolder: string, json: boolean, output: Output): Promise<number> {
   try {
-    const status = await new ControlClient(stateFolder).status();
+    const status = await new ControlClient(stateFolder, RUNNER).status();
     output.print(json ? JSON.stringify(status, null, 2) : renderStatus(status, output, Date.now()));
     return status.health.state === "unhealthy" ? EXIT_NOT_YET : EXIT_OK;
   } catch (error) {

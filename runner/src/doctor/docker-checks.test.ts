@@ -6,7 +6,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SETTINGS } from "../config.ts";
-import { readConfiguration } from "../configuration.ts";
+import { readConfiguration } from "@shipfox/shared/operate/configuration";
 import { formatSubnet, parseSubnet } from "../sandbox/docker/subnets.ts";
 import { dockerChecks, judgeMode, judgeNetworks, judgeStorage } from "./docker-checks.ts";
 import { runChecks } from "./check.ts";
@@ -92,6 +92,7 @@ describe("doctor on a real engine [docker]", () => {
     docker("network", "create", "--subnet", "10.219.0.0/28", "--label", "shipfox.test=doctor", name);
     try {
       const config = readConfiguration(
+        SETTINGS,
         {
           DOCKER_HOST: process.env["DOCKER_HOST"],
           [SETTINGS.stateDir.variable]: state,

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { formatBytes } from "../commands/output.ts";
+import { formatBytes } from "@shipfox/shared/operate/output";
 import type { RunnerConfig } from "../config.ts";
 import { currentUser } from "../sandbox/job-user.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";

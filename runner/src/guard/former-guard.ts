@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@shipfox/shared/logger";
-import { identityOf, isAlive, pidOf } from "../process-identity.ts";
+import { identityOf, isAlive, pidOf } from "@shipfox/shared/process-identity";
 import { signalAll } from "../sandbox/host/marked-processes.ts";
 import { StateFolderError } from "../state-folder.ts";
 

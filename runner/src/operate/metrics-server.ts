@@ -1,8 +1,9 @@
 import type { Server } from "node:http";
 import { FatalError } from "../registration.ts";
-import { METRICS_CONTENT_TYPE, renderMetrics } from "./metrics.ts";
+import { METRICS_CONTENT_TYPE } from "@shipfox/shared/operate/metrics-text";
+import { renderMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
-import { createSmallServer, textReply } from "./small-server.ts";
+import { createSmallServer, textReply } from "@shipfox/shared/operate/small-server";
 import { healthOf, isReady, type Status } from "./status.ts";
 
 const UNAVAILABLE = 503;

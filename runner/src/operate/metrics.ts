@@ -1,32 +1,16 @@
 import { releaseReasonSchema } from "@shipfox/shared/failure";
+import { type Metric, renderMetricsText } from "@shipfox/shared/operate/metrics-text";
 import { VERSION } from "@shipfox/shared/version";
 import type { Status } from "./status.ts";
 import type { Monitor } from "./monitor.ts";
 
-interface Metric {
-  readonly name: string;
-  readonly type: "counter" | "gauge" | "summary";
-  readonly help: string;
-  /** Value for each set of labels; the values of a label come from a closed list, so that their number is bounded. */
-  readonly samples: readonly {
-    readonly suffix?: string;
-    readonly labels?: Record<string, string>;
-    readonly value: number;
-  }[];
-}
-
 const OUTCOMES = ["finished", "cancelled", "lost", "handed_back", "killed"] as const;
 const CAUSES = [...releaseReasonSchema.options, "lost"] as const;
 
-/** The Prometheus text format, version 0.0.4. An age that is not known yet has no sample. */
+/** An age that is not known yet has no sample. */
 export function renderMetrics(monitor: Monitor, status: Status): string {
-  return `${metricsOf(monitor, status)
-    .filter(({ samples }) => samples.length > 0)
-    .map(renderMetric)
-    .join("\n")}\n`;
+  return renderMetricsText("shipfox_runner", metricsOf(monitor, status));
 }
-
-export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 function metricsOf(monitor: Monitor, status: Status): Metric[] {
   const memory = process.memoryUsage();
@@ -96,19 +80,6 @@ function metricsOf(monitor: Monitor, status: Status): Metric[] {
       (cpu.user + cpu.system) / 1_000_000,
     ),
   ];
-}
-
-function renderMetric({ name, type, help, samples }: Metric): string {
-  const full = `shipfox_runner_${name}`;
-  const lines = samples.map(({ suffix = "", labels = {}, value }) => {
-    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`);
-    return `${full}${suffix}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`;
-  });
-  return [`# HELP ${full} ${help}`, `# TYPE ${full} ${type}`, ...lines].join("\n");
-}
-
-function escapeLabel(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }
 
 function seconds(milliseconds: number | null): number | null {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Monitor } from "./monitor.ts";
 import { healthOf, isReady } from "./status.ts";
-import { whyStarved } from "./systemd.ts";
+import { whyStarved } from "./service.ts";
 
 const OUTAGE_LIMIT_MS = 3_600_000;
 const MINUTE_MS = 60_000;

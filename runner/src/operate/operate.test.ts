@@ -173,7 +173,7 @@ describe("SIGHUP", () => {
     const runner = await startRunner("SHIPFOX_RUNNER_LABELS=linux");
     configure("SHIPFOX_RUNNER_LABLES=gpu\nSHIPFOX_RUNNER_CONCURRENCY=9");
     runner.child.kill("SIGHUP");
-    await runner.printed(/line 3: SHIPFOX_RUNNER_LABLES is not a setting of the runner/);
+    await runner.printed(/line 3: SHIPFOX_RUNNER_LABLES is not a setting/);
     expect(await readStatus()).toMatchObject({ labels: ["linux"], concurrency: 1 });
     expect(patches()).toEqual([]);
   });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile, readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { identityOf, isAlive, pidOf } from "../../process-identity.ts";
+import { identityOf, isAlive, pidOf } from "@shipfox/shared/process-identity";
 
 /** In the environment of a namespace's first process, and without namespaces of all that does not take care to lose it. */
 const MARKER = "SHIPFOX_SANDBOX_ID";

@@ -1,4 +1,4 @@
-/** Exit statuses of the commands that look at a runner; 1 is a failure of the command itself, 2 a wrong command line. */
+/** Exit statuses of the commands that look at a daemon; 1 is a failure of the command itself, 2 a wrong command line. */
 export const EXIT_OK = 0;
 export const EXIT_COMMAND_FAILED = 1;
 /** `status`: unhealthy. `drain`: the time given with --wait has passed. */

@@ -1,7 +1,5 @@
-import type { Logger } from "@shipfox/shared/logger";
-import { execa } from "execa";
-import type { Monitor } from "./monitor.ts";
-import { healthOf } from "./status.ts";
+import { execFile } from "node:child_process";
+import type { Logger } from "../logger.ts";
 
 const NOTIFY_LIMIT_MS = 10_000;
 const MICROSECONDS_PER_MS = 1_000;
@@ -10,35 +8,36 @@ const WATCHDOG_SHARE = 3;
 /** When systemd does not take them, further messages are worth nothing. */
 const MAX_PENDING = 8;
 const STATUS_INTERVAL_MS = 5_000;
-/** A runner that only waits for its control plane or its engine is up: `systemctl start` must not hang for the outage. */
+/** A daemon that only waits for its control plane or its engine is up: `systemctl start` must not hang for the outage. */
 const READY_LIMIT_MS = 20_000;
-/** Beyond the drain timeout: the grace of the jobs, their last log lines, the removal of their sandboxes. */
-const STOP_MARGIN_MS = 120_000;
 
-export interface SystemdOptions {
-  monitor: Monitor;
-  logger: Logger;
-  drainTimeoutMs: number;
-  outageLimitMs: number;
+export interface Service {
+  readonly logger: Logger;
+  /** How it is, in one line. */
+  status(): string;
+  /** Why it should be restarted; null while it is well. */
+  whyStarved(): string | null;
+  /** How long its stop may take, in milliseconds. */
+  readonly stopLimitMs: number;
 }
 
 /**
  * Tells systemd how the service is, through `systemd-notify`, one message after another. Without NOTIFY_SOCKET every method does
  * nothing. The variables are taken out of our environment, so that no child can speak for the service.
  */
-export class Systemd {
-  private readonly options: SystemdOptions;
+export class ServiceNotifier {
+  private readonly service: Service;
   private readonly socket: string | null;
   private readonly timers: NodeJS.Timeout[] = [];
   private lastMessage: Promise<void> = Promise.resolve();
   private isReady = false;
   private isStopping = false;
-  private status = "";
+  private lastStatus = "";
   private starved = "";
   private pending = 0;
 
-  constructor(env: Record<string, string | undefined>, options: SystemdOptions) {
-    this.options = options;
+  constructor(env: Record<string, string | undefined>, service: Service) {
+    this.service = service;
     this.socket = env["NOTIFY_SOCKET"] || null;
     const watchdogUsec = Number(env["WATCHDOG_USEC"] ?? 0);
     const isForUs = env["WATCHDOG_PID"] === undefined || Number(env["WATCHDOG_PID"]) === process.pid;
@@ -63,15 +62,15 @@ export class Systemd {
   }
 
   reloaded(what: string): void {
-    this.status = "";
+    this.lastStatus = "";
     this.send(["READY=1", `STATUS=${what}`]);
   }
 
-  /** The unit's own stop timeout need not know the drain timeout. */
+  /** The unit's own stop timeout need not know how long this one takes. */
   stopping(): void {
     if (this.isStopping) return;
     this.isStopping = true;
-    const limitUsec = (this.options.drainTimeoutMs + STOP_MARGIN_MS) * MICROSECONDS_PER_MS;
+    const limitUsec = this.service.stopLimitMs * MICROSECONDS_PER_MS;
     this.send(["STOPPING=1", `EXTEND_TIMEOUT_USEC=${limitUsec}`, this.statusLine()]);
   }
 
@@ -86,25 +85,21 @@ export class Systemd {
   }
 
   private statusLine(): string {
-    const { monitor } = this.options;
-    const { state, reason } = healthOf(monitor);
-    const jobs = `${monitor.running.size} of ${monitor.concurrency} jobs running`;
-    this.status = `STATUS=${state}${reason === null ? "" : `: ${reason.replaceAll(/\s+/g, " ")}`}; ${jobs}`;
-    return this.status;
+    this.lastStatus = `STATUS=${this.service.status().replaceAll(/\s+/g, " ")}`;
+    return this.lastStatus;
   }
 
   private sendStatus(): void {
-    const before = this.status;
+    const before = this.lastStatus;
     const line = this.statusLine();
     if (line !== before) this.send([line]);
   }
 
   /** An event loop that hangs feeds nothing either: this is one of its timers. */
   private feedWatchdog(): void {
-    const { monitor, logger, outageLimitMs } = this.options;
-    const reason = whyStarved(monitor, outageLimitMs);
+    const reason = this.service.whyStarved();
     if (reason === null) this.send(["WATCHDOG=1"]);
-    else if (reason !== this.starved) logger.error({ why: reason }, "the watchdog is not fed any more");
+    else if (reason !== this.starved) this.service.logger.error({ why: reason }, "the watchdog is not fed any more");
     this.starved = reason ?? "";
   }
 
@@ -113,28 +108,19 @@ export class Systemd {
     if (socket === null || this.pending >= MAX_PENDING) return;
     this.pending += 1;
     this.lastMessage = this.lastMessage.then(async () => {
-      const result = await execa("systemd-notify", [...message], {
-        env: { NOTIFY_SOCKET: socket, PATH: process.env["PATH"] ?? "" },
-        extendEnv: false,
-        timeout: NOTIFY_LIMIT_MS,
-        reject: false,
-        stdin: "ignore",
-      });
+      const error = await notify(socket, message);
       this.pending -= 1;
-      if (result.exitCode !== 0)
-        this.options.logger.warn({ error: result.stderr || result.shortMessage }, "systemd could not be told");
+      if (error !== null) this.service.logger.warn({ error }, "systemd could not be told");
     });
   }
 }
 
-/**
- * Why systemd should restart the runner, or null. An outage of the control plane is waited out: by the jobs themselves, which end
- * after the outage limit, and by an idle runner for as long.
- */
-export function whyStarved(monitor: Monitor, outageLimitMs: number): string | null {
-  if (monitor.stuckReason !== null) return monitor.stuckReason;
-  const { outageMs } = monitor;
-  if (outageMs !== null && outageMs > outageLimitMs && monitor.running.size === 0)
-    return `no contact with the control plane for ${Math.round(outageMs / 1000)} s`;
-  return null;
+/** What went wrong; null when the message was taken. */
+function notify(socket: string, message: readonly string[]): Promise<string | null> {
+  const env = { NOTIFY_SOCKET: socket, PATH: process.env["PATH"] ?? "" };
+  return new Promise((resolve) => {
+    execFile("systemd-notify", [...message], { env, timeout: NOTIFY_LIMIT_MS }, (error, _stdout, stderr) =>
+      resolve(error === null ? null : stderr || error.message),
+    );
+  });
 }

@@ -1,8 +1,7 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Logger } from "@shipfox/shared/logger";
+import type { Logger } from "../logger.ts";
 import { createSmallServer, jsonReply, type SmallReply } from "./small-server.ts";
-import type { Status } from "./status.ts";
 
 /** `sun_path` of Linux holds 108 bytes with the closing zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -13,7 +12,8 @@ export function controlSocketPath(stateFolder: string): string {
 }
 
 export interface ControlActions {
-  status(): Promise<Status>;
+  /** What the client of the same daemon understands. */
+  status(): Promise<unknown>;
   drain(): void;
 }
 
@@ -35,13 +35,13 @@ export class ControlSocket {
     });
   }
 
-  /** Listens. A runner works without it, so what is wrong is logged and nothing more. */
+  /** Listens. A daemon works without it, so what is wrong is logged and nothing more. */
   static async open(stateFolder: string, actions: ControlActions, logger: Logger): Promise<ControlSocket> {
     const socket = new ControlSocket(controlSocketPath(stateFolder), actions);
     try {
       await socket.listen();
     } catch (error) {
-      logger.warn({ error: (error as Error).message }, "status and drain cannot reach this runner");
+      logger.warn({ error: (error as Error).message }, "status and drain cannot reach this process");
     }
     return socket;
   }
@@ -58,9 +58,7 @@ export class ControlSocket {
 
   private async listen(): Promise<void> {
     if (Buffer.byteLength(this.path) > MAX_SOCKET_PATH_BYTES)
-      throw new Error(
-        `the path ${this.path} is longer than a socket's may be; choose a shorter SHIPFOX_RUNNER_STATE_DIR`,
-      );
+      throw new Error(`the path ${this.path} is longer than a socket's may be; choose a shorter state folder`);
     mkdirSync(join(this.path, ".."), { recursive: true, mode: 0o700 });
     // The lock of the state folder is ours: what lies here is of a dead process.
     rmSync(this.path, { force: true });

@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { controlSocketPath } from "./control-socket.ts";
-import { type Status, statusSchema } from "./status.ts";
+import type { z } from "zod";
 
 const CALL_LIMIT_MS = 5_000;
 const MAX_REPLY_BYTES = 4 * 1024 * 1024;
@@ -16,20 +16,24 @@ export class ControlError extends Error {
   override readonly name = "ControlError";
 }
 
-/** Talks to the runner of a state folder on this machine. */
-export class ControlClient {
+/** Talks to the daemon of a state folder on this machine; `name` is what people call it, such as "runner". */
+export class ControlClient<Status> {
   private readonly stateFolder: string;
+  private readonly name: string;
+  private readonly statusSchema: z.ZodType<Status>;
 
-  constructor(stateFolder: string) {
+  constructor(stateFolder: string, daemon: { name: string; statusSchema: z.ZodType<Status> }) {
     this.stateFolder = stateFolder;
+    this.name = daemon.name;
+    this.statusSchema = daemon.statusSchema;
   }
 
   async status(): Promise<Status> {
-    return parseStatus(await this.call("GET", "/status", AbortSignal.timeout(CALL_LIMIT_MS)));
+    return this.parseStatus(await this.call("GET", "/status", AbortSignal.timeout(CALL_LIMIT_MS)));
   }
 
   async drain(): Promise<Status> {
-    return parseStatus(await this.call("POST", "/drain", AbortSignal.timeout(CALL_LIMIT_MS)));
+    return this.parseStatus(await this.call("POST", "/drain", AbortSignal.timeout(CALL_LIMIT_MS)));
   }
 
   /** Waits for the daemon's last word, its exit status; null when it went without one. Rejects when `signal` is aborted. */
@@ -54,12 +58,14 @@ export class ControlClient {
           if (bytes > MAX_REPLY_BYTES) response.destroy(new Error("the reply is too long"));
           else parts.push(part);
         });
-        response.on("error", (error) => reject(new ControlError(`The runner's answer was cut off: ${error.message}.`)));
+        response.on("error", (error) =>
+          reject(new ControlError(`The ${this.name}'s answer was cut off: ${error.message}.`)),
+        );
         response.on("end", () => {
           try {
             resolve(JSON.parse(Buffer.concat(parts).toString("utf8")));
           } catch {
-            reject(new ControlError(`The runner answered with HTTP ${response.statusCode}.`));
+            reject(new ControlError(`The ${this.name} answered with HTTP ${response.statusCode}.`));
           }
         });
       });
@@ -71,18 +77,20 @@ export class ControlClient {
   private explain(error: NodeJS.ErrnoException, socketPath: string): Error {
     if (NOT_THERE.includes(error.code ?? "")) {
       return new NotRunningError(
-        `No runner with the state folder ${this.stateFolder} is running. Name another one with --state-dir, or the file that does with --config-file.`,
+        `No ${this.name} with the state folder ${this.stateFolder} is running. Name another one with --state-dir, or the file that does with --config-file.`,
       );
     }
     if (error.code === "EACCES")
-      return new ControlError(`${socketPath} belongs to another user: run this as the runner's user or as root.`);
+      return new ControlError(`${socketPath} belongs to another user: run this as the ${this.name}'s user or as root.`);
     const why = error.name === "TimeoutError" ? `no answer within ${CALL_LIMIT_MS} ms` : error.message;
-    return new ControlError(`The runner could not be asked: ${why}.`);
+    return new ControlError(`The ${this.name} could not be asked: ${why}.`);
   }
-}
 
-function parseStatus(reply: unknown): Status {
-  const result = statusSchema.safeParse(reply);
-  if (result.success) return result.data;
-  throw new ControlError("The runner's answer is not understood: it may be of another version than this command.");
+  private parseStatus(reply: unknown): Status {
+    const result = this.statusSchema.safeParse(reply);
+    if (result.success) return result.data;
+    throw new ControlError(
+      `The ${this.name}'s answer is not understood: it may be of another version than this command.`,
+    );
+  }
 }

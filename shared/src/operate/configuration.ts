@@ -1,13 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
-import { ConfigError, loadConfig } from "@shipfox/shared/config";
-import { type RunnerConfig, SETTINGS } from "./config.ts";
+import { ConfigError, type ConfigOf, loadConfig, type Setting, type Settings } from "../config.ts";
 
 const MAX_FILE_BYTES = 64 * 1024;
 const READABLE_BY_OTHERS = 0o077;
 const LINE = /^([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
 
-const VARIABLES = new Set(Object.values(SETTINGS).map(({ variable }) => variable));
-const SECRETS = Object.values(SETTINGS).flatMap((entry) => (entry.secret ? [entry.variable] : []));
+/** Settings of which `configFile` names the file with the others. */
+export type FileSettings = Settings & { readonly configFile: Setting };
 
 export type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -15,11 +14,15 @@ export type Variables = Readonly<Record<string, string | undefined>>;
  * The configuration: flags count most, then the environment, then the file that one of them names. Reads the file anew each
  * time. Throws ConfigError with everything that is wrong.
  */
-export function readConfiguration(env: Variables, flags: Variables): RunnerConfig {
+export function readConfiguration<Definitions extends FileSettings>(
+  settings: Definitions,
+  env: Variables,
+  flags: Variables,
+): ConfigOf<Definitions> {
   const direct = { ...env, ...flags };
-  const file = direct[SETTINGS.configFile.variable];
-  if (file === undefined || file === "") return loadConfig(SETTINGS, direct);
-  return loadConfig(SETTINGS, { ...readConfigurationFile(file), ...withoutEmpty(direct) });
+  const file = direct[settings.configFile.variable];
+  if (file === undefined || file === "") return loadConfig(settings, direct);
+  return loadConfig(settings, { ...readConfigurationFile(settings, file), ...withoutEmpty(direct) });
 }
 
 /** An empty variable counts as absent, so it does not hide what the file says. */
@@ -28,7 +31,7 @@ function withoutEmpty(variables: Variables): Variables {
 }
 
 /** The variables of a file. Throws ConfigError; a secret may stand only in a file that nobody else can read. */
-function readConfigurationFile(file: string): Record<string, string> {
+function readConfigurationFile(settings: FileSettings, file: string): Record<string, string> {
   let text: string;
   let mode: number;
   try {
@@ -39,8 +42,8 @@ function readConfigurationFile(file: string): Record<string, string> {
   } catch (error) {
     throw new ConfigError(`The configuration file ${file} cannot be read: ${(error as Error).message}.`);
   }
-  const variables = parseConfigurationFile(text, file);
-  const secret = SECRETS.find((variable) => variables[variable] !== undefined);
+  const variables = parseConfigurationFile(settings, text, file);
+  const secret = secretsOf(settings).find((variable) => variables[variable] !== undefined);
   if (secret !== undefined && (mode & READABLE_BY_OTHERS) !== 0) {
     throw new ConfigError(
       `The configuration file ${file} holds ${secret} and others may read it. Run "chmod 600 ${file}", or keep the secret in a file of its own and name it with ${secret}_FILE.`,
@@ -53,9 +56,10 @@ function readConfigurationFile(file: string): Record<string, string> {
  * `NAME=value` lines as in a systemd EnvironmentFile: blank lines and lines that start with "#" or ";" are skipped, one pair of
  * quotes around a value is taken off, nothing is expanded. Throws ConfigError that lists each wrong line.
  */
-export function parseConfigurationFile(text: string, file: string): Record<string, string> {
+export function parseConfigurationFile(settings: FileSettings, text: string, file: string): Record<string, string> {
   const variables: Record<string, string> = {};
   const faults: string[] = [];
+  const known = namesIn(settings);
   for (const [index, raw] of text
     .replace(/^\uFEFF/, "")
     .split(/\r?\n/)
@@ -65,7 +69,7 @@ export function parseConfigurationFile(text: string, file: string): Record<strin
     const match = LINE.exec(line);
     const name = match?.[1];
     if (name === undefined) faults.push(`line ${index + 1}: expected NAME=value`);
-    else if (!isSetting(name)) faults.push(`line ${index + 1}: ${name} is not a setting of the runner`);
+    else if (!known.has(name)) faults.push(`line ${index + 1}: ${name} is not a setting`);
     else if (Object.hasOwn(variables, name)) faults.push(`line ${index + 1}: ${name} is set a second time`);
     else variables[name] = unquote(match?.[2] ?? "");
   }
@@ -74,9 +78,16 @@ export function parseConfigurationFile(text: string, file: string): Record<strin
   return variables;
 }
 
-function isSetting(name: string): boolean {
-  if (name === SETTINGS.configFile.variable) return false;
-  return VARIABLES.has(name) || SECRETS.some((secret) => name === `${secret}_FILE`);
+/** The variables that the file may set: all but the one that names it. */
+function namesIn(settings: FileSettings): Set<string> {
+  const names = new Set(Object.values(settings).map(({ variable }) => variable));
+  for (const secret of secretsOf(settings)) names.add(`${secret}_FILE`);
+  names.delete(settings.configFile.variable);
+  return names;
+}
+
+function secretsOf(settings: Settings): string[] {
+  return Object.values(settings).flatMap((entry) => (entry.secret ? [entry.variable] : []));
 }
 
 function unquote(value: string): string {
