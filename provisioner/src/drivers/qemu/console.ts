@@ -1,16 +1,13 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { consoleText } from "../console-text.ts";
 import { MAX_CONSOLE_CHARS } from "../driver.ts";
 
 /** Newest last. Three, because the newest may have been begun a moment ago and is begun once more at the end. */
 const PARTS = ["console.2", "console.1", "console.0"];
 const READ_BYTES = 32;
 const READS_PER_PART = 16_384;
-/** Escape sequences of terminals, and what no terminal shows. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-const CONTROL = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-_])|[\u0000-\u0008\u000b-\u001f\u007f]/g;
-
 /**
  * The program that keeps the last of a console, whatever a guest prints: 16 KiB to 512 KiB in each part, since every read counts, of
  * one byte or of 32. It outlives the provisioner and ends with QEMU.
@@ -25,8 +22,7 @@ done`;
 export async function readConsoleTail(runFolder: string): Promise<string | null> {
   const parts: Buffer[] = [];
   for (const name of PARTS) parts.push(await readTail(join(runFolder, name)));
-  const text = Buffer.concat(parts).toString("utf8").replaceAll(CONTROL, "");
-  return text === "" ? null : text.slice(-MAX_CONSOLE_CHARS);
+  return consoleText(Buffer.concat(parts));
 }
 
 /** The folder is a guest's if it broke out of QEMU: only a regular file is read, and never through a link. */

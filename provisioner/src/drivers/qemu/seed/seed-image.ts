@@ -1,5 +1,4 @@
-import { buffer } from "node:stream/consumers";
-import { pack } from "tar-stream";
+import { bootArchive } from "../../boot-archive.ts";
 import type { BootFile } from "../../boot-files.ts";
 import { fatImage } from "./fat-image.ts";
 
@@ -19,12 +18,7 @@ export interface Seed {
 
 /** A disk that is nothing but a tar archive: `tar -x -f /dev/disk/by-id/virtio-shipfox-seed -C /` puts each file in its place. */
 export async function tarSeed({ hostName, files }: Seed): Promise<Buffer> {
-  const archive = pack();
-  const options = { mode: SECRET_FILE_MODE, uid: 0, gid: 0, mtime: new Date(0) };
-  for (const { path, content } of files) archive.entry({ ...options, name: path.slice(1) }, content);
-  archive.entry({ ...options, mode: 0o644, name: "etc/hostname" }, `${hostName}\n`);
-  archive.finalize();
-  return buffer(archive);
+  return bootArchive([...files, { path: "/etc/hostname", mode: 0o644, content: `${hostName}\n` }]);
 }
 
 /** A disk for cloud-init's NoCloud data source, as its documentation describes it; its user data is JSON, which is YAML. */

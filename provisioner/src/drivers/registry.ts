@@ -1,0 +1,6 @@
+import { dockerDriver } from "./docker/docker-driver.ts";
+import type { Driver } from "./driver.ts";
+import { qemuDriver } from "./qemu/qemu-driver.ts";
+
+/** By the `kind` of a templates file's provider. */
+export const DRIVERS: Readonly<Record<string, Driver>> = { docker: dockerDriver, qemu: qemuDriver };
