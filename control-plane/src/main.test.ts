@@ -75,7 +75,10 @@ it.each([
     ["--root-key", "x"],
     /^shipfox-control-plane: there is no flag --root-key, because everybody .* SHIPFOX_ROOT_KEY_FILE/,
   ],
-  [["stat"], /^shipfox-control-plane: unknown command "stat"; expected start, setup or recover, see --help\n$/],
+  [
+    ["stat"],
+    /^shipfox-control-plane: unknown command "stat"; expected start, setup, recover, backup, verify or restore, see --help\n$/,
+  ],
 ])("tells a wrong command line %j from a server that cannot start", async (flags, message) => {
   const { code, stderr } = await startInVain({}, flags);
   expect(stderr).toMatch(message);

@@ -6,6 +6,8 @@ import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
+import { assertNotRestoring } from "./backup/restore-backup.ts";
+import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
 import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
 import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
@@ -25,42 +27,58 @@ const LISTEN_ADVICE: Record<string, string> = {
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
-Usage: shipfox-control-plane [start|setup|recover EMAIL] [flags]
+Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER] [flags]
 
   start   run the server (the default)
   setup   print the token with which another machine makes the first account
   recover print a link with which an account gets a new password, where mail or an administrator cannot help
+  backup  copy all data into a new folder while the server runs; --with-keys also the root keys, which open all secrets;
+          on PostgreSQL --dump FILE takes what pg_dump wrote just before
+  verify  read all of a backup and say whether it can be restored
+  restore put a backup into an empty data folder
 
 Examples:
   shipfox-control-plane --port 8080 --data-dir /var/lib/shipfox
   SHIPFOX_DATABASE_URL=postgres://shipfox@db/shipfox shipfox-control-plane
+  shipfox-control-plane backup /backups/monday --data-dir /var/lib/shipfox
 
 Settings, as flag or environment variable:
 ${describeSettings(SETTINGS)}
 `;
 
 async function main(argv: readonly string[]): Promise<void> {
-  const flags = parseFlags(SETTINGS, argv);
+  const flags = parseFlags(SETTINGS, argv, BACKUP_OPTIONS);
   if (flags.help) return void process.stdout.write(HELP);
   if (flags.version) return void process.stdout.write(`${VERSION}\n`);
   const config = readConfig({ ...process.env, ...flags.variables });
-  const [command = "start"] = flags.words;
+  const [command = "start", folder] = flags.words;
+  // The data folder holds password hashes and sealed credentials: nobody else on this machine may read what is made.
+  process.umask(OTHERS_NOTHING);
   switch (command) {
     case "start":
       return start(config);
+    case "backup":
+      return print(await backupCommand(config, { folder, options: flags.options }));
+    case "verify":
+      return print(await verifyCommand(folder));
+    case "restore":
+      makeDataDir(resolve(config.dataDir));
+      return print(await restoreCommand(config, folder));
     case "setup":
-      process.stdout.write(`${setupToken(loadKeys(config).current)}\n`);
-      return;
+      return print(setupToken(loadKeys(config).current));
     case "recover": {
       const rootKey = loadKeys(config).current;
-      process.stdout.write(
-        `${recoveryLink({ rootKey, publicUrl: publicUrlOf(config), email: flags.words[1], now: Date.now() })}\n`,
-      );
-      return;
+      return print(recoveryLink({ rootKey, publicUrl: publicUrlOf(config), email: flags.words[1], now: Date.now() }));
     }
     default:
-      throw new UsageError(`unknown command "${command}"; expected start, setup or recover, see --help`);
+      throw new UsageError(
+        `unknown command "${command}"; expected start, setup, recover, backup, verify or restore, see --help`,
+      );
   }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
 }
 
 function loadKeys(config: Config): KeyRing {
@@ -68,10 +86,9 @@ function loadKeys(config: Config): KeyRing {
 }
 
 async function start(config: Config): Promise<void> {
-  // The database holds password hashes and sealed credentials: nobody else on this machine may read what we create.
-  process.umask(OTHERS_NOTHING);
   const log = createLogger("control-plane", config.logLevel);
   makeDataDir(resolve(config.dataDir));
+  assertNotRestoring(config.dataDir);
   const rootKeys = loadKeys(config);
   const publicUrl = publicUrlOf(config);
   let app: App | null = null;

@@ -1,35 +1,65 @@
-import { copyFile, rm } from "node:fs/promises";
+import { copyFile, mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { Child } from "../src/child.ts";
 import { ControlPlane } from "../src/control-plane.ts";
-import { backUp, DATABASE_FILES, faultsOfDatabase } from "../src/database.ts";
+import { faultsOfDatabase } from "../src/database.ts";
 import { eventually } from "../src/eventually.ts";
 import { fault } from "../src/fault.ts";
 import { HandRunner } from "../src/hand-runner.ts";
-import { Instance, jobOf, workflow } from "../src/instance.ts";
+import { Instance, jobOf, runStep, workflow } from "../src/instance.ts";
 import { processesWith } from "../src/processes.ts";
+import { CONTROL_PLANE } from "../src/programs.ts";
 import { useStage } from "../src/stage.ts";
 
 const ENDLESS_SECONDS = "87656.5";
 const ENDLESS = workflow("Endless", `  job:\n    checkout: false\n    steps:\n      - run: sleep ${ENDLESS_SECONDS}\n`);
-const hand = (name: string) =>
-  workflow(name, "  job:\n    runner: hand\n    checkout: false\n    steps:\n      - run: 'true'\n");
+const PRINTS = workflow("Prints", "  job:\n    checkout: false\n    steps:\n      - run: echo what is kept\n");
+const by = (runner: string, name: string) =>
+  workflow(name, `  job:\n    runner: ${runner}\n    checkout: false\n    steps:\n      - run: 'true'\n`);
 
 describe("a backup is restored", () => {
   const stage = useStage();
 
-  it(`${fault(21, "taken from the running control plane, before the jobs that run now")}`, async () => {
+  async function command(plane: ControlPlane, ...words: string[]): Promise<string> {
+    const child = stage.addChild(new Child("command", CONTROL_PLANE, words, { SHIPFOX_DATA_DIR: plane.dataDir }));
+    const { code } = await child.exited;
+    if (code !== 0) throw new Error(`${words.join(" ")} ended with ${code}: ${child.output}`);
+    return child.output;
+  }
+
+  it(`${fault(21, "taken under load from the running control plane, before the jobs that run now")}`, async () => {
     const plane = await ControlPlane.start(stage);
     const instance = await Instance.create(stage, plane);
-    const project = await instance.project({ "endless.yml": ENDLESS, "hand.yml": hand("By hand") });
+    const project = await instance.project({
+      "endless.yml": ENDLESS,
+      "prints.yml": PRINTS,
+      "hand.yml": by("hand", "By hand"),
+      "load.yml": by("nobody", "Load"),
+    });
     const player = await HandRunner.register(plane.url, await instance.registrationToken(), ["hand"]);
     const runner = await instance.runner();
+    const printed = runStep(jobOf(await instance.waitForRun(await instance.fire(project, "Prints")), "job")).id;
     // In the backup: one job that runs and one that waits.
     const running = await instance.fire(project, "By hand");
     const claimed = await player.claim();
     const waiting = await instance.fire(project, "By hand");
-    const backup = join(await stage.folder("backup"), "shipfox.db");
-    backUp(plane.dataDir, backup);
+    const started: string[] = [await instance.fire(project, "Load")];
+    let isOver = false;
+    const load = (async () => {
+      while (!isOver) {
+        started.push(await instance.fire(project, "Load"));
+        await player.heartbeat(claimed);
+      }
+    })();
+    await eventually("the load is on", async () => started.length > 3);
+    const before = [...started];
+    const backup = join(await stage.folder("backup"), "monday");
+    await command(plane, "backup", backup);
+    expect(await command(plane, "verify", backup)).toContain("is whole and can be restored");
+    expect(started.length).toBeGreaterThan(before.length);
+    isOver = true;
+    await load;
 
     // Later: both end, and others begin.
     await player.finish(claimed);
@@ -39,11 +69,17 @@ describe("a backup is restored", () => {
     await instance.fire(project, "By hand");
     const laterClaim = await player.claim();
     await plane.kill9();
-    for (const name of DATABASE_FILES) await rm(join(plane.dataDir, name), { force: true });
-    await copyFile(backup, join(plane.dataDir, DATABASE_FILES[0]));
+    const lost = join(await stage.folder("lost"), "data");
+    await rename(plane.dataDir, lost);
+    await mkdir(plane.dataDir, { mode: 0o700 });
+    await copyFile(join(lost, "root.key"), join(plane.dataDir, "root.key"));
+    await command(plane, "restore", backup);
     expect(await faultsOfDatabase(plane.dataDir)).toEqual([]);
     await plane.restart();
 
+    // What was acknowledged before the backup is there, with its logs.
+    for (const run of before) expect((await instance.run(run)).status).toBe("pending");
+    expect(await instance.logText(printed)).toContain("what is kept");
     // What the backup knows of goes on; what it does not know of is stopped.
     await eventually("the later job is stopped", async () => (await processesWith(ENDLESS_SECONDS)).length === 0);
     expect(await instance.api.refused("GET", `/workflows/runs/${later}`)).toMatchObject({ status: 404 });

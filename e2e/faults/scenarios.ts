@@ -51,8 +51,8 @@ export const SCENARIOS: readonly Scenario[] = [
   row(20, "control plane killed while it commits", "the database is sound, the last acknowledged write is there"),
   row(
     21,
-    "an old backup is restored",
-    "runners of later jobs are told that their lease is gone; jobs of the backup are run or queued again",
+    "a backup that was taken under load is restored",
+    "all that was acknowledged before it is there; runners of later jobs are told that their lease is gone; jobs of the backup are run or queued again",
   ),
   row(22, "a migration is interrupted", "the next start finishes it"),
   row(23, "SIGTERM to the runner", "claims stop, jobs end or are handed back by the deadline; not one more is taken"),

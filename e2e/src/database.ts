@@ -33,16 +33,6 @@ export async function faultsOfDatabase(dataDir: string): Promise<string[]> {
   }
 }
 
-/** A backup of a database that is in use, as an operator takes one. */
-export function backUp(dataDir: string, path: string): void {
-  const database = new DatabaseSync(join(dataDir, DATABASE_FILES[0]), { timeout: 5_000 });
-  try {
-    database.prepare("vacuum into ?").run(path);
-  } finally {
-    database.close();
-  }
-}
-
 /** Holds the write lock of a database for a while, as a program beside the control plane could. */
 export async function holdWriteLock(dataDir: string, work: () => Promise<void>): Promise<void> {
   const database = new DatabaseSync(join(dataDir, DATABASE_FILES[0]), { timeout: 5_000 });
