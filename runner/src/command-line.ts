@@ -70,6 +70,7 @@ Exit status of start:
   0   drained, or stopped by a signal with every job ended or handed back
   1   failed; starting again may help
   2   wrong command line
+  75  not registered in time
   78  the configuration or a credential was refused; starting again does not help
 
 Settings, as flag, environment variable or line of the configuration file:

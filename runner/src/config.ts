@@ -19,6 +19,8 @@ const MAX_WARM = 256;
 const MAX_PORT = 65_535;
 const MAX_NAME_CHARS = 128;
 const MIB = 1024 ** 2;
+/** What a timer can hold, about 24 days. */
+const MAX_TIMER_MS = 2 ** 31 - 2 * MINUTE_MS;
 const MAX_BYTES = 1024 ** 5;
 const MAX_CPUS = 1024;
 /** Fewer would not do for the runner's own processes in a job's container. */
@@ -297,6 +299,21 @@ export const SETTINGS = {
     "SHIPFOX_RUNNER_MACHINE_NOTICE",
     optionalText,
     "File that appears when this machine is about to be taken away: running jobs are handed back at once.",
+  ),
+  registerLimitMs: setting(
+    "SHIPFOX_RUNNER_REGISTER_LIMIT_MS",
+    optionalInteger(1_000, MAX_TIMER_MS),
+    "The runner ends with status 75 when it has no session so long after its start, in milliseconds; default: it goes on trying.",
+  ),
+  idleLimitMs: setting(
+    "SHIPFOX_RUNNER_IDLE_LIMIT_MS",
+    optionalInteger(1_000, MAX_TIMER_MS),
+    "The runner ends when it has had no job for so long, in milliseconds; default: it waits for ever.",
+  ),
+  maxLifetimeMs: setting(
+    "SHIPFOX_RUNNER_MAX_LIFETIME_MS",
+    optionalInteger(1_000, MAX_TIMER_MS),
+    "So long after its start the runner hands its jobs back and ends, and a minute later it is killed with all that it started, in milliseconds; default: no limit.",
   ),
   outageLimitMs: setting(
     "SHIPFOX_RUNNER_OUTAGE_LIMIT_MS",

@@ -60,6 +60,7 @@ afterEach(async () => {
 interface Changes {
   concurrency?: number;
   drainTimeoutMs?: number;
+  idleLimitMs?: number;
   cancelGraceMs?: number;
   preJob?: string;
   postJob?: string;
@@ -84,6 +85,8 @@ function newDaemon(changes: Changes = {}): Daemon {
     monitor: new Monitor({ labels: ["linux"], concurrency: changes.concurrency ?? 1 }),
     onReady: () => {},
     onSession: () => {},
+    onClaim: () => {},
+    idleLimitMs: changes.idleLimitMs ?? null,
     drainTimeoutMs: changes.drainTimeoutMs ?? 60_000,
     register: (signal) => register(registration, signal),
     job: {
@@ -121,6 +124,16 @@ async function drainAndExit(running: Promise<number>): Promise<number> {
   daemon.drain("test");
   return await running;
 }
+
+describe("a runner that waits for nothing", () => {
+  it("ends after its idle limit, which a running job does not use up", async () => {
+    daemon = newDaemon({ idleLimitMs: 300 });
+    jobs.enqueue([run("sleep 1")]);
+    expect(await daemon.run()).toBe(0);
+    expect(jobs.reports).toHaveLength(2);
+    expect(jobs.reports.every(({ status }) => status === "succeeded")).toBe(true);
+  });
+});
 
 describe("annotations that the control plane does not take", () => {
   it("cost the step nothing", async () => {

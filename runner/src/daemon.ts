@@ -23,6 +23,8 @@ export interface DaemonOptions {
   client: ControlPlaneClient;
   logger: Logger;
   drainTimeoutMs: number;
+  /** It is drained when it has had no job for so long; null for never. */
+  idleLimitMs: number | null;
   monitor: Monitor;
   /** Opens a session; again after the plane ended one. Rejects with FatalError when trying again would not help. */
   register: (signal: AbortSignal) => Promise<Session>;
@@ -30,6 +32,8 @@ export interface DaemonOptions {
   onReady: () => void;
   /** A session was opened. */
   onSession: (session: Session) => void;
+  /** Before the first job of a session is begun. */
+  onClaim: () => void;
   job: Omit<JobSettings, "labels" | "onDrain" | "onCleanUpFailed" | "background" | "secrets" | "client" | "logger">;
 }
 
@@ -48,6 +52,9 @@ export class Daemon {
   /** Aborted and replaced when a parked claim would bring a job too many. */
   private reshaping = new AbortController();
   private session: Session | null = null;
+  /** Of this session. */
+  private claims = 0;
+  private idleTimer: NodeJS.Timeout | null = null;
   private leaving: string | null = null;
   private faultsInARow = 0;
   private lastFault = "";
@@ -65,6 +72,7 @@ export class Daemon {
     try {
       while (!this.draining.signal.aborted) await this.workOnce();
     } finally {
+      this.endIdleTime();
       await this.finishJobs();
     }
     await this.endSession();
@@ -120,8 +128,11 @@ export class Daemon {
         monitor.waiting("registration", null);
         this.session = await this.options.register(signal);
         monitor.session = { id: this.session.sessionId, runnerId: this.session.runnerId, openedAt: Date.now() };
+        this.claims = 0;
         this.options.onSession(this.session);
+        if (this.running.size === 0) this.beginIdleTime();
       }
+      if (this.claims >= (this.session.maxClaims ?? Number.POSITIVE_INFINITY)) return await this.endWithItsJobs();
       await this.awaitFreeSlot();
       await this.awaitHealthy(this.session);
       await this.awaitRoom();
@@ -135,8 +146,34 @@ export class Daemon {
     }
   }
 
+  /** No more jobs are to be had in this session: it ends when those that run are over, however long they take. */
+  private async endWithItsJobs(): Promise<void> {
+    this.options.monitor.isAskingForJobs = false;
+    this.options.monitor.waiting("the running jobs", null);
+    const drained = new Promise<void>((resolve) =>
+      this.draining.signal.addEventListener("abort", () => resolve(), { once: true }),
+    );
+    await Promise.race([this.queue.onIdle(), drained]);
+    this.drain("it has had all its jobs");
+  }
+
+  private beginIdleTime(): void {
+    const { idleLimitMs } = this.options;
+    if (idleLimitMs === null) return;
+    this.endIdleTime();
+    const why = `no job for ${idleLimitMs / 1000} s`;
+    this.idleTimer = setTimeout(() => this.drain(why), idleLimitMs);
+  }
+
+  private endIdleTime(): void {
+    if (this.idleTimer !== null) clearTimeout(this.idleTimer);
+    this.idleTimer = null;
+  }
+
   private async recover(error: unknown): Promise<void> {
     if (error instanceof RefusedError && error.status === 401) {
+      if (this.session?.maxClaims === 1)
+        return this.drain("the session has ended, and with it the only job it was for");
       // A new session would end the old one, and with it the leases of the jobs that still run.
       this.logger.info("the session has ended; registering again when the running jobs are done");
       this.options.monitor.isAskingForJobs = false;
@@ -235,12 +272,16 @@ export class Daemon {
       onCleanUpFailed: () => void (monitor.cleanUpFailures += 1),
       background: (work) => this.addCleanup(work, claim),
     });
+    if (this.claims === 0) this.options.onClaim();
+    this.claims += 1;
+    this.endIdleTime();
     this.running.add(job);
     if (this.leaving !== null) job.handBack("machine_going", this.leaving);
     monitor.jobStarted(job);
     void this.queue.add(async () => {
       const end = await job.run();
       this.running.delete(job);
+      if (this.running.size === 0 && !this.isDraining) this.beginIdleTime();
       monitor.jobEnded(job, end, job.infrastructureFault);
       this.count(end, job.whyHandedBack);
     });

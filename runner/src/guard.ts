@@ -13,6 +13,7 @@ const TICK_MS = 500;
 const LET_GO_LIMIT_MS = 5_000;
 const OOM_SCORE = "-500";
 const EXIT_LET_GO = 1;
+const RUNNER_PID = process.ppid;
 
 const lines = new HeldLines();
 const leases = new Map<number, HeldLease>();
@@ -41,7 +42,18 @@ function letGo(why: string | null): void {
   void lines.letGo().finally(() => process.exit(why === null ? 0 : EXIT_LET_GO));
 }
 
-function start({ baseUrl, certificateAuthority, standstillLimitMs }: GuardStart): (message: ToGuard) => void {
+/** A runner that outlived its life does not heed its own timers: nothing of it is waited for. */
+function endLife(): void {
+  letGo("the runner outlived its longest life: it is killed with its jobs");
+  if (process.ppid === RUNNER_PID) process.kill(RUNNER_PID, "SIGKILL");
+}
+
+function start({
+  baseUrl,
+  certificateAuthority,
+  standstillLimitMs,
+  lifetimeLimitMs,
+}: GuardStart): (message: ToGuard) => void {
   const caller = new HeartbeatCaller(baseUrl, certificateAuthority);
   const watch = new MainLoopWatch({
     limitMs: standstillLimitMs,
@@ -49,6 +61,7 @@ function start({ baseUrl, certificateAuthority, standstillLimitMs }: GuardStart)
     onStandstill: () => letGo(`the runner did not answer its guard for ${standstillLimitMs} ms: its jobs are killed`),
   });
   watch.start();
+  if (lifetimeLimitMs !== null) setTimeout(endLife, lifetimeLimitMs);
   setInterval(() => {
     for (const lease of leases.values()) lease.tick();
   }, TICK_MS);

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +12,7 @@ import { drainCommand } from "./commands/drain-command.ts";
 import { processOutput } from "@shipfox/shared/operate/output";
 import { statusCommand } from "./commands/status-command.ts";
 import { certificateBundle, proxyEnv, type RunnerConfig, SETTINGS } from "./config.ts";
-import { readConfiguration, type Variables } from "@shipfox/shared/operate/configuration";
+import { readConfiguration, secretFileOf, type Variables } from "@shipfox/shared/operate/configuration";
 import { Backoff } from "@shipfox/shared/backoff";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
@@ -23,6 +24,7 @@ import { Guard } from "./guard/guard-process.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
 import { watchForNotice } from "./machine-notice.ts";
+import { LifeWatch } from "./life-limits.ts";
 import { makeProvider } from "./make-provider.ts";
 import { ControlSocket } from "@shipfox/shared/operate/control-socket";
 import { LabelSync } from "./operate/label-sync.ts";
@@ -31,7 +33,14 @@ import { Monitor } from "./operate/monitor.ts";
 import { Reload } from "./operate/reload.ts";
 import { readStatus, type Status } from "./operate/status.ts";
 import { serviceOf } from "./operate/service.ts";
-import { EXIT_CONFIGURATION, EXIT_FAILED, FatalError, register } from "./registration.ts";
+import {
+  EXIT_CONFIGURATION,
+  EXIT_FAILED,
+  EXIT_NOT_REGISTERED,
+  FatalError,
+  isSingleUse,
+  register,
+} from "./registration.ts";
 import type { SandboxProvider } from "./sandbox/sandbox.ts";
 import { StateFolder, StateFolderError } from "./state-folder.ts";
 import { Mirrors } from "./workspace/mirror.ts";
@@ -39,19 +48,28 @@ import { Mirrors } from "./workspace/mirror.ts";
 const EXIT_USAGE = 2;
 /** After the second signal the process ends, whatever is still to be cleaned up; the next start does it. */
 const KILL_LIMIT_MS = 15_000;
+/** For handing the jobs back at the end of the longest life, before the guard kills whatever is left. */
+const LAST_WORK_MS = 60_000;
 
-async function start(config: RunnerConfig, reread: () => RunnerConfig): Promise<number> {
+/** The configuration, and the file from which the registration token came. */
+interface Taken {
+  readonly config: RunnerConfig;
+  readonly tokenFile: string | null;
+}
+
+async function start(taken: Taken, reread: () => RunnerConfig): Promise<number> {
+  const { config } = taken;
   const logger = createLogger("shipfox-runner", config.logLevel);
   const state = StateFolder.open(config.stateDir);
   try {
-    return await runInState(config, reread, state, logger);
+    return await runInState(taken, reread, state, logger);
   } finally {
     state.close();
   }
 }
 
 async function runInState(
-  config: RunnerConfig,
+  { config, tokenFile }: Taken,
   reread: () => RunnerConfig,
   state: StateFolder,
   logger: Logger,
@@ -71,6 +89,7 @@ async function runInState(
     baseUrl: config.apiUrl,
     certificateAuthority: authorities,
     standstillLimitMs: config.standstillLimitMs,
+    lifetimeLimitMs: config.maxLifetimeMs === undefined ? null : config.maxLifetimeMs + LAST_WORK_MS,
     observer: monitor,
     logger,
   });
@@ -98,13 +117,19 @@ async function runInState(
     logger,
   };
   const labels = new LabelSync(client, monitor, logger);
+  let hasRegistered = false;
   const daemon = new Daemon({
     client,
     logger,
     drainTimeoutMs: config.drainTimeoutMs,
+    idleLimitMs: config.idleLimitMs ?? null,
     monitor,
     register: (signal) => register(registration, signal),
-    onSession: (session) => labels.opened(session),
+    onSession: (session) => {
+      hasRegistered = true;
+      labels.opened(session);
+    },
+    onClaim: () => removeUsedToken(config, tokenFile, logger),
     onReady: () => systemd.ready(),
     job: {
       keeper: guard,
@@ -126,9 +151,17 @@ async function runInState(
     },
   });
   const drain = stopOnSignals(daemon, systemd);
-  const unwatch = leaveOnNotice(config, (why) => {
+  const leave = (why: string) => {
     drain.begin(why);
     daemon.leave(why);
+  };
+  const unwatch = leaveOnNotice(config, leave);
+  const life = new LifeWatch({
+    limits: config,
+    logger,
+    hasRegistered: () => hasRegistered,
+    giveUp: drain.begin,
+    leave,
   });
   guard.lost.addEventListener("abort", () => daemon.fail("The runner's guard process is gone."));
   const stopping = AbortSignal.any([drain.signal, guard.lost]);
@@ -164,9 +197,11 @@ async function runInState(
     await prepare(provider, monitor, logger, stopping);
     await releaseLeftovers(leftovers, client, logger, stopping);
     exitStatus = await daemon.run();
+    if (life.gaveUp) exitStatus = EXIT_NOT_REGISTERED;
     return exitStatus;
   } finally {
     unwatch();
+    life.stop();
     labels.stop();
     await provider
       .close()
@@ -281,15 +316,27 @@ function greet(config: RunnerConfig, state: StateFolder): void {
   );
 }
 
+/** A token for one machine and one job is worth nothing once the job was given, and a step should not even see that there was one. */
+function removeUsedToken(config: RunnerConfig, tokenFile: string | null, logger: Logger): void {
+  if (tokenFile === null || !isSingleUse(config.registrationToken)) return;
+  try {
+    rmSync(tokenFile, { force: true });
+  } catch (error) {
+    logger.warn({ file: tokenFile, error: (error as Error).message }, "the file of the used token cannot be removed");
+  }
+}
+
 /** No child, and nothing that a step can look at, may find the token in our environment. */
-function takeConfig(flags: Variables): RunnerConfig {
+function takeConfig(flags: Variables): Taken {
   const config = readConfiguration(SETTINGS, process.env, flags);
+  const tokenFile = secretFileOf(SETTINGS, SETTINGS.registrationToken, process.env, flags);
   delete process.env[SETTINGS.registrationToken.variable];
-  return config;
+  return { config: isSingleUse(config.registrationToken) ? { ...config, concurrency: 1 } : config, tokenFile };
 }
 
 async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong" }>): Promise<number> {
-  const config = takeConfig(command.env);
+  const taken = takeConfig(command.env);
+  const { config } = taken;
   if (command.kind === "status") return await statusCommand(config.stateDir, command.json, processOutput);
   if (command.kind === "doctor") return await doctorCommand(config, command.json, processOutput);
   if (command.kind === "drain") {
@@ -297,7 +344,7 @@ async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong
     process.once("SIGINT", () => interrupted.abort());
     return await drainCommand(config.stateDir, { ...command, interrupted: interrupted.signal }, processOutput);
   }
-  return await start(config, () => readConfiguration(SETTINGS, process.env, command.env));
+  return await start(taken, () => readConfiguration(SETTINGS, process.env, command.env));
 }
 
 async function main(): Promise<number> {

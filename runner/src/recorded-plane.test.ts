@@ -126,6 +126,8 @@ beforeEach(async () => {
     monitor: new Monitor({ labels: ["linux"], concurrency: 1 }),
     onReady: () => {},
     onSession: () => {},
+    onClaim: () => {},
+    idleLimitMs: null,
     drainTimeoutMs: 60_000,
     register: (signal) => register({ ...registration, capabilities: provider.capabilities }, signal),
     job: {

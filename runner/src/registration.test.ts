@@ -159,3 +159,35 @@ describe("StateFolder", () => {
     expect(state.readCredential("http://two")).toBeNull();
   });
 });
+
+describe("register with the token of one machine", () => {
+  const ERT = `sf_ert_${"b".repeat(43)}`;
+  const once: PlaneAnswer = {
+    status: 200,
+    json: {
+      session_token: "session",
+      session_id: RUNNER_ID,
+      mode: "ephemeral",
+      max_claims: 1,
+      runner_id: RUNNER_ID,
+    },
+  };
+
+  it("keeps no credential, and repeats with one key, also from another process", async () => {
+    answer({ status: 503, json: { code: "unavailable" } }, once, once);
+    expect(await registerNow(ERT)).toMatchObject({ sessionId: RUNNER_ID, maxClaims: 1 });
+    state.close();
+    state = StateFolder.open(root);
+    await registerNow(ERT);
+    expect(tokens()).toEqual([ERT, ERT, ERT]);
+    expect(new Set(plane.requests.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
+    expect(JSON.parse(plane.requests[0]?.body.toString() ?? "")).toMatchObject({ persistent: false });
+    expect(state.readCredential(plane.url)).toBeNull();
+  });
+
+  it("says that the token was used, or that a label is not the template's", async () => {
+    answer(refused(401, "registration-token-used"), refused(403, "labels-not-granted"));
+    await expect(registerNow(ERT)).rejects.toThrow(/good for one machine and one job/);
+    await expect(registerNow(ERT)).rejects.toThrow(/SHIPFOX_RUNNER_LABELS/);
+  });
+});

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "@shipfox/shared/logger";
-import type { Capabilities, RegisterReply } from "@shipfox/shared/machine";
 import { Backoff } from "@shipfox/shared/backoff";
 import { isTransient, RefusedError, retryAfterOf } from "@shipfox/shared/call-error";
+import type { Logger } from "@shipfox/shared/logger";
+import type { Capabilities, RegisterReply } from "@shipfox/shared/machine";
+import { tokenKind } from "@shipfox/shared/tokens";
 import type { ControlPlaneClient } from "./control-plane/client.ts";
 import type { StateFolder } from "./state-folder.ts";
 
-/** Exit statuses beside 0; 78 is EX_CONFIG, which our systemd unit does not restart. */
+/** Exit statuses beside 0; 75 is EX_TEMPFAIL; 78 is EX_CONFIG, which our systemd unit does not restart. */
 export const EXIT_FAILED = 1;
+export const EXIT_NOT_REGISTERED = 75;
 export const EXIT_CONFIGURATION = 78;
 
 /** The runner cannot go on; `message` says to people what happened and what to do. */
@@ -35,6 +37,8 @@ export interface Session {
   runnerId: string;
   /** The labels it was opened with. */
   labels: readonly string[];
+  /** Jobs it may take; null for any number. */
+  maxClaims: number | null;
   /** Tokens that no log may show. */
   secrets: readonly string[];
 }
@@ -44,18 +48,35 @@ export interface Session {
  * session is used. Repeated through outages until `signal`; rejects with FatalError when trying again would not help.
  */
 export async function register(options: RegistrationOptions, signal: AbortSignal): Promise<Session> {
+  if (isSingleUse(options.registrationToken)) return await registerInstance(options.registrationToken, options, signal);
   const stored = options.state.readCredential(options.apiUrl);
   if (stored !== null) {
-    const registered = await registerWith(stored.runner_token, options, signal).catch((error: unknown) => {
-      if (isUnknownCredential(error) && options.registrationToken !== undefined) return null;
-      throw explain(error, options, "runner credential");
-    });
+    const registered = await registerWith(stored.runner_token, randomUUID(), options, signal).catch(
+      (error: unknown) => {
+        if (isUnknownCredential(error) && options.registrationToken !== undefined) return null;
+        throw explain(error, options, "runner credential");
+      },
+    );
     if (registered !== null) return keep(registered, options);
     options.logger.warn("the control plane does not know this runner's credential; registering it as a new runner");
   }
   if (options.registrationToken === undefined) throw new FatalError(missingToken(options));
   try {
-    return keep(await registerWith(options.registrationToken, options, signal), options);
+    return keep(await registerWith(options.registrationToken, randomUUID(), options, signal), options);
+  } catch (error) {
+    throw explain(error, options, "registration token");
+  }
+}
+
+/** A token that a provisioner made for one machine and one job (`sf_ert_…`). */
+export function isSingleUse(token: string | undefined): token is string {
+  return token !== undefined && tokenKind(token) === "ert";
+}
+
+/** With one key over all tries, also those of a process that is started again: the same session until its first claim. */
+async function registerInstance(token: string, options: RegistrationOptions, signal: AbortSignal): Promise<Session> {
+  try {
+    return keep(await registerWith(token, options.state.registrationKey(), options, signal), options);
   } catch (error) {
     throw explain(error, options, "registration token");
   }
@@ -73,7 +94,8 @@ function keep(
   const secrets = [reply.session_token, reply.runner_token, registrationToken].filter((secret) => secret !== undefined);
   // A control plane of the published protocol names the session only.
   const runnerId = reply.runner_id ?? reply.session_id;
-  return { sessionId: reply.session_id, sessionToken: reply.session_token, runnerId, labels, secrets };
+  const { session_id: sessionId, session_token: sessionToken, max_claims: maxClaims } = reply;
+  return { sessionId, sessionToken, runnerId, labels, maxClaims, secrets };
 }
 
 interface Registered {
@@ -81,14 +103,18 @@ interface Registered {
   labels: readonly string[];
 }
 
-async function registerWith(token: string, options: RegistrationOptions, signal: AbortSignal): Promise<Registered> {
+async function registerWith(
+  token: string,
+  idempotencyKey: string,
+  options: RegistrationOptions,
+  signal: AbortSignal,
+): Promise<Registered> {
   const { client, capabilities, name, logger, apiUrl } = options;
-  const idempotencyKey = randomUUID();
   const backoff = new Backoff();
   for (;;) {
     try {
       const { labels } = options;
-      const body = { labels, capabilities, persistent: true, name };
+      const body = { labels, capabilities, persistent: !isSingleUse(token), name };
       return { reply: await client.register(token, body, idempotencyKey), labels };
     } catch (error) {
       if (!isTransient(error) || signal.aborted) throw error;
@@ -109,7 +135,8 @@ function isUnknownCredential(error: unknown): boolean {
   return error instanceof RefusedError && error.status === 401 && error.code !== "runner-revoked";
 }
 
-function explain(error: unknown, { state, apiUrl }: RegistrationOptions, credential: string): unknown {
+function explain(error: unknown, options: RegistrationOptions, credential: string): unknown {
+  const { state, apiUrl } = options;
   if (!(error instanceof RefusedError) || isTransient(error)) return error;
   if (error.code === "runner-credential-reused") {
     return new FatalError(
@@ -122,6 +149,14 @@ function explain(error: unknown, { state, apiUrl }: RegistrationOptions, credent
       `This runner was revoked. To register it anew, remove ${state.path}/credential.json and start it with a registration token.`,
     );
   }
+  if (error.code === "labels-not-granted")
+    return new FatalError(
+      `The control plane at ${apiUrl} refused the registration: ${error.message}. Set SHIPFOX_RUNNER_LABELS to labels of the template.`,
+    );
+  if (isSingleUse(options.registrationToken) && error.status === 401)
+    return new FatalError(
+      `The control plane at ${apiUrl} refused the registration token: ${error.message}. It is good for one machine and one job; the provisioner makes another.`,
+    );
   if (error.status === 401 || error.code === "registration-token-exhausted") {
     return new FatalError(
       `The control plane at ${apiUrl} refused the ${credential}: ${error.message}. Make a new one with "shipfox runners add" and set SHIPFOX_RUNNER_REGISTRATION_TOKEN or SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE.`,

@@ -107,12 +107,12 @@ export class StateFolder {
 
   /** Marks what the sandboxes of this runner make, also before it has registered. The same after each restart. */
   instanceId(): string {
-    const file = join(this.path, "instance-id");
-    const known = readIfThere(file)?.trim();
-    if (known) return known;
-    const id = randomUUID();
-    writeFileSync(file, `${id}\n`, { mode: 0o600 });
-    return id;
+    return this.onceWritten("instance-id");
+  }
+
+  /** Names the registration of a single-use token: the same after each restart. */
+  registrationKey(): string {
+    return this.onceWritten("registration-key");
   }
 
   /** Writes the authorities for git, returns the file. */
@@ -120,6 +120,16 @@ export class StateFolder {
     const file = join(this.path, "certificate-authorities.pem");
     writeFileSync(file, pem, { mode: 0o600 });
     return file;
+  }
+
+  /** A random id that the file of this name has held since it was first asked for. */
+  private onceWritten(name: string): string {
+    const file = join(this.path, name);
+    const known = readIfThere(file)?.trim();
+    if (known) return known;
+    const id = randomUUID();
+    writeFileSync(file, `${id}\n`, { mode: 0o600 });
+    return id;
   }
 
   private lock(): void {

@@ -38,6 +38,7 @@ async function tryNamespaces(programs: NamespacePrograms, config: RunnerConfig):
       baseUrl: config.apiUrl,
       certificateAuthority: null,
       standstillLimitMs: config.standstillLimitMs,
+      lifetimeLimitMs: null,
       logger: createLogger("shipfox-runner", "silent"),
     });
     try {

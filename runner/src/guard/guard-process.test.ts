@@ -43,12 +43,16 @@ async function startGuard(): Promise<Guard> {
 }
 
 /** A runner with one lease and one pipe held, whose main loop stands still for as many milliseconds as it is told on its input. */
-async function startMain(standstillLimitMs: number, pipe: string): Promise<ChildProcess> {
+async function startMain(
+  standstillLimitMs: number,
+  pipe: string,
+  lifetimeLimitMs: number | null = null,
+): Promise<ChildProcess> {
   const script = join(folder, "main.ts");
   writeFileSync(
     script,
     `import { startTestGuard } from ${JSON.stringify(import.meta.resolve("./test-guard.fixture.ts"))};
-     const guard = await startTestGuard({ baseUrl: ${JSON.stringify(plane.url)}, standstillLimitMs: ${standstillLimitMs} });
+     const guard = await startTestGuard({ baseUrl: ${JSON.stringify(plane.url)}, standstillLimitMs: ${standstillLimitMs}, lifetimeLimitMs: ${lifetimeLimitMs} });
      guard.lost.addEventListener("abort", () => process.stdout.write("lost"));
      await guard.holdPipe(${JSON.stringify(pipe)});
      guard.keepLease(${JSON.stringify(ORDER)}, () => {});
@@ -104,6 +108,16 @@ describe("the guard", () => {
     void said(main, "free").then(() => void (isFree = true));
     await beats(plane.requests.length + 5);
     expect(isFree).toBe(false);
+  });
+
+  it("kills a runner that outlives its life, with all that hangs on it, also when it stands still", async () => {
+    const { path, ended } = makePipe();
+    const main = await startMain(20_000, path, 1_500);
+    const exited = once(main, "exit");
+    main.stdin?.write("60000");
+    await said(main, "blocked");
+    expect(await exited).toEqual([null, "SIGKILL"]);
+    await ended;
   });
 
   it("lets go of everything when the main loop stands still for too long, and renews no more before that", async () => {

@@ -7,6 +7,8 @@ export interface GuardStart {
   certificateAuthority: string | null;
   /** See `Guard.start`. */
   standstillLimitMs: number;
+  /** So long after its start the guard kills the runner and all that hangs on it; null for never. */
+  lifetimeLimitMs: number | null;
 }
 
 export interface LeaseOrder {

@@ -10,6 +10,7 @@ import { NotifySocket } from "./notify-socket.fixture.ts";
 
 const MRT = `sf_mrt_${"d".repeat(43)}`;
 const UNIT = join(import.meta.dirname, "../../systemd/shipfox-runner.service");
+const UNIT_ONCE = join(import.meta.dirname, "../../systemd/shipfox-runner-once.service");
 const has = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
 const canListen = has("python3", "--version") && has("systemd-notify", "--version");
 
@@ -89,8 +90,23 @@ describe.skipIf(!canListen)("under systemd", () => {
   });
 });
 
-describe.skipIf(!has("systemd-analyze", "--version"))("the unit file", () => {
-  it("is accepted by systemd without a remark", () => {
+describe.skipIf(!has("systemd-analyze", "--version"))("the unit files", () => {
+  it("has one for machines of one job, which systemd accepts and which ends the machine with its runner", () => {
+    const folder = mkdtempSync(join(tmpdir(), "shipfox-unit-"));
+    try {
+      const text = readFileSync(UNIT_ONCE, "utf8");
+      expect(text).toMatch(/^SuccessAction=poweroff$/m);
+      expect(text).toMatch(/^FailureAction=poweroff-force$/m);
+      const unit = join(folder, "shipfox-runner-once.service");
+      writeFileSync(unit, text.replace(/^ExecStart=.*$/m, `ExecStart=${process.execPath}`));
+      const verified = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+      expect({ status: verified.status, remarks: verified.stderr }).toEqual({ status: 0, remarks: "" });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("has one for runners that stay, accepted by systemd without a remark", () => {
     const folder = mkdtempSync(join(tmpdir(), "shipfox-unit-"));
     try {
       // The command and the account come with the installation.

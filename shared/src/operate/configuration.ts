@@ -19,10 +19,25 @@ export function readConfiguration<Definitions extends FileSettings>(
   env: Variables,
   flags: Variables,
 ): ConfigOf<Definitions> {
+  return loadConfig(settings, readVariables(settings, env, flags));
+}
+
+/** The file that holds a secret setting; null when it came otherwise, or not at all. Throws as `readConfiguration`. */
+export function secretFileOf(
+  settings: FileSettings,
+  { variable }: Setting,
+  env: Variables,
+  flags: Variables,
+): string | null {
+  const variables = readVariables(settings, env, flags);
+  return variables[variable] ? null : variables[`${variable}_FILE`] || null;
+}
+
+function readVariables(settings: FileSettings, env: Variables, flags: Variables): Variables {
   const direct = { ...env, ...flags };
   const file = direct[settings.configFile.variable];
-  if (file === undefined || file === "") return loadConfig(settings, direct);
-  return loadConfig(settings, { ...readConfigurationFile(settings, file), ...withoutEmpty(direct) });
+  if (file === undefined || file === "") return direct;
+  return { ...readConfigurationFile(settings, file), ...withoutEmpty(direct) };
 }
 
 /** An empty variable counts as absent, so it does not hide what the file says. */
