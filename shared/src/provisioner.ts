@@ -173,6 +173,7 @@ export const reconcileReplySchema = z.object({
       provider_runner_id: z.string().nullable(),
       template_key: z.string(),
       state: instanceStateSchema,
+      registered: z.boolean().meta({ description: "Its runner has reached the control plane" }),
       claimed: z.boolean().meta({ description: "It has been given its job" }),
       bound_job: z.object({ job_id: id, workflow_run_attempt_id: id }).nullable(),
       desired_intent: z.enum(["keep", "terminate"]),

@@ -43,6 +43,7 @@ export function presentRecord({ bound, ...instance }: InstanceRecord) {
     provider_runner_id: instance.provider_runner_id,
     template_key: instance.template_key,
     state: instance.state as InstanceState,
+    registered: instance.session_id !== null,
     claimed: (instance.claims_used ?? 0) > 0,
     bound_job: bound ? { job_id: bound.job_id, workflow_run_attempt_id: bound.run_attempt_id } : null,
     desired_intent: unwanted && !bound ? ("terminate" as const) : ("keep" as const),

@@ -1,0 +1,75 @@
+import type { InstanceRecord } from "../control-plane/client.ts";
+import type { InstanceTags, ObservedMachine } from "../drivers/driver.ts";
+
+export interface Ours extends ObservedMachine {
+  readonly tags: InstanceTags;
+}
+
+/** What is done with each machine of a list that was read whole. Each is in one of them at most. */
+export interface Decision {
+  /** They are over: their console is read, their end reported, then they are deleted. */
+  readonly bury: readonly Ours[];
+  /** They run, and nobody needs them: deleted as fast as the limit on deletions lets us. */
+  readonly remove: readonly Ours[];
+  /** They are wanted, or have a job, and the records know less of them than the list. */
+  readonly adopt: readonly Ours[];
+  /** Over, while the control plane still waits for their job: only reported. */
+  readonly mourn: readonly Ours[];
+  /** Of another controller or pool, or without tags: never touched. */
+  readonly foreign: readonly ObservedMachine[];
+  /** Ours by their tags, and in no record: never touched. */
+  readonly unknown: readonly ObservedMachine[];
+}
+
+/**
+ * The only place that chooses machines to delete. Deleted is what carries exactly our three tags, is in the control plane's
+ * records, has no job, and is either over or not wanted any more.
+ */
+export function decideMachines(
+  owner: Omit<InstanceTags, "instance">,
+  machines: readonly ObservedMachine[],
+  records: ReadonlyMap<string, InstanceRecord>,
+): Decision {
+  const decision = {
+    bury: [] as Ours[],
+    remove: [] as Ours[],
+    adopt: [] as Ours[],
+    mourn: [] as Ours[],
+    foreign: [] as ObservedMachine[],
+    unknown: [] as ObservedMachine[],
+  };
+  for (const machine of machines) {
+    if (!isOurs(owner, machine)) {
+      decision.foreign.push(machine);
+      continue;
+    }
+    const record = records.get(machine.tags.instance);
+    const kind = record === undefined ? "unknown" : fateOf(machine, record);
+    if (kind !== null) decision[kind].push(machine);
+  }
+  return decision;
+}
+
+function isOurs(owner: Omit<InstanceTags, "instance">, machine: ObservedMachine): machine is Ours {
+  return machine.tags?.controller === owner.controller && machine.tags.pool === owner.pool;
+}
+
+function fateOf(machine: Ours, record: InstanceRecord): "bury" | "remove" | "adopt" | "mourn" | null {
+  const isOver = machine.state === "stopped";
+  if (record.bound_job !== null) return isOver ? "mourn" : adoption(machine, record);
+  if (isOver) return "bury";
+  if (record.desired_intent === "terminate") return machine.state === "stopping" ? null : "remove";
+  return adoption(machine, record);
+}
+
+const BEFORE: Readonly<Record<"starting" | "running" | "stopping", readonly string[]>> = {
+  starting: ["planned"],
+  running: ["planned", "starting"],
+  stopping: ["planned", "starting", "running"],
+};
+
+function adoption(machine: Ours, record: InstanceRecord): "adopt" | null {
+  if (machine.state === "stopped") return null;
+  const isNews = BEFORE[machine.state].includes(record.state) || record.provider_runner_id === null;
+  return isNews ? "adopt" : null;
+}
