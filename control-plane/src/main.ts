@@ -4,9 +4,11 @@ import { dirname, resolve } from "node:path";
 import { ConfigError, UsageError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
+import { processOutput } from "@shipfox/shared/operate/output";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { assertNotRestoring } from "./backup/restore-backup.ts";
+import { CONFIG_OPTIONS, configCommand } from "./commands/config-command.ts";
 import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
 import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
@@ -27,7 +29,7 @@ const LISTEN_ADVICE: Record<string, string> = {
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
-Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER] [flags]
+Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER|config [NAME]] [flags]
 
   start   run the server (the default)
   setup   print the token with which another machine makes the first account
@@ -36,18 +38,20 @@ Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOL
           on PostgreSQL --dump FILE takes what pg_dump wrote just before
   verify  read all of a backup and say whether it can be restored
   restore put a backup into an empty data folder
+  config  show every setting with its value and where that comes from, or one with its help; secrets are masked; --json
 
 Examples:
   shipfox-control-plane --port 8080 --data-dir /var/lib/shipfox
   SHIPFOX_DATABASE_URL=postgres://shipfox@db/shipfox shipfox-control-plane
   shipfox-control-plane backup /backups/monday --data-dir /var/lib/shipfox
+  shipfox-control-plane config SHIPFOX_PUBLIC_URL
 
 Settings, as flag or environment variable:
 ${describeSettings(SETTINGS)}
 `;
 
 async function main(argv: readonly string[]): Promise<void> {
-  const flags = parseFlags(SETTINGS, argv, BACKUP_OPTIONS);
+  const flags = parseFlags(SETTINGS, argv, { ...BACKUP_OPTIONS, ...CONFIG_OPTIONS });
   if (flags.help) return void process.stdout.write(HELP);
   if (flags.version) return void process.stdout.write(`${VERSION}\n`);
   const config = readConfig({ ...process.env, ...flags.variables });
@@ -64,6 +68,8 @@ async function main(argv: readonly string[]): Promise<void> {
     case "restore":
       makeDataDir(resolve(config.dataDir));
       return print(await restoreCommand(config, folder));
+    case "config":
+      return configCommand(flags, process.env, processOutput);
     case "setup":
       return print(setupToken(loadKeys(config).current));
     case "recover": {
@@ -72,7 +78,7 @@ async function main(argv: readonly string[]): Promise<void> {
     }
     default:
       throw new UsageError(
-        `unknown command "${command}"; expected start, setup, recover, backup, verify or restore, see --help`,
+        `unknown command "${command}"; expected start, setup, recover, backup, verify, restore or config, see --help`,
       );
   }
 }

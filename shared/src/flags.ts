@@ -95,3 +95,48 @@ export function defaultOf(setting: Setting): string | null {
     ? `${parsed.data as string | number | boolean}`
     : null;
 }
+
+/** One setting as a program has it. */
+export interface ExplainedSetting {
+  readonly variable: string;
+  /** As an operator would write it; null when there is none, and a mask for a secret that is set. */
+  readonly value: string | null;
+  readonly source: "flag" | "environment" | "file" | "default" | "unset";
+  /** Null for a secret, which never is one. */
+  readonly flag: string | null;
+  readonly help: string;
+}
+
+const MASK = "********";
+
+/** Every setting with its value and where that comes from. `flags` are those of `parseFlags`, laid over `env`. */
+export function explainSettings(
+  settings: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, string>>,
+): ExplainedSetting[] {
+  return Object.values(settings).map((setting) => {
+    const { variable, help, secret = false } = setting;
+    const flag = secret ? null : `--${flagOf(variable)}`;
+    return { variable, flag, help, ...valueOf(setting, env, flags) };
+  });
+}
+
+/** An empty variable counts as absent, as it does when the settings are read. */
+function valueOf(
+  setting: Setting,
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, string>>,
+): Pick<ExplainedSetting, "value" | "source"> {
+  const { variable, secret = false } = setting;
+  const shown = (text: string) => (secret ? MASK : text);
+  const fromFlag = flags[variable];
+  if (fromFlag) return { value: shown(fromFlag), source: "flag" };
+  const fromEnvironment = fromFlag === undefined ? env[variable] : undefined;
+  if (fromEnvironment) return { value: shown(fromEnvironment), source: "environment" };
+  if (secret && env[`${variable}_FILE`]) return { value: MASK, source: "file" };
+  const fallback = defaultOf(setting);
+  return fallback === null || fallback === ""
+    ? { value: null, source: "unset" }
+    : { value: fallback, source: "default" };
+}

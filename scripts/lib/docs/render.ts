@@ -79,6 +79,9 @@ A wrong flag is named, and the control plane exits with 64, the runner with 2.
 
 A secret never stands on a command line. Each can also be read from a file: \`<VARIABLE>_FILE\` names it.
 
+\`shipfox-control-plane config\` shows each value as the control plane would have it, started with the same flags and variables,
+and where it comes from; secrets are masked. \`shipfox-control-plane config SHIPFOX_PUBLIC_URL\` explains one; \`--json\`.
+
 ${sections.join("\n")}
 ## CLI: \`shipfox\`
 
