@@ -8,6 +8,7 @@ import { processOutput } from "@shipfox/shared/operate/output";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { assertNotRestoring } from "./backup/restore-backup.ts";
+import { doctorCommand } from "./commands/doctor-command.ts";
 import { CONFIG_OPTIONS, configCommand } from "./commands/config-command.ts";
 import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
@@ -29,7 +30,7 @@ const LISTEN_ADVICE: Record<string, string> = {
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
-Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER|config [NAME]] [flags]
+Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER|config [NAME]|doctor] [flags]
 
   start   run the server (the default)
   setup   print the token with which another machine makes the first account
@@ -39,6 +40,7 @@ Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOL
   verify  read all of a backup and say whether it can be restored
   restore put a backup into an empty data folder
   config  show every setting with its value and where that comes from, or one with its help; secrets are masked; --json
+  doctor  check what the server needs on this machine, also while it runs, and say what to do; --json
 
 Examples:
   shipfox-control-plane --port 8080 --data-dir /var/lib/shipfox
@@ -70,6 +72,9 @@ async function main(argv: readonly string[]): Promise<void> {
       return print(await restoreCommand(config, folder));
     case "config":
       return configCommand(flags, process.env, processOutput);
+    case "doctor":
+      process.exitCode = (await doctorCommand(config, flags.options["json"] === true, processOutput)) ? 0 : EXIT_FAILED;
+      return;
     case "setup":
       return print(setupToken(loadKeys(config).current));
     case "recover": {
@@ -78,7 +83,7 @@ async function main(argv: readonly string[]): Promise<void> {
     }
     default:
       throw new UsageError(
-        `unknown command "${command}"; expected start, setup, recover, backup, verify, restore or config, see --help`,
+        `unknown command "${command}"; expected start, setup, recover, backup, verify, restore, config or doctor, see --help`,
       );
   }
 }

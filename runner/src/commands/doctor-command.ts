@@ -1,8 +1,8 @@
 import type { RunnerConfig } from "../config.ts";
-import type { Result } from "../doctor/check.ts";
 import { examine } from "../doctor/doctor.ts";
+import { doctorDocument, hasFailed, renderDoctor } from "@shipfox/shared/operate/doctor-report";
 import { EXIT_COMMAND_FAILED, EXIT_OK } from "@shipfox/shared/operate/exit-status";
-import { type Color, oneLine, type Output, renderTable } from "@shipfox/shared/operate/output";
+import type { Output } from "@shipfox/shared/operate/output";
 
 export const DOCTOR_HELP = `Usage: shipfox-runner doctor [--json] [settings]
 
@@ -21,36 +21,6 @@ Exit status:
 
 export async function doctorCommand(config: RunnerConfig, json: boolean, output: Output): Promise<number> {
   const results = await examine(config);
-  const hasFailed = results.some(({ finding }) => finding.state === "fail");
-  if (json) output.print(JSON.stringify({ ok: !hasFailed, checks: results.map(present) }, null, 2));
-  else output.print(renderResults(results, output));
-  return hasFailed ? EXIT_COMMAND_FAILED : EXIT_OK;
-}
-
-function present({ name, finding, durationMs }: Result) {
-  return { name, ...finding, duration_ms: durationMs };
-}
-
-const COLORS: Record<Result["finding"]["state"], Color> = { ok: "green", warn: "yellow", fail: "red" };
-
-function renderResults(results: readonly Result[], output: Output): string {
-  const table = renderTable(
-    output,
-    ["", "CHECK", "RESULT"],
-    results.map(({ name, finding }) => [
-      { text: finding.state, color: COLORS[finding.state] },
-      { text: name },
-      { text: finding.message },
-    ]),
-  );
-  const fixes = results.flatMap(({ name, finding }) =>
-    finding.state === "ok"
-      ? []
-      : [
-          `${output.color(COLORS[finding.state], finding.state)}  ${output.color("bold", name)}: ${oneLine(finding.fix)}`,
-        ],
-  );
-  const count = (state: Result["finding"]["state"]) => results.filter(({ finding }) => finding.state === state).length;
-  const summary = `${count("fail")} failed, ${count("warn")} ${count("warn") === 1 ? "warning" : "warnings"}, ${count("ok")} ok`;
-  return [table, ...(fixes.length === 0 ? [] : ["", "What to do:", ...fixes]), "", summary].join("\n");
+  output.print(json ? JSON.stringify(doctorDocument(results), null, 2) : renderDoctor(results, output));
+  return hasFailed(results) ? EXIT_COMMAND_FAILED : EXIT_OK;
 }

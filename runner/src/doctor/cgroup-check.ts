@@ -1,5 +1,5 @@
 import { access, readdir, readFile } from "node:fs/promises";
-import { type Check, type Finding, ok, warn } from "./check.ts";
+import { type Check, type Finding, ok, warn } from "@shipfox/shared/operate/check";
 
 const V2_ROOTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] as const;
 

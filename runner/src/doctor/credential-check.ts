@@ -1,7 +1,7 @@
 import { credentialReplySchema } from "@shipfox/shared/machine";
 import type { RunnerConfig } from "../config.ts";
 import { StateFolder, StateFolderError } from "../state-folder.ts";
-import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+import { type Check, type Finding, fail, ok, warn } from "@shipfox/shared/operate/check";
 import type { PlaneProbe } from "./plane-probe.ts";
 import { unanswered } from "./plane-checks.ts";
 

@@ -9,7 +9,7 @@ import { SETTINGS } from "../config.ts";
 import { readConfiguration } from "@shipfox/shared/operate/configuration";
 import { formatSubnet, parseSubnet } from "../sandbox/docker/subnets.ts";
 import { dockerChecks, judgeMode, judgeNetworks, judgeStorage } from "./docker-checks.ts";
-import { runChecks } from "./check.ts";
+import { runChecks } from "@shipfox/shared/operate/check";
 import { parseGitVersion } from "./program-checks.ts";
 import { parseRoutes } from "./routes-table.ts";
 

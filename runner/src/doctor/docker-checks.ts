@@ -7,7 +7,7 @@ import { isPlaceBridge } from "../sandbox/docker/firewall.ts";
 import { Engine, type EngineInfo } from "../sandbox/docker/engine.ts";
 import { formatSubnet, freeBlocks, overlaps, parseSubnet, type Subnet } from "../sandbox/docker/subnets.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";
-import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+import { type Check, type Finding, fail, ok, warn } from "@shipfox/shared/operate/check";
 import { parseRoutes } from "./routes-table.ts";
 
 /** Docker Engine 20.10. */

@@ -1,6 +1,6 @@
 import { certificateBundle, type RunnerConfig } from "../config.ts";
 import { cgroupCheck } from "./cgroup-check.ts";
-import { type Check, type Result, runChecks } from "./check.ts";
+import { type Check, type Result, runChecks } from "@shipfox/shared/operate/check";
 import { credentialCheck } from "./credential-check.ts";
 import { dockerChecks } from "./docker-checks.ts";
 import { folderChecks } from "./folder-checks.ts";

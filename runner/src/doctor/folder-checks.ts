@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { formatBytes } from "@shipfox/shared/operate/output";
 import type { RunnerConfig } from "../config.ts";
 import { currentUser } from "../sandbox/job-user.ts";
-import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+import { type Check, type Finding, fail, ok, warn } from "@shipfox/shared/operate/check";
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;

@@ -1,6 +1,6 @@
 import type { RunnerConfig } from "../config.ts";
 import { findHookFault } from "../job/host-hooks.ts";
-import { type Check, type Finding, fail, ok } from "./check.ts";
+import { type Check, type Finding, fail, ok } from "@shipfox/shared/operate/check";
 
 /** Whether the operator's hooks may be run as the runner; nothing without hooks. */
 export function hookChecks(config: RunnerConfig): Check[] {

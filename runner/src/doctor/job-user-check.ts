@@ -1,6 +1,6 @@
 import type { RunnerConfig } from "../config.ts";
 import { chooseJobUser, currentUser } from "../sandbox/job-user.ts";
-import { type Check, type Finding, ok, warn } from "./check.ts";
+import { type Check, type Finding, ok, warn } from "@shipfox/shared/operate/check";
 
 /** As whom the steps run. */
 export function jobUserCheck(config: RunnerConfig): Check {

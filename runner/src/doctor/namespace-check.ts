@@ -6,7 +6,7 @@ import { Guard } from "../guard/guard-process.ts";
 import { chooseJobUser } from "../sandbox/job-user.ts";
 import { findPrograms, type NamespacePrograms, Namespaces } from "../sandbox/host/namespaces.ts";
 import type { RunnerConfig } from "../config.ts";
-import { type Check, type Finding, ok, warn } from "./check.ts";
+import { type Check, type Finding, ok, warn } from "@shipfox/shared/operate/check";
 
 /** Whether jobs of the host sandbox get namespaces of their own; one is made and ended again. */
 export function namespaceCheck(config: RunnerConfig): Check {

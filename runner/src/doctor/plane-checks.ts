@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { type Check, fail, ok, warn } from "./check.ts";
+import { type Check, fail, ok, warn } from "@shipfox/shared/operate/check";
 import type { PlaneAnswer, PlaneProbe } from "./plane-probe.ts";
 
 const SLOW_MS = 500;

@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { execa } from "execa";
-import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+import { type Check, type Finding, fail, ok, warn } from "@shipfox/shared/operate/check";
 
 const RUN_LIMIT_MS = 5_000;
 /** `GIT_CONFIG_COUNT`, by which credentials reach git without standing on a disk or a command line. */

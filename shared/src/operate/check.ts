@@ -3,7 +3,7 @@ export type Finding =
   | { readonly state: "ok"; readonly message: string }
   | { readonly state: "warn" | "fail"; readonly message: string; readonly fix: string };
 
-/** One question about this machine. Checks run side by side, change nothing that stays, and may be repeated. */
+/** One question that a doctor command asks about its machine. Checks run side by side, change nothing that stays, and may be repeated. */
 export interface Check {
   readonly name: string;
   /** `signal` is aborted at the deadline. A rejection counts as a failure of the check itself. */
@@ -44,7 +44,7 @@ async function runCheck(check: Check): Promise<Result> {
     check
       .run(signal)
       .catch((error: Error) =>
-        fail(`the check failed: ${error.message}`, "Run doctor as the user of the runner, with the runner's settings."),
+        fail(`the check failed: ${error.message}`, "Run doctor as the user of the service, with its settings."),
       ),
     tooLate,
   ]);

@@ -1,0 +1,175 @@
+import { execFile } from "node:child_process";
+import { constants, existsSync } from "node:fs";
+import { access, stat, statfs } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { type Check, fail, type Finding, ok, warn } from "@shipfox/shared/operate/check";
+import { formatBytes } from "@shipfox/shared/operate/output";
+import { DATABASE_FILE, KEY_FILE } from "../backup/layout.ts";
+import { assertNotRestoring } from "../backup/restore-backup.ts";
+import type { Config } from "../config.ts";
+import { KeyRing } from "../modules/secrets/public.ts";
+import { migrations } from "../store/migrations.ts";
+import { SqliteCopy } from "../store/sqlite-copy.ts";
+
+const OTHERS = 0o077;
+const GIBIBYTE = 1024 ** 3;
+/** Below the first the next large artifact may fill the disk; below the second little more than a log does. */
+const LOW_BYTES = 5 * GIBIBYTE;
+const FULL_BYTES = GIBIBYTE / 4;
+const LOW_FILES = 10_000;
+const CONNECT_LIMIT_MS = 5_000;
+const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
+const SCHEMA = "select version, oldest_binary from schema_info order by version desc limit 1";
+
+const run = promisify(execFile);
+
+interface Schema {
+  readonly version: number | string;
+  readonly oldest_binary: number | string;
+}
+
+/** What a control plane with these settings needs on this machine. One that runs is not disturbed. */
+export function doctorChecks(config: Config): Check[] {
+  return [
+    { name: "data folder", run: () => checkDataFolder(config) },
+    { name: "disk", run: () => checkDisk(config) },
+    { name: "root key", run: async () => checkRootKey(config) },
+    { name: "database", run: () => (config.databaseUrl === undefined ? checkSqlite(config) : checkPostgres(config)) },
+    { name: "git", run: (signal) => checkGit(signal) },
+    { name: "server", run: (signal) => checkServer(config, signal) },
+    { name: "public address", run: async () => checkPublicUrl(config) },
+  ];
+}
+
+async function checkDataFolder({ dataDir }: Config): Promise<Finding> {
+  const folder = resolve(dataDir);
+  if (!existsSync(folder)) return ok(`${folder} is made at the first start`);
+  const found = await stat(folder);
+  if (!found.isDirectory()) return fail(`${folder} is not a folder`, "Choose another with --data-dir.");
+  try {
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch {
+    return fail(
+      `this user may not write to ${folder}`,
+      "Run doctor as the control plane's user, or give it the folder.",
+    );
+  }
+  try {
+    assertNotRestoring(dataDir);
+  } catch (error) {
+    return fail((error as Error).message, "Repeat the restore; nothing starts on this folder before.");
+  }
+  if ((found.mode & OTHERS) !== 0)
+    return warn(`${folder} is open to other users of this machine`, `Run: chmod 700 ${folder}`);
+  return ok(folder);
+}
+
+async function checkDisk({ dataDir }: Config): Promise<Finding> {
+  if (!existsSync(dataDir)) return ok("not known before the data folder is made");
+  const { bavail, bsize, ffree, files } = await statfs(dataDir);
+  const free = bavail * bsize;
+  const message = `${formatBytes(free)} are free`;
+  if (free < FULL_BYTES) return fail(message, "Free space: with a full disk every change is answered 507.");
+  if (free < LOW_BYTES) return warn(message, "Free space, or keep logs and artifacts for fewer days.");
+  // File systems without a fixed number of files say 0.
+  if (files > 0 && ffree < LOW_FILES)
+    return warn(`there is room for ${ffree} files only`, "Remove files from that disk.");
+  return ok(message);
+}
+
+function checkRootKey({ dataDir, rootKey: configured }: Config): Finding {
+  if (configured === undefined && !existsSync(join(dataDir, KEY_FILE))) {
+    if (!existsSync(join(dataDir, DATABASE_FILE))) return ok("is made at the first start");
+    return fail(
+      "there is a database, but no root.key",
+      "Put the root.key of that database into the data folder: nothing else opens its secrets.",
+    );
+  }
+  try {
+    const [current, ...former] = KeyRing.load({ dataDir, configured }).facts;
+    return ok(`${current?.keyId}${former.length > 0 ? `, and ${former.length} replaced` : ""}`);
+  } catch (error) {
+    return fail((error as Error).message, "Do what the message says, or restore the file from a copy.");
+  }
+}
+
+async function checkSqlite({ dataDir }: Config): Promise<Finding> {
+  const path = join(dataDir, DATABASE_FILE);
+  if (!existsSync(path)) return ok("SQLite, is made at the first start");
+  using database = new SqliteCopy(path, "read-only");
+  return schemaFinding("SQLite", database.all<Schema>(SCHEMA)[0]);
+}
+
+async function checkPostgres({ databaseUrl }: Config): Promise<Finding> {
+  const { default: pg } = await import("pg");
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    query_timeout: CONNECT_LIMIT_MS,
+  });
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ is_there: boolean }>(
+      "select to_regclass('schema_info') is not null as is_there",
+    );
+    if (rows[0]?.is_there !== true) return ok("PostgreSQL, tables are made at the first start");
+    return schemaFinding("PostgreSQL", (await client.query<Schema>(SCHEMA)).rows[0]);
+  } catch (error) {
+    return fail(
+      `PostgreSQL cannot be used: ${(error as Error).message}`,
+      "Correct SHIPFOX_DATABASE_URL, or start the database and let this machine in.",
+    );
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+function schemaFinding(database: string, schema: Schema | undefined): Finding {
+  const version = Number(schema?.version ?? 0);
+  const known = migrations.at(-1)?.version ?? 0;
+  if (Number(schema?.oldest_binary ?? 0) > known)
+    return fail(`${database} has schema version ${version}, this release knows ${known}`, "Install the newer release.");
+  const pending = migrations.filter((migration) => migration.version > version);
+  const names = pending.map((migration) => `${migration.version} (${migration.name})`).join(", ");
+  if (pending.length === 0) return ok(`${database}, schema version ${version}`);
+  return warn(
+    `${database} has schema version ${version}; the next start applies ${names}`,
+    "Take a backup before the next start: an older release may refuse the database afterwards.",
+  );
+}
+
+async function checkGit(signal: AbortSignal): Promise<Finding> {
+  try {
+    const { stdout } = await run("git", ["--version"], { signal });
+    return ok(stdout.trim());
+  } catch {
+    return fail("there is no git", "Install git: workflows are read with it.");
+  }
+}
+
+async function checkServer({ host, port }: Config, signal: AbortSignal): Promise<Finding> {
+  const name = host === "0.0.0.0" || host === "::" ? "localhost" : host;
+  const url = `http://${name.includes(":") ? `[${name}]` : name}:${port}/readyz`;
+  const answer = await fetch(url, { signal }).catch(() => null);
+  if (answer === null) return ok(`none answers at ${url}`);
+  await answer.body?.cancel();
+  if (answer.ok) return ok(`answers at ${url}`);
+  return fail(`${url} answers ${answer.status}`, "Look at the server's log; curl shows which check has failed.");
+}
+
+function checkPublicUrl({ publicUrl, host, port }: Config): Finding {
+  if (publicUrl === undefined) {
+    if (LOOPBACK.has(host)) return ok(`http://localhost:${port}, for this machine only`);
+    return warn(
+      "SHIPFOX_PUBLIC_URL is not set, but other machines can connect",
+      "Set it to the address that they use: links in mails begin with it.",
+    );
+  }
+  const { protocol, hostname } = new URL(publicUrl);
+  if (protocol === "https:" || LOOPBACK.has(hostname)) return ok(publicUrl);
+  return warn(
+    `${publicUrl} is not encrypted`,
+    "Put a proxy with TLS in front: passwords and tokens can be read on the way.",
+  );
+}
