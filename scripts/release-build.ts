@@ -2,11 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { replaceFile } from "./lib/release/archive.ts";
 import { buildTarball, writeChecksums } from "./lib/release/build.ts";
 import { ROOT } from "./lib/release/bundle.ts";
 import { ARCHITECTURES, type Architecture, COMPONENTS, type Component } from "./lib/release/components.ts";
 
 const EXIT_USAGE = 64;
+const INSTALLER = "install.sh";
 /** As in semantic versioning: it becomes part of file names and of addresses. */
 const VERSION_PATTERN = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/;
 
@@ -54,6 +56,7 @@ async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(`${await buildTarball({ component, arch, version, out })}\n`);
     }
   }
+  await replaceFile(join(out, INSTALLER), readFileSync(join(ROOT, INSTALLER)));
   await writeChecksums(out);
 }
 

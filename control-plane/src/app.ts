@@ -87,6 +87,7 @@ import {
   runDueInstances,
 } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
+import { createReleaseRoutes } from "./modules/releases/routes.ts";
 import { createMachineRoutes, createUserRunnerRoutes, shutRunnersOut } from "./modules/runners/public.ts";
 import {
   cancelRunsOf,
@@ -552,7 +553,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       checks: { database: () => store.read(async (tx) => void (await tx.get("select 1 as one"))) },
     }),
   ];
-  routes.push(...createDocsRoutes(), openApiRoute(routes));
+  routes.push(...createReleaseRoutes(config), ...createDocsRoutes(), openApiRoute(routes));
 
   const idempotency = new Idempotency(store, clock);
   const services: Services = {

@@ -48,6 +48,11 @@ export const SETTINGS = {
     z.string().default("./data"),
     "folder of the database, the logs, artifacts, caches and the root key",
   ),
+  releasesDir: setting(
+    "SHIPFOX_RELEASES_DIR",
+    z.string().optional(),
+    "folder that scripts/release filled, from which install.sh installs; default releases in the folder of an installed release",
+  ),
   databaseUrl: setting(
     "SHIPFOX_DATABASE_URL",
     z

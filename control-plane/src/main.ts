@@ -5,6 +5,7 @@ import { ConfigError, UsageError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
 import { processOutput } from "@shipfox/shared/operate/output";
+import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { assertNotRestoring } from "./backup/restore-backup.ts";
@@ -19,6 +20,8 @@ import { StoreRefusal } from "./store/errors.ts";
 const EXIT_FAILED = 1;
 /** As in sysexits.h, and as the command line `shipfox` has it. */
 const EXIT_USAGE = 64;
+/** What systemd is told; longer than any stop takes. */
+const STOP_LIMIT_MS = 30_000;
 const DATA_DIR_MODE = 0o700;
 const OTHERS_NOTHING = 0o077;
 const LISTEN_ADVICE: Record<string, string> = {
@@ -104,12 +107,22 @@ async function start(config: Config): Promise<void> {
   const publicUrl = publicUrlOf(config);
   let app: App | null = null;
   let isStopping = false;
+  const systemd = new ServiceNotifier(process.env, {
+    logger: log,
+    status: () =>
+      isStopping ? "stopping" : `${app ? "listens on" : "starts for"} http://${config.host}:${config.port}`,
+    // It is fed by a timer of the event loop: one that hangs feeds nothing.
+    whyStarved: () => null,
+    stopLimitMs: STOP_LIMIT_MS,
+  });
   const stop = async (reason: string, code: number) => {
     if (isStopping) return;
     isStopping = true;
     process.removeAllListeners("SIGTERM").removeAllListeners("SIGINT");
     log.info({ reason }, "stopping");
+    systemd.stopping();
     await app?.stop();
+    await systemd.close();
     process.exit(code);
   };
   process.once("SIGTERM", () => void stop("SIGTERM", 0));
@@ -118,6 +131,7 @@ async function start(config: Config): Promise<void> {
   await listen(app, config);
   await listenForMachines(app, config);
   announce(app, config);
+  systemd.ready();
 }
 
 function publicUrlOf({ publicUrl, port }: Config): string {

@@ -110,9 +110,19 @@ export const ATTACKS: readonly Attack[] = [
     "one algorithm, one key for each purpose, exact match; 401",
   ),
   row(
+    21,
+    "the installer is led to a server with a certificate of its own, or over plain http",
+    "certificates are always verified; a private authority is named with --ca; http to another machine needs --insecure, which says what it means",
+  ),
+  row(
     22,
     "a thief reads logs, database, metrics, status and errors after a tour with secrets",
     "secrets are sealed, tokens are stored as hashes, and nothing prints them",
+  ),
+  row(
+    23,
+    "what the installer gets is damaged, exchanged or leads out of its folder, or its arguments carry commands",
+    "nothing is evaluated, every value has a form, every file its checksum; a fault ends the installation before anything is changed",
   ),
   row(
     24,

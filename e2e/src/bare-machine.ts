@@ -1,8 +1,21 @@
+import { join } from "node:path";
 import { execa } from "execa";
+import { eventually } from "./eventually.ts";
+import { REPOSITORY_ROOT } from "./programs.ts";
 import type { Stage } from "./stage.ts";
 
 const IMAGE = "shipfox/sandbox:1";
+const SYSTEMD_IMAGE = "shipfox/systemd:1";
+/** As little as systemd can do with as PID 1. Programs are unpacked below /tmp and tried there. */
+const SYSTEMD_FLAGS =
+  "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --cgroupns private --tmpfs /run --tmpfs /run/lock --tmpfs /tmp:exec --stop-signal SIGRTMIN+3";
+const IMAGE_LIMIT_MS = 240_000;
 const COMMAND_LIMIT_MS = 120_000;
+
+/** Tools that manage accounts leave copies of their files, which end with "-", and a lock. */
+const LISTING = `set -- -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /root -o -path /srv
+  find / -xdev \\( "$@" \\) -prune -o \\( -type d -o -type l \\) -printf '%y %p %l %m %u\\n' | sort
+  find / -xdev \\( "$@" \\) -prune -o -type f ! -name '*-' ! -name .pwd.lock -exec sha256sum {} + | sort -k 2`;
 
 /** What a command printed, and how it ended. */
 export interface MachineResult {
@@ -20,16 +33,39 @@ export class BareMachine {
   }
 
   static async start(stage: Stage): Promise<BareMachine> {
-    const { stdout } = await execa("docker", ["run", "--detach", "--init", "--rm", IMAGE, "sleep", "infinity"]);
+    const machine = await BareMachine.#run(stage, ["--init", IMAGE, "sleep", "infinity"]);
+    await machine.sh("rm -rf /usr/local/bin/node /usr/local/bin/npm /usr/local/bin/npx /usr/local/lib/node_modules");
+    return machine;
+  }
+
+  /** With systemd as PID 1, booted; `folders` of this machine are seen there, by what they are called there. */
+  static async boot(stage: Stage, folders: Readonly<Record<string, string>> = {}): Promise<BareMachine> {
+    const volumes = Object.entries(folders).flatMap(([here, there]) => ["--volume", `${here}:${there}:ro`]);
+    await execa(join(REPOSITORY_ROOT, "scripts", "systemd-image"), { timeout: IMAGE_LIMIT_MS });
+    const machine = await BareMachine.#run(stage, [...SYSTEMD_FLAGS.split(" "), ...volumes, SYSTEMD_IMAGE]);
+    // The bus, over which this is asked, comes up with it.
+    await eventually(
+      "the machine has booted",
+      async () => (await machine.try("systemctl is-system-running")).code === 0,
+    );
+    return machine;
+  }
+
+  static async #run(stage: Stage, flags: readonly string[]): Promise<BareMachine> {
+    const { stdout } = await execa("docker", ["run", "--detach", "--rm", ...flags]);
     const machine = new BareMachine(stdout.trim());
     stage.onEnd(() => execa("docker", ["rm", "--force", "--volumes", machine.id]));
-    await machine.sh("rm -rf /usr/local/bin/node /usr/local/bin/npm /usr/local/bin/npx /usr/local/lib/node_modules");
     return machine;
   }
 
   /** Puts a file of this machine into a folder of that one. */
   async put(file: string, folder: string): Promise<void> {
     await execa("docker", ["cp", file, `${this.id}:${folder}`]);
+  }
+
+  /** Every folder, link and file with what is in it, but for what runs, what was put there to install from, and logs. */
+  listing(): Promise<string> {
+    return this.sh(LISTING);
   }
 
   /** Runs a script as root; `input` is its standard input. */

@@ -28,6 +28,8 @@ interface Document {
 const FOR_OTHERS = [
   "GET /auth/reset",
   "GET /invitations/accept",
+  "GET /install.sh",
+  "GET /releases/{file}",
   "GET /docs",
   "GET /docs/files/{file}",
   "GET /docs/errors/{code}",

@@ -36,6 +36,8 @@ const NOTHING = {
   userId: ID,
   invitationId: ID,
 };
+/** Any file in the folder of releases, which is that of this test. */
+const RELEASED = "route.ts";
 const RECORD = `${JSON.stringify({ v: 1, ts: 1, type: "output", stream: "stdout", data: "hello\n" })}\n`;
 const IMAGE = "registry.example/app:1";
 const YAML = `name: Contract
@@ -113,6 +115,7 @@ describe("the API as /openapi.json describes it", () => {
     mails = await MailServer.start();
     app = await serveApp({
       SHIPFOX_GIT_ALLOW_FILE: "true",
+      SHIPFOX_RELEASES_DIR: import.meta.dirname,
       SHIPFOX_AGENT_ALLOW_PRIVATE: "true",
       SHIPFOX_AGENT_PROVIDER_URLS: `deepseek=${models.url}/v1`,
       ...github.environment,
@@ -205,12 +208,13 @@ describe("the API as /openapi.json describes it", () => {
   it("does on every route what it describes, from sign-up to the end of a job", {
     timeout: TOUR_LIMIT_MS,
   }, async () => {
-    for (const path of ["/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs"])
+    for (const path of ["/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/install.sh"])
       await succeed(`GET ${path}`, {});
     for (const file of ["swagger-ui.css", "swagger-ui-bundle.js", "start.js"]) {
       await succeed("GET /docs/files/{file}", { file });
     }
     await succeed("GET /docs/errors/{code}", { code: "not-found" });
+    await succeed("GET /releases/{file}", { file: RELEASED });
     const login = await contract.call(
       "POST /auth/login",
       {},

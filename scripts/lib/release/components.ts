@@ -16,7 +16,9 @@ export const COMPONENTS: readonly Component[] = [
     name: "control-plane",
     command: "shipfox-control-plane",
     entry: "control-plane/src/main.ts",
-    files: {},
+    files: {
+      "systemd/shipfox-control-plane.service": "control-plane/systemd/shipfox-control-plane.service",
+    },
     packages: { "swagger-ui-dist": ["package.json", "swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE"] },
   },
   {

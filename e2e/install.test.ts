@@ -1,0 +1,129 @@
+import { VERSION } from "@shipfox/shared/version";
+import { beforeAll, describe, expect, it } from "vitest";
+import { BareMachine } from "./src/bare-machine.ts";
+import { eventually } from "./src/eventually.ts";
+import { workflow } from "./src/instance.ts";
+import { useStage } from "./src/stage.ts";
+import { buildTarballs } from "./src/tarballs.ts";
+
+const NEXT = VERSION.replace(/\d+$/, (patch) => `${Number(patch) + 1}`);
+const BROKEN = VERSION.replace(/\d+$/, (patch) => `${Number(patch) + 2}`);
+const URL = "http://localhost:16101";
+const PASSWORD = "correct horse battery";
+const GREEN = workflow("Green", "  job:\n    checkout: false\n    steps:\n      - run: echo green\n");
+const SERVICES = ["shipfox-control-plane", "shipfox-runner", "shipfox-runner@blue"];
+
+describe("[docker] install.sh on a machine with systemd", () => {
+  const stage = useStage();
+  let machine: BareMachine;
+  let pristine: string;
+
+  beforeAll(async () => {
+    const [now, next] = await Promise.all([stage.folder("release"), stage.folder("release")]);
+    await buildTarballs(now);
+    await buildTarballs(next, "--version", NEXT);
+    machine = await BareMachine.boot(stage, { [now]: "/srv/now", [next]: "/srv/next" });
+    pristine = await machine.listing();
+  });
+
+  const install = (from: string, ...flags: string[]) =>
+    machine.sh(`sh /srv/${from}/install.sh ${flags.join(" ")} 2>&1`);
+  const pidOf = async (service: string) =>
+    Number(await machine.sh(`systemctl show --property MainPID --value ${service}`));
+
+  async function expectGreen(): Promise<void> {
+    const { code, stdout, stderr } = await machine.try("shipfox run green --follow");
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+  }
+
+  async function addRunner(...flags: string[]): Promise<void> {
+    const added = await machine.sh("shipfox runners add");
+    const token = /sf_mrt_[\w-]{43}/.exec(added)?.[0] ?? "";
+    // What a person types as one line, but for the token, which comes by standard input here.
+    const script = `token=$(cat); curl -fsSL ${URL}/install.sh | SHIPFOX_TOKEN=$token sh -s -- runner --url ${URL} --sandbox host ${flags.join(" ")} 2>&1`;
+    expect(await machine.sh(script, token)).toContain("registered; the copy of the token was deleted");
+    const seen = await machine.sh("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'; cat /etc/shipfox/*");
+    expect(seen).toContain("main.mjs");
+    expect(seen).not.toContain(token);
+  }
+
+  it("says what it would do, and does nothing of it, with --dry-run", async () => {
+    expect(await install("now", "control-plane", "--from", "/srv/now", "--dry-run")).toContain("would install");
+    expect(await machine.listing()).toBe(pristine);
+  });
+
+  it("installs the control plane and the command line from a folder", async () => {
+    await install("now", "control-plane", "--from", "/srv/now");
+    await install("now", "cli", "--from", "/srv/now");
+    await machine.sh(`shipfox login --signup --name Ada --email ada@example.com --password-stdin`, PASSWORD);
+    await machine.sh(
+      `mkdir -p /srv/repository/.shipfox/workflows; cd /srv/repository; cat >.shipfox/workflows/green.yml
+      git init --quiet --initial-branch=main; git add .
+      git -c user.name=Ada -c user.email=ada@example.com commit --quiet --message=Sample
+      chown -R shipfox-control-plane /srv/repository
+      echo SHIPFOX_GIT_ALLOW_FILE=true >>/etc/shipfox/control-plane.env; systemctl restart shipfox-control-plane`,
+      GREEN,
+    );
+    const made = "shipfox workspaces create Team; shipfox projects create --repo /srv/repository --name Sample";
+    expect(await machine.sh(made)).toContain("Sample");
+  });
+
+  it("installs runners from the control plane, whose tokens are nowhere afterwards; a job is green", async () => {
+    await addRunner("--labels", "linux,x64");
+    await expectGreen();
+    await addRunner("--name", "blue", "--labels", "linux,blue");
+    expect(await machine.sh("shipfox runners list")).toMatch(/blue/);
+  });
+
+  it("changes nothing when it is repeated", async () => {
+    const [before, listing] = [await Promise.all(SERVICES.map(pidOf)), await machine.listing()];
+    await install("now", "control-plane", "--from", "/srv/now");
+    await install("now", "runner", "--url", URL, "--labels", "linux,x64");
+    expect(await Promise.all(SERVICES.map(pidOf))).toEqual(before);
+    const kept = (text: string) => text.replaceAll(/^.* \S*\/var\/(lib\/shipfox|cache)\/.*$/gm, "");
+    expect(kept(await machine.listing())).toBe(kept(listing));
+  });
+
+  it("has services that come back when they are killed", async () => {
+    for (const service of SERVICES) {
+      const killed = await pidOf(service);
+      await machine.sh(`kill -9 ${killed}`);
+      await eventually(`${service} runs again`, async () => {
+        const state = await machine.try(`systemctl is-active ${service}`);
+        return state.code === 0 && (await pidOf(service)) !== killed;
+      });
+    }
+    await expectGreen();
+  });
+
+  it("upgrades, and goes back to the old version when the new one is not healthy", async () => {
+    expect(await install("next", "upgrade control-plane", "--from", "/srv/next")).toContain(
+      `${VERSION} became ${NEXT}`,
+    );
+    expect(await machine.sh("shipfox-control-plane --version")).toBe(NEXT);
+    expect(await install("next", "upgrade runner")).toContain(`runner: ${VERSION} became ${NEXT}`);
+    for (const service of SERVICES) await machine.sh(`systemctl is-active ${service}`);
+    await expectGreen();
+
+    const name = `shipfox-control-plane-${NEXT}-linux-${process.arch}`;
+    const broken = name.replace(NEXT, BROKEN);
+    await machine.sh(`mkdir -p /srv/broken; cd /srv/broken; tar -xzf /srv/next/${name}.tar.gz; mv ${name} ${broken}
+      printf '%s\\n' 'if (process.argv[2] === "--version") console.log("${BROKEN}"); else process.exit(1);' >${broken}/lib/main.mjs
+      tar -cf - ${broken} | gzip -1 >${broken}.tar.gz; sha256sum ${broken}.tar.gz >SHA256SUMS`);
+    const { code, stderr } = await machine.try("sh /srv/next/install.sh upgrade control-plane --from /srv/broken");
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`going back to ${NEXT}`)]);
+    expect(await machine.sh("shipfox-control-plane --version")).toBe(NEXT);
+    await expectGreen();
+  });
+
+  it("removes everything, to the last file", async () => {
+    await install("now", "uninstall runner --name blue");
+    expect(await machine.sh("cat /etc/shipfox/runner-blue.env /var/lib/shipfox/runner-blue/credential.json")).toContain(
+      URL,
+    );
+    await machine.sh(`systemctl is-active shipfox-runner`);
+    await install("now", "uninstall runner --name blue --purge");
+    for (const part of ["runner", "control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
+    expect(await machine.listing()).toBe(pristine);
+  });
+});

@@ -1,0 +1,693 @@
+#!/bin/sh
+# Installs a part of Shipfox on a Linux machine, brings it to another version, or removes it.
+#
+#   curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_… sh -s -- runner --url https://HOST --labels linux,x64
+#   sh install.sh control-plane --from FOLDER
+#   sh install.sh upgrade runner --url https://HOST
+#   sh install.sh uninstall runner [--purge]
+#
+# Parts: control-plane, runner, cli. Repeating an installation changes only what is different.
+#
+#   --url URL          address of the control plane; for control-plane the address under which it will be reached
+#   --from PATH        install from a folder that scripts/release filled, or from a tarball in such a folder: no network
+#   --version VERSION  default: the version of the control plane at --url, or the newest in --from
+#   --labels A,B       labels of the runner
+#   --token-file FILE  registration token; else SHIPFOX_TOKEN, else asked on the terminal. Needed for the first start only
+#   --name NAME        a further runner on this machine: shipfox-runner@NAME
+#   --sandbox KIND     docker (default) or host
+#   --listen ADDR:PORT where the control plane listens, default 127.0.0.1:16101
+#   --prefix DIR       default /usr/local
+#   --user NAME        account of the service, made when it is missing
+#   --ca FILE          certificate authority of the control plane
+#   --insecure         allow http to another machine: neither this script nor the token is protected on the way
+#   --install-deps     install missing packages with apt-get or dnf
+#   --no-start         install the service without starting it
+#   --purge            with uninstall: settings, data and account as well
+#   --dry-run          say what would be done and change nothing
+#
+# Exit status: 0 done, 1 failed and put back, 3 something is missing and nothing was changed, 64 wrong usage.
+set -eu
+
+EXIT_FAILED=1
+EXIT_MISSING=3
+EXIT_USAGE=64
+NEEDED_KB=700000
+CONFIG_DIR=/etc/shipfox
+STATE_DIR=/var/lib/shipfox
+UNIT_DIR=/etc/systemd/system
+HEALTH_SECONDS=60
+
+say() { echo "install: $*"; }
+warn() { echo "install: $*" >&2; }
+stop() { warn "$2"; exit "$1"; }
+misuse() { stop "$EXIT_USAGE" "$*; see the first lines of this script for its usage"; }
+failed() { stop "$EXIT_FAILED" "$*"; }
+
+# matches VALUE PATTERN: the whole value, one line, by an extended regular expression.
+matches() {
+  case $1 in
+    *'
+'*) return 1 ;;
+  esac
+  printf '%s\n' "$1" | LC_ALL=C grep -Eqx -- "$2"
+}
+
+# valid FLAG VALUE PATTERN WHAT
+valid() { matches "$2" "$3" || misuse "$1: expected $4"; }
+
+# would WHAT: true when it is only said.
+would() {
+  [ "$dry_run" = yes ] || return 1
+  say "would $*"
+}
+
+read_arguments() {
+  action=install component='' url='' from='' version='' labels='' token_file='' name='' sandbox='' listen=''
+  prefix=/usr/local user='' ca='' insecure=no install_deps=no start=yes purge=no dry_run=no
+  case ${1:-} in
+    upgrade | uninstall) action=$1; shift ;;
+    -h | --help) usage; exit 0 ;;
+  esac
+  case ${1:-} in
+    control-plane | runner | cli) component=$1; shift ;;
+    '') misuse "which part? control-plane, runner or cli" ;;
+    *) misuse "unknown part; expected control-plane, runner or cli" ;;
+  esac
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --insecure) insecure=yes ;;
+      --install-deps) install_deps=yes ;;
+      --no-start) start=no ;;
+      --purge) purge=yes ;;
+      --dry-run) dry_run=yes ;;
+      --help) usage; exit 0 ;;
+      --url | --from | --version | --labels | --token-file | --name | --sandbox | --listen | --prefix | --user | --ca)
+        [ $# -ge 2 ] || misuse "$1 needs a value"
+        take_value "$1" "$2"
+        shift
+        ;;
+      *) misuse "unknown flag; nothing was changed" ;;
+    esac
+    shift
+  done
+  [ "$purge" = no ] || [ "$action" = uninstall ] || misuse "--purge goes with uninstall"
+  [ "$component" != control-plane ] || [ "$action" = uninstall ] || [ -n "$from" ] ||
+    misuse "--from is needed: the folder that scripts/release filled"
+  [ -z "$name" ] || [ "$component" = runner ] || misuse "--name is for runners"
+  command=shipfox
+  [ "$component" = cli ] || command=shipfox-$component
+  lib=$prefix/lib/shipfox
+  current=$lib/$component
+  select_service "$command${name:+@$name}"
+}
+
+# select_service SERVICE: what is said next is about that one. What it has already counts where no flag says otherwise.
+select_service() {
+  service=$1 instance=${1#shipfox-}
+  instance=$(printf '%s' "$instance" | tr @ -)
+  unit=$service.service
+  drop_ins=$UNIT_DIR/$unit.d
+  env_file=$CONFIG_DIR/$instance.env
+  state=$STATE_DIR/$instance
+  account=$user kind=$sandbox
+  if [ -z "$account" ] && [ -r "$UNIT_DIR/$unit" ]; then account=$(sed -n 's/^User=//p' "$UNIT_DIR/$unit"); fi
+  if [ -z "$kind" ] && [ -r "$env_file" ]; then kind=$(sed -n 's/^SHIPFOX_RUNNER_SANDBOX=//p' "$env_file"); fi
+  account=${account:-$command} kind=${kind:-docker}
+}
+
+take_value() {
+  path='/[A-Za-z0-9._/@+-]+'
+  case $1 in
+    --url) valid "$1" "$2" 'https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?' "an address such as https://shipfox.example.com"; url=${2%/} ;;
+    --from) valid "$1" "$(absolute "$2")" "$path" "a folder or a tarball"; from=$(absolute "$2") ;;
+    --version) valid "$1" "$2" '[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?' "a version such as 1.2.3"; version=$2 ;;
+    --labels) valid "$1" "$2" '[A-Za-z0-9._:/-]+(,[A-Za-z0-9._:/-]+)*' "labels such as linux,x64"; labels=$2 ;;
+    --token-file) token_file=$2 ;;
+    --name) valid "$1" "$2" '[a-z0-9][a-z0-9-]{0,30}' "lower-case letters, digits and -"; name=$2 ;;
+    --sandbox) valid "$1" "$2" 'docker|host' "docker or host"; sandbox=$2 ;;
+    --listen) valid "$1" "$2" '([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}' "an address and a port such as 0.0.0.0:16101"; listen=$2 ;;
+    --prefix) valid "$1" "$2" "$path" "an absolute path"; prefix=${2%/} ;;
+    --user) valid "$1" "$2" '[a-z_][a-z0-9_-]{0,30}' "the name of an account"; user=$2 ;;
+    --ca) ca=$2 ;;
+  esac
+}
+
+absolute() {
+  case $1 in
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$PWD/$1" ;;
+  esac
+}
+
+usage() { sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" 2>/dev/null | sed '/^set -eu/d' || :; }
+
+# --- What must be there before anything is changed -------------------------------------------------------------------
+
+# Adds a package to what is missing, and says why.
+lacks() {
+  warn "missing: $2"
+  missing=yes
+  [ -z "$1" ] || packages="$packages $1"
+}
+
+needs_tool() { command -v "$1" >/dev/null 2>&1 || lacks "$2" "the program $1"; }
+
+check_address() {
+  [ "$component" != control-plane ] || return 0
+  [ -n "$url" ] || return 0
+  if matches "$url" 'https://.*|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])([:/].*)?'; then return 0; fi
+  [ "$insecure" = yes ] || {
+    warn "$url is plain http to another machine: this script, what it installs and the token could be read and changed on the way"
+    stop "$EXIT_MISSING" "use https, with --ca FILE for an authority of your own; or accept it with --insecure"
+  }
+}
+
+check_machine() {
+  missing=no packages=''
+  [ "$(uname -s)" = Linux ] || lacks '' "Linux"
+  case $(uname -m) in
+    x86_64) arch=x64 ;;
+    aarch64) arch=arm64 ;;
+    *) arch=none; lacks '' "a processor of the kind x86_64 or aarch64" ;;
+  esac
+  for musl in /lib/ld-musl-*; do
+    [ ! -e "$musl" ] || lacks '' "glibc (this system uses musl)"
+  done
+  if [ "$component" != cli ] && [ "$(id -u)" != 0 ]; then lacks '' "root: run this with sudo"; fi
+  [ -n "$from" ] || needs_tool curl curl
+  needs_tool tar tar
+  needs_tool gzip gzip
+  needs_tool sha256sum coreutils
+  if ! PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q 'libstdc++\.so\.6'; then
+    lacks libstdc++6 "the library libstdc++.so.6"
+  fi
+  if [ "$component" != cli ]; then
+    needs_tool git git
+    needs_tool systemctl systemd
+    needs_tool systemd-notify systemd
+    needs_tool systemd-sysusers systemd
+    [ -d /run/systemd/system ] || lacks '' "systemd as the init system of this machine"
+  fi
+  if [ "$component" = runner ] && [ "$kind" = docker ] && ! [ -S /var/run/docker.sock ] && ! [ -S /run/podman/podman.sock ]; then
+    lacks docker.io "Docker Engine or Podman with its socket; or use --sandbox host"
+  fi
+  check_disk
+}
+
+check_disk() {
+  folder=$prefix
+  while ! [ -d "$folder" ]; do folder=$(dirname "$folder"); done
+  free=$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')
+  [ "$free" -ge "$NEEDED_KB" ] || lacks '' "disk space: $folder has $((free / 1024)) MiB, $((NEEDED_KB / 1024)) MiB are needed"
+}
+
+# The command that installs what is missing, one word a line.
+package_command() {
+  if command -v apt-get >/dev/null 2>&1; then
+    set -- apt-get install -y
+    names=$packages
+  elif command -v dnf >/dev/null 2>&1; then
+    set -- dnf install -y
+    names=$(printf '%s' "$packages" | sed 's/libstdc++6/libstdc++/; s/docker\.io/moby-engine/')
+  else
+    return 1
+  fi
+  # shellcheck disable=SC2086 # a list of package names
+  printf '%s ' "$@" $names
+}
+
+require_machine() {
+  check_machine
+  [ "$missing" = yes ] || return 0
+  if [ -n "$packages" ] && line=$(package_command); then
+    if [ "$install_deps" = no ] && [ "$dry_run" = no ] && confirmed "install them now with '$line'?"; then install_deps=yes; fi
+    if [ "$install_deps" = yes ] && ! would "run $line"; then
+      say "running $line"
+      # shellcheck disable=SC2086 # words of our own
+      DEBIAN_FRONTEND=noninteractive $line </dev/null >/dev/null || stop "$EXIT_MISSING" "the packages could not be installed"
+      check_machine
+      [ "$missing" = yes ] || return 0
+    else
+      warn "to install it: $line"
+    fi
+  fi
+  stop "$EXIT_MISSING" "nothing was changed"
+}
+
+confirmed() {
+  [ -t 2 ] && (: </dev/tty) 2>/dev/null || return 1
+  printf 'install: %s [y/N] ' "$1" >&2
+  read -r answer </dev/tty || return 1
+  [ "$answer" = y ] || [ "$answer" = Y ]
+}
+
+# --- Fetching --------------------------------------------------------------------------------------------------------
+
+# fetch PATH FILE: from the control plane, over what its address says and nothing else.
+fetch() {
+  protocol=${url%%:*}
+  set -- "$1" "$2" --fail --silent --show-error --proto "=$protocol" --connect-timeout 20 --max-time 1800 --retry 3
+  [ -z "$ca" ] || set -- "$@" --cacert "$ca"
+  what=$1 target=$2
+  shift 2
+  curl "$@" --output "$target" "$url$what" 2>"$work/curl.log" || {
+    status=$?
+    cat "$work/curl.log" >&2
+    case $status in
+      35 | 51 | 58 | 60 | 77 | 83 | 90 | 91)
+        failed "the certificate of $url is not trusted, so nothing was taken from it; for an authority of your own give --ca FILE" ;;
+      22) failed "$url$what is not there; is the release in SHIPFOX_RELEASES_DIR of the control plane?" ;;
+      *) failed "$url did not answer; check the address and the network" ;;
+    esac
+  }
+}
+
+find_version() {
+  if [ -n "$from" ]; then
+    [ -d "$from" ] || { tarball_name=$(basename "$from"); from=$(dirname "$from"); }
+    [ -r "$from/SHA256SUMS" ] || failed "$from has no SHA256SUMS, so nothing in it can be trusted"
+    cp "$from/SHA256SUMS" "$work/SHA256SUMS"
+  else
+    [ -n "$url" ] || misuse "--url or --from is needed"
+    fetch / "$work/home"
+    fetch /releases/SHA256SUMS "$work/SHA256SUMS"
+    [ -n "$version" ] || version=$(sed -n 's/.*"version":"\([0-9A-Za-z.-]*\)".*/\1/p' "$work/home")
+  fi
+  if [ -n "$tarball_name" ]; then
+    version=${tarball_name#"$command"-}
+    version=${version%"-linux-$arch.tar.gz"}
+  fi
+  if [ -z "$version" ]; then
+    version=$(sed -n "s/^[0-9a-f]\{64\}  $command-\([0-9][0-9A-Za-z.-]*\)-linux-$arch\.tar\.gz\$/\1/p" "$work/SHA256SUMS" | sort -V | tail -n 1)
+  fi
+  matches "$version" '[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?' || failed "there is no $command for linux-$arch among the releases"
+  release=$command-$version-linux-$arch
+}
+
+# take FILE: into the work folder, its sum checked.
+take() {
+  grep -Ex "[0-9a-f]{64}  $(printf '%s' "$1" | sed 's/\./\\./g')" "$work/SHA256SUMS" >"$work/sum" ||
+    failed "SHA256SUMS does not list $1"
+  if [ -n "$from" ]; then
+    [ -f "$from/$1" ] || failed "$from has no $1"
+    ln -s "$from/$1" "$work/$1"
+  else
+    fetch "/releases/$1" "$work/$1"
+  fi
+  (cd "$work" && sha256sum -c --strict --status sum) || failed "$1 does not have the checksum in SHA256SUMS; nothing was changed"
+}
+
+unpack() {
+  tar -tzf "$work/$release.tar.gz" >"$work/names" 2>/dev/null || failed "$release.tar.gz is damaged; nothing was changed"
+  if grep -Eqv "^$release/" "$work/names" || grep -Eq '(^|/)\.\.(/|$)' "$work/names"; then
+    failed "$release.tar.gz has files outside of its folder; nothing was changed"
+  fi
+  mkdir "$work/unpacked"
+  tar -xzf "$work/$release.tar.gz" -C "$work/unpacked" --no-same-owner || failed "$release.tar.gz cannot be unpacked"
+  chmod -R u+rwX,go+rX,go-w "$work/unpacked"
+  answer=$("$work/unpacked/$release/bin/$command" --version 2>&1) || failed "the new program does not run on this machine: $answer"
+  [ "$answer" = "$version" ] || failed "the new program calls itself $answer and not $version"
+}
+
+# --- Installing ------------------------------------------------------------------------------------------------------
+
+installed_version() {
+  [ -L "$current" ] || return 0
+  target=$(readlink "$current")
+  target=${target#"$command"-}
+  echo "${target%-linux-*}"
+}
+
+# point NAME: makes that release the current one, at once and whole.
+point() {
+  ln -s "$1" "$current.new"
+  mv -Tf "$current.new" "$current"
+}
+
+# write FILE MODE OWNER: standard input, never half written; says whether it changed.
+write() {
+  if [ -f "$1" ] && cmp -s "$1" "$work/text"; then return 0; fi
+  ( umask 077 && cat "$work/text" >"$1.new" )
+  chown "$3" "$1.new"
+  chmod "$2" "$1.new"
+  mv -f "$1.new" "$1"
+  changed=yes
+}
+
+place_program() {
+  mkdir -p "$lib" "$prefix/bin"
+  if ! [ -d "$lib/$release" ]; then mv "$work/unpacked/$release" "$lib/$release"; fi
+  [ -L "$prefix/bin/$command" ] || ln -s "../lib/shipfox/$component/bin/$command" "$prefix/bin/$command"
+}
+
+place_account() {
+  if ! id "$account" >/dev/null 2>&1; then
+    printf 'u %s - "Shipfox %s" %s\n' "$account" "$component" "$state" | systemd-sysusers - >/dev/null
+    : >"$lib/.made-$account"
+  fi
+}
+
+# set_variable NAME VALUE: in the settings; what somebody wrote there by hand stays.
+set_variable() {
+  if [ -n "$2" ] && ! grep -qxF -- "$1=$2" "$work/settings"; then
+    grep -v "^$1=" "$work/settings" >"$work/settings.new" || :
+    printf '%s=%s\n' "$1" "$2" >>"$work/settings.new"
+    mv "$work/settings.new" "$work/settings"
+  fi
+}
+
+place_settings() {
+  mkdir -p "$CONFIG_DIR"
+  chmod 755 "$CONFIG_DIR"
+  cat "$env_file" >"$work/settings" 2>/dev/null || : >"$work/settings"
+  if [ -n "$ca" ]; then
+    cp "$ca" "$work/text"
+    write "$CONFIG_DIR/$instance-ca.pem" 644 root:root
+  fi
+  if [ "$component" = runner ]; then
+    set_variable SHIPFOX_API_URL "$url"
+    set_variable SHIPFOX_RUNNER_LABELS "$labels"
+    set_variable SHIPFOX_RUNNER_SANDBOX "$kind"
+    if [ -n "$ca" ]; then set_variable SHIPFOX_RUNNER_CA_FILE "$CONFIG_DIR/$instance-ca.pem"; fi
+    if [ -n "$name" ]; then set_variable SHIPFOX_RUNNER_NAME "$(uname -n)-$name"; fi
+  else
+    if [ -n "$listen" ]; then
+      host=${listen%:*}
+      host=${host#\[}
+      set_variable HOST "${host%\]}"
+      set_variable PORT "${listen##*:}"
+    fi
+    set_variable SHIPFOX_PUBLIC_URL "$url"
+    set_variable SHIPFOX_RELEASES_DIR "$lib/releases"
+  fi
+  cp "$work/settings" "$work/text"
+  write "$env_file" 600 "$account:$account"
+}
+
+place_unit() {
+  # The runner reads its settings itself, so that a reload can read them again.
+  sed -e "s#/usr/local/bin/#$prefix/bin/#" -e "s#$CONFIG_DIR/$component\.env#$env_file#" \
+    -e "s#$STATE_DIR/$component\$#$state#" -e "s#^StateDirectory=.*#StateDirectory=shipfox/$instance#" \
+    -e "s#^User=.*#User=$account#" -e "s#^Group=.*#Group=$account#" \
+    "$current/systemd/$command.service" >"$work/text"
+  write "$UNIT_DIR/$unit" 644 root:root
+  if [ "$component" = runner ] && [ "$kind" = host ]; then
+    mkdir -p "$drop_ins"
+    printf '%s\n' '# Steps run beside the runner and need what an ordinary program needs.' '[Service]' \
+      'SupplementaryGroups=' 'RestrictNamespaces=no' 'PrivateTmp=no' >"$work/text"
+    write "$drop_ins/host-sandbox.conf" 644 root:root
+  elif [ -e "$drop_ins/host-sandbox.conf" ]; then
+    rm -f "$drop_ins/host-sandbox.conf"
+    rmdir "$drop_ins" 2>/dev/null || :
+    changed=yes
+  fi
+}
+
+# What the control plane gives to its runners: the same release, for all architectures that are there.
+place_releases() {
+  mkdir -p "$lib/releases"
+  sed -n "s/^[0-9a-f]\{64\}  \(shipfox[0-9A-Za-z-]*-$version-linux-[0-9a-z]*\.tar\.gz\)\$/\1/p" "$work/SHA256SUMS" >"$work/files"
+  while IFS= read -r file; do
+    [ -e "$work/$file" ] || take "$file"
+    cp "$work/$file" "$lib/releases/$file.new"
+    mv -f "$lib/releases/$file.new" "$lib/releases/$file"
+  done <"$work/files"
+  grep -F -- "-$version-linux-" "$work/SHA256SUMS" >"$work/text"
+  write "$lib/releases/SHA256SUMS" 644 root:root
+  for old in "$lib"/releases/shipfox*.tar.gz; do
+    case $old in
+      *-"$version"-linux-*) ;;
+      *) rm -f "$old" ;;
+    esac
+  done
+}
+
+# --- The registration token: by file to systemd, by systemd to the runner, then gone --------------------------------
+
+is_registered() { [ -s "$state/credential.json" ]; }
+
+read_token() {
+  token=''
+  if [ -n "$token_file" ]; then
+    [ -r "$token_file" ] || stop "$EXIT_MISSING" "the file of --token-file cannot be read; nothing was changed"
+    token=$(cat "$token_file")
+  elif [ -n "${SHIPFOX_TOKEN:-}" ]; then
+    token=$SHIPFOX_TOKEN
+  elif [ -t 2 ] && (: </dev/tty) 2>/dev/null && [ "$dry_run" = no ]; then
+    printf 'install: registration token, from "shipfox runners add": ' >&2
+    stty -echo </dev/tty
+    read -r token </dev/tty || :
+    stty echo </dev/tty
+    echo >&2
+  fi
+  unset SHIPFOX_TOKEN
+  matches "$token" 'sf_[a-z]+_[A-Za-z0-9_-]{20,200}' ||
+    stop "$EXIT_MISSING" "a registration token is needed (SHIPFOX_TOKEN or --token-file); 'shipfox runners add' prints one. Nothing was changed"
+}
+
+place_token() {
+  printf '%s\n' "$token" >"$work/text"
+  write "$CONFIG_DIR/$instance.token" 600 root:root
+  mkdir -p "$drop_ins"
+  printf '%s\n' '# Until the token has been exchanged for a credential of this runner.' '[Service]' \
+    "LoadCredential=registration-token:$CONFIG_DIR/$instance.token" \
+    "Environment=SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=/run/credentials/$unit/registration-token" >"$work/text"
+  write "$drop_ins/registration.conf" 644 root:root
+}
+
+drop_token() {
+  rm -f "$CONFIG_DIR/$instance.token" "$drop_ins/registration.conf"
+  rmdir "$drop_ins" 2>/dev/null || :
+  systemctl daemon-reload
+}
+
+# --- Running ---------------------------------------------------------------------------------------------------------
+
+services() {
+  if [ "$component" = runner ]; then
+    for file in "$UNIT_DIR/shipfox-runner.service" "$UNIT_DIR"/shipfox-runner@*.service; do
+      [ ! -e "$file" ] || basename "$file"
+    done
+  else
+    echo "$unit"
+  fi
+}
+
+is_healthy() {
+  systemctl is-active --quiet "$1" || return 1
+  [ "$component" = control-plane ] || return 0
+  port=$(sed -n 's/^PORT=//p' "$env_file")
+  host=$(sed -n 's/^HOST=//p' "$env_file")
+  case ${host:-} in
+    '' | 0.0.0.0 | ::) host=127.0.0.1 ;;
+    *:*) host="[$host]" ;;
+  esac
+  ! command -v curl >/dev/null 2>&1 || curl --fail --silent --output /dev/null --max-time 5 "http://$host:${port:-16101}/readyz"
+}
+
+# start_unit UNIT: true when it runs and goes on running.
+start_unit() {
+  systemctl reset-failed "$1" 2>/dev/null || :
+  systemctl start "$1" 2>"$work/start.log" || { cat "$work/start.log" >&2; return 1; }
+  waited=0
+  until is_healthy "$1"; do
+    [ "$waited" -lt "$HEALTH_SECONDS" ] || return 1
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+
+show_log() { journalctl --unit "$1" --lines 15 --no-pager --output cat >&2 || :; }
+
+first_start() {
+  systemctl enable --quiet "$unit"
+  [ "$start" = yes ] || { say "installed and not started; start it with: systemctl start $service"; return 0; }
+  if systemctl is-active --quiet "$unit"; then
+    [ "$changed" = no ] || systemctl restart "$unit"
+  fi
+  if start_unit "$unit"; then
+    if [ "$component" = runner ] && [ -e "$CONFIG_DIR/$instance.token" ]; then await_registration; fi
+    say "$service $version runs; its log: journalctl -u $service -f"
+    return 0
+  fi
+  show_log "$unit"
+  [ ! -e "$CONFIG_DIR/$instance.token" ] || drop_token
+  failed "$service does not run; its last words stand above. Correct what they name, then run this again (with a new token if that one was used)"
+}
+
+# systemd takes a runner for started when its control plane is away: then there is nothing to show for the token yet.
+await_registration() {
+  waited=0
+  until is_registered; do
+    if [ "$waited" -ge "$HEALTH_SECONDS" ] || ! systemctl is-active --quiet "$unit"; then
+      show_log "$unit"
+      failed "the runner is not registered yet; the token stays in $CONFIG_DIR/$instance.token until this is run again"
+    fi
+    sleep 1
+    waited=$((waited + 1))
+  done
+  drop_token
+  say "registered; the copy of the token was deleted"
+}
+
+# switch_to RELEASE: the program and the units of all services that run it.
+switch_to() {
+  point "$1"
+  selected=$service
+  while IFS= read -r each; do
+    select_service "${each%.service}"
+    place_unit
+  done <"$work/services"
+  select_service "$selected"
+  systemctl daemon-reload
+}
+
+# Stops what runs (a runner drains first), switches, starts, and switches back when the new version is not healthy.
+upgrade_services() {
+  before=$1
+  services >"$work/services"
+  : >"$work/running"
+  while IFS= read -r each; do
+    if systemctl is-active --quiet "$each"; then
+      echo "$each" >>"$work/running"
+      say "stopping $each; a runner ends its jobs first"
+      systemctl stop "$each"
+    fi
+  done <"$work/services"
+  switch_to "$release"
+  while IFS= read -r each; do
+    start_unit "$each" && continue
+    show_log "$each"
+    warn "$each is not healthy with $version; going back to $before"
+    switch_to "$command-$before-linux-$arch"
+    while IFS= read -r other; do
+      systemctl stop "$other" || :
+      start_unit "$other" || warn "$other does not run with $before either; see journalctl -u $other"
+    done <"$work/running"
+    failed "not upgraded"
+  done <"$work/running"
+}
+
+remove_other_releases() {
+  keep=$1 also=$2
+  for folder in "$lib/$command"-[0-9]*; do
+    case $(basename "$folder") in
+      "$command-$keep-linux-$arch" | "$command-$also-linux-$arch") ;;
+      *) [ ! -d "$folder" ] || rm -rf "$folder" ;;
+    esac
+  done
+}
+
+install_component() {
+  check_address
+  require_machine
+  [ -z "$ca" ] || [ -r "$ca" ] || stop "$EXIT_MISSING" "the file of --ca cannot be read; nothing was changed"
+  before=$(installed_version)
+  if [ "$action" = upgrade ]; then
+    [ -n "$before" ] || failed "$component is not installed here"
+    if [ -z "$url$from" ] && [ "$component" = runner ]; then url=$(sed -n 's/^SHIPFOX_API_URL=//p' "$env_file"); check_address; fi
+  fi
+  needs_token=no
+  if [ "$component" = runner ] && [ "$action" = install ] && [ "$start" = yes ] && ! is_registered; then
+    [ -n "$url" ] || misuse "--url is needed: the address of the control plane"
+    needs_token=yes
+    read_token
+  fi
+  work=$(mktemp -d)
+  find_version
+  if would "install $release from ${from:-$url} into $lib, with the link $prefix/bin/$command"; then
+    [ "$component" = cli ] || would "write $env_file, $UNIT_DIR/$unit and the account $account, and start $service"
+    return 0
+  fi
+  if [ "$before" != "$version" ] || ! [ -d "$lib/$release" ]; then
+    take "$release.tar.gz"
+    unpack
+    place_program
+  elif [ "$component" = cli ]; then
+    say "shipfox $version is installed already"
+    return 0
+  fi
+  changed=no
+  if [ "$component" = cli ]; then
+    point "$release"
+    remove_other_releases "$version" "$version"
+    say "installed shipfox $version; try: shipfox --help"
+    return 0
+  fi
+  if [ "$component" = control-plane ]; then place_releases; fi
+  if [ -n "$before" ] && [ "$before" != "$version" ]; then
+    upgrade_services "$before"
+    remove_other_releases "$version" "$before"
+    say "$component: $before became $version"
+    [ "$action" = install ] || return 0
+  fi
+  if [ "$action" = upgrade ]; then say "$component $version is installed already"; return 0; fi
+  [ "$before" = "$version" ] || point "$release"
+  place_account
+  place_settings
+  place_unit
+  if [ "$needs_token" = yes ]; then place_token; fi
+  systemctl daemon-reload
+  first_start
+}
+
+# --- Removing --------------------------------------------------------------------------------------------------------
+
+remove_service() {
+  if [ -e "$UNIT_DIR/$unit" ]; then
+    say "stopping $service; a runner ends its jobs first"
+    systemctl disable --quiet --now "$unit" || :
+    rm -f "$UNIT_DIR/$unit"
+    rm -rf "$drop_ins"
+    systemctl daemon-reload
+    systemctl reset-failed "$unit" 2>/dev/null || :
+  fi
+  rm -f "$CONFIG_DIR/$instance.token"
+}
+
+remove_program() {
+  rm -f "$prefix/bin/$command" "$current"
+  rm -rf "${lib:?}/$command"-[0-9]*
+  if [ "$component" = control-plane ]; then rm -rf "$lib/releases"; fi
+}
+
+remove_data() {
+  rm -rf "$state" "$env_file" "$CONFIG_DIR/$instance-ca.pem"
+  rmdir "$STATE_DIR" "$CONFIG_DIR" 2>/dev/null || :
+  if [ -e "$lib/.made-$account" ] && ! services | grep -qvx "$unit"; then
+    userdel "$account" 2>/dev/null || warn "the account $account could not be removed"
+    if getent group "$account" >/dev/null; then groupdel "$account" || :; fi
+    rm -f "$lib/.made-$account"
+  fi
+}
+
+uninstall_component() {
+  [ "$component" = cli ] || [ "$(id -u)" = 0 ] || stop "$EXIT_MISSING" "missing: root: run this with sudo"
+  if would "stop and remove $service and $lib/$component"; then
+    [ "$purge" = no ] || would "remove $env_file, $state and the account $account"
+    return 0
+  fi
+  [ "$component" = cli ] || remove_service
+  # Other runners of this machine use the same program.
+  if [ "$component" = cli ] || ! services | grep -qvx "$unit"; then remove_program; fi
+  if [ "$purge" = yes ] && [ "$component" != cli ]; then remove_data; fi
+  rmdir "$lib" 2>/dev/null || :
+  if [ "$purge" = yes ] || [ "$component" = cli ]; then
+    say "$component is removed"
+  else
+    say "$component is removed; $env_file and $state stay, uninstall --purge removes them as well"
+  fi
+}
+
+# All of it is read before any of it runs: a download that was cut off does nothing.
+main() {
+  work='' tarball_name=''
+  umask 022
+  read_arguments "$@"
+  trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' HUP TERM
+  if [ "$action" = uninstall ]; then uninstall_component; else install_component; fi
+}
+
+main "$@"
