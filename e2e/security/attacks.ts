@@ -169,6 +169,11 @@ export const ATTACKS: readonly Attack[] = [
     "a job puts links, hooks and git settings where a later checkout goes, and swaps folders for links while it is made",
     "git works where no step can; what is finished is moved in by one renaming, through no link; nothing outside is written or run",
   ),
+  row(
+    34,
+    "somebody who has seen the token of a machine brings it again, with other labels, for another machine or too late",
+    "it is good once, until the machine's boot deadline, for the labels of its template; 401 or 403, a second use is an audit entry, and the runner that was first is not touched",
+  ),
 ];
 
 function row(number: number, attack: string, defence: string): Attack {
