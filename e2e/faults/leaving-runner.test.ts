@@ -1,4 +1,5 @@
 import { runnerSchema } from "@shipfox/shared/api/runners";
+import { Ec2MetadataServer } from "@shipfox/shared/ec2-metadata.fixture";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ControlPlane } from "../src/control-plane.ts";
 import { eventually } from "../src/eventually.ts";
@@ -121,6 +122,27 @@ describe("a runner that is asked to go", () => {
     const run = await instance.waitForRun(runId);
     expect(run.status).toBe("succeeded");
     expect(jobOf(run, "job").job_executions).toHaveLength(2);
+    await next.child.stop();
+  });
+
+  it(`${fault(37, "announced by EC2's metadata service")}`, async () => {
+    const metadata = await Ec2MetadataServer.start();
+    stage.onEnd(() => metadata.close());
+    const env = { SHIPFOX_RUNNER_MACHINE_NOTICE: "ec2", SHIPFOX_RUNNER_EC2_METADATA_URL: metadata.url };
+    const runner = await instance.runner({ name: "leaves-spot", env });
+    const runId = await instance.fire(project, "Unless elsewhere");
+    await instance.stepPrinted(runId, "job", "begun");
+    metadata.pages.set("/latest/meta-data/spot/instance-action", '{"action":"terminate"}');
+    // Its machine is still there: it ended by itself.
+    expect(await runner.child.exited).toEqual({ code: 0, signal: null });
+    const left = jobOf(await instance.run(runId), "job");
+    expect(left.job_executions.map(({ status }) => status)).toEqual(["failed", "pending"]);
+    expect(left.job_executions[0]?.status_reason_message).toMatch(/EC2 announced/);
+
+    const next = await instance.runner({ name: "stays-four" });
+    const run = await instance.waitForRun(runId);
+    expect(run.status).toBe("succeeded");
+    expect(newestExecution(jobOf(run, "job")).runner_name).toBe(next.name);
     await next.child.stop();
   });
 });

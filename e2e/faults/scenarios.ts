@@ -72,6 +72,11 @@ export const SCENARIOS: readonly Scenario[] = [
   row(29, "the Docker socket hangs", "every call is bounded; the runner says that it is unhealthy"),
   row(30, "the image registry answers 429 and 5xx", "tried again with backoff, then infrastructure with the reason"),
   row(
+    37,
+    "the notice of a spot instance's end in the middle of a job",
+    "handed back and queued again while the machine still lives; it runs elsewhere and costs no retry",
+  ),
+  row(
     40,
     "a token is rotated or revoked in the middle of a job",
     "rotated: the job goes on; revoked: it is stopped and fenced",

@@ -298,7 +298,12 @@ export const SETTINGS = {
   machineNotice: setting(
     "SHIPFOX_RUNNER_MACHINE_NOTICE",
     optionalText,
-    "File that appears when this machine is about to be taken away: running jobs are handed back at once.",
+    "File that appears when this machine is about to be taken away: running jobs are handed back at once. `ec2`: the notices of EC2 instead.",
+  ),
+  ec2MetadataUrl: setting(
+    "SHIPFOX_RUNNER_EC2_METADATA_URL",
+    z.url({ protocol: /^http$/, error: "expected an http URL" }).default("http://169.254.169.254"),
+    "Instance metadata service (IMDSv2), read when `SHIPFOX_RUNNER_MACHINE_NOTICE` is `ec2`.",
   ),
   registerLimitMs: setting(
     "SHIPFOX_RUNNER_REGISTER_LIMIT_MS",

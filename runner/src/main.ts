@@ -23,6 +23,7 @@ import { endFormerGuard, noteGuard } from "./guard/former-guard.ts";
 import { Guard } from "./guard/guard-process.ts";
 import { releaseLeftovers, sendLeftovers } from "./logs/send-leftovers.ts";
 import { Spool } from "./logs/spool.ts";
+import { watchForEc2Notice } from "./ec2-notice.ts";
 import { watchForNotice } from "./machine-notice.ts";
 import { LifeWatch } from "./life-limits.ts";
 import { makeProvider } from "./make-provider.ts";
@@ -155,7 +156,7 @@ async function runInState(
     drain.begin(why);
     daemon.leave(why);
   };
-  const unwatch = leaveOnNotice(config, leave);
+  const unwatch = leaveOnNotice(config, logger, leave);
   const life = new LifeWatch({
     limits: config,
     logger,
@@ -275,11 +276,15 @@ async function openMetrics(
   return server;
 }
 
-/** A machine that goes soon says so by a file or by SIGPWR. The result stops the watching. */
-function leaveOnNotice(config: RunnerConfig, leave: (why: string) => void): () => void {
+/** A machine that goes soon says so by a file, by EC2's metadata or by SIGPWR. The result stops the watching. */
+function leaveOnNotice(config: RunnerConfig, logger: Logger, leave: (why: string) => void): () => void {
   process.on("SIGPWR", () => leave("SIGPWR: the machine is about to lose its power"));
-  const { machineNotice } = config;
+  const { machineNotice, ec2MetadataUrl } = config;
   if (machineNotice === undefined) return () => {};
+  if (machineNotice === "ec2") {
+    const onNotice = (what: string) => leave(`EC2 announced ${what}: the machine is about to be taken away`);
+    return watchForEc2Notice({ baseUrl: ec2MetadataUrl, logger, onNotice });
+  }
   return watchForNotice(machineNotice, () => leave(`${machineNotice} appeared: the machine is about to be taken away`));
 }
 
