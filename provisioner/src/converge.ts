@@ -1,0 +1,223 @@
+import { isId } from "@shipfox/shared/ids";
+import { MAX_CONSOLE_TAIL_CHARS, MAX_OBSERVED_INSTANCES } from "@shipfox/shared/provisioner";
+import { RateLimit } from "./budget/rate-limit.ts";
+import type { InstanceEvent, InstanceRecord } from "./control-plane/client.ts";
+import { hasEnded } from "./fleet.ts";
+import { judgeAbsences, NO_ABSENCES } from "./safety/absences.ts";
+import { decideMachines, type Ours } from "./safety/decide-machines.ts";
+import { asProviderError, situationOf, type World } from "./world.ts";
+
+const MINUTE_MS = 60_000;
+const MAX_REASON_CHARS = 500;
+/** Machines that one round takes away; the next round comes soon. */
+const MAX_DELETIONS_PER_ROUND = 200;
+
+/**
+ * One comparison of what the provider has with what is recorded, and what follows from it. Everything that is ever deleted is
+ * deleted here, out of a list that was read whole a moment ago.
+ */
+export class Converge {
+  private readonly world: World;
+  private absences = NO_ABSENCES;
+  private readonly deletions = new RateLimit(MINUTE_MS);
+  /** Whose registration or failed boot was counted already. */
+  private readonly judged = new Set<string>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** Rejects as the client and the provider do; then nothing of the list was believed. */
+  async round(signal: AbortSignal): Promise<void> {
+    const { world } = this;
+    const { controlPlane, fleet, provider, owner, monitor, time, budgets } = world;
+    // An empty list that is not confirmed changes nothing: it is how the records are read.
+    if (!fleet.isKnown) {
+      const { runners } = await controlPlane.reconcile({ observed: [], confirmedEmpty: false }, signal);
+      fleet.replace(runners, time.monotonic(), provider.listLagMs);
+    }
+    const startedAt = time.monotonic();
+    const machines = await provider.list(owner, signal);
+    budgets.providerAnswered();
+    monitor.lastListAt = time.now();
+    monitor.count("lists");
+    const observed = new Set(machines.flatMap(({ tags }) => (tags && isOurs(tags, owner) ? [tags.instance] : [])));
+    const judged = judgeAbsences(this.absences, {
+      expected: fleet.expected(),
+      observed,
+      startedAt,
+      listLagMs: provider.listLagMs,
+    });
+    this.noteDoubts(judged.doubted.size, judged.absences.missing.size);
+    const present = [...new Set([...observed, ...judged.doubted])].filter(isId);
+    if (present.length > MAX_OBSERVED_INSTANCES)
+      throw new Error(`the provider has ${present.length} machines of this pool, more than can be compared`);
+    const { runners } = await controlPlane.reconcile(
+      { observed: present, confirmedEmpty: judged.confirmedEmpty },
+      signal,
+    );
+    this.absences = judged.absences;
+    fleet.replace(runners, startedAt, provider.listLagMs);
+    await this.endUnmade(judged.gone, signal);
+    await this.act(machines, startedAt, signal);
+    await this.drainSurplus(signal);
+  }
+
+  /** Says once when a list is not believed, and once when all is well again. */
+  private noteDoubts(doubted: number, suspicious: number): void {
+    const { monitor, logger } = this.world;
+    monitor.doubted = doubted;
+    if (suspicious === 0) return;
+    monitor.count("doubted_lists");
+    logger.warn(
+      { missing: suspicious },
+      "machines are missing from the provider's list; nothing is ended until that is confirmed",
+    );
+  }
+
+  /** Creations that failed without an answer, and whose machine no list shows. */
+  private async endUnmade(gone: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    const { fleet, controlPlane } = this.world;
+    const unmade = fleet.unsure().filter((id) => gone.has(id));
+    if (unmade.length === 0) return;
+    const reason = "the provider did not answer its creation, and has no such machine";
+    await controlPlane.report(
+      unmade.map((id) => ({ runner_instance_id: id, state: "failed" as const, reason })),
+      signal,
+    );
+    for (const id of unmade) fleet.forget(id);
+  }
+
+  private async act(
+    machines: Parameters<typeof decideMachines>[1],
+    startedAt: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { fleet, owner, monitor, budgets, controlPlane, logger, provider } = this.world;
+    const decision = decideMachines(owner, machines, fleet.all());
+    if (decision.foreign.length + decision.unknown.length > monitor.foreign + monitor.unknown)
+      logger.warn(
+        { machines: [...decision.foreign, ...decision.unknown].map(({ providerId }) => providerId).slice(0, 20) },
+        "machines that are not in our records are left alone",
+      );
+    monitor.foreign = decision.foreign.length;
+    monitor.unknown = decision.unknown.length;
+    for (const { tags } of machines) if (tags) this.settle(tags.instance, startedAt, provider.listLagMs);
+    for (const [id, record] of fleet.all())
+      if (record.registered && !this.judged.has(id)) {
+        this.judged.add(id);
+        budgets.registered(record.template_key, id);
+      }
+    for (const id of this.judged) if (!fleet.record(id)) this.judged.delete(id);
+    monitor.count("adopted", decision.adopt.length);
+    const news: InstanceEvent[] = decision.adopt.map((machine) => ({
+      runner_instance_id: machine.tags.instance,
+      provider_runner_id: machine.providerId,
+      state: machine.state === "stopped" ? "stopping" : machine.state,
+    }));
+    for (const machine of [...decision.mourn, ...decision.bury]) news.push(...(await this.obituary(machine, signal)));
+    if (news.length > 0) await controlPlane.report(news, signal);
+    for (const machine of decision.bury.slice(0, MAX_DELETIONS_PER_ROUND)) await this.remove(machine, signal);
+    await this.removeUnwanted(decision.remove, signal);
+  }
+
+  /** A creation that nobody was sure of has a machine after all. */
+  private settle(id: string, listedAt: number, listLagMs: number): void {
+    const { fleet } = this.world;
+    if (fleet.unsure().includes(id)) fleet.made(id, listedAt - listLagMs, false);
+  }
+
+  /** What is told of a machine that is over; nothing when its end is known. */
+  private async obituary(machine: Ours, signal: AbortSignal): Promise<InstanceEvent[]> {
+    const record = this.world.fleet.record(machine.tags.instance);
+    if (!record || hasEnded(record)) return [];
+    const consoleTail = await this.consoleOf(machine, signal);
+    const told = consoleTail === null ? {} : { console_tail: consoleTail };
+    const common = { runner_instance_id: machine.tags.instance, provider_runner_id: machine.providerId, ...told };
+    if (record.registered) return [{ ...common, state: "stopped" }];
+    return [
+      { ...common, state: "failed", reason: this.bootFailed(record, "its machine ended before its runner registered") },
+    ];
+  }
+
+  private bootFailed(record: InstanceRecord, why: string): string {
+    const { budgets, monitor, logger } = this.world;
+    const id = record.runner_instance_id;
+    if (!this.judged.has(id)) {
+      this.judged.add(id);
+      monitor.count("boot_failures");
+      budgets.bootFailed(record.template_key, id, `instance ${id}: ${why}`);
+      logger.warn({ instance: id, template: record.template_key }, why);
+    }
+    return why.slice(0, MAX_REASON_CHARS);
+  }
+
+  private async removeUnwanted(machines: readonly Ours[], signal: AbortSignal): Promise<void> {
+    const { file, time, monitor, fleet, controlPlane } = this.world;
+    const left = this.deletions.left(file().limits.maxDeletionsPerMinute, time.monotonic());
+    monitor.deletionsWaiting = Math.max(0, machines.length - left);
+    for (const machine of machines.slice(0, Math.min(left, MAX_DELETIONS_PER_ROUND))) {
+      const record = fleet.record(machine.tags.instance);
+      if (!record) continue;
+      const isBootFailure = !record.registered && !hasEnded(record) && record.state !== "planned";
+      const consoleTail = isBootFailure ? await this.consoleOf(machine, signal) : null;
+      this.deletions.note(time.monotonic());
+      if (!(await this.remove(machine, signal)) || hasEnded(record)) continue;
+      await controlPlane.report(
+        [
+          {
+            runner_instance_id: record.runner_instance_id,
+            provider_runner_id: machine.providerId,
+            state: isBootFailure ? "failed" : "terminated",
+            ...(isBootFailure ? { reason: this.bootFailed(record, "its runner did not register in time") } : {}),
+            ...(consoleTail === null ? {} : { console_tail: consoleTail }),
+          },
+        ],
+        signal,
+      );
+    }
+  }
+
+  /** False when the provider did not take the order; the next round tries again. */
+  private async remove({ providerId, tags }: Ours, signal: AbortSignal): Promise<boolean> {
+    const { provider, monitor, budgets, fleet, logger } = this.world;
+    try {
+      await provider.delete({ providerId, tags }, signal);
+      monitor.count("deleted");
+      const key = fleet.record(tags.instance)?.template_key;
+      if (key !== undefined) budgets.ended(key, tags.instance);
+      logger.info({ instance: tags.instance, provider_id: providerId }, "machine deleted");
+      return true;
+    } catch (error) {
+      const failure = asProviderError(error);
+      monitor.providerFailed(failure.fault);
+      budgets.providerFailed(failure);
+      logger.warn({ instance: tags.instance, provider_id: providerId, error: failure.message }, "machine not deleted");
+      return false;
+    }
+  }
+
+  private async consoleOf({ providerId }: Ours, signal: AbortSignal): Promise<string | null> {
+    const text = await this.world.provider.readConsole(providerId, signal).catch(() => null);
+    return text === null ? null : text.slice(-MAX_CONSOLE_TAIL_CHARS);
+  }
+
+  private async drainSurplus(signal: AbortSignal): Promise<void> {
+    const { monitor, policy, controlPlane, fleet } = this.world;
+    const situation = situationOf(this.world);
+    const known = new Set(situation.file.templates.map(({ key }) => key));
+    const idle = [...situation.counts].flatMap(([key, { idle: ids }]) =>
+      monitor.draining || !known.has(key) ? [...ids] : [],
+    );
+    const starting = [...fleet.all().values()]
+      .filter((one) => !hasEnded(one) && !one.registered && one.desired_intent === "keep")
+      .filter((one) => monitor.draining || !known.has(one.template_key))
+      .map(({ runner_instance_id: id }) => id);
+    const ids = [...new Set([...idle, ...starting, ...(monitor.draining ? [] : policy.surplus(situation))])];
+    if (ids.length > 0) await controlPlane.drain(ids.slice(0, 1_000), signal);
+  }
+}
+
+function isOurs(tags: { controller: string; pool: string }, owner: World["owner"]): boolean {
+  return tags.controller === owner.controller && tags.pool === owner.pool;
+}

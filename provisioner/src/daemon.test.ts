@@ -1,0 +1,174 @@
+import { RefusedError } from "@shipfox/shared/call-error";
+import { createLogger } from "@shipfox/shared/logger";
+import { afterEach, describe, expect, it } from "vitest";
+import { Budgets, type Time } from "./budget/budgets.ts";
+import { Daemon } from "./daemon.ts";
+import { ProviderError } from "./drivers/driver.ts";
+import { SimulatedProvider } from "./drivers/simulated.fixture.ts";
+import { Fleet } from "./fleet.ts";
+import { Monitor } from "./monitor.ts";
+import { policy } from "./policy.ts";
+import { StandInPlane } from "./stand-in-plane.fixture.ts";
+import type { Template } from "./templates/template.ts";
+import type { World } from "./world.ts";
+
+const time: Time = { monotonic: () => performance.now(), now: () => Date.now(), random: () => 0 };
+const template: Template = {
+  key: "small",
+  labels: ["linux"],
+  capabilities: [],
+  sandbox: "host",
+  runnerApiUrl: "http://127.0.0.1:1",
+  machine: {},
+  maxConcurrency: 3,
+  maxCreationsPerHour: 100,
+  idle: 0,
+  schedules: [],
+  burst: 10,
+  bootTimeoutMs: 60_000,
+  idleTimeoutMs: 60_000,
+  maxLifetimeMs: 600_000,
+  costPerHour: null,
+  preference: 0,
+  fallback: null,
+};
+const JOB = { job_id: "j", workflow_run_attempt_id: "a" };
+
+let stop: () => Promise<unknown> = async () => {};
+afterEach(() => stop());
+
+function start(plane: StandInPlane, provider: SimulatedProvider, over: Partial<Template> = {}) {
+  const world: World = {
+    controlPlane: plane,
+    provider,
+    owner: { controller: "token-1", pool: "main" },
+    policy,
+    file: () => ({
+      pool: "main",
+      provider: { kind: "simulated", settings: {} },
+      limits: { maxInstances: 10, maxCreationsPerHour: 100, maxDeletionsPerMinute: 100 },
+      templates: [{ ...template, ...over }],
+    }),
+    fleet: new Fleet(),
+    budgets: new Budgets(time),
+    monitor: new Monitor(),
+    time,
+    logger: createLogger("test", "silent"),
+  };
+  const daemon = new Daemon(world, { convergeMs: 20 });
+  const ended = daemon.run();
+  stop = () => {
+    daemon.stop();
+    return ended;
+  };
+  return { daemon, ended, world };
+}
+
+describe("the provisioner", () => {
+  it("makes a machine for each job up to its bound, and removes those that are over", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 5;
+    start(plane, provider);
+    await expect.poll(() => provider.created.length).toBe(3);
+    expect(provider.created[0]?.boot.runnerEnv["SHIPFOX_RUNNER_LABELS"]).toBe("linux");
+    expect(JSON.stringify(provider.created[0]?.boot.runnerEnv)).not.toContain("sf_ert_");
+    plane.jobs = 0;
+    for (const record of plane.records.values())
+      Object.assign(record, { registered: true, desired_intent: "terminate" });
+    await expect.poll(() => provider.machines.size).toBe(0);
+  });
+
+  it("keeps its idle pool full without being asked for jobs", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    start(plane, provider, { idle: 2 });
+    await expect.poll(() => provider.created.length).toBe(2);
+    for (const record of plane.records.values())
+      Object.assign(record, { registered: true, claimed: true, bound_job: JOB });
+    await expect.poll(() => provider.created.length).toBe(3);
+  });
+
+  it("adopts what an earlier process made, and never touches what is not in the records", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    await plane.planInstances({ providerKind: "simulated", bootSeconds: 60, instances: [{ template_key: "small" }] });
+    const [id = ""] = plane.records.keys();
+    const tags = { controller: "token-1", pool: "main" };
+    provider.machines.set("m", { providerId: "m", tags: { ...tags, instance: id }, state: "running" });
+    provider.machines.set("u", { providerId: "u", tags: { ...tags, instance: "unknown" }, state: "stopped" });
+    provider.machines.set("f", { providerId: "f", tags: null, state: "stopped" });
+    const { world } = start(plane, provider);
+    await expect.poll(() => plane.records.get(id)?.provider_runner_id).toBe("m");
+    await expect.poll(() => [world.monitor.unknown, world.monitor.foreign]).toEqual([1, 1]);
+    expect(provider.created).toEqual([]);
+    expect(provider.deleted).toEqual([]);
+  });
+
+  it("finds a machine whose creation was not answered, and makes no second one", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    provider.creationFaults.push(new ProviderError("unavailable", "time-out", { mayHaveHappened: true }));
+    plane.jobs = 1;
+    start(plane, provider);
+    await expect.poll(() => [...plane.records.values()].map(({ state }) => state)).toEqual(["running"]);
+    expect(provider.created).toHaveLength(1);
+  });
+
+  it("believes no list that is suddenly empty, and ends nothing when lists fail", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 2;
+    const { world } = start(plane, provider);
+    await expect.poll(() => [...plane.records.values()].filter(({ state }) => state !== "planned").length).toBe(2);
+    provider.listsNothing = true;
+    await expect.poll(() => world.monitor.counters.get("doubted_lists") ?? 0).toBeGreaterThan(2);
+    expect(plane.lists.at(-1)).toMatchObject({
+      confirmedEmpty: false,
+      observed: expect.arrayContaining([...plane.records.keys()]),
+    });
+    provider.listFault = new ProviderError("unavailable", "down");
+    await expect.poll(() => world.monitor.providerFault).toBe("down");
+    expect(provider.deleted).toEqual([]);
+  });
+
+  it("reports the console of a machine that ended before its runner registered, and stops after several", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    provider.consoleText = "kernel panic";
+    provider.onCreate = ({ tags }) =>
+      Object.assign(provider.machines.get(`m-${tags.instance}`) ?? {}, { state: "stopped" });
+    plane.jobs = 1;
+    const { world } = start(plane, provider);
+    await expect.poll(() => world.budgets.circuit("small")).toBe("open");
+    expect(plane.events).toContainEqual(expect.objectContaining({ state: "failed", console_tail: "kernel panic" }));
+    await expect.poll(() => provider.machines.size).toBe(0);
+  });
+
+  it("only watches while another daemon has the pool, and ends for good when its token is revoked", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    const refused = (status: number, code: string, details: unknown) =>
+      new RefusedError({ status, code, message: code, details, retryAfterMs: 0 });
+    plane.jobs = 1;
+    plane.fault = refused(409, "provisioner-pool-held", { host: "other" });
+    const held = start(plane, provider);
+    await expect.poll(() => held.world.monitor.heldBy?.host).toBe("other");
+    expect(provider.created).toEqual([]);
+    await stop();
+    expect(plane.hasLetGo).toBe(false);
+    plane.fault = refused(401, "provisioner-token-revoked", null);
+    expect(await start(plane, provider).ended).toBe("token-refused");
+  });
+
+  it("leaves machines when it is stopped; drains idle ones and waits for the busy ones when it is drained", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 2;
+    start(plane, provider);
+    await expect.poll(() => [...plane.records.values()].filter(({ state }) => state !== "planned").length).toBe(2);
+    await stop();
+    expect([provider.machines.size, plane.hasLetGo]).toEqual([2, true]);
+    const [busy, idle] = [...plane.records.values()];
+    Object.assign(busy ?? {}, { registered: true, claimed: true, bound_job: JOB });
+    Object.assign(idle ?? {}, { registered: true });
+    const { daemon, ended } = start(plane, provider);
+    daemon.drain();
+    await expect.poll(() => provider.deleted).toEqual([`m-${idle?.runner_instance_id}`]);
+    Object.assign(busy ?? {}, { bound_job: null, desired_intent: "terminate" });
+    expect(await ended).toBe("drained");
+    expect(provider.machines.size).toBe(0);
+  });
+});

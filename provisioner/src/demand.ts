@@ -1,0 +1,39 @@
+import { MAX_DEMAND_WAIT_SECONDS, MAX_RESERVATIONS } from "@shipfox/shared/provisioner";
+import type { InstanceMaker } from "./create-instances.ts";
+import { situationOf, type World } from "./world.ts";
+
+/** While some template has no room, what it gets in the meantime must be told soon. */
+const SHORT_WAIT_SECONDS = 5;
+
+export interface DemandOutcome {
+  /** Ids that the control plane wants to be rid of. */
+  readonly unwanted: readonly string[];
+  /** Whether the control plane had anything to wait with. */
+  readonly hadRoom: boolean;
+}
+
+/** One poll: what could be started is told, what is reserved is made, and the idle pools are filled. */
+export async function demandRound(world: World, maker: InstanceMaker, signal: AbortSignal): Promise<DemandOutcome> {
+  const { controlPlane, policy, monitor, time, fleet } = world;
+  // What exists is not known before the first comparison: whatever is started before could be too much.
+  const isReady = fleet.isKnown && !monitor.draining;
+  const templates = policy
+    .advertise(situationOf(world))
+    .map((template) => (isReady ? template : { ...template, available_slots: 0 }));
+  const slots = templates.reduce((sum, { available_slots: free }) => sum + free, 0);
+  const isFull = templates.some(({ available_slots: free }) => free === 0);
+  const reply = await controlPlane.pollDemand(
+    {
+      templates,
+      maxReservations: Math.min(MAX_RESERVATIONS, slots),
+      waitSeconds: isFull ? SHORT_WAIT_SECONDS : MAX_DEMAND_WAIT_SECONDS,
+    },
+    signal,
+  );
+  monitor.lastPollAt = time.now();
+  if (isReady && !signal.aborted) await maker.make(reply.reservations);
+  return {
+    unwanted: reply.terminate.map(({ runner_instance_id: id }) => id),
+    hadRoom: slots > 0,
+  };
+}

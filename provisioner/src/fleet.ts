@@ -1,0 +1,102 @@
+import type { InstanceState } from "@shipfox/shared/provisioner";
+import type { InstanceRecord } from "./control-plane/client.ts";
+import type { Counts } from "./policy-port.ts";
+import type { Expected } from "./safety/absences.ts";
+
+const ENDED: ReadonlySet<InstanceState> = new Set(["stopped", "failed", "terminated"]);
+
+export function hasEnded({ state }: Pick<InstanceRecord, "state">): boolean {
+  return ENDED.has(state);
+}
+
+/** A creation that this process began. Times are monotonic milliseconds. */
+interface Creation {
+  readonly templateKey: string;
+  /** Null while the call lasts. */
+  readonly endedAt: number | null;
+  /** The call failed in a way that may have made the machine all the same. */
+  readonly isUnsure: boolean;
+}
+
+/**
+ * What is known of the instances of this pool: the control plane's records as of the last comparison, and what this process has
+ * begun since. Nothing here outlives the process: all of it can be had again.
+ */
+export class Fleet {
+  private records: ReadonlyMap<string, InstanceRecord> = new Map();
+  private readonly creations = new Map<string, Creation>();
+
+  /** Whether the records were ever read. */
+  isKnown = false;
+
+  begin(id: string, templateKey: string): void {
+    this.creations.set(id, { templateKey, endedAt: null, isUnsure: false });
+  }
+
+  /** The call ended: with a machine, or so that nobody knows. */
+  made(id: string, now: number, isUnsure: boolean): void {
+    const creation = this.creations.get(id);
+    if (creation) this.creations.set(id, { ...creation, endedAt: now, isUnsure });
+  }
+
+  /** No machine was made. */
+  forget(id: string): void {
+    this.creations.delete(id);
+  }
+
+  /** Creations that are older than the list and known to the records say nothing new. */
+  replace(records: readonly InstanceRecord[], listedAt: number, listLagMs: number): void {
+    this.isKnown = true;
+    this.records = new Map(records.map((record) => [record.runner_instance_id, record]));
+    for (const [id, { endedAt, isUnsure }] of this.creations)
+      if (endedAt !== null && !isUnsure && endedAt + listLagMs < listedAt) this.creations.delete(id);
+  }
+
+  record(id: string): InstanceRecord | undefined {
+    return this.records.get(id);
+  }
+
+  all(): ReadonlyMap<string, InstanceRecord> {
+    return this.records;
+  }
+
+  /** Whose machines a whole list must show. */
+  expected(): Expected[] {
+    const open = [...this.records.values()].filter((record) => !hasEnded(record));
+    const ids = new Set([...open.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
+    return [...ids].map((id) => {
+      const creation = this.creations.get(id);
+      const creatingUntil = creation ? (creation.endedAt ?? Number.POSITIVE_INFINITY) : Number.NEGATIVE_INFINITY;
+      return { id, creatingUntil };
+    });
+  }
+
+  /** Creations of which nobody knows whether they made a machine. */
+  unsure(): string[] {
+    return [...this.creations].filter(([, { isUnsure }]) => isUnsure).map(([id]) => id);
+  }
+
+  counts(): Map<string, Counts> {
+    const counts = new Map<string, { starting: number; idle: string[]; busy: number; leaving: number }>();
+    const of = (key: string) => {
+      const known = counts.get(key) ?? { starting: 0, idle: [], busy: 0, leaving: 0 };
+      counts.set(key, known);
+      return known;
+    };
+    for (const record of [...this.records.values()].sort(byId)) {
+      if (hasEnded(record)) continue;
+      const own = of(record.template_key);
+      if (record.bound_job !== null) own.busy += 1;
+      else if (record.desired_intent === "terminate" || record.claimed) own.leaving += 1;
+      else if (record.registered) own.idle.push(record.runner_instance_id);
+      else own.starting += 1;
+    }
+    for (const [id, { templateKey }] of this.creations) if (!this.records.has(id)) of(templateKey).starting += 1;
+    return counts;
+  }
+}
+
+/** Ids are in the order of creation. */
+function byId(left: InstanceRecord, right: InstanceRecord): number {
+  return left.runner_instance_id < right.runner_instance_id ? -1 : 1;
+}
