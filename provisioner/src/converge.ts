@@ -206,8 +206,8 @@ export class Converge {
     const { monitor, policy, controlPlane, fleet } = this.world;
     const situation = situationOf(this.world);
     const known = new Set(situation.file.templates.map(({ key }) => key));
-    const idle = [...situation.counts].flatMap(([key, { idle: ids }]) =>
-      monitor.draining || !known.has(key) ? [...ids] : [],
+    const idle = [...situation.counts].flatMap(([key, counts]) =>
+      monitor.draining || !known.has(key) ? counts.idle.map(({ id }) => id) : [],
     );
     const starting = [...fleet.all().values()]
       .filter((one) => !hasEnded(one) && !one.registered && one.desired_intent === "keep")

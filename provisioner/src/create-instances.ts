@@ -9,6 +9,8 @@ const PARALLEL = 16;
 const NAME_CHARS = 12;
 const SECOND_MS = 1_000;
 const MAX_REASON_CHARS = 500;
+/** A runner of an idle pool that ended by itself would only be replaced. */
+const MIN_POOL_IDLE_MS = 60 * 60_000;
 
 /** Turns decisions into machines: first an intent in the control plane's records, then the machine. */
 export class InstanceMaker {
@@ -56,7 +58,8 @@ export class InstanceMaker {
           if (!template) continue;
           fleet.begin(instance.runner_instance_id, template.key);
           budgets.started(template.key, instance.runner_instance_id);
-          void this.queue.add(() => this.create(instance, template));
+          const isForPool = batch[instance.request_index]?.reservationId === null;
+          void this.queue.add(() => this.create(instance, template, isForPool));
         }
       }
     }
@@ -86,7 +89,7 @@ export class InstanceMaker {
   }
 
   /** Never rejects. */
-  private async create(planned: PlannedInstance, template: Template): Promise<void> {
+  private async create(planned: PlannedInstance, template: Template, isForPool: boolean): Promise<void> {
     const { provider, owner, fleet, budgets, monitor, time, logger } = this.world;
     const { runner_instance_id: id } = planned;
     if (this.signal.aborted) {
@@ -101,7 +104,7 @@ export class InstanceMaker {
           tags: { ...owner, instance: id },
           templateKey: template.key,
           machine: template.machine,
-          boot: { registrationToken: planned.registration_token, runnerEnv: runnerEnvOf(template, name) },
+          boot: { registrationToken: planned.registration_token, runnerEnv: runnerEnvOf(template, name, isForPool) },
           maxLifetimeMs: template.maxLifetimeMs,
         },
         this.signal,
@@ -144,14 +147,16 @@ export class InstanceMaker {
   }
 }
 
-function runnerEnvOf(template: Template, name: string): Record<string, string> {
+function runnerEnvOf(template: Template, name: string, isForPool: boolean): Record<string, string> {
+  // The pool is kept by the daemon; this is for the day on which there is none.
+  const idleMs = isForPool ? Math.max(template.idleTimeoutMs, MIN_POOL_IDLE_MS) : template.idleTimeoutMs;
   return {
     SHIPFOX_API_URL: template.runnerApiUrl,
     SHIPFOX_RUNNER_NAME: name,
     SHIPFOX_RUNNER_LABELS: template.labels.join(","),
     SHIPFOX_RUNNER_SANDBOX: template.sandbox,
     SHIPFOX_RUNNER_MAX_LIFETIME_MS: `${template.maxLifetimeMs}`,
-    SHIPFOX_RUNNER_IDLE_LIMIT_MS: `${template.idleTimeoutMs}`,
+    SHIPFOX_RUNNER_IDLE_LIMIT_MS: `${idleMs}`,
     SHIPFOX_RUNNER_REGISTER_LIMIT_MS: `${template.bootTimeoutMs}`,
   };
 }

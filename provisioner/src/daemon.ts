@@ -109,7 +109,7 @@ export class Daemon {
     const { fleet } = this.world;
     return JSON.stringify([
       fleet.isKnown,
-      [...fleet.counts()].map(([key, { idle, ...rest }]) => [key, idle.length, rest]),
+      [...fleet.counts(this.world.time.monotonic())].map(([key, { idle, ...rest }]) => [key, idle.length, rest]),
     ]);
   }
 

@@ -17,15 +17,16 @@ export async function demandRound(world: World, maker: InstanceMaker, signal: Ab
   const { controlPlane, policy, monitor, time, fleet } = world;
   // What exists is not known before the first comparison: whatever is started before could be too much.
   const isReady = fleet.isKnown && !monitor.draining;
+  const situation = situationOf(world);
   const templates = policy
-    .advertise(situationOf(world))
+    .advertise(situation)
     .map((template) => (isReady ? template : { ...template, available_slots: 0 }));
   const slots = templates.reduce((sum, { available_slots: free }) => sum + free, 0);
   const isFull = templates.some(({ available_slots: free }) => free === 0);
   const reply = await controlPlane.pollDemand(
     {
       templates,
-      maxReservations: Math.min(MAX_RESERVATIONS, slots),
+      maxReservations: Math.min(MAX_RESERVATIONS, slots, policy.room(situation)),
       waitSeconds: isFull ? SHORT_WAIT_SECONDS : MAX_DEMAND_WAIT_SECONDS,
     },
     signal,

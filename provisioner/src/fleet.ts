@@ -1,6 +1,6 @@
 import type { InstanceState } from "@shipfox/shared/provisioner";
 import type { InstanceRecord } from "./control-plane/client.ts";
-import type { Counts } from "./policy-port.ts";
+import type { Counts, IdleRunner } from "./policy-port.ts";
 import type { Expected } from "./safety/absences.ts";
 
 const ENDED: ReadonlySet<InstanceState> = new Set(["stopped", "failed", "terminated"]);
@@ -25,6 +25,8 @@ interface Creation {
 export class Fleet {
   private records: ReadonlyMap<string, InstanceRecord> = new Map();
   private readonly creations = new Map<string, Creation>();
+  /** Monotonic milliseconds, by instance. */
+  private readonly idleSince = new Map<string, number>();
 
   /** Whether the records were ever read. */
   isKnown = false;
@@ -48,6 +50,9 @@ export class Fleet {
   replace(records: readonly InstanceRecord[], listedAt: number, listLagMs: number): void {
     this.isKnown = true;
     this.records = new Map(records.map((record) => [record.runner_instance_id, record]));
+    const idle = new Set(records.filter(isIdle).map(({ runner_instance_id: id }) => id));
+    for (const id of idle) if (!this.idleSince.has(id)) this.idleSince.set(id, listedAt);
+    for (const id of this.idleSince.keys()) if (!idle.has(id)) this.idleSince.delete(id);
     for (const [id, { endedAt, isUnsure }] of this.creations)
       if (endedAt !== null && !isUnsure && endedAt + listLagMs < listedAt) this.creations.delete(id);
   }
@@ -76,8 +81,9 @@ export class Fleet {
     return [...this.creations].filter(([, { isUnsure }]) => isUnsure).map(([id]) => id);
   }
 
-  counts(): Map<string, Counts> {
-    const counts = new Map<string, { starting: number; idle: string[]; busy: number; leaving: number }>();
+  /** `now` is monotonic, in milliseconds. */
+  counts(now: number): Map<string, Counts> {
+    const counts = new Map<string, { starting: number; idle: IdleRunner[]; busy: number; leaving: number }>();
     const of = (key: string) => {
       const known = counts.get(key) ?? { starting: 0, idle: [], busy: 0, leaving: 0 };
       counts.set(key, known);
@@ -88,12 +94,27 @@ export class Fleet {
       const own = of(record.template_key);
       if (record.bound_job !== null) own.busy += 1;
       else if (record.desired_intent === "terminate" || record.claimed) own.leaving += 1;
-      else if (record.registered) own.idle.push(record.runner_instance_id);
+      else if (record.registered) own.idle.push(this.idleRunner(record.runner_instance_id, now));
       else own.starting += 1;
     }
     for (const [id, { templateKey }] of this.creations) if (!this.records.has(id)) of(templateKey).starting += 1;
     return counts;
   }
+
+  private idleRunner(id: string, now: number): IdleRunner {
+    return { id, idleForMs: Math.max(0, now - (this.idleSince.get(id) ?? now)) };
+  }
+}
+
+/** It could be given a job at any moment. */
+function isIdle(record: InstanceRecord): boolean {
+  return (
+    record.registered &&
+    !hasEnded(record) &&
+    !record.claimed &&
+    record.bound_job === null &&
+    record.desired_intent === "keep"
+  );
 }
 
 /** Ids are in the order of creation. */

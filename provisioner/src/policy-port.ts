@@ -1,12 +1,18 @@
 import type { AdvertisedTemplate, DemandReply } from "@shipfox/shared/provisioner";
 import type { TemplatesFile } from "./templates/template.ts";
 
+export interface IdleRunner {
+  readonly id: string;
+  /** As long as this process has seen it so, milliseconds. */
+  readonly idleForMs: number;
+}
+
 /** Instances of a template by what they do. */
 export interface Counts {
   /** On their way until the runner registers. */
   readonly starting: number;
-  /** Ids of registered runners without a job, oldest first. */
-  readonly idle: readonly string[];
+  /** Registered runners without a job, oldest first. */
+  readonly idle: readonly IdleRunner[];
   readonly busy: number;
   /** Wanted by nobody, and not gone yet: they still take up room. */
   readonly leaving: number;
@@ -40,6 +46,8 @@ export interface Creation {
 export interface Policy {
   /** What each template could start now. */
   advertise(situation: Situation): AdvertisedTemplate[];
+  /** How many machines can be made now in all; the slots of the templates may add up to more. */
+  room(situation: Situation): number;
   /** Which machines to make for what was reserved, and for the idle pools. */
   create(situation: Situation, reservations: DemandReply["reservations"]): Creation[];
   /** Ids of idle instances that are more than wanted. */

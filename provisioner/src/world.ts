@@ -26,7 +26,7 @@ export function situationOf({ file, fleet, budgets, time }: World): Situation {
   const current = file();
   return {
     file: current,
-    counts: fleet.counts(),
+    counts: fleet.counts(time.monotonic()),
     allowances: new Map(current.templates.map((template) => [template.key, budgets.allowance(template)])),
     creationsLeft: budgets.creationsLeft(current.limits),
     now: time.now(),

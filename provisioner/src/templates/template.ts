@@ -35,7 +35,7 @@ export interface Template {
   readonly idle: number;
   /** The last one whose window is open counts. */
   readonly schedules: readonly Schedule[];
-  /** Most machines made at one go, refilled evenly over a minute: what a flood of jobs may start. */
+  /** Most machines that are on their way at once: what a flood of jobs may start. */
   readonly burst: number;
   readonly bootTimeoutMs: number;
   readonly idleTimeoutMs: number;
