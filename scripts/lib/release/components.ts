@@ -25,7 +25,10 @@ export const COMPONENTS: readonly Component[] = [
     name: "runner",
     command: "shipfox-runner",
     entry: "runner/src/main.ts",
-    files: { "systemd/shipfox-runner.service": "runner/systemd/shipfox-runner.service" },
+    files: {
+      "systemd/shipfox-runner.service": "runner/systemd/shipfox-runner.service",
+      "systemd/shipfox-runner-once.service": "runner/systemd/shipfox-runner-once.service",
+    },
     packages: {},
   },
   { name: "cli", command: "shipfox", entry: "cli/src/main.ts", files: {}, packages: {} },
