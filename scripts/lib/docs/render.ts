@@ -11,11 +11,13 @@ const ABILITIES_FILE = "control-plane/src/http/abilities.ts";
 const PARTS = [
   { title: "Control plane", command: "shipfox-control-plane", config: "control-plane/src/config.ts" },
   { title: "Runner", command: "shipfox-runner", config: "runner/src/config.ts" },
+  { title: "Provisioner", command: "shipfox-provisioner", config: "provisioner/src/config.ts" },
 ];
 
 /** Defaults that differ from machine to machine. */
 const DEFAULTS_IN_WORDS: Record<string, string> = {
   SHIPFOX_RUNNER_LABELS: "`linux,` and the architecture, such as `x64`",
+  SHIPFOX_PROVISIONER_STATE_DIR: "`/var/lib/shipfox-provisioner` for root, else `~/.local/state/shipfox-provisioner`",
   SHIPFOX_RUNNER_NAME: "the host's name",
   SHIPFOX_RUNNER_STATE_DIR: "`/var/lib/shipfox-runner` for root, else `~/.local/state/shipfox-runner`",
 };
@@ -75,7 +77,7 @@ async function renderConfiguration(): Promise<string> {
 
 Every setting is an environment variable, and all but secrets are also flags; \`--help\` of the command shows their names.
 A flag counts more than the variable. A wrong value stops the start with a message that lists all that are wrong.
-A wrong flag is named, and the control plane exits with 64, the runner with 2.
+A wrong flag is named, and the control plane and the provisioner exit with 64, the runner with 2.
 
 A secret never stands on a command line. Each can also be read from a file: \`<VARIABLE>_FILE\` names it.
 
