@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError } from "@shipfox/shared/config";
 import { createLogger, type Logger } from "@shipfox/shared/logger";
 import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
+import { findProgramFault } from "@shipfox/shared/program-fault";
 import { VERSION } from "@shipfox/shared/version";
 import { type CommandLine, readCommandLine } from "./command-line.ts";
 import { doctorCommand } from "./commands/doctor-command.ts";
@@ -17,7 +18,6 @@ import { Backoff } from "@shipfox/shared/backoff";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
 import { DiskWatch } from "./disk/disk-watch.ts";
-import { findHookFault } from "./job/host-hooks.ts";
 import type { HookSettings } from "./job/job-hooks.ts";
 import { endFormerGuard, noteGuard } from "./guard/former-guard.ts";
 import { Guard } from "./guard/guard-process.ts";
@@ -220,7 +220,7 @@ async function runInState(
 async function checkedHooks(config: RunnerConfig): Promise<HookSettings> {
   const { preJobHook, postJobHook, hookTimeoutMs } = config;
   for (const hook of [preJobHook, postJobHook]) {
-    const fault = hook === undefined ? null : await findHookFault(hook);
+    const fault = hook === undefined ? null : await findProgramFault(hook);
     if (fault !== null) throw new FatalError(`the hook cannot be used: ${fault}`);
   }
   return { preJob: preJobHook ?? null, postJob: postJobHook ?? null, timeoutMs: hookTimeoutMs };

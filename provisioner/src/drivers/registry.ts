@@ -1,6 +1,11 @@
+import { commandDriver } from "./command/command.ts";
 import { dockerDriver } from "./docker/docker-driver.ts";
 import type { Driver } from "./driver.ts";
 import { qemuDriver } from "./qemu/qemu-driver.ts";
 
 /** By the `kind` of a templates file's provider. */
-export const DRIVERS: Readonly<Record<string, Driver>> = { docker: dockerDriver, qemu: qemuDriver };
+export const DRIVERS: Readonly<Record<string, Driver>> = {
+  command: commandDriver,
+  docker: dockerDriver,
+  qemu: qemuDriver,
+};

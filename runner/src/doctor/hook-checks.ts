@@ -1,5 +1,5 @@
+import { findProgramFault } from "@shipfox/shared/program-fault";
 import type { RunnerConfig } from "../config.ts";
-import { findHookFault } from "../job/host-hooks.ts";
 import { type Check, type Finding, fail, ok } from "@shipfox/shared/operate/check";
 
 /** Whether the operator's hooks may be run as the runner; nothing without hooks. */
@@ -11,7 +11,7 @@ export function hookChecks(config: RunnerConfig): Check[] {
 }
 
 async function checkHook(path: string): Promise<Finding> {
-  const fault = await findHookFault(path);
+  const fault = await findProgramFault(path);
   if (fault === null) return ok(path);
   return fail(
     fault,
