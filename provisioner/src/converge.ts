@@ -184,6 +184,7 @@ export class Converge {
     try {
       await provider.delete({ providerId, tags }, signal);
       monitor.count("deleted");
+      fleet.deleted(tags.instance);
       const key = fleet.record(tags.instance)?.template_key;
       if (key !== undefined) budgets.ended(key, tags.instance);
       logger.info({ instance: tags.instance, provider_id: providerId }, "machine deleted");

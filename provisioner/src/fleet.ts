@@ -23,7 +23,7 @@ interface Creation {
  * begun since. Nothing here outlives the process: all of it can be had again.
  */
 export class Fleet {
-  private records: ReadonlyMap<string, InstanceRecord> = new Map();
+  private records: Map<string, InstanceRecord> = new Map();
   private readonly creations = new Map<string, Creation>();
   /** Monotonic milliseconds, by instance. */
   private readonly idleSince = new Map<string, number>();
@@ -55,6 +55,13 @@ export class Fleet {
     for (const id of this.idleSince.keys()) if (!idle.has(id)) this.idleSince.delete(id);
     for (const [id, { endedAt, isUnsure }] of this.creations)
       if (endedAt !== null && !isUnsure && endedAt + listLagMs < listedAt) this.creations.delete(id);
+  }
+
+  /** Its machine was deleted just now: no list shows it, and it takes up no room. */
+  deleted(id: string): void {
+    const record = this.records.get(id);
+    if (record && !hasEnded(record)) this.records.set(id, { ...record, state: "terminated" });
+    this.creations.delete(id);
   }
 
   record(id: string): InstanceRecord | undefined {

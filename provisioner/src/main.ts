@@ -1,6 +1,4 @@
-import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_DEMAND_WAIT_SECONDS } from "@shipfox/shared/provisioner";
@@ -23,6 +21,7 @@ import { Client, isTokenRefused, otherHolder, type Provisioner } from "./control
 import { Daemon } from "./daemon.ts";
 import { type Provider, ProviderError } from "./drivers/driver.ts";
 import { Fleet } from "./fleet.ts";
+import { type Holder, holderOf, newHolder } from "./holder.ts";
 import { renderMetrics } from "./metrics.ts";
 import { Monitor } from "./monitor.ts";
 import { policy } from "./policy.ts";
@@ -41,12 +40,11 @@ const PROVISIONER = { name: "provisioner", statusSchema };
 
 const time: Time = { monotonic: () => performance.now(), now: () => Date.now(), random: () => Math.random() };
 
-function openClient(config: ProvisionerConfig): Client {
+function openClient(config: ProvisionerConfig, holder: Holder): Client {
   if (config.token === undefined)
     throw new ConfigError(
       "SHIPFOX_PROVISIONER_TOKEN, or SHIPFOX_PROVISIONER_TOKEN_FILE, must name the provisioner token.",
     );
-  const holder = { id: randomUUID(), host: hostname().replaceAll(/[^\x21-\x7e]/g, "-") || "host" };
   return new Client({
     baseUrl: config.apiUrl,
     token: config.token,
@@ -65,7 +63,7 @@ async function start(config: ProvisionerConfig): Promise<number> {
       `Another provisioner (process ${other}) uses ${config.stateDir}; give each its own SHIPFOX_PROVISIONER_STATE_DIR.`,
     );
   const monitor = new Monitor();
-  const client = openClient(config);
+  const client = openClient(config, holderOf(config.stateDir));
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopping.abort());
   const provider = await openProvider(config, source);
@@ -230,7 +228,7 @@ async function plan(config: ProvisionerConfig, json: boolean): Promise<number> {
     creationsLeft: Number.POSITIVE_INFINITY,
     now: Date.now(),
   };
-  const client = openClient(config);
+  const client = openClient(config, newHolder());
   try {
     const { stats } = await client.pollDemand(
       { templates: policy.advertise(situation), maxReservations: 0, waitSeconds: 0 },

@@ -10,7 +10,7 @@ export const MAX_INSTANCES_PER_BATCH = 500;
 export const MAX_REPORTED_EVENTS = 1_000;
 export const MAX_OBSERVED_INSTANCES = 5_000;
 export const MAX_CONSOLE_TAIL_CHARS = 16_384;
-/** Tells two daemons with one token apart: any text that is new for each start of a daemon, and where it runs. */
+/** Tells two daemons with one token apart: any text that no other daemon has, and where it runs. */
 export const HOLDER_HEADER = "shipfox-provisioner-holder";
 export const HOLDER_PATTERN = /^([A-Za-z0-9_-]{8,64}) ([\x21-\x7e]{1,255})$/;
 const DEFAULT_RESERVATION_SECONDS = 60;
