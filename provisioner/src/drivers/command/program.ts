@@ -74,6 +74,7 @@ export class Program {
   private async runInTurn(call: ProgramCall, output: Output): Promise<ProgramEnd> {
     const waiting = new AbortController();
     const leave = () => waiting.abort(call.until.reason);
+    if (call.until.aborted) leave();
     call.until.addEventListener("abort", leave);
     let isStarted = false;
     const start = () => {
