@@ -59,8 +59,8 @@ Commands:
   drain     removes machines without a job, waits for those with one, then the provisioner ends
 
 Examples:
-  SHIPFOX_PROVISIONER_TOKEN_FILE=token shipfox-provisioner --provisioner-templates-file templates.yml
-  shipfox-provisioner validate --offline --provisioner-templates-file templates.yml
+  SHIPFOX_PROVISIONER_TOKEN_FILE=token shipfox-provisioner --templates-file templates.yml
+  shipfox-provisioner validate --offline --templates-file templates.yml
   shipfox-provisioner status --json
 
 Exit status:

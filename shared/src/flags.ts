@@ -5,7 +5,7 @@ import { nearest } from "./nearest.ts";
 /** The flag of a variable: `SHIPFOX_RUNNER_STATE_DIR` is `--state-dir`. Secrets have none, so that no token is ever in argv. */
 function flagOf(variable: string): string {
   return variable
-    .replace(/^SHIPFOX_(RUNNER_)?/, "")
+    .replace(/^SHIPFOX_(RUNNER_|PROVISIONER_)?/, "")
     .toLowerCase()
     .replaceAll("_", "-");
 }

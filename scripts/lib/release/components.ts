@@ -31,6 +31,16 @@ export const COMPONENTS: readonly Component[] = [
     },
     packages: {},
   },
+  {
+    name: "provisioner",
+    command: "shipfox-provisioner",
+    entry: "provisioner/src/main.ts",
+    files: {
+      "systemd/shipfox-provisioner.service": "provisioner/systemd/shipfox-provisioner.service",
+      "examples/docker-provider.sh": "provisioner/examples/docker-provider.sh",
+    },
+    packages: {},
+  },
   { name: "cli", command: "shipfox", entry: "cli/src/main.ts", files: {}, packages: {} },
 ];
 
