@@ -136,7 +136,7 @@ describe("[docker] a container of a runner", () => {
     expect(await seen()).toMatch(/closed\nlooked/);
   });
 
-  it("is started by the next provisioner when the one that made it was killed before the start", async () => {
+  it("counts as over when the provisioner that made it was killed before the start, and is started when it is asked for again", async () => {
     const order = request(images.look);
     const { docker } = engine;
     const labels = Object.entries(order.tags).map(([key, value]) => [`io.shipfox.provisioner.${key}`, value] as const);
@@ -146,6 +146,11 @@ describe("[docker] a container of a runner", () => {
       Image: images.look,
       Labels: Object.fromEntries(labels),
     });
+    // Nobody has its token any more: it is over unless somebody asks for it anew.
+    const { controller, pool } = order.tags;
+    expect(await provider.list({ controller, pool }, signal)).toContainEqual(
+      expect.objectContaining({ providerId: id, state: "stopped" }),
+    );
     expect(await create(order)).toBe(id);
     await expect.poll(async () => (await docker.getContainer(id).inspect()).State.Status).toBe("running");
     await expect.poll(async () => (await provider.readConsole(id, signal)) ?? "").toContain(TOKEN);

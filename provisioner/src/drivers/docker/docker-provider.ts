@@ -67,11 +67,16 @@ export class DockerProvider implements Provider<DockerMachine> {
 
   async list(owner: Omit<InstanceTags, "instance">, signal: AbortSignal): Promise<readonly ObservedMachine[]> {
     const containers = await this.#engine.listContainers(ownerLabels(owner), signal);
-    return containers.map(({ Id, Labels, State }) => ({
+    return containers.map(({ Id, Names, Labels, State }) => ({
       providerId: Id,
       tags: tagsOf(Labels),
-      state: STATES[State] ?? "stopping",
+      state: State === "created" && !this.#isBeginning(Names) ? "stopped" : (STATES[State] ?? "stopping"),
     }));
+  }
+
+  /** A container that nobody is starting never will be: its provisioner was killed, and the token with it. */
+  #isBeginning(names: readonly string[]): boolean {
+    return names.some((name) => this.#beginning.has(name.replace(/^\//, "")));
   }
 
   async delete({ providerId, tags }: { providerId: string; tags: InstanceTags }, signal: AbortSignal): Promise<void> {
