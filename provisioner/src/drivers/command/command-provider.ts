@@ -6,8 +6,8 @@ import {
   type Provider,
   ProviderError,
 } from "../driver.ts";
-import type { CommandMachine } from "./command.ts";
 import {
+  type CommandMachine,
   checkAnswerSchema,
   consoleAnswerSchema,
   createAnswerSchema,

@@ -3,6 +3,7 @@ import { parseDuration } from "@shipfox/shared/durations";
 import { z } from "zod";
 import { CALL_LIMIT_MS, type Driver } from "../driver.ts";
 import { CommandProvider } from "./command-provider.ts";
+import { type CommandMachine, machineSchema } from "./contract.ts";
 import { Program } from "./program.ts";
 
 /** Leaves room for SIGKILL and the last output. */
@@ -42,10 +43,6 @@ const settingsSchema = z.strictObject({
 });
 
 export type CommandSettings = z.infer<typeof settingsSchema>;
-/** Handed to the program as it is. */
-const machineSchema = z.record(z.string(), z.json());
-export type CommandMachine = z.infer<typeof machineSchema>;
-
 /** Any provider, through an operator's program: docs/provisioner.md says what it reads and answers. */
 export const commandDriver: Driver<CommandSettings, CommandMachine> = {
   kind: "command",

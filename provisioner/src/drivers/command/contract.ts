@@ -22,6 +22,10 @@ const MAX_PROVIDER_ID_CHARS = 255;
 const MAX_RETRY_AFTER_SECONDS = 3_600;
 const MAX_PROBLEMS = 100;
 
+/** Handed to the program as it is. */
+export const machineSchema = z.record(z.string(), z.json());
+export type CommandMachine = z.infer<typeof machineSchema>;
+
 const providerId = z.string().min(1).max(MAX_PROVIDER_ID_CHARS);
 const listedMachineSchema = z.object({
   provider_id: providerId,
