@@ -6,13 +6,13 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Child } from "../src/child.ts";
 import { ControlPlane, freePort } from "../src/control-plane.ts";
 import { eventually } from "../src/eventually.ts";
-import { Instance, isOver, type ProjectHandle, workflow } from "../src/instance.ts";
+import { Instance, isOver, jobOf, type ProjectHandle, runStep, workflow } from "../src/instance.ts";
 import { REPOSITORY_ROOT } from "../src/programs.ts";
 import { useStage } from "../src/stage.ts";
 
-const JOBS = 6;
-const AT_ONCE = 2;
-const TINY = workflow("Tiny", "  job:\n    checkout: false\n    steps:\n      - run: hostname; sleep 1\n");
+const JOBS = 20;
+const AT_ONCE = 5;
+const TINY = workflow("Tiny", "  job:\n    checkout: false\n    steps:\n      - run: hostname\n");
 
 describe("[docker] the provisioner, from zero", () => {
   const stage = useStage();
@@ -78,7 +78,13 @@ templates:
       most = Math.max(most, (await containers()).length);
       return (await Promise.all(runs.map((id) => instance.run(id)))).every(isOver);
     });
-    for (const id of runs) expect((await instance.run(id)).status).toBe("succeeded");
+    const machines = new Set<string>();
+    for (const id of runs) {
+      const run = await instance.run(id);
+      expect(run.status).toBe("succeeded");
+      machines.add((await instance.logText(runStep(jobOf(run, "job")).id)).trim());
+    }
+    expect(machines.size).toBe(JOBS);
     expect(most).toBeLessThanOrEqual(AT_ONCE);
     await eventually("all machines are gone", async () => (await containers()).length === 0);
   });
