@@ -72,9 +72,45 @@ export const SCENARIOS: readonly Scenario[] = [
   row(29, "the Docker socket hangs", "every call is bounded; the runner says that it is unhealthy"),
   row(30, "the image registry answers 429 and 5xx", "tried again with backoff, then infrastructure with the reason"),
   row(
+    31,
+    "the provider does not answer when it is asked for a machine, and makes it",
+    "the machine is found in the next whole list and adopted; never two for one job",
+  ),
+  row(
+    32,
+    "a machine boots and its runner never registers",
+    "removed at the boot deadline with its console kept; the job gets another one",
+  ),
+  row(
+    33,
+    "the provider is down, throttles, or answers with an empty list",
+    "nothing is deleted for such a list; busy machines go on",
+  ),
+  row(
+    34,
+    "the provisioner is killed between the order for a machine and its record",
+    "the intent was recorded before; the next process adopts the machine",
+  ),
+  row(35, "two provisioners with one token", "one works, the other watches, says so, and takes over"),
+  row(
+    36,
+    "the provisioner is dead for long",
+    "machines that nobody needs end themselves; jobs wait with the reason until it is back",
+  ),
+  row(
     37,
     "the notice of a spot instance's end in the middle of a job",
     "handed back and queued again while the machine still lives; it runs elsewhere and costs no retry",
+  ),
+  row(
+    38,
+    "a machine is drained while a job is given out",
+    "it gets the job or is removed, never both; no busy one is deleted",
+  ),
+  row(
+    39,
+    "every machine of a template fails to boot",
+    "it is paused after a few and comes back by a probe; other templates do its jobs meanwhile",
   ),
   row(
     40,

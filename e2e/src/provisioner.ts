@@ -1,0 +1,62 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Child } from "./child.ts";
+import type { Instance } from "./instance.ts";
+import { PROVISIONER } from "./programs.ts";
+import type { Stage } from "./stage.ts";
+
+/** A provisioner of a workspace as a real process, with a templates file of its own. */
+export class Provisioner {
+  readonly templatesFile: string;
+  readonly stateDir: string;
+  readonly tokenId: string;
+  readonly #stage: Stage;
+  readonly #env: Record<string, string>;
+  #child: Child;
+
+  private constructor(stage: Stage, folder: string, tokenId: string, env: Record<string, string>) {
+    this.#stage = stage;
+    this.tokenId = tokenId;
+    this.templatesFile = join(folder, "templates.yaml");
+    this.stateDir = join(folder, "state");
+    this.#env = {
+      SHIPFOX_PROVISIONER_TOKEN_FILE: join(folder, "token"),
+      SHIPFOX_PROVISIONER_TEMPLATES_FILE: this.templatesFile,
+      SHIPFOX_PROVISIONER_STATE_DIR: this.stateDir,
+      SHIPFOX_PROVISIONER_CONVERGE_MS: "500",
+      ...env,
+    };
+    this.#child = this.#spawn(this.#env);
+  }
+
+  /** Starts it; resolves as soon as the process is there. */
+  static async launch(stage: Stage, instance: Instance, templates: string): Promise<Provisioner> {
+    const folder = await stage.folder("provisioner");
+    const { workspaceId } = instance;
+    const token = await instance.api.client.provisioners.createToken({ workspaceId });
+    await writeFile(join(folder, "token"), token.raw_token, { mode: 0o600 });
+    await writeFile(join(folder, "templates.yaml"), templates);
+    return new Provisioner(stage, folder, token.id, { SHIPFOX_API_URL: instance.plane.url });
+  }
+
+  get child(): Child {
+    return this.#child;
+  }
+
+  kill9(): Promise<void> {
+    return this.#child.kill9();
+  }
+
+  restart(): void {
+    this.#child = this.#spawn(this.#env);
+  }
+
+  /** Another process with the same token, on what is as good as another host. */
+  async second(): Promise<Child> {
+    return this.#spawn({ ...this.#env, SHIPFOX_PROVISIONER_STATE_DIR: await this.#stage.folder("second") });
+  }
+
+  #spawn(env: Record<string, string>): Child {
+    return this.#stage.addChild(new Child("provisioner", PROVISIONER, [], env));
+  }
+}
