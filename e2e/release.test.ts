@@ -8,7 +8,7 @@ import { workflow } from "./src/instance.ts";
 import { useStage } from "./src/stage.ts";
 import { buildTarballs, TARBALL_FOLDER } from "./src/tarballs.ts";
 
-const COMMANDS = ["shipfox-control-plane", "shipfox-runner", "shipfox"];
+const COMMANDS = ["shipfox-control-plane", "shipfox-runner", "shipfox-provisioner", "shipfox"];
 const PASSWORD = "correct horse battery";
 const GREEN = workflow(
   "Green",
