@@ -148,7 +148,7 @@ describe("a provisioner whose provider fails", () => {
     provider.bootAs = () => "runner";
     await eventually("the template is used again", async () => {
       await succeeded("broken");
-      return provider.history.at(-1)?.order?.template_key === "bad";
+      return provider.history.at(-1)?.order.template_key === "bad";
     });
     await allGone(provider);
   });

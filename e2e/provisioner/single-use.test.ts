@@ -92,7 +92,7 @@ describe("a runner that a provisioner started", () => {
         )
       : undefined;
     const planned = await provisioner.plan(reservation?.reservation_id);
-    return { planned, ...(await start(planned.registration_token, env)) };
+    return await start(planned.registration_token, env);
   }
 
   async function start(token: string, env: Record<string, string>, apiUrl = plane.url) {

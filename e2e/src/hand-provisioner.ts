@@ -3,7 +3,6 @@ import {
   demandReplySchema,
   HOLDER_HEADER,
   instanceBatchReplySchema,
-  type InstanceState,
 } from "@shipfox/shared/provisioner";
 import { type Answer, call } from "./api.ts";
 import type { Instance } from "./instance.ts";
@@ -54,10 +53,5 @@ export class HandProvisioner {
     const [planned] = instanceBatchReplySchema.parse(answer.body).runner_instances;
     if (!planned) throw new Error(`no instance was planned: ${answer.text}`);
     return planned;
-  }
-
-  async stateOf({ runner_instance_id: instanceId }: PlannedInstance): Promise<InstanceState> {
-    const { workspaceId } = this.#instance;
-    return (await this.#instance.api.client.provisioners.instance({ workspaceId, instanceId })).state;
   }
 }

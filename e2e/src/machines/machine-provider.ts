@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import type { Stage } from "../stage.ts";
-import { type Boot, Machine, type MachineOrder, type MachineTags } from "./machine.ts";
+import { type Boot, Machine, type MachineOrder } from "./machine.ts";
 
 const COMMAND = fileURLToPath(new URL("provider-command.ts", import.meta.url));
 /** As in the contract of the `command` driver. */
@@ -83,16 +83,6 @@ export class MachineProvider {
     });
   }
 
-  /** A machine that somebody else made in the same account. */
-  addForeign(tags: MachineTags | null): Machine {
-    return this.#add(tags, null);
-  }
-
-  /** As when a machine loses its power: the provider still lists it, as stopped. */
-  async kill(machine: Machine): Promise<void> {
-    await machine.unplug();
-  }
-
   async #serve(socket: Socket): Promise<void> {
     this.#sockets.add(socket);
     socket.on("close", () => this.#sockets.delete(socket));
@@ -117,12 +107,12 @@ export class MachineProvider {
   }
 
   async #create(order: MachineOrder): Promise<Reply> {
-    const former = [...this.machines.values()].find(({ tags }) => tags?.instance === order.tags.instance);
+    const former = [...this.machines.values()].find(({ order: { tags } }) => tags.instance === order.tags.instance);
     if (former) return reply(WELL, { provider_id: former.providerId });
     this.orders.push(order.template_key);
     const verdict = this.onCreate(order);
     if (verdict.exit !== "ok" && !verdict.isMade) return reply(verdict, {});
-    const machine = this.#add(order.tags, order);
+    const machine = this.#add(order);
     await machine.boot(this.bootAs(order));
     return reply(verdict, { provider_id: machine.providerId, may_have_happened: true });
   }
@@ -132,7 +122,7 @@ export class MachineProvider {
     if (id !== undefined) return reply(WELL, whole(all.filter(({ providerId }) => providerId === id)));
     this.lists += 1;
     const { isEmpty = false, ...verdict } = this.onList();
-    const ours = all.filter(({ tags }) => tags?.controller === controller && tags.pool === pool);
+    const ours = all.filter(({ order: { tags } }) => tags.controller === controller && tags.pool === pool);
     return reply(verdict, whole(isEmpty ? [] : ours));
   }
 
@@ -146,9 +136,9 @@ export class MachineProvider {
     return reply(WELL, {});
   }
 
-  #add(tags: MachineTags | null, order: MachineOrder | null): Machine {
+  #add(order: MachineOrder): Machine {
     const id = `m-${this.history.length + 1}`;
-    const machine = new Machine(id, tags, order, join(this.#folder, id));
+    const machine = new Machine(id, order, join(this.#folder, id));
     this.machines.set(id, machine);
     this.history.push(machine);
     return machine;
@@ -158,11 +148,10 @@ export class MachineProvider {
 function whole(machines: readonly Machine[]) {
   return {
     complete: true,
-    machines: machines.map(({ providerId, tags, order, isRunning }) => ({
+    machines: machines.map(({ providerId, order, isRunning }) => ({
       provider_id: providerId,
-      tags: tags ?? {},
-      // One that somebody else made is always up.
-      state: isRunning || order === null ? "running" : "stopped",
+      tags: order.tags,
+      state: isRunning ? "running" : "stopped",
     })),
   };
 }

@@ -7,7 +7,7 @@ import { bareEnvironment } from "../child.ts";
 import { killIfThere, processesBelow } from "../processes.ts";
 import { RUNNER } from "../programs.ts";
 
-export interface MachineTags {
+interface MachineTags {
   readonly controller: string;
   readonly pool: string;
   readonly instance: string;
@@ -36,16 +36,14 @@ const COMMANDS: Readonly<Record<Boot, readonly string[]>> = {
 /** A machine of the tests: a folder and the processes in it, of which the first is a real runner. */
 export class Machine {
   readonly providerId: string;
-  readonly tags: MachineTags | null;
-  readonly order: MachineOrder | null;
+  readonly order: MachineOrder;
   readonly folder: string;
   /** Whether a step of a job ran in it when the provider was told to delete it. */
   wasBusyWhenDeleted = false;
   #process: ChildProcess | null = null;
 
-  constructor(providerId: string, tags: MachineTags | null, order: MachineOrder | null, folder: string) {
+  constructor(providerId: string, order: MachineOrder, folder: string) {
     this.providerId = providerId;
-    this.tags = tags;
     this.order = order;
     this.folder = folder;
   }
@@ -55,7 +53,6 @@ export class Machine {
   }
 
   async boot(boot: Boot): Promise<void> {
-    if (this.order === null) throw new Error("a machine without an order boots nothing");
     await mkdir(this.folder, { recursive: true, mode: 0o711 });
     const tokenFile = join(this.folder, "token");
     await writeFile(tokenFile, this.order.registration_token, { mode: 0o600 });
