@@ -102,7 +102,9 @@ export class Converge {
       );
     monitor.foreign = decision.foreign.length;
     monitor.unknown = decision.unknown.length;
-    for (const { tags } of machines) if (tags) this.settle(tags.instance, startedAt, provider.listLagMs);
+    const present = new Set(machines.map(({ tags }) => tags?.instance));
+    // A creation that nobody was sure of has a machine after all.
+    for (const id of fleet.unsure()) if (present.has(id)) fleet.made(id, startedAt - provider.listLagMs, false);
     for (const [id, record] of fleet.all())
       if (record.registered && !this.judged.has(id)) {
         this.judged.add(id);
@@ -119,12 +121,6 @@ export class Converge {
     if (news.length > 0) await controlPlane.report(news, signal);
     for (const machine of decision.bury.slice(0, MAX_DELETIONS_PER_ROUND)) await this.remove(machine, signal);
     await this.removeUnwanted(decision.remove, signal);
-  }
-
-  /** A creation that nobody was sure of has a machine after all. */
-  private settle(id: string, listedAt: number, listLagMs: number): void {
-    const { fleet } = this.world;
-    if (fleet.unsure().includes(id)) fleet.made(id, listedAt - listLagMs, false);
   }
 
   /** What is told of a machine that is over; nothing when its end is known. */

@@ -1,5 +1,6 @@
 import { isLabel, LABEL_PATTERN, MAX_LABELS } from "@shipfox/shared/labels";
 import { parseDuration } from "@shipfox/shared/durations";
+import { isTimezone } from "@shipfox/shared/timezone";
 import { Cron } from "croner";
 import { z } from "zod";
 
@@ -24,14 +25,6 @@ function duration(min: string, max: string) {
 }
 
 const count = z.int().min(0).max(MAX_COUNT);
-
-function isTimezone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
-  } catch {
-    return false;
-  }
-}
 
 function isCron(text: string): boolean {
   try {

@@ -58,14 +58,6 @@ export function nextFire({ schedule, timezone, seed }: Schedule, after: number):
   return cron.nextRun(new Date(after))?.getTime() ?? null;
 }
 
-export function isTimezone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
-  } catch {
-    return false;
-  }
-}
-
 function fieldsOf(schedule: string): string[] {
   return schedule.trim().split(/\s+/);
 }
