@@ -1,5 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import { parseWorkflow } from "../public.ts";
 import { accepts, run, steps } from "./cases.fixture.ts";
 
@@ -131,6 +134,8 @@ const scriptOf = (command: string) => {
 };
 
 describe("a value in a command", () => {
+  const folder = mkdtempSync(join(tmpdir(), "shipfox-commands-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
   it.each(SAFE)("is one word: %s", (command, script) => {
     expect(scriptOf(command)).toMatchObject({ run: script });
     expect(scriptOf(command)).not.toHaveProperty("unsafeExpression");
@@ -139,6 +144,8 @@ describe("a value in a command", () => {
     const hostile = "$(echo HACKED >&2)`echo HACKED >&2`'; echo HACKED >&2; \"; echo HACKED >&2; #";
     const script = scriptOf(command)?.run ?? "";
     const found = execFileSync("bash", ["--norc", "-c", `{ ${script}\n} 2>&1 || true`], {
+      // A redirection of the script writes a file.
+      cwd: folder,
       env: { PATH: process.env["PATH"], __sf_0: hostile, __sf_1: hostile },
       stdio: ["ignore", "pipe", "pipe"],
     }).toString();
