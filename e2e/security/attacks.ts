@@ -135,6 +135,11 @@ export const ATTACKS: readonly Attack[] = [
     "routes in its network refuse them, and the firewall of a runner that is root",
   ),
   row(
+    26,
+    "machines of others lie beside ours in one account: of another provisioner, without tags, with copied or invented ones",
+    "deleted is only what carries exactly our three tags and is the machine that its record names; all others are counted and left alone",
+  ),
+  row(
     27,
     "a refresh token, a reset link or a stream ticket that was used is used again, or on another path",
     "each works once; a replaced refresh token ends all sessions of its user",

@@ -4,7 +4,7 @@ import { RateLimit } from "./budget/rate-limit.ts";
 import type { InstanceEvent, InstanceRecord } from "./control-plane/client.ts";
 import { hasEnded } from "./fleet.ts";
 import { judgeAbsences, NO_ABSENCES } from "./safety/absences.ts";
-import { decideMachines, type Ours } from "./safety/decide-machines.ts";
+import { decideMachines, isOurs, originals, type Ours } from "./safety/decide-machines.ts";
 import { asProviderError, situationOf, type World } from "./world.ts";
 
 const MINUTE_MS = 60_000;
@@ -41,7 +41,8 @@ export class Converge {
     budgets.providerAnswered();
     monitor.lastListAt = time.now();
     monitor.count("lists");
-    const observed = new Set(machines.flatMap(({ tags }) => (tags && isOurs(tags, owner) ? [tags.instance] : [])));
+    const ours = machines.filter((machine) => isOurs(owner, machine));
+    const observed = new Set(originals(ours, fleet.all()).map(({ tags }) => tags.instance));
     const judged = judgeAbsences(this.absences, {
       expected: fleet.expected(),
       observed,
@@ -102,7 +103,8 @@ export class Converge {
       );
     monitor.foreign = decision.foreign.length;
     monitor.unknown = decision.unknown.length;
-    const present = new Set(machines.map(({ tags }) => tags?.instance));
+    const ours = machines.filter((machine) => isOurs(owner, machine));
+    const present = new Set(ours.map(({ tags }) => tags.instance));
     // A creation that nobody was sure of has a machine after all.
     for (const id of fleet.unsure()) if (present.has(id)) fleet.made(id, startedAt - provider.listLagMs, false);
     for (const [id, record] of fleet.all())
@@ -213,8 +215,4 @@ export class Converge {
     const ids = [...new Set([...idle, ...starting, ...(monitor.draining ? [] : policy.surplus(situation))])];
     if (ids.length > 0) await controlPlane.drain(ids.slice(0, 1_000), signal);
   }
-}
-
-function isOurs(tags: { controller: string; pool: string }, owner: World["owner"]): boolean {
-  return tags.controller === owner.controller && tags.pool === owner.pool;
 }

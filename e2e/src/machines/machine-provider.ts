@@ -39,6 +39,10 @@ interface Question extends MachineOrder {
  */
 export class MachineProvider {
   readonly machines = new Map<string, Machine>();
+  /** Machines of others, which it lists to everybody: their tags by id. */
+  readonly strangers = new Map<string, Partial<MachineOrder["tags"]>>();
+  /** The ids of all that it was told to delete. */
+  readonly deletions: string[] = [];
   /** Every machine there ever was. */
   readonly history: Machine[] = [];
   /** The keys of the templates for which machines were asked, in order. */
@@ -123,10 +127,12 @@ export class MachineProvider {
     this.lists += 1;
     const { isEmpty = false, ...verdict } = this.onList();
     const ours = all.filter(({ order: { tags } }) => tags.controller === controller && tags.pool === pool);
-    return reply(verdict, whole(isEmpty ? [] : ours));
+    const strangers = [...this.strangers].map(([id, tags]) => ({ provider_id: id, tags, state: "stopped" }));
+    return reply(verdict, whole(isEmpty ? [] : ours, strangers));
   }
 
   async #delete(id: string): Promise<Reply> {
+    this.deletions.push(id);
     const machine = this.machines.get(id);
     if (machine) {
       machine.wasBusyWhenDeleted = await machine.isBusy();
@@ -145,15 +151,13 @@ export class MachineProvider {
   }
 }
 
-function whole(machines: readonly Machine[]) {
-  return {
-    complete: true,
-    machines: machines.map(({ providerId, order, isRunning }) => ({
-      provider_id: providerId,
-      tags: order.tags,
-      state: isRunning ? "running" : "stopped",
-    })),
-  };
+function whole(machines: readonly Machine[], strangers: readonly object[] = []) {
+  const listed = machines.map(({ providerId, order, isRunning }) => ({
+    provider_id: providerId,
+    tags: order.tags,
+    state: isRunning ? "running" : "stopped",
+  }));
+  return { complete: true, machines: [...listed, ...strangers] };
 }
 
 function reply({ exit, message = "" }: Verdict, output: object): Reply {

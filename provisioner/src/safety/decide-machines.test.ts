@@ -24,10 +24,12 @@ const tags = fc.record({
   instance: fc.constantFrom(...IDS, "stranger", ""),
 });
 const machine: fc.Arbitrary<ObservedMachine> = fc.record({
-  providerId: fc.string({ minLength: 1, maxLength: 3 }),
+  providerId: fc.constantFrom("m0", "m1", "m2"),
   tags: fc.option(tags),
   state: fc.constantFrom("starting", "running", "stopping", "stopped"),
 });
+
+const isOfOwner = ({ tags }: ObservedMachine) => tags?.controller === OWNER.controller && tags.pool === OWNER.pool;
 
 describe("the machines of a whole list", () => {
   it("are deleted only when they are exactly ours, recorded, without a job, and over or unwanted", () => {
@@ -39,6 +41,9 @@ describe("the machines of a whole list", () => {
           expect(doomed.tags).toMatchObject(OWNER);
           const own = known.get(doomed.tags.instance);
           expect(own?.bound_job).toBeNull();
+          expect([null, doomed.providerId]).toContain(own?.provider_runner_id);
+          const alike = machines.filter((one) => isOfOwner(one) && one.tags?.instance === doomed.tags.instance);
+          if (own?.provider_runner_id === null) expect(alike).toEqual([doomed]);
           expect(doomed.state === "stopped" || own?.desired_intent === "terminate").toBe(true);
         }
         const all = Object.values(decision).flat();
@@ -74,6 +79,15 @@ describe("the machines of a whole list", () => {
     ];
     const { foreign, unknown, bury, remove } = decideMachines(OWNER, machines, one({ desired_intent: "terminate" }));
     expect([foreign.length, unknown.length, bury.length, remove.length]).toEqual([2, 1, 0, 0]);
+  });
+
+  it("are left alone when somebody copied the tags of one of ours; of two that may be meant neither is touched", () => {
+    const copy: ObservedMachine = { ...ours, providerId: "copy", state: "stopped" };
+    const original: ObservedMachine = { ...ours, state: "stopped" };
+    const known = decideMachines(OWNER, [copy, original], one({}));
+    expect([known.unknown, known.bury]).toEqual([[copy], [original]]);
+    const unsure = decideMachines(OWNER, [copy, original], one({ provider_runner_id: null }));
+    expect([unsure.unknown, unsure.bury]).toEqual([[copy, original], []]);
   });
 
   it("stay while they have a job, also when the control plane wants to be rid of them", () => {

@@ -17,13 +17,13 @@ export interface Decision {
   readonly mourn: readonly Ours[];
   /** Of another controller or pool, or without tags: never touched. */
   readonly foreign: readonly ObservedMachine[];
-  /** Ours by their tags, and in no record: never touched. */
+  /** Ours by their tags, but in no record, or not the machine of that record: somebody copied the tags. Never touched. */
   readonly unknown: readonly ObservedMachine[];
 }
 
 /**
- * The only place that chooses machines to delete. Deleted is what carries exactly our three tags, is in the control plane's
- * records, has no job, and is either over or not wanted any more.
+ * The only place that chooses machines to delete. Deleted is what carries exactly our three tags, is the one machine of an
+ * instance in the control plane's records, has no job, and is either over or not wanted any more.
  */
 export function decideMachines(
   owner: Omit<InstanceTags, "instance">,
@@ -38,19 +38,34 @@ export function decideMachines(
     foreign: [] as ObservedMachine[],
     unknown: [] as ObservedMachine[],
   };
+  const ours = machines.filter((machine) => isOurs(owner, machine));
+  const original = new Set(originals(ours, records));
   for (const machine of machines) {
     if (!isOurs(owner, machine)) {
       decision.foreign.push(machine);
       continue;
     }
     const record = records.get(machine.tags.instance);
-    const kind = record === undefined ? "unknown" : fateOf(machine, record);
+    const kind = record === undefined || !original.has(machine) ? "unknown" : fateOf(machine, record);
     if (kind !== null) decision[kind].push(machine);
   }
   return decision;
 }
 
-function isOurs(owner: Omit<InstanceTags, "instance">, machine: ObservedMachine): machine is Ours {
+/**
+ * Of the machines with our tags those that are no copies. The record of an instance knows the provider's id of its machine, unless
+ * the answer to the creation was lost: then the machine is the only one with its tags, and of two neither can be trusted.
+ */
+export function originals(machines: readonly Ours[], records: ReadonlyMap<string, InstanceRecord>): readonly Ours[] {
+  const withTags = new Map<string, number>();
+  for (const { tags } of machines) withTags.set(tags.instance, (withTags.get(tags.instance) ?? 0) + 1);
+  return machines.filter(({ providerId, tags }) => {
+    const known = records.get(tags.instance)?.provider_runner_id ?? null;
+    return known === null ? withTags.get(tags.instance) === 1 : known === providerId;
+  });
+}
+
+export function isOurs(owner: Omit<InstanceTags, "instance">, machine: ObservedMachine): machine is Ours {
   return machine.tags?.controller === owner.controller && machine.tags.pool === owner.pool;
 }
 
