@@ -132,7 +132,7 @@ export const ATTACKS: readonly Attack[] = [
   row(
     25,
     "a job asks cloud metadata, link-local addresses, its host and other jobs",
-    "routes in its network refuse them, and the firewall of a runner that is root",
+    "routes in its network refuse them, and the firewall of a runner that is root; with the host sandbox that firewall bars the steps' user from metadata",
   ),
   row(
     26,

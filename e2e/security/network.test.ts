@@ -20,6 +20,8 @@ const SERVER =
 const ip = (...args: string[]) => execa("ip", args, { env: bareEnvironment({}), extendEnv: false });
 const inside = (...args: string[]) => ip("-n", NAMESPACE, ...args);
 
+const JOB_USER = "10025";
+
 const LISTEN = workflow(
   "Listen",
   `  job:
@@ -30,6 +32,16 @@ const LISTEN = workflow(
           echo "at $(hostname -I)listening"; sleep 300
 `,
 );
+
+const asking = (urls: readonly string[]) =>
+  workflow(
+    "Ask",
+    `  job:
+    checkout: false
+    steps:
+      - run: for u in ${urls.map((url) => `'${url}'`).join(" ")}; do curl -gsS --max-time 5 "$u" 2>/dev/null && echo " $u" || true; done; echo end
+`,
+  );
 
 const visiting = (urls: readonly string[]) =>
   workflow(
@@ -129,5 +141,27 @@ describe.runIf(process.getuid?.() === 0)("[docker] the network of a job", () => 
     await instance.waitForRun(runId);
     await runner.child.stop();
     await eventually("nothing of the runner is left", async () => (await runner.dockerThings()).length === 0);
+  });
+
+  it(`${attack(25, "with the host sandbox: by the user of the steps")}`, async () => {
+    const asked = METADATA.map((address) => `http://${address}/`);
+    const url = `http://${ALLOWED}/`;
+    const project = await instance.project({ "ask.yml": asking([...asked, url]) });
+    for (const [firewall, answers] of [
+      ["off", [...asked, url]],
+      ["auto", [url]],
+    ] as const) {
+      // Rules are by user: one that no other runner on this machine has.
+      const env = { SHIPFOX_RUNNER_FIREWALL: firewall, SHIPFOX_RUNNER_JOB_USER: JOB_USER };
+      const runner = await instance.runner({ sandbox: "host", name: `host-${firewall}`, env });
+      const run = await instance.waitForRun(await instance.fire(project, "Ask"));
+      expect(printedIn(await instance.logText(runStep(jobOf(run, "job")).id))).toBe(
+        `${answers.map((answered) => `answered ${answered}\n`).join("")}end\n`,
+      );
+      expect(/metadata addresses/.test(runner.child.output)).toBe(firewall === "off");
+      await runner.child.stop();
+      for (const program of ["iptables", "ip6tables"])
+        expect((await execa(program, ["-w", "5", "-S", "OUTPUT"])).stdout).not.toContain(`--uid-owner ${JOB_USER}`);
+    }
   });
 });

@@ -7,7 +7,7 @@ import { canonicalLabels, isLabel, MAX_LABELS } from "@shipfox/shared/labels";
 import { pullPolicySchema } from "@shipfox/shared/machine";
 import { z } from "zod";
 import { parseEngineAddress } from "./sandbox/docker/engine-address.ts";
-import { type Network, parseNetwork } from "./sandbox/docker/networks.ts";
+import { type Network, parseNetwork } from "./sandbox/network/networks.ts";
 import { ADDABLE_CAPABILITIES, checkRootImage } from "./sandbox/docker/root-images.ts";
 import { parseJobUser } from "./sandbox/job-user.ts";
 
@@ -154,12 +154,12 @@ export const SETTINGS = {
   denyAddresses: setting(
     "SHIPFOX_RUNNER_DENY_ADDRESSES",
     networkList,
-    "Addresses and networks (CIDR) that no job may reach, beside metadata addresses, this host and other jobs (docker).",
+    "Addresses and networks (CIDR) that no job may reach, beside metadata addresses and, with docker, this host and other jobs.",
   ),
   allowAddresses: setting(
     "SHIPFOX_RUNNER_ALLOW_ADDRESSES",
     networkList,
-    "Exceptions from what jobs may not reach, such as a name server on this host (docker).",
+    "Exceptions from what jobs may not reach, such as a name server on this host.",
   ),
   dns: setting(
     "SHIPFOX_RUNNER_DNS",
@@ -169,7 +169,7 @@ export const SETTINGS = {
   firewall: setting(
     "SHIPFOX_RUNNER_FIREWALL",
     z.enum(["auto", "off"], { error: 'expected "auto" or "off"' }).default("auto"),
-    "Whether a runner that is root also sets rules of the host's firewall: auto or off (docker).",
+    "Whether a runner that is root sets rules of this machine's firewall for its jobs: auto or off.",
   ),
   memoryBytes: setting(
     "SHIPFOX_RUNNER_MEMORY_BYTES",

@@ -23,6 +23,9 @@ export async function makeProvider(options: {
     passedEnv: proxyEnv(config),
     npmrcFile: config.npmrcFile ?? null,
     caFile: certificateBundleFile,
+    firewall: config.firewall,
+    deniedNetworks: config.denyAddresses,
+    allowedNetworks: config.allowAddresses,
   };
   if (config.sandbox === "host") {
     const { HostProvider } = await import("./sandbox/host/host-provider.ts");
@@ -39,10 +42,7 @@ export async function makeProvider(options: {
     warmMaxAgeMs: config.warmMaxAgeMs,
     imageRecordFile: join(state.path, "pulled-images.json"),
     imageGarbage: { maxAgeMs: config.imageGcMaxAgeMs || null, maxBytes: config.imageGcMaxBytes || null },
-    deniedNetworks: config.denyAddresses,
-    allowedNetworks: config.allowAddresses,
     dns: config.dns,
-    firewall: config.firewall,
     limits: limitsOf(config),
     diskLimitBytes: config.diskLimitBytes ?? null,
     readOnlyRoot: config.readOnlyRoot,

@@ -3,7 +3,7 @@ import { parseImageReference } from "@shipfox/shared/image-reference";
 import type { RunnerConfig } from "../config.ts";
 import { DEFAULT_IMAGE, DEFAULT_SUBNET } from "../sandbox/docker/docker-options.ts";
 import { LABEL_RUNNER } from "../sandbox/docker/container-options.ts";
-import { isPlaceBridge } from "../sandbox/docker/firewall.ts";
+import { isPlaceBridge } from "../sandbox/network/firewall.ts";
 import { Engine, type EngineInfo } from "../sandbox/docker/engine.ts";
 import { formatSubnet, freeBlocks, overlaps, parseSubnet, type Subnet } from "../sandbox/docker/subnets.ts";
 import { SandboxError } from "../sandbox/sandbox-error.ts";

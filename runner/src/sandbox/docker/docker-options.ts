@@ -5,7 +5,7 @@ import { chooseJobUser, runnerIsRoot } from "../job-user.ts";
 import type { Lifelines } from "../lifelines.ts";
 import type { JobUser } from "../sandbox.ts";
 import type { GarbageRules } from "./image-records.ts";
-import type { Network } from "./networks.ts";
+import type { Network } from "../network/networks.ts";
 import type { AddableCapability } from "./root-images.ts";
 import { type Subnet, parseSubnet } from "./subnets.ts";
 

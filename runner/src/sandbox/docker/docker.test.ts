@@ -17,7 +17,7 @@ import type { Sandbox } from "../sandbox.ts";
 import { SandboxError } from "../sandbox-error.ts";
 import { DEFAULT_IMAGE, type DockerOptionsInput } from "./docker-options.ts";
 import { DockerProvider } from "./docker-provider.ts";
-import { bridgeName } from "./firewall.ts";
+import { bridgeName } from "../network/firewall.ts";
 import { canEnterNamespaces } from "./routes.ts";
 
 const TEST_TIMEOUT_MS = 120_000;

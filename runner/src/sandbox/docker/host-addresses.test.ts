@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { expect, it } from "vitest";
 import { hostAddresses, localAddressesV4, localAddressesV6 } from "./host-addresses.ts";
-import { formatNetwork, parseNetwork } from "./networks.ts";
+import { formatNetwork, parseNetwork } from "../network/networks.ts";
 
 const FIB_TRIE = `Main:
   +-- 0.0.0.0/0 3 0 4

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type Network, parseNetwork } from "./networks.ts";
+import { type Network, parseNetwork } from "../network/networks.ts";
 
 /**
  * Every address under which this machine answers, interfaces that are down included: the kernel answers for those too, which

@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
 import { SandboxError } from "../sandbox-error.ts";
-import { type Barriers, METADATA_NETWORKS, fingerprint, isReachable } from "./barriers.ts";
+import { type Barriers, METADATA_NETWORKS, fingerprint, isReachable } from "../network/barriers.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import type { Engine } from "./engine.ts";
-import { Firewall } from "./firewall.ts";
+import { Firewall } from "../network/firewall.ts";
 import { hostAddresses } from "./host-addresses.ts";
-import { formatNetwork, parseNetwork } from "./networks.ts";
+import { formatNetwork, parseNetwork } from "../network/networks.ts";
 import { canEnterNamespaces, planRoutes, routeFromInsideText, routeFromOutside } from "./routes.ts";
 import { runExec } from "./run-exec.ts";
 
@@ -37,7 +37,7 @@ export class NetworkBarriers {
     if (this.#settings.egress === "none") return;
     this.entersNamespaces = await canEnterNamespaces();
     if (this.#settings.firewall === "auto" && (await Firewall.isUsable())) {
-      this.#firewall ??= new Firewall(this.#settings.runnerId, this.#logger);
+      this.#firewall ??= new Firewall(this.#settings.runnerId, "bridges", this.#logger);
       await this.#firewall.sweep();
       await this.#firewall.assert(await this.#outside());
     }

@@ -11,7 +11,7 @@ import type { CleanUps } from "./clean-ups.ts";
 import { FILES_INSIDE, cleanerOptions, holderOptions, labelsOf } from "./container-options.ts";
 import type { DockerSettings } from "./docker-options.ts";
 import { type Engine, pause } from "./engine.ts";
-import { bridgeName } from "./firewall.ts";
+import { bridgeName } from "../network/firewall.ts";
 import type { NetworkBarriers } from "./network-barriers.ts";
 import { serviceHolderOptions } from "./service-options.ts";
 import { type Subnet, formatAddress, formatSubnet, freeBlocks, parseSubnet } from "./subnets.ts";

@@ -1,8 +1,8 @@
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { runnerIsRoot } from "../job-user.ts";
-import { METADATA_NETWORKS } from "./barriers.ts";
-import { parseNetwork } from "./networks.ts";
+import { METADATA_NETWORKS } from "../network/barriers.ts";
+import { parseNetwork } from "../network/networks.ts";
 import { planRoutes, routeFromInsideText, routeFromOutside } from "./routes.ts";
 
 const GATEWAY = "10.222.0.1";

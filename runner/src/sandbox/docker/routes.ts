@@ -2,8 +2,8 @@ import { readFile, readlink } from "node:fs/promises";
 import { execa } from "execa";
 import { runnerIsRoot } from "../job-user.ts";
 import { SandboxError } from "../sandbox-error.ts";
-import { type Barriers, planBarriers } from "./barriers.ts";
-import { formatNetwork, parseNetwork } from "./networks.ts";
+import { type Barriers, planBarriers } from "../network/barriers.ts";
+import { formatNetwork, parseNetwork } from "../network/networks.ts";
 
 const ROUTE_TIMEOUT_MS = 10_000;
 /** How the engine names the only interface of a place. */

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Lifelines } from "../lifelines.ts";
+import type { Network } from "../network/networks.ts";
 import type { JobUser } from "../sandbox.ts";
 
 export interface HostOptions {
@@ -18,6 +19,11 @@ export interface HostOptions {
   caFile?: string | null;
   /** `auto` takes namespaces where the kernel lets us. */
   isolation?: "auto" | "process-group";
+  /** `auto` keeps the steps' user from metadata addresses by the machine's firewall, where the runner may. */
+  firewall?: "auto" | "off";
+  /** What steps may not reach beside metadata addresses, and the exceptions; heeded with the firewall. */
+  deniedNetworks?: readonly Network[];
+  allowedNetworks?: readonly Network[];
 }
 
 export interface HostSettings extends Required<Omit<HostOptions, "jobUser">> {

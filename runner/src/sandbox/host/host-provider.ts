@@ -11,6 +11,7 @@ import type { Isolation } from "./isolation.ts";
 import { killMarked, markOfRunner } from "./marked-processes.ts";
 import { type NamespacePrograms, Namespaces, findPrograms } from "./namespaces.ts";
 import { ProcessGroup } from "./process-group.ts";
+import { UserFirewall } from "./user-firewall.ts";
 
 const REMOVE_MS = 60_000;
 const PROBE_MS = 10_000;
@@ -19,6 +20,7 @@ const PROBE_MS = 10_000;
 export class HostProvider implements SandboxProvider {
   readonly capabilities: SandboxCapabilities = { sandbox: "host", image: false, services: false, network: false };
   readonly #settings: HostSettings;
+  readonly #firewall: UserFirewall;
   #programs: NamespacePrograms | null = null;
   #gaps: string[] = [];
 
@@ -28,16 +30,22 @@ export class HostProvider implements SandboxProvider {
       npmrcFile: null,
       caFile: null,
       isolation: "auto",
+      firewall: "off",
+      deniedNetworks: [],
+      allowedNetworks: [],
       ...options,
       user: chooseJobUser(options.jobUser ?? null),
       placesFolder: join(options.workRoot, "places"),
     };
+    this.#firewall = new UserFirewall(this.#settings);
   }
 
   async prepare(): Promise<void> {
     await this.#makeWorkRoot();
     await this.#removeLeftovers();
     await this.#findIsolation();
+    const reachable = await this.#firewall.prepare();
+    if (reachable !== null) this.#gaps.push(reachable);
   }
 
   create(job: SandboxJob): Sandbox {
@@ -67,10 +75,13 @@ export class HostProvider implements SandboxProvider {
     return [...this.#gaps];
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.#firewall.close();
+  }
 
   async #isolate(): Promise<Isolation> {
     const { user, lifelines, placesFolder, runnerId } = this.#settings;
+    await this.#firewall.renew();
     if (this.#programs === null) return await ProcessGroup.make(user, lifelines, runnerId);
     return await Namespaces.make({ programs: this.#programs, user, lifelines, folder: placesFolder, runnerId });
   }

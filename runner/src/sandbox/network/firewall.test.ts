@@ -20,7 +20,7 @@ it("names bridges so that a rule can mean those of one runner, within what the k
 
 it("plans own chains by family, the narrower rule first, the host closed but for answers and exceptions", () => {
   const barriers = { denied: [...METADATA_NETWORKS, parseNetwork("10.0.0.0/8")], allowed: [parseNetwork("10.1.2.3")] };
-  const v4 = planChains("iptables", "sfx0a1b2", barriers).split("\n");
+  const v4 = planChains("iptables", "sfx0a1b2", "bridges", barriers).split("\n");
   expect(v4.filter((line) => line.startsWith(":"))).toEqual([
     ":SHIPFOX-sfx0a1b2-OUT - [0:0]",
     ":SHIPFOX-sfx0a1b2-HOST - [0:0]",
@@ -33,9 +33,23 @@ it("plans own chains by family, the narrower rule first, the host closed but for
     "COMMIT",
     "",
   ]);
-  const v6 = planChains("ip6tables", "sfx0a1b2", barriers);
+  const v6 = planChains("ip6tables", "sfx0a1b2", "bridges", barriers);
   expect(v6).toContain("-A SHIPFOX-sfx0a1b2-OUT -d fd00:ec2:0:0:0:0:0:0/32 -j REJECT");
   expect(v6).not.toContain("10.");
+});
+
+it("plans one chain for the user of steps: no metadata, but names, and nothing else is touched", () => {
+  const barriers = { denied: [...METADATA_NETWORKS], allowed: [parseNetwork("169.254.7.7")] };
+  const v4 = planChains("iptables", "sfx0a1b2", { uid: 10001 }, barriers).split("\n");
+  expect(v4.filter((line) => line.startsWith(":"))).toEqual([":SHIPFOX-sfx0a1b2-USER - [0:0]"]);
+  const places = [
+    "-A SHIPFOX-sfx0a1b2-USER -d 169.254.0.0/16 -p udp --dport 53 -j RETURN",
+    "-A SHIPFOX-sfx0a1b2-USER -d 169.254.7.7/32 -j RETURN",
+    "-A SHIPFOX-sfx0a1b2-USER -d 169.254.0.0/16 -j REJECT --reject-with icmp-admin-prohibited",
+  ].map((rule) => v4.indexOf(rule));
+  expect(places).not.toContain(-1);
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expect(planChains("ip6tables", "sfx0a1b2", { uid: 10001 }, barriers)).not.toContain("169.254");
 });
 
 it("finds its own rules and no others, and the runners that have died", () => {

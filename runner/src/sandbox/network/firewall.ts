@@ -30,18 +30,26 @@ export function bridgeName(runnerId: string, placeId: string): string {
   return `${bridgePrefix(runnerId)}${placeId.slice(0, PLACE_DIGITS)}`;
 }
 
+/** Whose packets the rules are for: what comes over the bridges of this runner's places, or what a user of this machine sends. */
+export type FirewallScope = "bridges" | { readonly uid: number };
+
 type Program = "iptables" | "ip6tables";
 
 /** One rule that leads from a chain of the host into one of ours. */
 interface Jump {
   from: string;
   to: string;
+  /** Which packets go there. */
+  match: readonly string[];
 }
 
+/** Clouds also answer names at a link-local address. */
+const NAME_SERVERS = "169.254.0.0/16";
+
 /** Input of `iptables-restore --noflush`: makes or refills our own chains in one transaction, and touches no other. */
-export function planChains(program: Program, prefix: string, barriers: Barriers): string {
+export function planChains(program: Program, prefix: string, scope: FirewallScope, barriers: Barriers): string {
   const family = program === "iptables" ? 4 : 6;
-  const { out, toHost } = chainsOf(prefix);
+  const { out, toHost, user } = chainsOf(prefix);
   const { denied } = planBarriers(barriers);
   const ofFamily = (networks: Barriers["denied"]) => networks.filter((network) => network.family === family);
   const rejection = family === 4 ? "icmp-admin-prohibited" : "icmp6-adm-prohibited";
@@ -50,6 +58,17 @@ export function planChains(program: Program, prefix: string, barriers: Barriers)
     ...ofFamily(barriers.allowed).map((network) => ({ network, action: "RETURN" })),
     ...ofFamily(denied).map((network) => ({ network, action: `REJECT --reject-with ${rejection}` })),
   ].sort((a, b) => b.network.prefix - a.network.prefix);
+  if (scope !== "bridges") {
+    const names = ["udp", "tcp"].map((protocol) => `-A ${user} -d ${NAME_SERVERS} -p ${protocol} --dport 53 -j RETURN`);
+    return [
+      "*filter",
+      `:${user} - [0:0]`,
+      ...(family === 4 ? names : []),
+      ...rules.map(({ network, action }) => `-A ${user} -d ${formatNetwork(network)} -j ${action}`),
+      "COMMIT",
+      "",
+    ].join("\n");
+  }
   return [
     "*filter",
     `:${out} - [0:0]`,
@@ -65,22 +84,25 @@ export function planChains(program: Program, prefix: string, barriers: Barriers)
   ].join("\n");
 }
 
-function chainsOf(prefix: string): { out: string; toHost: string } {
-  return { out: `${CHAIN_PREFIX}${prefix}-OUT`, toHost: `${CHAIN_PREFIX}${prefix}-HOST` };
+function chainsOf(prefix: string): { out: string; toHost: string; user: string } {
+  const named = (what: string) => `${CHAIN_PREFIX}${prefix}-${what}`;
+  return { out: named("OUT"), toHost: named("HOST"), user: named("USER") };
 }
 
 /**
- * Rules of the host's firewall beside the routes in each place, for a runner that is root: own chains for the bridges of this
- * runner alone, made again whenever they are found missing, removed at `close`. A rule that is not ours is never touched.
+ * Rules of the host's firewall for a runner that is root: own chains for the bridges or for the steps' user of this runner alone,
+ * made again whenever they are found missing, removed at `close`. A rule that is not ours is never touched.
  */
 export class Firewall {
   readonly #prefix: string;
+  readonly #scope: FirewallScope;
   readonly #logger: Logger;
   /** One change at a time: looking for a rule and adding it are two calls. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(runnerId: string, logger: Logger) {
+  constructor(runnerId: string, scope: FirewallScope, logger: Logger) {
     this.#prefix = bridgePrefix(runnerId);
+    this.#scope = scope;
     this.#logger = logger;
   }
 
@@ -97,7 +119,7 @@ export class Firewall {
   async assert(barriers: Barriers): Promise<void> {
     await this.#inTurn(async () => {
       for (const program of ["iptables", "ip6tables"] as const) {
-        await restore(program, planChains(program, this.#prefix, barriers));
+        await restore(program, planChains(program, this.#prefix, this.#scope, barriers));
         for (const jump of await this.#jumps(program)) await this.#ensureJump(program, jump);
       }
     });
@@ -121,15 +143,23 @@ export class Firewall {
   }
 
   async #jumps(program: Program): Promise<Jump[]> {
-    return jumpsOf(this.#prefix, (await call(program, ["-S", "DOCKER-USER"])) === null ? "FORWARD" : "DOCKER-USER");
+    const { out, toHost, user } = chainsOf(this.#prefix);
+    if (this.#scope !== "bridges")
+      return [{ from: "OUTPUT", to: user, match: ["-m", "owner", "--uid-owner", String(this.#scope.uid)] }];
+    const forward = (await call(program, ["-S", "DOCKER-USER"])) === null ? "FORWARD" : "DOCKER-USER";
+    const match = ["-i", `${this.#prefix}+`];
+    return [
+      { from: forward, to: out, match },
+      { from: "INPUT", to: toHost, match },
+    ];
   }
 
-  async #ensureJump(program: Program, { from, to }: Jump): Promise<void> {
+  async #ensureJump(program: Program, { from, to, match }: Jump): Promise<void> {
     const comment = ["-m", "comment", "--comment", `${COMMENT_PREFIX} ${ownIdentity()}`];
-    const rule = ["-i", `${this.#prefix}+`, ...comment, "-j", to];
+    const rule = [...match, ...comment, "-j", to];
     if ((await call(program, ["-C", from, ...rule])) !== null) return;
     // One with the identity of an earlier process of this runner.
-    await removeJumps(program, to);
+    await removeJumps(program, to, (await call(program, ["-S", from])) ?? "");
     if ((await call(program, ["-I", from, "1", ...rule])) === null)
       throw new SandboxError("network_unavailable", `Cannot set the firewall rules of jobs (${program} -I ${from}).`);
   }
@@ -141,27 +171,21 @@ export class Firewall {
   }
 }
 
-function jumpsOf(prefix: string, forward: string): Jump[] {
-  const { out, toHost } = chainsOf(prefix);
-  return [
-    { from: forward, to: out },
-    { from: "INPUT", to: toHost },
-  ];
-}
-
 async function removeRunner(prefix: string): Promise<void> {
-  const { out, toHost } = chainsOf(prefix);
   for (const program of ["iptables", "ip6tables"] as const) {
-    for (const chain of [out, toHost]) {
-      await removeJumps(program, chain);
+    const rules = (await call(program, ["-S"])) ?? "";
+    for (const chain of Object.values(chainsOf(prefix))) {
+      if (!rules.includes(`-N ${chain}\n`)) continue;
+      await removeJumps(program, chain, rules);
       await call(program, ["-F", chain]);
       await call(program, ["-X", chain]);
     }
   }
 }
 
-async function removeJumps(program: Program, to: string): Promise<void> {
-  for (const rule of rulesInto(to, (await call(program, ["-S"])) ?? "")) await call(program, ["-D", ...rule]);
+/** `rules` as `-S` lists them. */
+async function removeJumps(program: Program, to: string, rules: string): Promise<void> {
+  for (const rule of rulesInto(to, rules)) await call(program, ["-D", ...rule]);
 }
 
 /** The rules of `listing` (as of `iptables -S`) that jump to `chain`, as arguments of `-D`. */
