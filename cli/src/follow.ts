@@ -19,6 +19,8 @@ const TAIL_SILENCE_MS = 3_000;
 
 /** Shows what happens. Calls of one lane come one after another, in order; lanes are interleaved between calls. */
 export interface FollowSink {
+  /** The run as it is now; before the events that this brings. */
+  look?(run: RunDetail): void;
   event(event: OutputEvent): Promise<void>;
   records(log: LogEvent, records: LogRecord[]): Promise<void>;
   /** After the last record. `truncated`: the runner stopped reporting. `complete` is false when the end was not awaited. */
@@ -51,6 +53,7 @@ export async function followRun(options: FollowOptions): Promise<RunDetail | nul
       const wake = follower.nextLogEnd();
       const run = await lookAtRun(options);
       if (!run) return null;
+      options.sink.look?.(run);
       const events = planOutput(shown, run).filter(accepts);
       shown = run;
       const ended = TERMINAL_STATUSES.has(run.status);

@@ -18,6 +18,10 @@ function leavesOf(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leavesOf);
 }
 
+function groupsOf(command: Command): Command[] {
+  return command.commands.length === 0 ? [] : [command, ...command.commands.flatMap(groupsOf)];
+}
+
 function nameOf(command: Command): string {
   return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }
@@ -50,4 +54,13 @@ describe("the help of every command", () => {
     expect(examples.length).toBeGreaterThan(0);
     for (const example of examples) expect(await commandOf(example)).toBe(name);
   });
+
+  it.each(groupsOf(program()).map((group) => [nameOf(group), group] as const))(
+    "%s has examples of commands in it",
+    async (name, group) => {
+      const examples = examplesOf(group);
+      expect(examples.length).toBeGreaterThan(0);
+      for (const example of examples) expect(await commandOf(example)).toMatch(new RegExp(`^${name} `));
+    },
+  );
 });

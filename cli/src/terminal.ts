@@ -17,6 +17,8 @@ export interface Terminal {
   readonly interactive: boolean;
   /** Width to fit tables into; Infinity when stdout is not a terminal. */
   readonly columns: number;
+  /** stdout, when it is a terminal on which a view can be drawn again and again; null in a pipe and on a dumb terminal. */
+  readonly screen: NodeJS.WriteStream | null;
   readonly colors: Colors;
   readonly errorColors: Colors;
   /** Writes to stdout and waits while the reader is behind. */
@@ -38,6 +40,7 @@ export function openTerminal(streams: TerminalStreams): Terminal {
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     // A terminal that does not tell its width says 0.
     columns: (stdout.isTTY && stdout.columns) || Number.POSITIVE_INFINITY,
+    screen: stdout.isTTY && stdout.columns && stdout.rows && env.TERM !== "dumb" ? stdout : null,
     colors: pc.createColors(wantsColor(stdout, env)),
     errorColors: pc.createColors(wantsColor(stderr, env)),
     write,

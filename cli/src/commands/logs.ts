@@ -13,7 +13,7 @@ import { type LogEvent, type OutputEvent, planOutput } from "../plan-output.ts";
 import { jsonSink } from "../render/follow-json.ts";
 import { rawSink, textSink } from "../render/follow-text.ts";
 import { openSession } from "../session.ts";
-import { watchRun } from "./watch-run.ts";
+import { followToEnd } from "./watch-run.ts";
 
 interface LogsOptions extends JsonOption, Scope {
   follow?: boolean;
@@ -55,7 +55,7 @@ async function logs(context: CommandContext, reference: string, options: LogsOpt
     return;
   }
   const sink = options.json ? jsonSink(context.terminal) : textOrRawSink(context, options);
-  const code = await watchRun(context, options, { api, runId, sink, accepts });
+  const code = await followToEnd(context, options, { api, runId, sink, accepts });
   context.exitCode = code === EXIT.interrupted ? code : EXIT.ok;
 }
 

@@ -4,8 +4,6 @@ import { allDefinitions, chooseDefinition, chooseProject, type Scope } from "../
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
 import { parseInputs } from "../inputs.ts";
-import { jsonSink } from "../render/follow-json.ts";
-import { textSink } from "../render/follow-text.ts";
 import { plainText } from "../render/plain-text.ts";
 import { nextLines } from "../render/run.ts";
 import { openSession } from "../session.ts";
@@ -47,10 +45,9 @@ async function run(context: CommandContext, workflow: string, options: RunOption
   }
   const { workflow_run_id: runId } = await api.definitions.fire({ definitionId: definition.id, inputs });
   if (options.follow) {
-    const sink = options.json ? jsonSink(context.terminal) : textSink(context.terminal);
     if (!options.json)
       context.terminal.note(context.terminal.errorColors.dim(`run ${runId}; Ctrl-C stops watching, not the run`));
-    context.exitCode = await watchRun(context, options, { api, runId, sink });
+    context.exitCode = await watchRun(context, options, { api, runId });
     return;
   }
   const started = await api.runs.get({ id: runId });

@@ -14,8 +14,6 @@ import {
 } from "../command-context.ts";
 import { type PagingOptions, readPages, tellMore, withPaging } from "../paging.ts";
 import { millisecondsBetween } from "../plan-output.ts";
-import { jsonSink } from "../render/follow-json.ts";
-import { textSink } from "../render/follow-text.ts";
 import { plainText } from "../render/plain-text.ts";
 import { renderRun } from "../render/run.ts";
 import { inStatusColor, statusSymbol } from "../render/status.ts";
@@ -37,9 +35,10 @@ type RerunOptions = RunOptions & { failed?: true; follow?: true };
 
 export function registerRuns(program: Command, context: CommandContext): void {
   const runs = withExamples(
-    program.command("runs").description("list, view, cancel and rerun runs"),
+    program.command("runs").description("list, view, watch, cancel and rerun runs"),
     "shipfox runs list",
     "shipfox runs view 7",
+    "shipfox runs watch 7",
     "shipfox runs cancel 7",
     "shipfox runs rerun 7 --failed",
   );
@@ -58,6 +57,17 @@ export function registerRuns(program: Command, context: CommandContext): void {
     "shipfox runs view 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
     "shipfox runs view ci#7",
     "shipfox runs view 7 --project shop --json",
+  );
+  finishCommand(
+    withProject(
+      runs
+        .command("watch")
+        .description("show a run live until it ends; exit 0 succeeded, 1 failed, 2 cancelled")
+        .argument("<run>", RUN_ARGUMENT),
+    ).action((run: string, options: RunOptions) => watch(context, run, options)),
+    "shipfox runs watch 7",
+    "shipfox runs watch ci#7 --project shop",
+    "shipfox runs watch ci#7 --json | jq -r 'select(.type == \"step\")'",
   );
   finishCommand(
     withProject(runs.command("cancel").description("cancel a run").argument("<run>", RUN_ARGUMENT))
@@ -141,6 +151,11 @@ async function readAnnotations(api: Client, runId: string, attempt: number): Pro
   return annotations;
 }
 
+async function watch(context: CommandContext, reference: string, options: RunOptions): Promise<void> {
+  const { api } = await openSession(context.env);
+  context.exitCode = await watchRun(context, options, { api, runId: await chooseRun(api, reference, options) });
+}
+
 async function cancelRun(context: CommandContext, reference: string, options: CancelOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const run = await api.runs.cancel({
@@ -161,14 +176,13 @@ async function rerunRun(context: CommandContext, reference: string, options: Rer
   const runId = await chooseRun(api, reference, options);
   const run = await api.runs.rerun({ id: runId, mode: options.failed ? "failed" : "all" });
   if (options.follow) {
-    const sink = options.json ? jsonSink(context.terminal) : textSink(context.terminal);
-    context.exitCode = await watchRun(context, options, { api, runId, sink });
+    context.exitCode = await watchRun(context, options, { api, runId });
     return;
   }
   await printResult(context, options, {
     document: run,
     text: () =>
       `${context.terminal.colors.green("✓")} Attempt ${run.current_attempt} of ${plainText(run.name)} #${run.number} begins.\n` +
-      nextLine(context, `shipfox logs ${run.id} -f`),
+      nextLine(context, `shipfox runs watch ${run.id}`),
   });
 }

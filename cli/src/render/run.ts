@@ -41,7 +41,7 @@ export function renderRun(
 /** Commands that make sense for a run in this state. */
 export function nextLines(run: { id: string; status: string }): string[] {
   if (TERMINAL_STATUSES.has(run.status)) return [`shipfox logs ${run.id}`];
-  return [`shipfox logs ${run.id} -f`, `shipfox runs cancel ${run.id}`];
+  return [`shipfox runs watch ${run.id}`, `shipfox runs cancel ${run.id}`];
 }
 
 function executionLine(execution: JobExecution, colors: Colors, now: number): string {
@@ -54,14 +54,15 @@ function executionLine(execution: JobExecution, colors: Colors, now: number): st
 }
 
 /** Why it ended so, and that it was not the user's doing when it was not. */
-function reasonText({ status_reason, failure_class, failure_cause }: Job | JobExecution): string {
+export function reasonText({ status_reason, failure_class, failure_cause }: Job | JobExecution): string {
   const words = status_reason === null ? [] : [reasonWords(status_reason)];
   if (failure_cause !== null && failure_cause !== status_reason) words.push(reasonWords(failure_cause));
   if (failure_class === "infrastructure") words.push("not your workflow's fault");
   return words.length === 0 ? "" : ` (${words.join(", ")})`;
 }
 
-function stepLines(step: Step, colors: Colors, now: number): string[] {
+/** The step, and under it its error. */
+export function stepLines(step: Step, colors: Colors, now: number): string[] {
   const attempt = step.attempts.at(-1);
   const took = attempt ? ` ${colors.dim(duration(elapsed(attempt.started_at, attempt.finished_at, now)))}` : "";
   const exit = step.exit_code !== null && step.exit_code !== 0 ? ` exit code ${step.exit_code}` : "";
@@ -70,6 +71,7 @@ function stepLines(step: Step, colors: Colors, now: number): string[] {
   return lines;
 }
 
-function elapsed(from: string | null, to: string | null, now: number): number | null {
+/** Milliseconds, up to now while it goes on; null before it began. */
+export function elapsed(from: string | null, to: string | null, now: number): number | null {
   return millisecondsBetween(from, to ?? new Date(now).toISOString());
 }
