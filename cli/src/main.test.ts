@@ -362,6 +362,18 @@ describe("runs and logs", () => {
     expect(wrong.stderr).toContain("it has: build, lint");
   });
 
+  it("prints only the lines that a pattern is found in, also while following, and exits with 1 without any", async () => {
+    serveRunThatEnds("failed", "one", "\u001b[31mERR\u001b[0mOR two", "10%\rerror three", "four");
+    const followed = await home.run(["logs", ids.run, "-f", "--grep", "^(?i:error) t"]);
+    expect(followed).toEqual({ code: 0, stdout: "[build] ERROR two\n[build] error three\n", stderr: "" });
+    const raw = await home.run(["logs", ids.run, "-f", "--raw", "--grep", "two$"]);
+    expect(raw.stdout).toBe("\u001b[31mERR\u001b[0mOR two\n");
+    expect(await home.run(["logs", ids.run, "-f", "--grep", "five"])).toEqual({ code: 1, stdout: "", stderr: "" });
+    const wrong = await home.run(["logs", ids.run, "--grep", "("]);
+    expect(wrong).toMatchObject({ code: 64, stdout: "" });
+    expect(wrong.stderr).toContain("Unterminated group");
+  });
+
   it("follows a log and exits with 0 whatever the run's result", async () => {
     serveRunThatEnds("failed", "hello");
     const result = await home.run(["logs", ids.run, "-f", "--raw"]);

@@ -49,7 +49,7 @@ function connectionTable({ terminal }: CommandContext, connections: readonly Con
         style: (text) => inStatusColor(text, text, terminal.colors),
       },
       { head: "ADDED", text: (connection) => age(connection.created_at) },
-      { head: "ID", text: (connection) => connection.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (connection) => connection.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     connections,
   );

@@ -2,7 +2,7 @@ import type { Client } from "@shipfox/client";
 import { ClientError } from "@shipfox/client/client-error";
 import type { RunDetail } from "@shipfox/shared/api/runs";
 import { decodeLogRecords, type LogRecord } from "@shipfox/shared/log-records";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { LogPage } from "@shipfox/shared/api/logs";
 import { chooseRun, type Scope } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
@@ -11,6 +11,7 @@ import { EXIT } from "../exit-codes.ts";
 import type { FollowSink } from "../follow.ts";
 import { type LogEvent, type OutputEvent, planOutput } from "../plan-output.ts";
 import { jsonSink } from "../render/follow-json.ts";
+import { GrepSink } from "../render/grep.ts";
 import { rawSink, textSink } from "../render/follow-text.ts";
 import { openSession } from "../session.ts";
 import { followToEnd } from "./watch-run.ts";
@@ -20,6 +21,7 @@ interface LogsOptions extends JsonOption, Scope {
   job?: string;
   step?: string;
   raw?: boolean;
+  grep?: RegExp;
 }
 
 export function registerLogs(program: Command, context: CommandContext): void {
@@ -30,6 +32,11 @@ export function registerLogs(program: Command, context: CommandContext): void {
     .option("-f, --follow", "go on until the run ends")
     .option("--job <job>", "only this job (its key)")
     .option("--step <step>", "only this step (its key or name)")
+    .option(
+      "--grep <pattern>",
+      "only lines in which this regular expression is found; exit 1 when there is none",
+      parsePattern,
+    )
     .option("--raw", "the log as it was written, without prefixes")
     .option("-p, --project <project>", "slug or id of the project, when the run is given by number")
     .option("-w, --workspace <workspace>", "slug or id of the workspace, when the run is given by number")
@@ -39,28 +46,45 @@ export function registerLogs(program: Command, context: CommandContext): void {
     "shipfox logs 01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11",
     "shipfox logs 7 -f --job build",
     "shipfox logs 7 --job build --step test --raw > test.log",
+    "shipfox logs ci#7 -f --grep '(?i:error|warning)'",
   );
 }
 
 async function logs(context: CommandContext, reference: string, options: LogsOptions): Promise<void> {
-  if (options.raw && options.json) throw usageError("--raw and --json exclude each other.", "shipfox logs --help");
+  if (options.raw && options.json) {
+    throw usageError("--raw and --json exclude each other.", "shipfox logs --help");
+  }
+  if (options.grep && options.json) {
+    throw usageError("--grep and --json exclude each other.", "search the document: shipfox logs … --json | jq …");
+  }
   const { api } = await openSession(context.env);
   const runId = await chooseRun(api, reference, options);
   const run = await api.runs.get({ id: runId });
   const accepts = selector(run, options);
-  if (!options.follow) {
+  const sink = sinkFor(context, options);
+  if (options.follow) {
+    const code = await followToEnd(context, options, { api, runId, sink, accepts });
+    context.exitCode = code === EXIT.interrupted ? code : EXIT.ok;
+  } else {
     const wanted = planOutput(null, run).filter(accepts);
     if (options.json) await printLogDocument(context, api, run, wanted);
-    else await printLogs(api, wanted, textOrRawSink(context, options));
-    return;
+    else await printLogs(api, wanted, sink);
   }
-  const sink = options.json ? jsonSink(context.terminal) : textOrRawSink(context, options);
-  const code = await followToEnd(context, options, { api, runId, sink, accepts });
-  context.exitCode = code === EXIT.interrupted ? code : EXIT.ok;
+  if (sink instanceof GrepSink && sink.found === 0 && context.exitCode === EXIT.ok) context.exitCode = EXIT.failed;
 }
 
-function textOrRawSink(context: CommandContext, options: LogsOptions): FollowSink {
-  return options.raw ? rawSink(context.terminal) : textSink(context.terminal);
+function sinkFor({ terminal }: CommandContext, { raw = false, json, grep }: LogsOptions): FollowSink {
+  if (json) return jsonSink(terminal);
+  if (grep) return new GrepSink(terminal, grep, { raw });
+  return raw ? rawSink(terminal) : textSink(terminal);
+}
+
+function parsePattern(text: string): RegExp {
+  try {
+    return new RegExp(text, "u");
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 /** Which events belong to `--job` and `--step`. Throws a usage error when the run has no such job or step. */

@@ -154,7 +154,7 @@ function projectTable(context: CommandContext, projects: readonly Project[]): st
       { head: "SLUG", text: (project) => project.slug },
       { head: "REPOSITORY", text: (project) => project.source.external_repository_id, flex: true },
       { head: "CREATED", text: (project) => age(project.created_at) },
-      { head: "ID", text: (project) => project.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (project) => project.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     projects,
   );

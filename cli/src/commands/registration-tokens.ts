@@ -61,7 +61,7 @@ function tokenTable({ terminal }: CommandContext, tokens: readonly RegistrationT
         text: (token) => (token.max_uses === null ? `${token.uses}` : `${token.uses} of ${token.max_uses}`),
       },
       { head: "EXPIRES (UTC)", text: (token) => (token.expires_at === null ? "never" : utcTime(token.expires_at)) },
-      { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     tokens,
   );

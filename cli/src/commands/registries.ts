@@ -104,7 +104,7 @@ function credentialTable({ terminal }: CommandContext, credentials: readonly Sto
       { head: "USERNAME", text: (credential) => credential.username, flex: true },
       { head: "PROJECTS", text: ({ project_ids }) => (project_ids === null ? "all" : String(project_ids.length)) },
       { head: "ADDED", text: (credential) => age(credential.created_at) },
-      { head: "ID", text: (credential) => credential.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (credential) => credential.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     credentials,
   );

@@ -149,7 +149,7 @@ function runnerTable(context: CommandContext, runners: readonly Runner[]): strin
       { head: "JOBS", text: (runner) => String(runner.jobs.length) },
       { head: "VERSION", text: (runner) => runner.version ?? "-" },
       { head: "SEEN", text: (runner) => age(runner.last_seen_at) },
-      { head: "ID", text: (runner) => runner.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (runner) => runner.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     runners,
   );

@@ -126,7 +126,7 @@ function runTable(context: CommandContext, runs: readonly RunListItem[]): string
       { head: "TRIGGER", text: (run) => run.trigger_source },
       { head: "CREATED", text: (run) => age(run.created_at) },
       { head: "TOOK", text: (run) => duration(millisecondsBetween(run.started_at, run.finished_at)) },
-      { head: "ID", text: (run) => run.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (run) => run.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     runs,
   );

@@ -132,7 +132,7 @@ async function listTokens(context: CommandContext, options: JsonOption): Promise
               { head: "ABILITIES", text: (token) => token.abilities.join(","), flex: true },
               { head: "EXPIRES", text: (token) => (token.expires_at === null ? "never" : utcDay(token.expires_at)) },
               { head: "USED", text: (token) => (token.last_used_at === null ? "-" : age(token.last_used_at)) },
-              { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text) },
+              { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text), expendable: true },
             ],
             tokens,
           ),

@@ -104,7 +104,7 @@ function webhookTable({ terminal }: CommandContext, webhooks: readonly Webhook[]
         text: (webhook) => webhook.status,
         style: (text) => inStatusColor(text, text, terminal.colors),
       },
-      { head: "ID", text: (webhook) => webhook.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (webhook) => webhook.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     webhooks,
   );

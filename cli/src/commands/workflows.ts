@@ -53,7 +53,7 @@ function workflowTable({ terminal }: CommandContext, definitions: readonly Defin
       { head: "BY HAND", text: (definition) => (definition.manual_trigger === null ? "no" : "yes") },
       { head: "REF", text: (definition) => definition.ref ?? "-" },
       { head: "READ", text: (definition) => age(definition.fetched_at) },
-      { head: "ID", text: (definition) => definition.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (definition) => definition.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     definitions,
   );

@@ -102,7 +102,12 @@ async function listWorkspaces(context: CommandContext, options: JsonOption): Pro
                 text: (row) => row.workspace_status,
                 style: (text) => inStatusColor(text, text, terminal.colors),
               },
-              { head: "ID", text: (row) => row.workspace_id, style: (text) => terminal.colors.dim(text) },
+              {
+                head: "ID",
+                text: (row) => row.workspace_id,
+                style: (text) => terminal.colors.dim(text),
+                expendable: true,
+              },
             ],
             memberships,
           ),

@@ -109,7 +109,7 @@ function stepLine(event: StepEvent, colors: Colors): string {
 }
 
 /** Gives each job a colour of its own, in the order of appearance. */
-function jobPrefixes(colors: Colors): (job: string) => string {
+export function jobPrefixes(colors: Colors): (job: string) => string {
   const palette = [colors.blue, colors.magenta, colors.cyan, colors.green, colors.yellow];
   const known = new Map<string, string>();
   return (job) => {

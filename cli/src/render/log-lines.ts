@@ -69,7 +69,7 @@ export class LogLines {
 }
 
 /** Of a progress bar that redraws itself with carriage returns, what stood there last. */
-function lastDrawn(line: string): string {
+export function lastDrawn(line: string): string {
   if (!line.includes("\r")) return line;
   return line.split("\r").findLast((part) => part !== "") ?? "";
 }

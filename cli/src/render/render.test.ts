@@ -146,6 +146,24 @@ describe("tables", () => {
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(40);
     expect(renderTable(terminal(Number.POSITIVE_INFINITY), columns, [long])).toContain(long);
   });
+
+  it("leave out the ids of what has a name, before anything else gets too narrow to read", () => {
+    const named = [
+      { head: "NAME", text: (name: string) => name, flex: true },
+      { head: "STATE", text: () => "succeeded" },
+      { head: "ID", text: () => "01981f0e-6a5e-7c3b-9c0a-3f6d2f1f7b11", expendable: true },
+    ];
+    expect(renderTable(terminal(58), named, ["a long name"]).split("\n")[1]).toMatch(
+      /^a long n… {2}succeeded {2}01981f0e-/,
+    );
+    expect(renderTable(terminal(54), named, ["a long name"])).toBe("NAME         STATE\na long name  succeeded");
+    expect(renderTable(terminal(15), named, ["a long name"])).toBe("NAME    STATE\na lon…  succee…");
+  });
+
+  it("count the columns of wide characters", () => {
+    expect(renderTable(terminal(80), columns, ["数据", "abcde"])).toBe("NAME   N\n数据   2\nabcde  5");
+    expect(renderTable(terminal(12), columns, ["数据库数据库"])).toBe("NAME       N\n数据库数…  6");
+  });
 });
 
 describe("errors", () => {

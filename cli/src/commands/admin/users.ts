@@ -114,7 +114,7 @@ function userTable({ terminal }: CommandContext, users: readonly AdminUser[]): s
       { head: "STATUS", text: (user) => user.status, style: (text) => inStatusColor(text, text, terminal.colors) },
       { head: "ADMINISTRATOR", text: (user) => user.admin_role ?? "-" },
       { head: "CREATED", text: (user) => age(user.created_at) },
-      { head: "ID", text: (user) => user.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (user) => user.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     users,
   );

@@ -96,7 +96,7 @@ function workspaceTable({ terminal }: CommandContext, workspaces: readonly Admin
       { head: "MEMBERS", text: (workspace) => String(workspace.members) },
       { head: "PROJECTS", text: (workspace) => String(workspace.projects) },
       { head: "CREATED", text: (workspace) => age(workspace.created_at) },
-      { head: "ID", text: (workspace) => workspace.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (workspace) => workspace.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     workspaces,
   );

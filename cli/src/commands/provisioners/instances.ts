@@ -99,7 +99,7 @@ function instanceTable({ terminal }: CommandContext, rows: readonly RunnerInstan
       { head: "MACHINE", text: (row) => row.provider_runner_id ?? "-" },
       { head: "REASON", text: reasonOf, flex: true },
       { head: "CREATED", text: (row) => age(row.created_at) },
-      { head: "ID", text: (row) => row.id, style: (text) => terminal.colors.dim(text) },
+      { head: "ID", text: (row) => row.id, style: (text) => terminal.colors.dim(text), expendable: true },
     ],
     rows,
   );

@@ -111,7 +111,7 @@ async function listTokens(context: CommandContext, options: WorkspaceOption): Pr
               { head: "STATE", text: stateOf },
               { head: "EXPIRES (UTC)", text: ({ expires_at: at }) => (at === null ? "never" : utcTime(at)) },
               { head: "SEEN", text: (token) => age(token.last_seen_at) },
-              { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text) },
+              { head: "ID", text: (token) => token.id, style: (text) => terminal.colors.dim(text), expendable: true },
             ],
             tokens,
           ),
