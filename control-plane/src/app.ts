@@ -14,6 +14,7 @@ import { createExpressApp } from "./http/express-app.ts";
 import { createFrontDoor } from "./http/front-door.ts";
 import { AllowedOrigins } from "./http/cors.ts";
 import { Idempotency } from "./http/idempotency.ts";
+import { RequestCounts } from "./http/request-counts.ts";
 import { RateLimits } from "./http/rate-limits.ts";
 import { createHomeRoutes } from "./http/home-routes.ts";
 import { createHotHandler } from "./http/hot-handler.ts";
@@ -23,6 +24,9 @@ import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
 import { endAllStreams } from "./http/sse.ts";
 import { asksForWebSocket, createWebSockets } from "./http/websocket.ts";
+import { EventCounts } from "./metrics/event-counts.ts";
+import { EventLoopDelay } from "./metrics/event-loop-delay.ts";
+import { readMetrics } from "./metrics/read-metrics.ts";
 import { createAccessTokenRoutes, createAccessTokens, Tickets } from "./modules/access-tokens/public.ts";
 import { allowedAddresses, createAccounts, needsSetup, Passwords, setupToken } from "./modules/accounts/public.ts";
 import { createAgentRoutes, parseProviderUrls, Prober, sealedProviderSecrets } from "./modules/agents/public.ts";
@@ -166,6 +170,8 @@ export interface App {
   readonly server: Server;
   /** Listens at a further address that serves machines only; ends with the app. As `listenWhenThere`. */
   listenForMachines(address: ListenAddress): Promise<void>;
+  /** All metrics as text for Prometheus. */
+  metrics(): Promise<string>;
   /** The token for a first account from another machine; null when an account exists. */
   readonly setupToken: string | null;
   /** What is served and from what, for who looks in from this process. */
@@ -230,6 +236,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   bus.subscribe((events) => logs.onRunEvents(events));
   const feed = new EventFeed();
   bus.subscribe(feed.onRunEvents);
+  const counts = new EventCounts();
+  bus.subscribe(counts.onRunEvents);
   const evaluator = new Evaluator();
   const demandWaiters = new DemandWaiters();
   const dispatch = new Dispatch({
@@ -556,7 +564,9 @@ export async function startApp(options: AppOptions): Promise<App> {
   routes.push(...createReleaseRoutes(config), ...createDocsRoutes(), openApiRoute(routes));
 
   const idempotency = new Idempotency(store, clock);
+  const requests = new RequestCounts();
   const services: Services = {
+    requests,
     authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
     tickets,
     isGood: (principal) => store.read((tx) => tickets.isGood(tx, principal)),
@@ -595,6 +605,22 @@ export async function startApp(options: AppOptions): Promise<App> {
     servers.push(further);
     await listenWhenThere(further, address, { log, signal: stopping.signal });
   };
+
+  const eventLoopDelay = new EventLoopDelay();
+  const metrics = () =>
+    readMetrics({
+      config,
+      store,
+      clock,
+      log,
+      dispatch,
+      demandWaiters,
+      logs,
+      streams,
+      counts,
+      requests,
+      eventLoopDelay,
+    });
 
   const reaper = new Reaper(dispatch);
   reaper.start();
@@ -655,6 +681,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const stop = async () => {
     reaper.stop();
+    eventLoopDelay.stop();
     dispatch.waiters.stop();
     demandWaiters.stop();
     endAllStreams();
@@ -680,6 +707,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   return {
     server,
     listenForMachines,
+    metrics,
     setupToken: (await store.read(needsSetup)) ? setupToken(rootKey) : null,
     routes,
     services,

@@ -43,6 +43,20 @@ export const SETTINGS = {
     "further addresses, separated by commas or each with a flag of its own, that serve runners and provisioners only, such as 10.214.0.1:16101",
     { repeatable: true },
   ),
+  metricsListen: setting(
+    "SHIPFOX_METRICS_LISTEN",
+    z
+      .string()
+      .optional()
+      .transform((value, context) => {
+        if (value === undefined) return null;
+        const address = parseListenAddress(value);
+        if (address !== null) return address;
+        context.addIssue("expected an address with a port such as 127.0.0.1:9464 or [::1]:9464");
+        return z.NEVER;
+      }),
+    "address with a port that serves /metrics to Prometheus, such as 127.0.0.1:9464; it asks for no credential, so let only the monitoring reach it",
+  ),
   dataDir: setting(
     "SHIPFOX_DATA_DIR",
     z.string().default("./data"),

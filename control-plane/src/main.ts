@@ -4,7 +4,9 @@ import { dirname, resolve } from "node:path";
 import { ConfigError, UsageError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
+import { METRICS_CONTENT_TYPE } from "@shipfox/shared/operate/metrics-text";
 import { processOutput } from "@shipfox/shared/operate/output";
+import { createSmallServer } from "@shipfox/shared/operate/small-server";
 import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
@@ -130,6 +132,7 @@ async function start(config: Config): Promise<void> {
   app = await startApp({ config, rootKeys, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
   await listen(app, config);
   await listenForMachines(app, config);
+  await listenForMetrics(app, config);
   announce(app, config);
   systemd.ready();
 }
@@ -175,6 +178,20 @@ async function listenForMachines(app: App, { alsoListen }: Config): Promise<void
       throw new ConfigError(`${where} ${why}; choose another with --also-listen`);
     }
   }
+}
+
+/** Ends with the process: a scrape that is cut off is repeated. */
+async function listenForMetrics(app: App, { metricsListen: address }: Config): Promise<void> {
+  if (address === null) return;
+  const server = createSmallServer({
+    "GET /metrics": async () => ({ status: 200, contentType: METRICS_CONTENT_TYPE, body: await app.metrics() }),
+  });
+  await new Promise<void>((done, fail) => {
+    server.once("error", ({ message }) =>
+      fail(new ConfigError(`the metrics cannot be served (${message}); choose another address with --metrics-listen`)),
+    );
+    server.listen(address.port, address.host, done);
+  });
 }
 
 /** The first lines an operator sees: what runs, where, and what to do next. */

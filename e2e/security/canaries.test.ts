@@ -49,15 +49,21 @@ describe("after a tour with secrets", () => {
   let plane: ControlPlane;
   let instance: Instance;
   let runner: Runner;
-  let metricsPort: number;
+  let metricsPorts: readonly number[];
 
   beforeAll(async () => {
+    const [ofPlane, ofRunner] = [await freePort(), await freePort()];
+    metricsPorts = [ofPlane, ofRunner];
     plane = await ControlPlane.start(stage, {
-      env: { SHIPFOX_LOG_LEVEL: "trace", SHIPFOX_GIT_ALLOW_HTTP: "true", SHIPFOX_GIT_ALLOW_PRIVATE: "true" },
+      env: {
+        SHIPFOX_LOG_LEVEL: "trace",
+        SHIPFOX_GIT_ALLOW_HTTP: "true",
+        SHIPFOX_GIT_ALLOW_PRIVATE: "true",
+        SHIPFOX_METRICS_LISTEN: `127.0.0.1:${ofPlane}`,
+      },
     });
     instance = await Instance.create(stage, plane);
-    metricsPort = await freePort();
-    const env = { SHIPFOX_RUNNER_METRICS_PORT: String(metricsPort), SHIPFOX_LOG_LEVEL: "trace" };
+    const env = { SHIPFOX_RUNNER_METRICS_PORT: String(ofRunner), SHIPFOX_LOG_LEVEL: "trace" };
     runner = await instance.runner({ env });
   });
 
@@ -125,7 +131,7 @@ describe("after a tour with secrets", () => {
 
     const texts = [...(await errorBodies(canaries)), ...(await readable(workspace, runId))];
     texts.push(await instance.logText(runStep(jobOf(run, "good")).id), JSON.stringify(run));
-    texts.push(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
+    for (const port of metricsPorts) texts.push(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
     const status = ["status", "--json", "--state-dir", runner.stateDir];
     texts.push((await execa(RUNNER, status, { env: bareEnvironment({}), extendEnv: false, reject: false })).stdout);
     expect(texts.every((text) => text.length > 0)).toBe(true);

@@ -386,4 +386,5 @@ export const healthBodySchema = z.strictObject({
 export type HealthBody = z.infer<typeof healthBodySchema>;
 
 /** Why a lease is not the live one any more: `details.reason` of the 404 answers. */
-export type LeaseEndReason = "superseded" | "cancelled" | "expired" | "revoked" | "finished" | "released";
+export const LEASE_END_REASONS = ["finished", "released", "cancelled", "expired", "superseded", "revoked"] as const;
+export type LeaseEndReason = (typeof LEASE_END_REASONS)[number];

@@ -8,6 +8,7 @@ import type { ClientAddress } from "./client-address.ts";
 import { type Idempotency, lostItsKey } from "./idempotency.ts";
 import type { IdempotentCall } from "../store/store.ts";
 import { originOf } from "./origin.ts";
+import type { RequestCounts } from "./request-counts.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import { isTooDeep, MAX_JSON_DEPTH } from "./json-depth.ts";
 import type { Credential, Reply, RequestFacts, Route } from "./route.ts";
@@ -23,6 +24,7 @@ export interface RawRequest extends RequestFacts {
 }
 
 export interface Services {
+  readonly requests: RequestCounts;
   readonly authenticate: Authenticate;
   readonly tickets: StreamTickets;
   /** Whether a sign-in that was proven is still good: nobody has suspended the user or ended his session since. */

@@ -19,6 +19,7 @@ export function createHotHandler(routes: readonly Route[], services: Services, n
   return (incoming, response) => {
     const path = pathOf(incoming);
     const match = findRoute(index, incoming.method ?? "GET", path);
+    services.requests.count(match?.route ?? null, response);
     if (!match?.route.hot) return next(incoming, response);
     const query = new URLSearchParams((incoming.url ?? "").slice(path.length + 1));
     void serve(match.route, match.params, query, incoming, response, services);

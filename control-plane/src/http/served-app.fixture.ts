@@ -8,7 +8,7 @@ import { readConfig } from "../config.ts";
 import { KeyRing } from "../modules/secrets/public.ts";
 import { silentLog, TEST_ROOT_KEY } from "../testing/api.ts";
 
-export interface ServedApp extends Pick<App, "routes" | "services" | "store" | "listenForMachines"> {
+export interface ServedApp extends Pick<App, "routes" | "services" | "store" | "listenForMachines" | "metrics"> {
   readonly url: string;
   close(): Promise<void>;
 }
@@ -29,6 +29,7 @@ export async function serveApp(env: Record<string, string> = {}): Promise<Served
     routes: app.routes,
     services: app.services,
     store: app.store,
+    metrics: () => app.metrics(),
     listenForMachines: (address) => app.listenForMachines(address),
     url: `http://127.0.0.1:${port}`,
     close: async () => {

@@ -9,6 +9,7 @@ import { createExpressApp } from "../http/express-app.ts";
 import { createHotHandler } from "../http/hot-handler.ts";
 import type { Route } from "../http/route.ts";
 import type { RateSettings } from "../http/rate-class.ts";
+import { RequestCounts } from "../http/request-counts.ts";
 import { RateLimits } from "../http/rate-limits.ts";
 import { SignedTokens } from "../http/signed-tokens.ts";
 import { type Clock, systemClock } from "../store/clock.ts";
@@ -57,6 +58,7 @@ export function testServices(): Services {
     authenticate: createAuthenticate(testTokens, accessTokens),
     tickets: { redeem: () => Promise.reject(new ApiError("unauthorized")) },
     isGood: () => Promise.resolve(true),
+    requests: new RequestCounts(),
     forbidden: () => {},
     clientAddress: clientAddress(false),
     limits: new RateLimits(systemClock, UNLIMITED),

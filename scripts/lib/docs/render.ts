@@ -8,6 +8,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const ERRORS_FILE = "shared/src/errors.ts";
 const ROLES_FILE = "shared/src/api/workspaces.ts";
 const ABILITIES_FILE = "control-plane/src/http/abilities.ts";
+const METRICS_FILE = "control-plane/src/metrics/table.ts";
 const PARTS = [
   { title: "Control plane", command: "shipfox-control-plane", config: "control-plane/src/config.ts" },
   { title: "Runner", command: "shipfox-runner", config: "runner/src/config.ts" },
@@ -41,11 +42,13 @@ interface Attack {
 interface AbilityTables {
   readonly ABILITIES: Record<string, readonly [role: string, minting: string, meaning: string]>;
 }
+type MetricTable = Record<string, readonly [type: string, labels: string, meaning: string]>;
 type ErrorCodes = Record<string, readonly [status: number, meaning: string]>;
 
 const FAULTS_PLACE = /(<!-- faults:begin[^>]*-->\n)[^]*(\n<!-- faults:end -->)/;
 const ATTACKS_PLACE = /(<!-- attacks:begin[^>]*-->\n)[^]*(\n<!-- attacks:end -->)/;
 const ABILITIES_PLACE = /(<!-- abilities:begin[^>]*-->\n)[^]*(\n<!-- abilities:end -->)/;
+const METRICS_PLACE = /(<!-- metrics:begin[^>]*-->\n)[^]*(\n<!-- metrics:end -->)/;
 const MARK = "<!-- Made by `node scripts/render-docs.ts`; edit its sources. -->";
 
 export interface RenderedDoc {
@@ -62,6 +65,7 @@ export async function renderDocs(): Promise<RenderedDoc[]> {
     { file: join(ROOT, "docs/access.md"), text: await renderAccess() },
     { file: join(ROOT, "docs/reliability.md"), text: await renderReliability() },
     { file: join(ROOT, "docs/security.md"), text: await renderSecurity() },
+    { file: join(ROOT, "docs/operate.md"), text: await renderOperate() },
   ];
 }
 
@@ -115,6 +119,15 @@ async function renderSecurity(): Promise<string> {
   const { ATTACKS } = await readTables<{ ATTACKS: readonly Attack[] }>("e2e/security/attacks.ts");
   const rows = ATTACKS.map(({ number, attack, defence }) => `| ${number} | ${attack} | ${defence} |`);
   return await fillPlace("docs/security.md", ATTACKS_PLACE, ["| # | Attack | Defence |", "|---|---|---|", ...rows]);
+}
+
+async function renderOperate(): Promise<string> {
+  const { METRICS } = await readTables<{ METRICS: MetricTable }>(METRICS_FILE);
+  const rows = Object.entries(METRICS).map(
+    ([name, [type, labels, meaning]]) => `| \`${name}\` | ${type} | ${labels} | ${meaning} |`,
+  );
+  const head = ["| Metric | Type | Labels | |", "|---|---|---|---|"];
+  return fillPlace("docs/operate.md", METRICS_PLACE, [...head, ...rows]);
 }
 
 /** The page with `lines` between the marks that `place` matches. */

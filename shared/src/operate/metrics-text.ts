@@ -2,7 +2,7 @@ export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export interface Metric {
   readonly name: string;
-  readonly type: "counter" | "gauge" | "summary";
+  readonly type: "counter" | "gauge" | "summary" | "histogram";
   readonly help: string;
   /** Value for each set of labels; the values of a label come from a closed list, so that their number is bounded. */
   readonly samples: readonly {

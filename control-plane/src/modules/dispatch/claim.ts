@@ -163,11 +163,12 @@ async function claimInUnit(
   // The runner keeps waiting: it is told when the workspace is opened again.
   if (!candidate || row.workspace_status !== "active") return null;
 
-  const executionId = await takeFirst(tx, dispatch.deps.store.sql.skipLocked, session.workspaceId, candidate, {
+  const taken = await takeFirst(tx, dispatch.deps.store.sql.skipLocked, session.workspaceId, candidate, {
     id: session.id,
     now,
   });
-  if (executionId === undefined) return null;
+  if (taken === undefined) return null;
+  const { job_execution_id: executionId, queued_at: queuedAt } = taken;
   tx.afterCommit(() => dispatch.depths.add(candidate.labelSetId, candidate.projectId, -1));
   const facts = await executionClaimed(tx, dispatch.runs, executionId, session.runnerId, now);
   if (!facts) return null;
@@ -191,6 +192,7 @@ async function claimInUnit(
   const next = request.withNext ? await firstStep(tx, dispatch.runs, facts, now) : null;
   tx.afterCommit(() => {
     session.liveLeases += 1;
+    dispatch.waits.observe(Math.max(0, now - queuedAt) / 1_000);
     dispatch.leases.add({
       fence,
       executionId,

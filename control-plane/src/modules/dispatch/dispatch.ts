@@ -1,5 +1,6 @@
 import type { Logger } from "@shipfox/shared/logger";
 import type { LeaseEndReason } from "@shipfox/shared/machine";
+import { Histogram } from "@shipfox/shared/operate/histogram";
 import { monotonic, type Clock } from "../../store/clock.ts";
 import type { Store, Tx, WriteTx } from "../../store/store.ts";
 import type { Evaluator } from "../expressions/public.ts";
@@ -29,6 +30,8 @@ import { Sessions } from "./sessions.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { Waiters } from "./waiters.ts";
 
+const WAIT_BOUNDS_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600];
+
 export interface DispatchDeps {
   readonly store: Store;
   readonly clock: Clock;
@@ -52,6 +55,10 @@ export class Dispatch implements DispatchPort {
   readonly leases = new LiveLeases();
   readonly depths = new Depths();
   readonly turns = new Turns();
+  /** From the queueing of a job to its claim, seconds. */
+  readonly waits = new Histogram(WAIT_BOUNDS_SECONDS);
+  /** How often leases ended since this process started. */
+  readonly leaseEnds = new Map<LeaseEndReason, number>();
   readonly labelSets: LabelSets;
   readonly runs: RunsDeps;
 
@@ -120,7 +127,7 @@ export class Dispatch implements DispatchPort {
 
   async finishLease(tx: WriteTx, executionId: string, now: number): Promise<void> {
     const fence = await finishLease(tx, executionId, now);
-    if (fence !== undefined) tx.afterCommit(() => this.#forget(fence));
+    if (fence !== undefined) tx.afterCommit(() => this.#forget(fence, "finished"));
   }
 
   async cancelLease(tx: WriteTx, executionId: string, now: number): Promise<void> {
@@ -166,11 +173,12 @@ export class Dispatch implements DispatchPort {
     await this.deps.logs.scheduleClose(tx, lease.job_execution_id, { at: now + this.deps.settings.logTailMs });
     this.dueAt(tx, now + this.deps.settings.logTailMs);
     await leaseEnded(tx, this.runs, lease.job_execution_id, now);
-    tx.afterCommit(() => this.#forget(lease.fence));
+    tx.afterCommit(() => this.#forget(lease.fence, reason));
     return true;
   }
 
-  #forget(fence: number): void {
+  #forget(fence: number, reason: LeaseEndReason): void {
+    this.leaseEnds.set(reason, (this.leaseEnds.get(reason) ?? 0) + 1);
     const live = this.leases.remove(fence);
     const session = live && this.sessions.get(live.sessionId);
     if (session) session.liveLeases -= 1;

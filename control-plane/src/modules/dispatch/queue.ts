@@ -1,10 +1,18 @@
+import type { QueueRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 
 /** What waits, counted per label set and project, so that a claim never counts or scans. The rows are the truth. */
 export class Depths {
   readonly #bySet = new Map<string, Map<string, number>>();
+  #total = 0;
+
+  /** All jobs in the queue. */
+  get total(): number {
+    return this.#total;
+  }
 
   add(labelSetId: string, projectId: string, change: 1 | -1): void {
+    this.#total += change;
     const byProject = this.#bySet.get(labelSetId) ?? new Map<string, number>();
     this.#bySet.set(labelSetId, byProject);
     const depth = (byProject.get(projectId) ?? 0) + change;
@@ -19,10 +27,12 @@ export class Depths {
 
   async recover(tx: Tx): Promise<void> {
     this.#bySet.clear();
+    this.#total = 0;
     const rows = await tx.all<{ label_set_id: string; project_id: string; depth: number }>(
       "select label_set_id, project_id, count(*) as depth from queue group by label_set_id, project_id",
     );
     for (const row of rows) {
+      this.#total += row.depth;
       const byProject = this.#bySet.get(row.label_set_id) ?? new Map<string, number>();
       this.#bySet.set(row.label_set_id, byProject.set(row.project_id, row.depth));
     }
@@ -65,7 +75,7 @@ const TAKE_FIRST = (skipLocked: string) => `delete from queue where number = (
     select number from queue where workspace_id = ? and label_set_id = ? and project_id = ?
       and (avoided_session_id is null or avoided_session_id <> ? or avoided_until <= ?)
     order by priority desc, number limit 1${skipLocked}
-  ) returning job_execution_id`;
+  ) returning job_execution_id, queued_at`;
 
 export async function insertQueueRow(
   tx: WriteTx,
@@ -104,13 +114,12 @@ export async function takeFirst(
   workspaceId: string,
   candidate: Candidate,
   session: { id: string; now: number },
-): Promise<string | undefined> {
-  const row = await tx.get<{ job_execution_id: string }>(TAKE_FIRST(skipLocked), [
+): Promise<Pick<QueueRow, "job_execution_id" | "queued_at"> | undefined> {
+  return tx.get(TAKE_FIRST(skipLocked), [
     workspaceId,
     candidate.labelSetId,
     candidate.projectId,
     session.id,
     session.now,
   ]);
-  return row?.job_execution_id;
 }

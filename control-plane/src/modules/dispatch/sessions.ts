@@ -110,6 +110,16 @@ export class Sessions {
     this.#seen.delete(session);
   }
 
+  /** Those that are online, by what they do; an unhealthy one counts as that alone, whatever it still runs. */
+  count(now: number): Record<"idle" | "busy" | "unhealthy", number> {
+    const counts = { idle: 0, busy: 0, unhealthy: 0 };
+    for (const session of this.#byId.values()) {
+      if (!isOnline(session, now)) continue;
+      counts[session.fault !== null ? "unhealthy" : session.liveLeases > 0 ? "busy" : "idle"] += 1;
+    }
+    return counts;
+  }
+
   online(workspaceId: string, now: number): Session[] {
     return [...(this.#byWorkspace.get(workspaceId) ?? [])].filter((session) => isOnline(session, now));
   }

@@ -81,12 +81,18 @@ export class Logs {
   readonly #deps: LogsDeps;
   readonly #budgets: Budgets;
   #pendingBytes = 0;
+  #writtenBytes = 0;
 
   constructor(deps: LogsDeps) {
     this.#deps = deps;
     this.files = new FileLogStore(deps.dir);
     this.streams = new Streams(deps.store, this.files);
     this.#budgets = new Budgets(deps.store, this.files, deps.settings);
+  }
+
+  /** Since this process started. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
   }
 
   /** Called once before anything else. The length of a log is repaired when it is first touched. */
@@ -207,6 +213,7 @@ export class Logs {
     const after = entry.state ?? NOTHING_YET;
     usage.firstAppendAt ??= now;
     usage.storedBytes += after.stored - state.stored;
+    this.#writtenBytes += after.stored - state.stored;
     this.#show(entry.stream, before, after, chunk);
     return answer(after);
   }

@@ -8,6 +8,10 @@ export class DemandWaiters {
   readonly #parked = new Set<Parked>();
   #stopped = false;
 
+  get size(): number {
+    return this.#parked.size;
+  }
+
   /** Ends at a change of the workspace's demand, after `waitMs`, or as `over` when the caller is gone or the server stops. */
   next(workspaceId: string, waitMs: number, signal: AbortSignal): Promise<"demand" | "over"> {
     if (this.#stopped || signal.aborted) return Promise.resolve("over");
