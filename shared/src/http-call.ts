@@ -1,4 +1,4 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { RefusedError, UnreachableError } from "./call-error.ts";
 
@@ -21,6 +21,7 @@ export interface Call {
 export interface Answer {
   status: number;
   retryAfterMs: number;
+  headers: IncomingHttpHeaders;
   body: Buffer;
 }
 
@@ -60,6 +61,7 @@ export class HttpCaller {
               resolve({
                 status: response.statusCode ?? 0,
                 retryAfterMs: parseRetryAfter(response.headers["retry-after"]),
+                headers: response.headers,
                 body,
               }),
             fail,

@@ -6,6 +6,7 @@ import {
   type Provider,
   ProviderError,
 } from "../driver.ts";
+import { sameTags } from "../tag-labels.ts";
 import {
   type CommandMachine,
   checkAnswerSchema,
@@ -65,7 +66,7 @@ export class CommandProvider implements Provider<CommandMachine> {
     const found = await this.find({ provider_id: providerId }, until);
     const machine = found.find(({ provider_id: id }) => id === providerId);
     if (!machine) return;
-    if (!isSame(observe(machine).tags, tags)) {
+    if (!sameTags(observe(machine).tags, tags)) {
       throw new ProviderError("refused", `${providerId} was not deleted: its tags are not the expected ones.`);
     }
     const call = { operation: "delete", request: { provider_id: providerId, tags }, until } as const;
@@ -91,9 +92,4 @@ export class CommandProvider implements Provider<CommandMachine> {
   private until(signal: AbortSignal): AbortSignal {
     return AbortSignal.any([signal, AbortSignal.timeout(this.timeLimitMs)]);
   }
-}
-
-function isSame(actual: InstanceTags | null, expected: InstanceTags): boolean {
-  const { controller, pool, instance } = expected;
-  return actual?.controller === controller && actual.pool === pool && actual.instance === instance;
 }

@@ -1,10 +1,10 @@
 import type { ContainerCreateOptions } from "dockerode";
-import type { CreateRequest, InstanceTags } from "../driver.ts";
+import type { CreateRequest } from "../driver.ts";
+import { labelsOf, TEMPLATE_LABEL } from "../tag-labels.ts";
 import type { DockerMachine, DockerSettings } from "./options.ts";
 
 const MIB = 1024 ** 2;
 const NANO = 1e9;
-const LABEL = "io.shipfox.provisioner";
 /** What a runner that is root needs to run steps as another user, and to end and clean up after them; nothing else. */
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"];
 /** The console is read from it; two files, so that the last lines are there also when a new one has just begun. */
@@ -35,7 +35,7 @@ export function containerOptions(
     User: "0:0",
     Entrypoint: ["timeout", "-s", "KILL", String(Math.ceil(maxLifetimeMs / 1000)), ...image.entrypoint],
     Cmd: [...image.command],
-    Labels: { ...settings.labels, ...labelsOf(tags), [`${LABEL}.template`]: templateKey },
+    Labels: { ...settings.labels, ...labelsOf(tags), [TEMPLATE_LABEL]: templateKey },
     HostConfig: {
       Init: true,
       NetworkMode: settings.network,
@@ -55,23 +55,4 @@ export function containerOptions(
       ...(runtime === undefined ? {} : { Runtime: runtime }),
     },
   };
-}
-
-function labelsOf({ controller, pool, instance }: InstanceTags): Record<string, string> {
-  return { [`${LABEL}.controller`]: controller, [`${LABEL}.pool`]: pool, [`${LABEL}.instance`]: instance };
-}
-
-/** The filter of lists. */
-export function ownerLabels({ controller, pool }: Omit<InstanceTags, "instance">): string[] {
-  return [`${LABEL}.controller=${controller}`, `${LABEL}.pool=${pool}`];
-}
-
-/** Null when one is missing or empty. */
-export function tagsOf(labels: Readonly<Record<string, string>> | null | undefined): InstanceTags | null {
-  const [controller, pool, instance] = ["controller", "pool", "instance"].map((key) => labels?.[`${LABEL}.${key}`]);
-  return controller && pool && instance ? { controller, pool, instance } : null;
-}
-
-export function sameTags(left: InstanceTags | null, right: InstanceTags): boolean {
-  return left?.controller === right.controller && left.pool === right.pool && left.instance === right.instance;
 }

@@ -11,8 +11,9 @@ import {
   type Provider,
   ProviderError,
 } from "../driver.ts";
+import { ownerLabels, sameTags, tagsOf } from "../tag-labels.ts";
 import { checkEngine, missingImage } from "./check-engine.ts";
-import { containerOptions, type ImageCommand, ownerLabels, sameTags, tagsOf } from "./container-options.ts";
+import { containerOptions, type ImageCommand } from "./container-options.ts";
 import { type Engine, STATUS } from "./engine.ts";
 import type { DockerMachine, DockerSettings } from "./options.ts";
 import { outputOfFrames } from "./output-frames.ts";
@@ -66,7 +67,8 @@ export class DockerProvider implements Provider<DockerMachine> {
   }
 
   async list(owner: Omit<InstanceTags, "instance">, signal: AbortSignal): Promise<readonly ObservedMachine[]> {
-    const containers = await this.#engine.listContainers(ownerLabels(owner), signal);
+    const labels = Object.entries(ownerLabels(owner)).map(([key, value]) => `${key}=${value}`);
+    const containers = await this.#engine.listContainers(labels, signal);
     return containers.map(({ Id, Names, Labels, State }) => ({
       providerId: Id,
       tags: tagsOf(Labels),

@@ -11,6 +11,7 @@ import {
   type Provider,
   ProviderError,
 } from "../driver.ts";
+import { sameTags } from "../tag-labels.ts";
 import { chooseAccel, readKvmFacts } from "./accel.ts";
 import { checkHost, type Host } from "./check-host.ts";
 import { type Account, asAccount, confined, DISK_FILE, qemuCommand } from "./command-line.ts";
@@ -197,10 +198,6 @@ export class QemuProvider implements Provider<QemuMachine> {
   #isRunning(id: string, processes: ReadonlyMap<string, unknown>): boolean {
     return processes.has(this.#folders.runFolder(id));
   }
-}
-
-function sameTags(left: InstanceTags, right: InstanceTags): boolean {
-  return left.controller === right.controller && left.pool === right.pool && left.instance === right.instance;
 }
 
 /** Leaves time to clean up within the limit of a call. */
