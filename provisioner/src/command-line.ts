@@ -7,6 +7,7 @@ export type CommandLine =
   | { readonly kind: "start"; readonly env: Record<string, string> }
   | { readonly kind: "validate"; readonly env: Record<string, string>; readonly offline: boolean }
   | { readonly kind: "status" | "plan" | "drain"; readonly env: Record<string, string>; readonly json: boolean }
+  | { readonly kind: "schema" }
   | { readonly kind: "print"; readonly text: string }
   | { readonly kind: "wrong"; readonly message: string };
 
@@ -14,6 +15,7 @@ const OPTIONS = { json: { type: "boolean" }, offline: { type: "boolean" } } as c
 const OPTIONS_OF: Readonly<Record<string, readonly string[]>> = {
   start: [],
   validate: ["offline"],
+  schema: [],
   plan: ["json"],
   status: ["json"],
   drain: ["json"],
@@ -34,6 +36,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     if (command === "validate") return { kind: command, env, offline: options["offline"] === true };
     if (command === "status" || command === "plan" || command === "drain")
       return { kind: command, env, json: options["json"] === true };
+    if (command === "schema") return { kind: command };
     return { kind: "start", env };
   } catch (error) {
     if (error instanceof ConfigError) return wrong(error.message);
@@ -46,7 +49,7 @@ function wrong(message: string): CommandLine {
 }
 
 const HELP = `Usage: shipfox-provisioner [start] [flags]
-       shipfox-provisioner validate [--offline] | plan [--json] | status [--json] | drain [--json]
+       shipfox-provisioner validate [--offline] | schema | plan [--json] | status [--json] | drain [--json]
 
 Turns waiting jobs into machines that run one job each, and removes them. SIGTERM stops it and leaves the machines as they
 are; SIGHUP, or a change of the templates file, reads the templates again.
@@ -54,6 +57,7 @@ are; SIGHUP, or a change of the templates file, reads the templates again.
 Commands:
   start     works; the default
   validate  checks the templates file and asks the provider; --offline checks the file alone
+  schema    prints the JSON schema of the templates file, for editors
   plan      what it would create for the jobs that wait now; creates nothing
   status    how the provisioner of this machine is
   drain     removes machines without a job, waits for those with one, then the provisioner ends

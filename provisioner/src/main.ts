@@ -20,12 +20,14 @@ import { certificateBundle, type ProvisionerConfig, SETTINGS } from "./config.ts
 import { Client, isTokenRefused, otherHolder, type Provisioner } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
 import { type Provider, ProviderError } from "./drivers/driver.ts";
+import { DRIVERS } from "./drivers/registry.ts";
 import { Fleet } from "./fleet.ts";
 import { type Holder, holderOf, newHolder } from "./holder.ts";
 import { renderMetrics } from "./metrics.ts";
 import { Monitor } from "./monitor.ts";
 import { policy } from "./policy.ts";
 import { healthOf, readStatus, type Status, statusSchema } from "./status.ts";
+import { templatesFileSchema } from "./templates/json-schema.ts";
 import { driverOf, loadTemplates, TemplatesSource } from "./templates-source.ts";
 import type { World } from "./world.ts";
 
@@ -313,6 +315,12 @@ async function main(): Promise<number> {
   const commandLine = readCommandLine(process.argv.slice(2));
   if (commandLine.kind === "print") {
     process.stdout.write(`${commandLine.text}\n`);
+    return 0;
+  }
+  if (commandLine.kind === "schema") {
+    const text = `${JSON.stringify(templatesFileSchema(DRIVERS), null, 2)}\n`;
+    // More than a pipe takes at once: the process must not end before it is read.
+    await new Promise<void>((done) => process.stdout.write(text, () => done()));
     return 0;
   }
   if (commandLine.kind === "wrong") {

@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
+import { Ajv } from "ajv";
 import { expect, it } from "vitest";
+import { parse } from "yaml";
 import { DRIVERS } from "../drivers/registry.ts";
+import { templatesFileSchema } from "./json-schema.ts";
 import { describeFault, readTemplatesFile } from "./read-templates-file.ts";
 
 const PAGE = readFileSync(new URL("../../../docs/provisioner.md", import.meta.url), "utf8");
@@ -8,6 +11,7 @@ const PAGE = readFileSync(new URL("../../../docs/provisioner.md", import.meta.ur
 const EXAMPLES = [...PAGE.matchAll(/```yaml\n([^]*?)```/g)]
   .map(([, text = ""]) => text)
   .filter((text) => /^(templates|matrix):/m.test(text));
+const validate = new Ajv({ strictTypes: false, strictRequired: false }).compile(templatesFileSchema(DRIVERS));
 
 it("finds the examples of the page", () => {
   expect(EXAMPLES.length).toBeGreaterThan(2);
@@ -16,4 +20,8 @@ it("finds the examples of the page", () => {
 it.each(EXAMPLES)("the templates file of the docs is valid: %s", (text) => {
   const result = readTemplatesFile(text, { drivers: DRIVERS, apiUrl: "https://ci.example.com" });
   expect(result.ok ? [] : result.faults.map((fault) => describeFault("example", fault))).toEqual([]);
+});
+
+it.each(EXAMPLES)("the templates file of the docs is what the JSON schema describes: %s", (text) => {
+  expect(validate(parse(text)) ? [] : validate.errors).toEqual([]);
 });
