@@ -3,6 +3,7 @@ import { nearest } from "@shipfox/shared/nearest";
 import { LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import type { Driver } from "../drivers/driver.ts";
+import { isLoopback } from "../drivers/loopback.ts";
 import { expandFamily, type Fail, MAX_TEMPLATES, type WrittenTemplate } from "./expand-matrix.ts";
 import { fillIn } from "./expressions.ts";
 import { Locator, type Path, type TemplatesFault } from "./fault.ts";
@@ -261,11 +262,6 @@ function toTemplate(
     preference: fields.preference,
     fallback: fields.fallback ?? null,
   };
-}
-
-function isLoopback(url: string): boolean {
-  const host = URL.parse(url)?.hostname ?? "";
-  return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || host.startsWith("127.");
 }
 
 function byKey(left: Template, right: Template): number {
