@@ -12,7 +12,7 @@ export class Provisioner {
   readonly tokenId: string;
   readonly #stage: Stage;
   readonly #env: Record<string, string>;
-  #child: Child;
+  #child: Child | null = null;
 
   private constructor(stage: Stage, folder: string, tokenId: string, env: Record<string, string>) {
     this.#stage = stage;
@@ -26,11 +26,10 @@ export class Provisioner {
       SHIPFOX_PROVISIONER_CONVERGE_MS: "500",
       ...env,
     };
-    this.#child = this.#spawn(this.#env);
   }
 
-  /** Starts it; resolves as soon as the process is there. */
-  static async launch(stage: Stage, instance: Instance, templates: string): Promise<Provisioner> {
+  /** All that it needs, without a process. */
+  static async prepare(stage: Stage, instance: Instance, templates: string): Promise<Provisioner> {
     const folder = await stage.folder("provisioner");
     const { workspaceId } = instance;
     const token = await instance.api.client.provisioners.createToken({ workspaceId });
@@ -39,16 +38,29 @@ export class Provisioner {
     return new Provisioner(stage, folder, token.id, { SHIPFOX_API_URL: instance.plane.url });
   }
 
+  /** Starts it; resolves as soon as the process is there. */
+  static async launch(stage: Stage, instance: Instance, templates: string): Promise<Provisioner> {
+    const provisioner = await Provisioner.prepare(stage, instance, templates);
+    provisioner.restart();
+    return provisioner;
+  }
+
   get child(): Child {
+    if (this.#child === null) throw new Error("the provisioner was not started");
     return this.#child;
   }
 
   kill9(): Promise<void> {
-    return this.#child.kill9();
+    return this.child.kill9();
   }
 
-  restart(): void {
-    this.#child = this.#spawn(this.#env);
+  restart(more: Record<string, string> = {}): void {
+    this.#child = this.#spawn({ ...this.#env, ...more });
+  }
+
+  /** One of its commands, with the same settings. */
+  command(args: readonly string[], more: Record<string, string> = {}): Child {
+    return this.#stage.addChild(new Child(`provisioner ${args[0]}`, PROVISIONER, args, { ...this.#env, ...more }));
   }
 
   /** Another process with the same token, on what is as good as another host. */

@@ -1,12 +1,12 @@
 import { type DemandReply, MAX_INSTANCES_PER_BATCH } from "@shipfox/shared/provisioner";
 import PQueue from "p-queue";
+import { bootRequest } from "./boot-request.ts";
 import type { InstanceEvent, PlannedInstance } from "./control-plane/client.ts";
 import type { Creation } from "./policy-port.ts";
 import type { Template } from "./templates/template.ts";
 import { asProviderError, situationOf, type World } from "./world.ts";
 
 const PARALLEL = 16;
-const NAME_CHARS = 12;
 const SECOND_MS = 1_000;
 const MAX_REASON_CHARS = 500;
 /** A runner of an idle pool that ended by itself would only be replaced. */
@@ -96,19 +96,11 @@ export class InstanceMaker {
       fleet.forget(id);
       return;
     }
-    const name = `shipfox-${id.slice(-NAME_CHARS)}`;
+    // The pool is kept by the daemon; this is for the day on which there is none.
+    const idleLimitMs = isForPool ? Math.max(template.idleTimeoutMs, MIN_POOL_IDLE_MS) : template.idleTimeoutMs;
+    const request = bootRequest({ ...owner, instance: id }, planned.registration_token, template, idleLimitMs);
     try {
-      const { providerId } = await provider.create(
-        {
-          name,
-          tags: { ...owner, instance: id },
-          templateKey: template.key,
-          machine: template.machine,
-          boot: { registrationToken: planned.registration_token, runnerEnv: runnerEnvOf(template, name, isForPool) },
-          maxLifetimeMs: template.maxLifetimeMs,
-        },
-        this.signal,
-      );
+      const { providerId } = await provider.create(request, this.signal);
       fleet.made(id, time.monotonic(), false);
       monitor.count("created");
       logger.info({ instance: id, template: template.key, provider_id: providerId }, "machine created");
@@ -145,18 +137,4 @@ export class InstanceMaker {
         logger.warn({ instance: event.runner_instance_id, error: error.message }, "a report did not arrive"),
       );
   }
-}
-
-function runnerEnvOf(template: Template, name: string, isForPool: boolean): Record<string, string> {
-  // The pool is kept by the daemon; this is for the day on which there is none.
-  const idleMs = isForPool ? Math.max(template.idleTimeoutMs, MIN_POOL_IDLE_MS) : template.idleTimeoutMs;
-  return {
-    SHIPFOX_API_URL: template.runnerApiUrl,
-    SHIPFOX_RUNNER_NAME: name,
-    SHIPFOX_RUNNER_LABELS: template.labels.join(","),
-    SHIPFOX_RUNNER_SANDBOX: template.sandbox,
-    SHIPFOX_RUNNER_MAX_LIFETIME_MS: `${template.maxLifetimeMs}`,
-    SHIPFOX_RUNNER_IDLE_LIMIT_MS: `${idleMs}`,
-    SHIPFOX_RUNNER_REGISTER_LIMIT_MS: `${template.bootTimeoutMs}`,
-  };
 }

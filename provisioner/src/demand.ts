@@ -1,5 +1,6 @@
-import { MAX_DEMAND_WAIT_SECONDS, MAX_RESERVATIONS } from "@shipfox/shared/provisioner";
+import { type AdvertisedTemplate, MAX_DEMAND_WAIT_SECONDS, MAX_RESERVATIONS } from "@shipfox/shared/provisioner";
 import type { InstanceMaker } from "./create-instances.ts";
+import type { Situation } from "./policy-port.ts";
 import { situationOf, type World } from "./world.ts";
 
 /** While some template has no room, what it gets in the meantime must be told soon. */
@@ -12,15 +13,22 @@ export interface DemandOutcome {
   readonly hadRoom: boolean;
 }
 
+/** What can be started now. Before the first comparison nothing is known to exist: whatever is started could be too much. */
+export function offerOf(world: World): { isReady: boolean; situation: Situation; templates: AdvertisedTemplate[] } {
+  const isReady = world.fleet.isKnown && !world.monitor.draining;
+  const situation = situationOf(world);
+  const templates = world.policy.advertise(situation);
+  return {
+    isReady,
+    situation,
+    templates: isReady ? templates : templates.map((template) => ({ ...template, available_slots: 0 })),
+  };
+}
+
 /** One poll: what could be started is told, what is reserved is made, and the idle pools are filled. */
 export async function demandRound(world: World, maker: InstanceMaker, signal: AbortSignal): Promise<DemandOutcome> {
-  const { controlPlane, policy, monitor, time, fleet } = world;
-  // What exists is not known before the first comparison: whatever is started before could be too much.
-  const isReady = fleet.isKnown && !monitor.draining;
-  const situation = situationOf(world);
-  const templates = policy
-    .advertise(situation)
-    .map((template) => (isReady ? template : { ...template, available_slots: 0 }));
+  const { controlPlane, policy, monitor, time } = world;
+  const { isReady, situation, templates } = offerOf(world);
   const slots = templates.reduce((sum, { available_slots: free }) => sum + free, 0);
   const isFull = templates.some(({ available_slots: free }) => free === 0);
   const reply = await controlPlane.pollDemand(

@@ -22,6 +22,8 @@ export interface Counts {
 export interface Allowance {
   readonly creations: number;
   readonly fault: AdvertisedTemplate["fault"] | null;
+  /** One machine may try whether it works again. */
+  readonly isTrial: boolean;
 }
 
 /** All that the decisions are made of. */

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { numbersAt, policy, ranked } from "./policy.ts";
+import { numbersAt } from "./numbers.ts";
+import { policy, ranked } from "./policy.ts";
 import type { Counts, Situation } from "./policy-port.ts";
 import type { Schedule, Template } from "./templates/template.ts";
 
@@ -55,7 +56,7 @@ function situation(
       templates,
     },
     counts: new Map(Object.entries(of)),
-    allowances: new Map(templates.map(({ key }) => [key, { creations: 1_000, fault: null }])),
+    allowances: new Map(templates.map(({ key }) => [key, { creations: 1_000, fault: null, isTrial: false }])),
     creationsLeft: 1_000,
     now: NOW,
     ...over,
@@ -138,7 +139,7 @@ describe("which machines are made", () => {
 
   it("is nothing of a template whose circuit is open, which says why", () => {
     const fault = { kind: "circuit_open" as const, message: "it does not boot" };
-    const now = { ...situation([BASE]), allowances: new Map([["a", { creations: 0, fault }]]) };
+    const now = { ...situation([BASE]), allowances: new Map([["a", { creations: 0, fault, isTrial: false }]]) };
     expect(policy.create(now, [reservation(1)])).toEqual([]);
     expect(policy.advertise(now)).toMatchObject([{ available_slots: 0, fault }]);
   });

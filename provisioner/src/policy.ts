@@ -1,31 +1,10 @@
 import type { AdvertisedTemplate, DemandReply } from "@shipfox/shared/provisioner";
-import { labelsSatisfy } from "@shipfox/shared/labels";
-import { Cron } from "croner";
-import type { Allowance, Counts, Creation, Policy, Situation } from "./policy-port.ts";
-import type { Schedule, Template } from "./templates/template.ts";
+import { numbersAt } from "./numbers.ts";
+import type { Creation, Policy, Situation } from "./policy-port.ts";
+import { NONE, Room } from "./room.ts";
+import type { Template } from "./templates/template.ts";
 
-const NONE: Counts = { starting: 0, idle: [], busy: 0, leaving: 0 };
-const NOTHING: Allowance = { creations: 0, fault: null };
-
-type Wanted = Pick<DemandReply["reservations"][number], "labels" | "capabilities">;
-
-/** The numbers of a template that hold now: its own, or those of the last schedule whose window is open. */
-export function numbersAt(template: Template, now: number): { idle: number; maxConcurrency: number } {
-  const open = template.schedules.findLast((schedule) => isOpen(schedule, now));
-  const maxConcurrency = open?.maxConcurrency ?? template.maxConcurrency;
-  return { idle: Math.min(maxConcurrency, open?.idle ?? template.idle), maxConcurrency };
-}
-
-/** By the schedule itself: a reload brings new ones. */
-const parsed = new WeakMap<Schedule, Cron>();
-
-function isOpen(schedule: Schedule, now: number): boolean {
-  const { cron, timezone, durationMs } = schedule;
-  const opens = parsed.get(schedule) ?? new Cron(cron, { mode: "5-part", timezone, paused: true });
-  parsed.set(schedule, opens);
-  const opened = opens.nextRun(new Date(now - durationMs));
-  return opened !== null && opened.getTime() <= now;
-}
+export type Wanted = Pick<DemandReply["reservations"][number], "labels" | "capabilities">;
 
 /** Each template's own room: which of them gets what is left to all together is decided by what jobs wait for. */
 function advertise(situation: Situation): AdvertisedTemplate[] {
@@ -49,22 +28,19 @@ function advertise(situation: Situation): AdvertisedTemplate[] {
 function create(situation: Situation, reservations: DemandReply["reservations"]): Creation[] {
   const room = new Room(situation);
   const creations: Creation[] = [];
-  for (const reservation of reservations) {
-    const able = ranked(situation.file.templates, reservation);
-    for (let unit = 0; unit < reservation.count; unit += 1) {
-      const template = able.find((candidate) => room.take(candidate));
-      if (template === undefined) break;
+  for (const reservation of reservations)
+    for (const template of room.takeFor(ranked(situation.file.templates, reservation), reservation.count))
       creations.push({ templateKey: template.key, reservationId: reservation.reservation_id });
-    }
-  }
-  for (const template of situation.file.templates) {
-    const goal = numbersAt(template, situation.now).idle;
-    const { starting, idle } = situation.counts.get(template.key) ?? NONE;
-    // An instance on its way may be for a job: then the pool is filled when that is claimed.
-    for (let ready = starting + idle.length; ready < goal && room.take(template); ready += 1)
-      creations.push({ templateKey: template.key, reservationId: null });
-  }
+  for (const template of situation.file.templates)
+    for (const { key } of room.takeFor([template], poolGap(situation, template)))
+      creations.push({ templateKey: key, reservationId: null });
   return creations;
+}
+
+/** Runners that the idle pool of a template lacks. One on its way may be for a job: then the pool is filled when that is claimed. */
+export function poolGap({ counts, now }: Situation, template: Template): number {
+  const { starting, idle } = counts.get(template.key) ?? NONE;
+  return Math.max(0, numbersAt(template, now).idle - starting - idle.length);
 }
 
 /**
@@ -88,7 +64,7 @@ function surplus({ file, counts, now }: Situation): string[] {
  * for, then by key. A fallback follows the template that names it.
  */
 export function ranked(templates: readonly Template[], wanted: Wanted): Template[] {
-  const order = templates.filter((template) => satisfies(template, wanted)).sort(byPreference);
+  const order = templates.filter((template) => lacks(template, wanted).length === 0).sort(byPreference);
   const byKey = new Map(order.map((template) => [template.key, template]));
   const placed = new Set<Template>();
   for (const template of order)
@@ -99,12 +75,15 @@ export function ranked(templates: readonly Template[], wanted: Wanted): Template
   return [...placed];
 }
 
-function satisfies(template: Template, job: Wanted): boolean {
-  const has = new Set<string>(template.capabilities);
-  return labelsSatisfy(new Set(template.labels), job.labels) && job.capabilities.every((one) => has.has(one));
+/** The labels and capabilities that the job needs and the template does not give. */
+export function lacks(template: Template, job: Wanted): string[] {
+  const has = new Set(template.labels);
+  const can = new Set<string>(template.capabilities);
+  return [...job.labels.filter((label) => !has.has(label)), ...job.capabilities.filter((one) => !can.has(one))];
 }
 
-function byPreference(left: Template, right: Template): number {
+/** Negative when `left` comes first. */
+export function byPreference(left: Template, right: Template): number {
   const cost = (template: Template) => template.costPerHour ?? Number.MAX_VALUE;
   return (
     left.preference - right.preference ||
@@ -112,44 +91,6 @@ function byPreference(left: Template, right: Template): number {
     left.labels.length - right.labels.length ||
     (left.key < right.key ? -1 : 1)
   );
-}
-
-/** How many machines can still be made, counted down while it is decided. */
-class Room {
-  readonly #situation: Situation;
-  readonly #taken = new Map<string, number>();
-  #all: number;
-
-  constructor(situation: Situation) {
-    this.#situation = situation;
-    const total = [...situation.counts.values()].reduce((sum, one) => sum + existing(one), 0);
-    this.#all = Math.max(0, Math.min(situation.file.limits.maxInstances - total, situation.creationsLeft));
-  }
-
-  take(template: Template): boolean {
-    if (this.of(template) === 0) return false;
-    this.#taken.set(template.key, (this.#taken.get(template.key) ?? 0) + 1);
-    this.#all -= 1;
-    return true;
-  }
-
-  /** Of all templates together. */
-  get all(): number {
-    return this.#all;
-  }
-
-  of(template: Template): number {
-    const { counts, allowances, now } = this.#situation;
-    const own = counts.get(template.key) ?? NONE;
-    const { creations } = allowances.get(template.key) ?? NOTHING;
-    const { maxConcurrency } = numbersAt(template, now);
-    const bound = Math.min(maxConcurrency - existing(own), creations, template.burst - own.starting);
-    return Math.max(0, Math.min(this.#all, bound - (this.#taken.get(template.key) ?? 0)));
-  }
-}
-
-function existing({ starting, idle, busy, leaving }: Counts): number {
-  return starting + idle.length + busy + leaving;
 }
 
 /** How many machines there are, out of numbers alone. */

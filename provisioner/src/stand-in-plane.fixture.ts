@@ -33,6 +33,7 @@ export class StandInPlane implements ControlPlane {
     const unwanted = [...this.records.values()].filter((one) => !hasEnded(one) && one.desired_intent === "terminate");
     return {
       stats: [],
+      unmatched: [],
       reservations: count > 0 ? [reserved] : [],
       terminate: unwanted.map(({ runner_instance_id, provider_runner_id }) => ({
         runner_instance_id,

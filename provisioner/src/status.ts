@@ -76,3 +76,7 @@ export function healthOf({ monitor }: Pick<World, "monitor">): Status["health"] 
   if (reason !== null) return { state: "unhealthy", reason };
   return { state: monitor.draining ? "draining" : "healthy", reason: null };
 }
+
+export function describeHealth({ state, reason }: Status["health"]): string {
+  return reason === null ? state : `${state}: ${reason}`;
+}

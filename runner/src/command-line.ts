@@ -1,15 +1,16 @@
 import { ConfigError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
+import { parseWait } from "@shipfox/shared/operate/drain-daemon";
 import { VERSION } from "@shipfox/shared/version";
 import { DOCTOR_HELP } from "./commands/doctor-command.ts";
-import { DRAIN_HELP, parseWait } from "./commands/drain-command.ts";
+import { DRAIN_HELP } from "./commands/drain-command.ts";
 import { STATUS_HELP } from "./commands/status-command.ts";
 import { SETTINGS } from "./config.ts";
 
 export type CommandLine =
   | { kind: "start"; env: Record<string, string> }
   | { kind: "status" | "doctor"; env: Record<string, string>; json: boolean }
-  | { kind: "drain"; env: Record<string, string>; json: boolean; waitMs: number | null }
+  | { kind: "drain"; env: Record<string, string>; json: boolean; waitMs: number }
   | { kind: "print"; text: string }
   | { kind: "wrong"; message: string };
 

@@ -2,8 +2,8 @@ import { rmSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConfigError } from "@shipfox/shared/config";
 import { createLogger, type Logger } from "@shipfox/shared/logger";
+import { runProgram } from "@shipfox/shared/operate/program";
 import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { findProgramFault } from "@shipfox/shared/program-fault";
 import { VERSION } from "@shipfox/shared/version";
@@ -34,14 +34,7 @@ import { Monitor } from "./operate/monitor.ts";
 import { Reload } from "./operate/reload.ts";
 import { readStatus, type Status } from "./operate/status.ts";
 import { serviceOf } from "./operate/service.ts";
-import {
-  EXIT_CONFIGURATION,
-  EXIT_FAILED,
-  EXIT_NOT_REGISTERED,
-  FatalError,
-  isSingleUse,
-  register,
-} from "./registration.ts";
+import { EXIT_FAILED, EXIT_NOT_REGISTERED, FatalError, isSingleUse, register } from "./registration.ts";
 import type { SandboxProvider } from "./sandbox/sandbox.ts";
 import { StateFolder, StateFolderError } from "./state-folder.ts";
 import { Mirrors } from "./workspace/mirror.ts";
@@ -352,29 +345,13 @@ async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong
   return await start(taken, () => readConfiguration(SETTINGS, process.env, command.env));
 }
 
-async function main(): Promise<number> {
-  const commandLine = readCommandLine(process.argv.slice(2));
-  if (commandLine.kind === "print") {
-    process.stdout.write(`${commandLine.text}\n`);
-    return 0;
-  }
-  if (commandLine.kind === "wrong") {
-    process.stderr.write(`${commandLine.message}\n`);
-    return EXIT_USAGE;
-  }
-  try {
-    return await runCommand(commandLine);
-  } catch (error) {
-    if (error instanceof FatalError || error instanceof ConfigError || error instanceof StateFolderError) {
-      process.stderr.write(`shipfox-runner: ${error.message}\n`);
-      if (error instanceof FatalError) return error.exitCode;
-      return error instanceof ConfigError ? EXIT_CONFIGURATION : EXIT_FAILED;
-    }
-    process.stderr.write(`shipfox-runner: ${(error as Error).stack ?? String(error)}\n`);
-    return EXIT_FAILED;
-  }
-}
-
-process.exitCode = await main();
-// A kept-alive connection or a stuck clean-up must not hold the process once everything is said.
-process.exit();
+await runProgram({
+  name: "shipfox-runner",
+  command: readCommandLine(process.argv.slice(2)),
+  usageStatus: EXIT_USAGE,
+  run: runCommand,
+  statusOf: (error) => {
+    if (error instanceof FatalError) return error.exitCode;
+    return error instanceof StateFolderError ? EXIT_FAILED : null;
+  },
+});

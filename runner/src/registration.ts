@@ -7,11 +7,11 @@ import type { Capabilities, RegisterReply } from "@shipfox/shared/machine";
 import { tokenKind } from "@shipfox/shared/tokens";
 import type { ControlPlaneClient } from "./control-plane/client.ts";
 import type { StateFolder } from "./state-folder.ts";
+import { EXIT_CONFIGURATION } from "@shipfox/shared/operate/exit-status";
 
 /** Exit statuses beside 0; 75 is EX_TEMPFAIL; 78 is EX_CONFIG, which our systemd unit does not restart. */
 export const EXIT_FAILED = 1;
 export const EXIT_NOT_REGISTERED = 75;
-export const EXIT_CONFIGURATION = 78;
 
 /** The runner cannot go on; `message` says to people what happened and what to do. */
 export class FatalError extends Error {

@@ -68,17 +68,21 @@ export const terminateReasonSchema = z.enum([
 ]);
 export type TerminateReason = z.infer<typeof terminateReasonSchema>;
 
+export const MAX_UNMATCHED = 50;
+const demandSchema = z.object({
+  labels: z.array(z.string()),
+  capabilities: z.array(z.string()),
+  queued: z.int().meta({ description: "Jobs that could start now" }),
+  covered: z.int().meta({ description: "Of them those for which a runner is idle, starting or reserved" }),
+});
+export type JobDemand = z.infer<typeof demandSchema>;
+
 export const demandReplySchema = z.object({
-  stats: z
-    .array(
-      z.object({
-        labels: z.array(z.string()),
-        capabilities: z.array(z.string()),
-        queued: z.int().meta({ description: "Jobs that could start now" }),
-        covered: z.int().meta({ description: "Of them those for which a runner is idle, starting or reserved" }),
-      }),
-    )
-    .meta({ description: "Of the label sets that an advertised template satisfies" }),
+  stats: z.array(demandSchema).meta({ description: "Of the label sets that an advertised template satisfies" }),
+  unmatched: z
+    .array(demandSchema)
+    .default([])
+    .meta({ description: `Of the label sets that no advertised template satisfies; at most ${MAX_UNMATCHED}` }),
   reservations: z.array(
     z.object({
       reservation_id: id,

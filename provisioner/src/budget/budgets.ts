@@ -18,6 +18,8 @@ export interface Time {
   random(): number;
 }
 
+export const SYSTEM_TIME: Time = { monotonic: () => performance.now(), now: () => Date.now(), random: Math.random };
+
 /** Faults of the whole provider: no template is to blame. */
 function isOutage({ fault }: ProviderError): boolean {
   return fault === "throttled" || fault === "unavailable";
@@ -41,13 +43,19 @@ export class Budgets {
   allowance(template: Pick<Template, "key" | "maxCreationsPerHour">): Allowance {
     const now = this.time.monotonic();
     if (this.outage && now < this.outage.until)
-      return { creations: 0, fault: this.faultUntil("provider_error", this.outage.message, this.outage.until) };
+      return {
+        creations: 0,
+        fault: this.faultUntil("provider_error", this.outage.message, this.outage.until),
+        isTrial: false,
+      };
     const breaker = this.breaker(template.key);
     const left = this.hourOf(template.key).left(template.maxCreationsPerHour, now);
     const creations = Math.min(left, allowed(breaker, now));
-    const isClosed = stateOf(breaker, now) === "closed";
-    if (isClosed || creations > 0) return { creations, fault: null };
-    return { creations, fault: this.faultUntil("circuit_open", breaker.lastError ?? "", breaker.openUntil ?? now) };
+    const state = stateOf(breaker, now);
+    const isTrial = state === "half_open";
+    if (state === "closed" || creations > 0) return { creations, fault: null, isTrial };
+    const fault = this.faultUntil("circuit_open", breaker.lastError ?? "", breaker.openUntil ?? now);
+    return { creations, fault, isTrial };
   }
 
   creationsLeft(limits: Pick<PoolLimits, "maxCreationsPerHour">): number {

@@ -1,6 +1,7 @@
-import { ControlClient, ControlError, NotRunningError } from "@shipfox/shared/operate/control-client";
+import { ControlClient } from "@shipfox/shared/operate/control-client";
+import { explainFailure } from "@shipfox/shared/operate/control-failure";
 import { type Status, statusSchema } from "../operate/status.ts";
-import { EXIT_COMMAND_FAILED, EXIT_NOT_RUNNING, EXIT_NOT_YET, EXIT_OK } from "@shipfox/shared/operate/exit-status";
+import { EXIT_NOT_YET, EXIT_OK } from "@shipfox/shared/operate/exit-status";
 import {
   ago,
   type Color,
@@ -34,15 +35,8 @@ export async function statusCommand(stateFolder: string, json: boolean, output: 
     output.print(json ? JSON.stringify(status, null, 2) : renderStatus(status, output, Date.now()));
     return status.health.state === "unhealthy" ? EXIT_NOT_YET : EXIT_OK;
   } catch (error) {
-    return explainFailure(error, output);
+    return explainFailure(error, "shipfox-runner", output);
   }
-}
-
-/** The exit status for a runner that cannot be talked to. */
-export function explainFailure(error: unknown, output: Output): number {
-  if (!(error instanceof NotRunningError) && !(error instanceof ControlError)) throw error;
-  output.note(`shipfox-runner: ${error.message}`);
-  return error instanceof NotRunningError ? EXIT_NOT_RUNNING : EXIT_COMMAND_FAILED;
 }
 
 const HEALTH_COLORS: Record<Status["health"]["state"], Color> = {

@@ -29,11 +29,16 @@ export class ControlClient<Status> {
   }
 
   async status(): Promise<Status> {
-    return this.parseStatus(await this.call("GET", "/status", AbortSignal.timeout(CALL_LIMIT_MS)));
+    return this.parse(this.statusSchema, await this.call("GET", "/status", AbortSignal.timeout(CALL_LIMIT_MS)));
   }
 
   async drain(): Promise<Status> {
-    return this.parseStatus(await this.call("POST", "/drain", AbortSignal.timeout(CALL_LIMIT_MS)));
+    return this.parse(this.statusSchema, await this.call("POST", "/drain", AbortSignal.timeout(CALL_LIMIT_MS)));
+  }
+
+  /** The answer to one of its further questions, within `limitMs`. */
+  async ask<Reply>(question: string, schema: z.ZodType<Reply>, limitMs: number): Promise<Reply> {
+    return this.parse(schema, await this.call("GET", `/${question}`, AbortSignal.timeout(limitMs)));
   }
 
   /** Waits for the daemon's last word, its exit status; null when it went without one. Rejects when `signal` is aborted. */
@@ -82,12 +87,12 @@ export class ControlClient<Status> {
     }
     if (error.code === "EACCES")
       return new ControlError(`${socketPath} belongs to another user: run this as the ${this.name}'s user or as root.`);
-    const why = error.name === "TimeoutError" ? `no answer within ${CALL_LIMIT_MS} ms` : error.message;
+    const why = error.name === "TimeoutError" ? "no answer in time" : error.message;
     return new ControlError(`The ${this.name} could not be asked: ${why}.`);
   }
 
-  private parseStatus(reply: unknown): Status {
-    const result = this.statusSchema.safeParse(reply);
+  private parse<Reply>(schema: z.ZodType<Reply>, reply: unknown): Reply {
+    const result = schema.safeParse(reply);
     if (result.success) return result.data;
     throw new ControlError(
       `The ${this.name}'s answer is not understood: it may be of another version than this command.`,

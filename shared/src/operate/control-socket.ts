@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "../logger.ts";
-import { createSmallServer, jsonReply, type SmallReply } from "./small-server.ts";
+import { createSmallServer, jsonReply, type SmallHandler, type SmallReply } from "./small-server.ts";
 
 /** `sun_path` of Linux holds 108 bytes with the closing zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -15,6 +15,8 @@ export interface ControlActions {
   /** What the client of the same daemon understands. */
   status(): Promise<unknown>;
   drain(): void;
+  /** Answers of its own to further `GET /name`, by name. */
+  readonly questions?: Readonly<Record<string, () => Promise<unknown>>>;
 }
 
 /** The local door of a running daemon: `status` and `drain` of this command come in here, and nobody else may. */
@@ -25,7 +27,12 @@ export class ControlSocket {
 
   private constructor(path: string, actions: ControlActions) {
     this.path = path;
+    const questions = Object.entries(actions.questions ?? {}).map(([name, answer]): [string, SmallHandler] => [
+      `GET /${name}`,
+      async () => jsonReply(200, await answer()),
+    ]);
     this.server = createSmallServer({
+      ...Object.fromEntries(questions),
       "GET /status": async () => jsonReply(200, await actions.status()),
       "POST /drain": async () => {
         actions.drain();

@@ -6,3 +6,5 @@ export const EXIT_NOT_YET = 3;
 export const EXIT_NOT_RUNNING = 4;
 /** As a shell reports a death by SIGINT. */
 export const EXIT_INTERRUPTED = 130;
+/** Of a daemon: the configuration or a credential is refused, and starting again does not help. */
+export const EXIT_CONFIGURATION = 78;

@@ -1,5 +1,5 @@
 import { newId } from "@shipfox/shared/ids";
-import type { AdvertisedTemplate, DemandReply } from "@shipfox/shared/provisioner";
+import { type AdvertisedTemplate, type DemandReply, MAX_UNMATCHED } from "@shipfox/shared/provisioner";
 import type { ProvisionerTokenRow, ReservationRow } from "../../store/schema.ts";
 import type { WriteTx } from "../../store/store.ts";
 import { type Dispatch, endUnusedSession, idleSessions, isOnline, waitingSets } from "../dispatch/public.ts";
@@ -70,9 +70,13 @@ export async function lookAtDemand(
     granted.push(row);
   }
   await giveUp(tx, dispatch, provisioner.id, now);
+  const abilities = round.templates.map(abilityOf);
+  const isMatched = ({ set }: Demand) => abilities.some((ability) => satisfies(ability, set));
   return {
-    stats: demand
-      .filter(({ set }) => round.templates.some((template) => satisfies(abilityOf(template), set)))
+    stats: demand.filter(isMatched).map(present),
+    unmatched: demand
+      .filter((one) => !isMatched(one))
+      .slice(0, MAX_UNMATCHED)
       .map(present),
     reservations: granted.map(presentReservation),
     terminate: (await toTerminate(tx, provisioner.id)).map(({ id, provider_runner_id, terminate_reason: reason }) => {
