@@ -1,11 +1,10 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import { labelsSatisfy } from "@shipfox/shared/labels";
-import type { Tx } from "../../store/store.ts";
-import type { WaitingPort } from "../runs/public.ts";
+import type { ExplainWaiting, WaitingPort } from "../runs/public.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Session } from "./sessions.ts";
 
-type Entry = Parameters<WaitingPort["explain"]>[1];
+type Entry = Parameters<ExplainWaiting>[0];
 
 /** Different faults that one message names. */
 const MAX_REASONS = 3;
@@ -14,7 +13,7 @@ const REGISTERED = "select count(*) as count from runners where workspace_id = ?
 /** Answers "why is it waiting" from the sessions in memory; the queue is never scanned. */
 export function createWaitingPort(dispatch: Dispatch): WaitingPort {
   return {
-    async explain(tx: Tx, entry: Entry): Promise<Waiting> {
+    explainIn: (tx) => async (entry) => {
       const online = dispatch.sessions.online(entry.workspaceId, dispatch.deps.clock.now());
       const registered =
         online.length > 0

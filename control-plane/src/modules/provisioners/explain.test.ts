@@ -1,7 +1,9 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
 import { describe, expect, it } from "vitest";
-import { explainProvisioned } from "./explain.ts";
+import { systemClock } from "../../store/clock.ts";
+import type { Tx } from "../../store/store.ts";
+import { explainProvisioned, explainWithProvisioners } from "./explain.ts";
 
 const waiting: Waiting = {
   reason: "no_runner_online",
@@ -52,5 +54,22 @@ describe("why a job waits where provisioners start runners", () => {
   it("a matching runner is busy, and no template gives the labels", () => {
     const busy: Waiting = { ...waiting, reason: "all_runners_busy" };
     expect(explainProvisioned(busy, entry, [template({ labels: ["windows"] })], [])).toEqual(busy);
+  });
+
+  it("asks for the provisioners of a workspace once for all jobs of an answer", async () => {
+    const asked: unknown[] = [];
+    const tx = {
+      all: async (_sql: string, [workspaceId]: readonly unknown[]) => {
+        asked.push(workspaceId);
+        return [];
+      },
+    } as unknown as Tx;
+    const port = explainWithProvisioners({ explainIn: () => async () => waiting }, systemClock);
+    const explain = port.explainIn(tx);
+    for (const workspaceId of ["w1", "w1", "w2", "w1"])
+      expect(await explain({ ...entry, workspaceId, projectId: "p", since: 0 })).toBe(waiting);
+    expect(asked).toEqual(["w1", "w2"]);
+    await port.explainIn(tx)({ ...entry, workspaceId: "w1", projectId: "p", since: 0 });
+    expect(asked).toEqual(["w1", "w2", "w1"]);
   });
 });

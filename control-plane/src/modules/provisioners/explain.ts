@@ -1,12 +1,13 @@
 import type { Waiting } from "@shipfox/shared/api/runs";
 import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
 import type { Clock } from "../../store/clock.ts";
-import type { WaitingPort } from "../runs/public.ts";
+import type { Tx } from "../../store/store.ts";
+import type { ExplainWaiting, WaitingPort } from "../runs/public.ts";
 import { type OpenInstance, openInstancesIn } from "./instance-store.ts";
 import { abilityOf, isComing, parsed, satisfies } from "./model.ts";
 import { ADVERTISED_MS, livePools, templatesOf } from "./pool-store.ts";
 
-type Entry = Parameters<WaitingPort["explain"]>[1];
+type Entry = Parameters<ExplainWaiting>[0];
 
 /** Templates that one message names. */
 const MAX_NAMED = 3;
@@ -14,17 +15,33 @@ const MAX_NAMED = 3;
 /** Adds to why a job waits what provisioners do about it. */
 export function explainWithProvisioners(port: WaitingPort, clock: Clock): WaitingPort {
   return {
-    async explain(tx, entry) {
-      const waiting = await port.explain(tx, entry);
-      if (waiting.reason === "fair_share") return waiting;
-      const now = clock.now();
-      const pools = await livePools(tx, entry.workspaceId, now);
-      if (pools.length === 0) return waiting;
-      const instances = await openInstancesIn(tx, entry.workspaceId, now - ADVERTISED_MS);
-      const coming = instances.filter((instance) => isComing(instance, now));
-      return explainProvisioned(waiting, entry, pools.flatMap(templatesOf), coming);
+    explainIn(tx) {
+      const explain = port.explainIn(tx);
+      const known = new Map<string, Promise<Provisioned | null>>();
+      return async (entry) => {
+        const waiting = await explain(entry);
+        if (waiting.reason === "fair_share") return waiting;
+        const reading = known.get(entry.workspaceId) ?? readProvisioned(tx, entry.workspaceId, clock.now());
+        known.set(entry.workspaceId, reading);
+        const provisioned = await reading;
+        return provisioned ? explainProvisioned(waiting, entry, provisioned.templates, provisioned.coming) : waiting;
+      };
     },
   };
+}
+
+interface Provisioned {
+  readonly templates: readonly AdvertisedTemplate[];
+  /** Instances whose runner will take a job. */
+  readonly coming: readonly OpenInstance[];
+}
+
+/** Null in a workspace without a provisioner that was heard from lately. */
+async function readProvisioned(tx: Tx, workspaceId: string, now: number): Promise<Provisioned | null> {
+  const pools = await livePools(tx, workspaceId, now);
+  if (pools.length === 0) return null;
+  const instances = await openInstancesIn(tx, workspaceId, now - ADVERTISED_MS);
+  return { templates: pools.flatMap(templatesOf), coming: instances.filter((instance) => isComing(instance, now)) };
 }
 
 /** Pure: what the templates of the provisioners and the instances that start say about a job that no runner can have now. */

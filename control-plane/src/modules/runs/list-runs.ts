@@ -12,7 +12,7 @@ import { build } from "../../store/build.ts";
 import type { JobRow, ListenerRow, RunRow } from "../../store/schema.ts";
 import type { Tx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
-import type { WaitingPort } from "./ports.ts";
+import type { ExplainWaiting, WaitingPort } from "./ports.ts";
 import { modeOf, presentRun } from "./present.ts";
 import { explainWaiting, isWaiting, listeningSince, openNeedsAmong } from "./waiting.ts";
 
@@ -43,7 +43,8 @@ export async function listRuns(
     page.map((run) => run.id),
   );
   const runs: RunListItem[] = [];
-  for (const run of page) runs.push(await presentItem(tx, waiting, run, jobs.get(run.id) ?? []));
+  const explain = waiting.explainIn(tx);
+  for (const run of page) runs.push(await presentItem(tx, explain, run, jobs.get(run.id) ?? []));
   return { runs, next_cursor: nextCursor };
 }
 
@@ -144,7 +145,7 @@ async function loadJobRows(tx: Tx, runIds: readonly string[]): Promise<Map<strin
 
 async function presentItem(
   tx: Tx,
-  waiting: WaitingPort,
+  explain: ExplainWaiting,
   run: RunRow,
   jobs: readonly ListedJob[],
 ): Promise<RunListItem> {
@@ -164,7 +165,7 @@ async function presentItem(
       execution_status: job.execution_status as RunListItem["status"] | null,
       position: job.position,
       waiting: isWaiting(job, newest, listener)
-        ? await explainWaiting(tx, waiting, {
+        ? await explainWaiting(tx, explain, {
             workspaceId: job.workspace_id,
             projectId: job.project_id,
             jobId: job.id,

@@ -64,14 +64,14 @@ export interface QueueEntry {
 
 /** "Why is it waiting", for a job whose execution is in the queue. */
 export interface WaitingPort {
-  explain(
-    tx: Tx,
-    entry: {
-      workspaceId: string;
-      projectId: string;
-      labels: readonly string[];
-      capabilities: readonly string[];
-      since: number;
-    },
-  ): Promise<Waiting>;
+  /** Explains the jobs of one answer, which is read in `tx`: what they share is read once. */
+  explainIn(tx: Tx): ExplainWaiting;
 }
+
+export type ExplainWaiting = (entry: {
+  workspaceId: string;
+  projectId: string;
+  labels: readonly string[];
+  capabilities: readonly string[];
+  since: number;
+}) => Promise<Waiting>;

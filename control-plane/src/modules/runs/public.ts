@@ -4,7 +4,15 @@ export { checkedOutCommit, isUntrusted, withholdsSecrets } from "./checked-out-c
 export { cancelRun, cancelRunsOf } from "./cancel-run.ts";
 export { rerunRun } from "./rerun-run.ts";
 export { startRun, type StartRun } from "./start-run.ts";
-export type { DispatchPort, EndingsPort, QueueEntry, ReadVariables, RunsDeps, WaitingPort } from "./ports.ts";
+export type {
+  DispatchPort,
+  EndingsPort,
+  ExplainWaiting,
+  QueueEntry,
+  ReadVariables,
+  RunsDeps,
+  WaitingPort,
+} from "./ports.ts";
 export { executionClaimed, executionLost, firstStep, nextStep, reportStep, type NextStepResult } from "./step-loop.ts";
 export { runDueExecutions } from "./due-executions.ts";
 export { runDueListeners } from "./due-listeners.ts";

@@ -41,12 +41,13 @@ export async function readRun(tx: Tx, waiting: WaitingPort, run: RunRow, attempt
   const newest = new Map(tree.executions.map((row) => [row.job_id, row]));
   const openNeedsOf = openNeedsAmong(tree.jobs);
 
+  const explain = waiting.explainIn(tx);
   const jobs = [];
   for (const job of tree.jobs) {
     const execution = newest.get(ranAs(job));
     const listener = listeners.get(ranAs(job));
     const reason = isWaiting(job, execution, listener)
-      ? await explainWaiting(tx, waiting, {
+      ? await explainWaiting(tx, explain, {
           workspaceId: job.workspace_id,
           projectId: job.project_id,
           jobId: job.id,

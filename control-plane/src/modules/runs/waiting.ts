@@ -4,7 +4,7 @@ import type { Tx } from "../../store/store.ts";
 import { placeOfJob, type PlaceInGroup } from "./concurrency-store.ts";
 import { type JobModel, type ListeningModel, type MatrixModel, requiredCapabilities } from "../workflow/public.ts";
 import { isTerminal } from "./model.ts";
-import type { WaitingPort } from "./ports.ts";
+import type { ExplainWaiting } from "./ports.ts";
 
 export interface PendingJob {
   readonly workspaceId: string;
@@ -73,7 +73,7 @@ export function openNeedsAmong(
 }
 
 /** Why a pending job has not started. Decided from what is known of the job; only for a queued one dispatch is asked. */
-export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob): Promise<Waiting> {
+export async function explainWaiting(tx: Tx, explain: ExplainWaiting, job: PendingJob): Promise<Waiting> {
   const model = JSON.parse(job.model) as JobModel;
   const labels = JSON.parse(job.labels) as string[];
   const base = { labels, runners: { matching: 0, online: 0, busy: 0 } };
@@ -123,7 +123,7 @@ export async function explainWaiting(tx: Tx, port: WaitingPort, job: PendingJob)
       message: `waits for ${job.openNeeds.join(", ")}`,
     };
   }
-  return port.explain(tx, {
+  return explain({
     workspaceId: job.workspaceId,
     projectId: job.projectId,
     labels,
