@@ -65,7 +65,8 @@ function planGroup(situation: Situation, room: Room, one: JobDemand): Group {
     const full = blockers.map((bound) => sayBound(bound, template, situation)).join("; ");
     const before = able[index - 1];
     const order = before === undefined ? sayFirst(able.length) : sayAfter(before, template);
-    return { template_key: template.key, create, why: create < wanted && full !== "" ? full : order };
+    const isShort = create < Math.max(1, wanted);
+    return { template_key: template.key, create, why: isShort && full !== "" ? full : order };
   });
   return { ...one, left, why: sayGroup(one, chosen.length, left), templates };
 }
