@@ -239,6 +239,19 @@ describeStores("a runner instance", (open) => {
     });
   });
 
+  it("has lost its job when that was handed back", async () => {
+    const { provisioning, instance } = await pooled();
+    const { plane } = provisioning;
+    const session = await provisioning.session(instance);
+    await plane.inside.fire(jobsOf("linux", "a"));
+    const claim = await plane.claim(session);
+    const observed = { observed_runner_instance_ids: [instance.runner_instance_id] };
+    const record = async () => (await provisioning.call("/runner-instances/reconcile", observed)).body.runners[0];
+    expect(await record()).toMatchObject({ claimed: true, bound_job: { job_id: claim.body.job_id }, lost_job: false });
+    expect((await plane.release(claim.body, "machine_going")).status).toBeLessThan(300);
+    expect(await record()).toMatchObject({ claimed: true, bound_job: null, lost_job: true });
+  });
+
   it("that the provider has lost is ended, but never by a list that came empty", async () => {
     const { provisioning, instance } = await pooled();
     const [other] = await provisioning.make(1);
@@ -259,6 +272,16 @@ describeStores("a runner instance", (open) => {
       { runner_instance_id: instance.runner_instance_id, state: "running", claimed: false, desired_intent: "keep" },
     ]);
     expect((await reconcile([], true)).terminated_absent_runner_instance_ids).toEqual([instance.runner_instance_id]);
+  });
+
+  it("is asked for with all that waits, also what none of its templates can do", async () => {
+    const { provisioning } = await pooled();
+    const { plane } = provisioning;
+    await plane.inside.fire(jobsOf("linux", "a", "b"));
+    await plane.inside.fire(jobsOf("gpu", "c"));
+    const { stats, unmatched } = await provisioning.poll([template(0)]);
+    expect(stats).toMatchObject([{ labels: ["linux"], queued: 2 }]);
+    expect(unmatched).toEqual([{ labels: ["gpu"], capabilities: [], queued: 1, covered: 0 }]);
   });
 
   it("is ended by hand: drained when it is idle, and its job queued again when it is terminated", async () => {

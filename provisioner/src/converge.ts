@@ -5,6 +5,7 @@ import type { InstanceEvent, InstanceRecord } from "./control-plane/client.ts";
 import { hasEnded } from "./fleet.ts";
 import { judgeAbsences, NO_ABSENCES } from "./safety/absences.ts";
 import { decideMachines, isOurs, originals, type Ours } from "./safety/decide-machines.ts";
+import { Losses } from "./safety/losses.ts";
 import { asProviderError, situationOf, type World } from "./world.ts";
 
 const MINUTE_MS = 60_000;
@@ -19,6 +20,7 @@ const MAX_DELETIONS_PER_ROUND = 200;
 export class Converge {
   private readonly world: World;
   private absences = NO_ABSENCES;
+  private readonly losses = new Losses();
   private readonly deletions = new RateLimit(MINUTE_MS);
   /** Whose registration or failed boot was counted already. */
   private readonly judged = new Set<string>();
@@ -53,12 +55,14 @@ export class Converge {
     const present = [...new Set([...observed, ...judged.doubted])].filter(isId);
     if (present.length > MAX_OBSERVED_INSTANCES)
       throw new Error(`the provider has ${present.length} machines of this pool, more than can be compared`);
-    const { runners } = await controlPlane.reconcile(
+    const former = fleet.all();
+    const { runners, terminated_absent_runner_instance_ids: absent } = await controlPlane.reconcile(
       { observed: present, confirmedEmpty: judged.confirmedEmpty },
       signal,
     );
     this.absences = judged.absences;
     fleet.replace(runners, startedAt, provider.listLagMs);
+    this.noteLosses(former, absent);
     await this.endUnmade(judged.gone, signal);
     await this.act(machines, startedAt, signal);
     await this.drainSurplus(signal);
@@ -74,6 +78,18 @@ export class Converge {
       { missing: suspicious },
       "machines are missing from the provider's list; nothing is ended until that is confirmed",
     );
+  }
+
+  /** Without a fallback a template that loses machines is still the best there is. */
+  private noteLosses(former: ReadonlyMap<string, InstanceRecord>, absent: readonly string[]): void {
+    const { fleet, file, budgets, monitor, logger } = this.world;
+    for (const { runner_instance_id: id, template_key: key } of this.losses.find(fleet.all(), former, absent)) {
+      monitor.count("lost");
+      logger.warn({ instance: id, template: key }, "a machine was taken away from its job, which runs elsewhere");
+      const template = file().templates.find((one) => one.key === key);
+      if (template && template.fallback !== null)
+        budgets.machineLost(key, id, `instance ${id}: its machine was taken away from its job`);
+    }
   }
 
   /** Creations that failed without an answer, and whose machine no list shows. */

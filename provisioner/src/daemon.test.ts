@@ -139,6 +139,29 @@ describe("the provisioner", () => {
     await expect.poll(() => provider.machines.size).toBe(0);
   });
 
+  it("leaves a template with a fallback alone that lost three machines, and goes on with one that has none", async () => {
+    for (const [fallback, circuit] of [
+      ["on-demand", "open"],
+      [null, "closed"],
+    ] as const) {
+      const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+      plane.jobs = 3;
+      const { world } = start(plane, provider, { fallback });
+      await expect.poll(() => [...plane.records.values()].filter(({ state }) => state !== "planned").length).toBe(3);
+      const lose = (count: number) => {
+        for (const record of [...plane.records.values()].slice(0, count))
+          Object.assign(record, { registered: true, claimed: true, lost_job: true });
+      };
+      lose(2);
+      await expect.poll(() => world.monitor.counters.get("lost")).toBe(2);
+      expect(world.budgets.circuit("small")).toBe("closed");
+      lose(3);
+      await expect.poll(() => world.monitor.counters.get("lost")).toBe(3);
+      expect(world.budgets.circuit("small")).toBe(circuit);
+      await stop();
+    }
+  });
+
   it("only watches while another daemon has the pool, and ends for good when its token is revoked", async () => {
     const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
     const refused = (status: number, code: string, details: unknown) =>

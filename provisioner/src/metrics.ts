@@ -4,7 +4,15 @@ import { VERSION } from "@shipfox/shared/version";
 import type { Counter, Monitor } from "./monitor.ts";
 import type { Status } from "./status.ts";
 
-const COUNTERS: readonly Counter[] = ["created", "deleted", "boot_failures", "adopted", "lists", "doubted_lists"];
+const COUNTERS: readonly Counter[] = [
+  "created",
+  "deleted",
+  "boot_failures",
+  "lost",
+  "adopted",
+  "lists",
+  "doubted_lists",
+];
 const FAULTS = ["throttled", "no_capacity", "quota", "refused", "unavailable"] as const;
 const STATES = ["starting", "idle", "busy", "leaving"] as const;
 const MAX_TEMPLATES = 1_000;

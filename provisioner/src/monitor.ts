@@ -1,6 +1,6 @@
 import type { ProviderFault } from "./drivers/driver.ts";
 
-export type Counter = "created" | "deleted" | "boot_failures" | "adopted" | "lists" | "doubted_lists";
+export type Counter = "created" | "deleted" | "boot_failures" | "lost" | "adopted" | "lists" | "doubted_lists";
 
 /** What the daemon knows of itself: written as things happen, read by `status`, the metrics and the health checks. No I/O. */
 export class Monitor {

@@ -55,6 +55,7 @@ export class StandInPlane implements ControlPlane {
         registered: false,
         claimed: false,
         bound_job: null,
+        lost_job: false,
         desired_intent: "keep",
       });
       return { runner_instance_id: id, registration_token: `sf_ert_${id}`, expires_at: "", request_index: index };

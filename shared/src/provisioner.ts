@@ -180,6 +180,10 @@ export const reconcileReplySchema = z.object({
       registered: z.boolean().meta({ description: "Its runner has reached the control plane" }),
       claimed: z.boolean().meta({ description: "It has been given its job" }),
       bound_job: z.object({ job_id: id, workflow_run_attempt_id: id }).nullable(),
+      lost_job: z
+        .boolean()
+        .default(false)
+        .meta({ description: "Its job was handed back, or its runner was not heard from any more: it runs elsewhere" }),
       desired_intent: z.enum(["keep", "terminate"]),
     }),
   ),

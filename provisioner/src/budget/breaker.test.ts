@@ -34,6 +34,12 @@ describe("the circuit of a template", () => {
     expect(stateOf(slow, 10 * WINDOW_MS)).toBe("closed");
   });
 
+  it("stays open for as long as a failure asks at least", () => {
+    const long = failed(CLOSED, { ...failure("i", "at-once"), minPauseMs: WINDOW_MS }, 0, 0.9);
+    expect(stateOf(long, WINDOW_MS - 1)).toBe("open");
+    expect(stateOf(long, WINDOW_MS)).toBe("half_open");
+  });
+
   it("opens at once when the provider says no", () => {
     expect(stateOf(failed(CLOSED, failure("i", "at-once"), 0, 0), 1)).toBe("open");
   });

@@ -62,6 +62,8 @@ export interface Failure {
   readonly why: string;
   /** The provider's plain no opens the circuit at once; a boot that failed may be a whim. */
   readonly opens: "at-once" | "after-several";
+  /** A circuit that this opens stays open for so long at least, in milliseconds. */
+  readonly minPauseMs?: number;
 }
 
 /** `random` is from 0 to below 1: it shortens the pause by up to a half. */
@@ -74,7 +76,7 @@ export function failed(breaker: Breaker, failure: Failure, now: number, random: 
   return {
     ...noted,
     probe: null,
-    openUntil: now + pauseMs * (1 - random / 2),
+    openUntil: now + Math.max(failure.minPauseMs ?? 0, pauseMs * (1 - random / 2)),
     pauseMs: Math.min(MAX_PAUSE_MS, pauseMs * GROWTH),
   };
 }

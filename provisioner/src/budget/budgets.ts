@@ -1,7 +1,18 @@
 import type { ProviderError } from "../drivers/driver.ts";
 import type { Allowance } from "../policy-port.ts";
 import type { PoolLimits, Template } from "../templates/template.ts";
-import { allowed, type Breaker, CLOSED, ended, failed, started, stateOf, succeeded } from "./breaker.ts";
+import {
+  allowed,
+  type Breaker,
+  CLOSED,
+  ended,
+  failed,
+  type Failure,
+  started,
+  stateOf,
+  succeeded,
+  WINDOW_MS,
+} from "./breaker.ts";
 import { RateLimit } from "./rate-limit.ts";
 
 const HOUR_MS = 3_600_000;
@@ -79,7 +90,12 @@ export class Budgets {
   }
 
   bootFailed(key: string, instance: string, why: string): void {
-    this.fail(key, instance, why, "after-several");
+    this.fail(key, { instance, why, opens: "after-several" });
+  }
+
+  /** Its machine was taken away from a job. A market that does so three times in a window is left alone for as long. */
+  machineLost(key: string, instance: string, why: string): void {
+    this.fail(key, { instance, why, opens: "after-several", minPauseMs: WINDOW_MS });
   }
 
   creationFailed(key: string, instance: string, error: ProviderError): void {
@@ -88,7 +104,7 @@ export class Budgets {
       this.ended(key, instance);
       return;
     }
-    this.fail(key, instance, error.message, "at-once");
+    this.fail(key, { instance, why: error.message, opens: "at-once" });
   }
 
   /** A call that is no template's own failed. */
@@ -119,9 +135,9 @@ export class Budgets {
     for (const map of [this.breakers, this.hours]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
   }
 
-  private fail(key: string, instance: string, why: string, opens: "at-once" | "after-several"): void {
+  private fail(key: string, failure: Failure): void {
     const { time } = this;
-    this.breakers.set(key, failed(this.breaker(key), { instance, why, opens }, time.monotonic(), time.random()));
+    this.breakers.set(key, failed(this.breaker(key), failure, time.monotonic(), time.random()));
   }
 
   private faultUntil(kind: "provider_error" | "circuit_open", message: string, until: number) {

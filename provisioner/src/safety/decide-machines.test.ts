@@ -64,6 +64,7 @@ describe("the machines of a whole list", () => {
           registered: true,
           claimed: false,
           bound_job: null,
+          lost_job: false,
           desired_intent: "keep",
           ...over,
         } satisfies InstanceRecord,

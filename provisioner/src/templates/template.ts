@@ -45,7 +45,7 @@ export interface Template {
   readonly costPerHour: number | null;
   /** Lower comes first; equal ones by cost, then by key. */
   readonly preference: number;
-  /** The template that takes over while this one has no capacity (spot to on-demand); null for none. */
+  /** The template that takes over while this one has no capacity or loses its machines (spot to on-demand); null for none. */
   readonly fallback: string | null;
 }
 
