@@ -44,7 +44,7 @@ function textOf(...args: string[]): string {
 
 describe("the command line of shipfox-provisioner", () => {
   it.each([
-    [["stat"], 'Unknown command "stat"; the commands are start, validate, plan, status, drain.'],
+    [["stat"], 'Unknown command "stat"; the commands are start, validate, schema, plan, status, drain.'],
     [["plan", "now"], 'Unknown command "plan now"'],
     [["--templates-fil", "x"], "did you mean --templates-file?"],
     [["start", "--json"], '"start" has no flag --json.'],
@@ -72,7 +72,7 @@ describe("the command line of shipfox-provisioner", () => {
     expect(textOf("--help")).toMatch(
       /--templates-file, SHIPFOX_PROVISIONER_TEMPLATES_FILE\n.*\[\/etc\/shipfox\/templates\.yaml\]/,
     );
-    for (const command of ["validate", "plan", "status", "drain"]) {
+    for (const command of ["validate", "schema", "plan", "status", "drain"]) {
       expect(textOf("help", command)).toContain(`Usage: shipfox-provisioner ${command}`);
       expect(textOf(command, "-h")).toMatch(new RegExp(`Examples:\n  shipfox-provisioner ${command}`));
     }
