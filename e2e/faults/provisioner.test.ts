@@ -25,7 +25,7 @@ describe("a provisioner whose provider fails", () => {
 
   it(`${fault(31, "the machine is found in the next list and does the job; there is no second one")}`, async () => {
     const provider = await MachineProvider.start(stage);
-    provider.onCreate = () => ({ exit: "unavailable", isMade: true });
+    provider.onCreate = () => ({ exit: "unavailable", isDone: true });
     await launch(provider, "lost-answer");
     expect((await succeeded("lost-answer")).status).toBe("succeeded");
     expect(provider.orders).toHaveLength(1);
@@ -50,11 +50,12 @@ describe("a provisioner whose provider fails", () => {
     const provisioner = await launch(provider, "lists");
     const runId = await instance.fire(project, "long");
     await instance.stepPrinted(runId, "job", "begun");
-    for (const verdict of [{ exit: "unavailable" }, { exit: "throttled" }, { exit: "ok", isEmpty: true }] as const) {
+    const empty = { exit: "ok", hides: () => true } as const;
+    for (const verdict of [{ exit: "unavailable" }, { exit: "throttled" }, empty] as const) {
       provider.onList = () => verdict;
       const before = provider.lists;
       await eventually(
-        `the list was asked for as ${JSON.stringify(verdict)}`,
+        `the list was asked for and answered with ${verdict.exit}`,
         async () => provider.lists >= before + 2,
       );
     }

@@ -63,6 +63,13 @@ export class Provisioner {
     return this.#stage.addChild(new Child(`provisioner ${args[0]}`, PROVISIONER, args, { ...this.#env, ...more }));
   }
 
+  /** As an operator drains it: resolves when its machines are gone and it has ended well. */
+  async drain(): Promise<void> {
+    const command = this.#stage.addChild(new Child("drain", PROVISIONER, ["drain"], this.#env));
+    const [asked, ended] = await Promise.all([command.exited, this.#child.exited]);
+    if (asked.code !== 0 || ended.code !== 0) throw new Error(`drained with ${asked.code}, ended with ${ended.code}`);
+  }
+
   /** Another process with the same token, on what is as good as another host. */
   async second(): Promise<Child> {
     return this.#spawn({ ...this.#env, SHIPFOX_PROVISIONER_STATE_DIR: await this.#stage.folder("second") });

@@ -1,30 +1,41 @@
 import { once } from "node:events";
 import { chmod } from "node:fs/promises";
-import { createServer, type Socket } from "node:net";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Stage } from "../stage.ts";
 import { type Boot, Machine, type MachineOrder } from "./machine.ts";
 
-const COMMAND = fileURLToPath(new URL("provider-command.ts", import.meta.url));
+const COMMAND = fileURLToPath(new URL("provider-command.sh", import.meta.url));
 /** As in the contract of the `command` driver. */
 const EXIT_CODES = { ok: 0, throttled: 10, no_capacity: 11, quota: 12, refused: 13, unavailable: 14 } as const;
 
-/** How the provider behaves when it is asked for a machine. */
+/** How the provider behaves when it is asked for something. */
 export interface Verdict {
   readonly exit: keyof typeof EXIT_CODES;
   readonly message?: string;
-  /** The machine is made although the answer says otherwise. */
-  readonly isMade?: boolean;
+  /** The machine is made, or deleted, although the answer says otherwise. */
+  readonly isDone?: boolean;
+  /** Milliseconds until it is done, whether the asker still waits or not. */
+  readonly beforeMs?: number;
+  /** Milliseconds from then to the answer. */
+  readonly afterMs?: number;
 }
+
+export interface ListVerdict extends Verdict {
+  /** Machines that are there and not in the list, which says all the same that it is whole. */
+  readonly hides?: (machine: Machine) => boolean;
+}
+
+const ID_DIGITS = 6;
 
 const WELL: Verdict = { exit: "ok" };
 
 interface Reply {
   readonly exitCode: number;
   readonly output: string;
-  readonly message: string;
 }
 
 interface Question extends MachineOrder {
@@ -35,7 +46,7 @@ interface Question extends MachineOrder {
 
 /**
  * A provider of machines that the test holds, asked by the daemon through the `command` driver. Its machines are real runners. It
- * misbehaves as `onCreate`, `onList` and `bootAs` say.
+ * misbehaves as `onCreate`, `onList`, `onDelete` and `bootAs` say.
  */
 export class MachineProvider {
   readonly machines = new Map<string, Machine>();
@@ -49,14 +60,17 @@ export class MachineProvider {
   readonly orders: string[] = [];
   lists = 0;
   onCreate: (order: MachineOrder) => Verdict = () => WELL;
-  onList: () => Verdict & { readonly isEmpty?: boolean } = () => WELL;
+  onList: () => ListVerdict = () => WELL;
+  onDelete: (machine: Machine) => Verdict = () => WELL;
   bootAs: (order: MachineOrder) => Boot = () => "runner";
-  readonly #folder: string;
+  /** All that its machines and its command run has this path in it. */
+  readonly folder: string;
+  readonly #codeCache: string;
   readonly #socketPath: string;
-  readonly #sockets = new Set<Socket>();
 
   private constructor(folder: string) {
-    this.#folder = folder;
+    this.folder = folder;
+    this.#codeCache = join(folder, "code");
     this.#socketPath = join(folder, "provider.sock");
   }
 
@@ -65,12 +79,12 @@ export class MachineProvider {
     // The user of the steps passes through it.
     await chmod(folder, 0o711);
     const provider = new MachineProvider(folder);
-    const server = createServer({ allowHalfOpen: true }, (socket) => void provider.#serve(socket));
+    const server = createServer((request, response) => void provider.#serve(request, response));
     server.listen(provider.#socketPath);
     await once(server, "listening");
     stage.onEnd(async () => {
-      for (const socket of provider.#sockets) socket.destroy();
       server.close();
+      server.closeAllConnections();
       await once(server, "close");
       await Promise.all([...provider.machines.values()].map((machine) => machine.remove()));
     });
@@ -87,12 +101,13 @@ export class MachineProvider {
     });
   }
 
-  async #serve(socket: Socket): Promise<void> {
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => undefined);
-    const { operation, input } = JSON.parse(await text(socket)) as { operation: string; input: string };
-    socket.end(JSON.stringify(await this.#answer(operation, JSON.parse(input) as Question)));
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const asked = await text(request).catch(() => null);
+    // Killed before it had said what it wanted.
+    if (asked === null) return;
+    const question = JSON.parse(asked) as Question;
+    const { exitCode, output } = await this.#answer(request.url?.slice(1) ?? "", question);
+    response.end(`${exitCode}\n${output}`);
   }
 
   async #answer(operation: string, question: Question): Promise<Reply> {
@@ -102,7 +117,7 @@ export class MachineProvider {
       case "create":
         return await this.#create(question);
       case "list":
-        return this.#list(question);
+        return await this.#list(question);
       case "delete":
         return await this.#delete(question.provider_id ?? "");
       default:
@@ -115,43 +130,73 @@ export class MachineProvider {
     if (former) return reply(WELL, { provider_id: former.providerId });
     this.orders.push(order.template_key);
     const verdict = this.onCreate(order);
-    if (verdict.exit !== "ok" && !verdict.isMade) return reply(verdict, {});
+    await pause(verdict.beforeMs);
+    if (verdict.exit !== "ok" && !verdict.isDone) return reply(verdict, {});
     const machine = this.#add(order);
     await machine.boot(this.bootAs(order));
+    await pause(verdict.afterMs);
     return reply(verdict, { provider_id: machine.providerId, may_have_happened: true });
   }
 
-  #list({ provider_id: id, controller, pool }: Question): Reply {
+  async #list({ provider_id: id, controller, pool }: Question): Promise<Reply> {
+    const { hides = () => false, ...verdict } = this.onList();
+    await pause(verdict.beforeMs);
     const all = [...this.machines.values()];
-    if (id !== undefined) return reply(WELL, whole(all.filter(({ providerId }) => providerId === id)));
-    this.lists += 1;
-    const { isEmpty = false, ...verdict } = this.onList();
-    const ours = all.filter(({ order: { tags } }) => tags.controller === controller && tags.pool === pool);
-    const strangers = [...this.strangers].map(([id, tags]) => ({ provider_id: id, tags, state: "stopped" }));
-    return reply(verdict, whole(isEmpty ? [] : ours, strangers));
+    const asked = (machine: Machine) =>
+      id === undefined ? isOf(machine, { controller, pool }) : machine.providerId === id;
+    const strangers = [...this.strangers].map(([provider_id, tags]) => ({ provider_id, tags, state: "stopped" }));
+    if (id === undefined) this.lists += 1;
+    const found = all.filter((machine) => asked(machine) && !hides(machine));
+    const answer = whole(found, id === undefined ? strangers : []);
+    await pause(verdict.afterMs);
+    return reply(verdict, answer);
   }
 
   async #delete(id: string): Promise<Reply> {
     this.deletions.push(id);
     const machine = this.machines.get(id);
-    if (machine) {
-      machine.wasBusyWhenDeleted = await machine.isBusy();
-      await machine.remove();
-      this.machines.delete(id);
-    }
-    return reply(WELL, {});
+    if (!machine) return reply(WELL, {});
+    const verdict = this.onDelete(machine);
+    await pause(verdict.beforeMs);
+    if (verdict.exit !== "ok" && !verdict.isDone) return reply(verdict, {});
+    machine.deletedAt ??= Date.now();
+    machine.wasBusyWhenDeleted ||= await machine.isBusy();
+    await this.#remove(machine);
+    await pause(verdict.afterMs);
+    return reply(verdict, {});
+  }
+
+  /** Takes a machine away without an order, as a provider does whose host broke: no list has it any more. */
+  async lose(machine: Machine): Promise<void> {
+    machine.lostAt ??= Date.now();
+    await this.#remove(machine);
+  }
+
+  async #remove(machine: Machine): Promise<void> {
+    await machine.remove();
+    this.machines.delete(machine.providerId);
   }
 
   #add(order: MachineOrder): Machine {
-    const id = `m-${this.history.length + 1}`;
-    const machine = new Machine(id, order, join(this.#folder, id));
+    // None is the beginning of another: what a machine runs is found by the path of its folder.
+    const id = `m-${String(this.history.length + 1).padStart(ID_DIGITS, "0")}`;
+    const machine = new Machine(id, order, { folder: join(this.folder, id), codeCache: this.#codeCache });
     this.machines.set(id, machine);
     this.history.push(machine);
     return machine;
   }
 }
 
-function whole(machines: readonly Machine[], strangers: readonly object[] = []) {
+/** Nobody who is still asked at the end of a test holds it up. */
+async function pause(ms = 0): Promise<void> {
+  if (ms > 0) await sleep(ms, undefined, { ref: false });
+}
+
+function isOf({ order: { tags } }: Machine, owner: { readonly controller: string; readonly pool: string }): boolean {
+  return tags.controller === owner.controller && tags.pool === owner.pool;
+}
+
+function whole(machines: readonly Machine[], strangers: readonly object[]) {
   const listed = machines.map(({ providerId, order, isRunning }) => ({
     provider_id: providerId,
     tags: order.tags,
@@ -164,6 +209,5 @@ function reply({ exit, message = "" }: Verdict, output: object): Reply {
   return {
     exitCode: EXIT_CODES[exit],
     output: JSON.stringify({ ...output, ...(message ? { message } : {}) }),
-    message,
   };
 }
