@@ -1,43 +1,34 @@
 import { readFile, writeFile } from "node:fs/promises";
-import type { SoakReport } from "./soak.ts";
+import type { SoakReport } from "./report.ts";
 
-const PLACE = /(<!-- soak:begin[^>]*-->\n)[^]*(\n<!-- soak:end -->)/;
 const SHOWN_FINDINGS = 20;
 
 /** The result as a Markdown table. */
-export function renderSoak(report: SoakReport): string {
-  const { kills, options } = report;
-  const rows: [string, string | number][] = [
-    ["runs", report.runs],
-    ["sandbox", options.sandbox],
-    ["runner killed", kills.runner],
-    ["control plane killed", kills.controlPlane],
-    ["all of them killed at once", kills.everything],
-    ["executions", report.executions],
-    ["lost", report.lost.length],
-    ["doubled", report.doubled.length],
-    ["left behind", report.leftBehind.length],
-    ["duration", `${Math.round(report.seconds)} s`],
+export function renderSoak({ runs, facts, findings, seconds, options }: SoakReport): string {
+  const rows: (readonly [string, string | number])[] = [
+    ["runs", runs],
+    ...facts,
+    ...Object.entries(findings).map(([kind, found]) => [kind, found.length] as const),
+    ["duration", `${Math.round(seconds)} s`],
     ["seed", options.seed],
   ];
   return ["| What | Number |", "|---|---|", ...rows.map(([name, value]) => `| ${name} | ${value} |`)].join("\n");
 }
 
 /** What is wrong, as lines; empty when all promises hold. */
-export function complaints({ lost, doubled, leftBehind }: SoakReport): string[] {
-  const lines = Object.entries({ lost, doubled, leftBehind }).flatMap(([kind, findings]) =>
-    findings.map((finding) => `${kind}: ${finding}`),
-  );
+export function complaints({ findings }: SoakReport): string[] {
+  const lines = Object.entries(findings).flatMap(([kind, found]) => found.map((finding) => `${kind}: ${finding}`));
   const more = lines.length - SHOWN_FINDINGS;
   return more > 0 ? [...lines.slice(0, SHOWN_FINDINGS), `and ${more} more`] : lines;
 }
 
-/** Replaces what stands between the marks in a page. */
-export async function writeSoak(file: string, table: string): Promise<void> {
+/** Replaces what stands between the marks of that name in a page. */
+export async function writeSoak(file: string, mark: string, table: string): Promise<void> {
   const page = await readFile(file, "utf8");
-  if (!PLACE.test(page)) throw new Error(`${file} has no place for the table: the marks soak:begin and soak:end`);
+  const place = new RegExp(`(<!-- ${mark}:begin[^>]*-->\\n)[^]*(\\n<!-- ${mark}:end -->)`);
+  if (!place.test(page)) throw new Error(`${file} has no place for the table: the marks ${mark}:begin and ${mark}:end`);
   await writeFile(
     file,
-    page.replace(PLACE, (_, begin: string, end: string) => `${begin}\n${table}\n${end}`),
+    page.replace(place, (_, begin: string, end: string) => `${begin}\n${table}\n${end}`),
   );
 }
