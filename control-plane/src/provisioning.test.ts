@@ -72,6 +72,19 @@ describeStores("what a provisioner is told to start", (open) => {
     });
   });
 
+  it("is told anew to the daemon of the pool that was killed before it used what was reserved", async () => {
+    const provisioning = await Provisioning.start(await open());
+    await provisioning.plane.inside.fire(jobsOf("linux", "a", "b"));
+    const body = { max_reservations: 2, templates: [template(2)] };
+    const poll = async () => (await provisioning.call("/demand/poll", body, { holder: "daemon-1 host-a" })).body;
+    const [lost] = (await poll()).reservations;
+    const [told] = (await poll()).reservations;
+    expect(told).toMatchObject({ count: 2 });
+    expect(await provisioning.make(2, lost.reservation_id)).toEqual([]);
+    expect(await provisioning.make(1, told.reservation_id)).toHaveLength(1);
+    expect((await poll()).reservations).toMatchObject([{ count: 1 }]);
+  });
+
   it("shows users which daemon speaks for a provisioner, and what its templates can start", async () => {
     const provisioning = await Provisioning.start(await open());
     const fault = { kind: "circuit_open", message: "every boot failed" };

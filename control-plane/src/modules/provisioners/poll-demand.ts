@@ -5,7 +5,7 @@ import type { Dispatch } from "../dispatch/public.ts";
 import { type DemandRound, lookAtDemand } from "./demand.ts";
 import type { DemandWaiters } from "./demand-waiters.ts";
 import { advertise, type Holder, holdPool, seeProvisioner } from "./pool-store.ts";
-import { dropReservation } from "./reservation-store.ts";
+import { dropReservation, dropReservationsOf } from "./reservation-store.ts";
 
 /** A poll that nobody woke looks again by itself: runners come and go, reservations expire. */
 const LOOK_AGAIN_MS = 5_000;
@@ -29,7 +29,8 @@ export interface DemandPoll extends DemandRound {
 
 /**
  * Waits until there is something for the provisioner to do, or until its time is over. One who has no room is answered at
- * once. What was reserved for a caller who is gone is free again.
+ * once. What was reserved for a caller who is gone is free again, and so is, when a daemon that holds the pool polls again, what
+ * it has not used of its former reservations.
  */
 export async function pollDemand(deps: PollDeps, poll: DemandPoll): Promise<DemandReply> {
   const { store, clock, dispatch, waiters } = deps;
@@ -40,6 +41,8 @@ export async function pollDemand(deps: PollDeps, poll: DemandPoll): Promise<Dema
       const provisioner = await seeProvisioner(tx, poll.token, now);
       await holdPool(tx, provisioner, poll.holder, now);
       if (first) await advertise(tx, provisioner.id, poll.templates, now);
+      // A daemon polls again when it has used what it could, or was started anew: then it will not use the rest.
+      if (first && poll.holder !== null) await dropReservationsOf(tx, provisioner.id);
       return { workspaceId: provisioner.workspace_id, reply: await lookAtDemand(tx, dispatch, provisioner, poll, now) };
     });
     if (poll.signal.aborted) {
