@@ -7,6 +7,10 @@ import { StandInPlane } from "./control-plane/stand-in-plane.fixture.ts";
 import { startRunnerProcess } from "./runner-process.fixture.ts";
 
 const MRT = `sf_mrt_${"b".repeat(43)}`;
+const HOOK = `import { registerHooks } from "node:module";
+registerHooks({ load: (url, context, next) => (console.error("loads " + url), next(url, context)) });`;
+/** Says on stderr what is loaded. */
+const TELL_LOADS = `--import=data:text/javascript,${encodeURIComponent(HOOK)}`;
 
 let root: string;
 let plane: StandInPlane;
@@ -52,6 +56,15 @@ describe("shipfox-runner", () => {
     expect(runner.output.stderr).toContain("runner ready");
     expect(runner.output.stdout + runner.output.stderr).not.toMatch(/sf_(mrt|rt)_[a-z]/);
     expect(jobs.endedSessions).toBe(1);
+  });
+
+  it("loads nothing of Docker for the host sandbox: a machine made for one job starts its runner so much sooner", async () => {
+    const runner = startRunner([], { SHIPFOX_RUNNER_REGISTRATION_TOKEN: MRT, NODE_OPTIONS: TELL_LOADS });
+    await jobs.until(() => jobs.parkedClaims === 1);
+    runner.child.kill("SIGTERM");
+    expect(await runner.exit).toBe(0);
+    expect(runner.output.stderr).toMatch(/^loads \S+\/host-provider\.ts$/m);
+    expect(runner.output.stderr).not.toMatch(/^loads \S+\/(dockerode|docker-modem|docker-provider)\b/m);
   });
 
   it("was killed: the next start sends the log that was left, gives the job back and goes on with its own credential", async () => {

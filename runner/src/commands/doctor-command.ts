@@ -1,5 +1,4 @@
 import type { RunnerConfig } from "../config.ts";
-import { examine } from "../doctor/doctor.ts";
 import { doctorDocument, hasFailed, renderDoctor } from "@shipfox/shared/operate/doctor-report";
 import { EXIT_COMMAND_FAILED, EXIT_OK } from "@shipfox/shared/operate/exit-status";
 import type { Output } from "@shipfox/shared/operate/output";
@@ -20,6 +19,8 @@ Exit status:
   2  wrong command line`;
 
 export async function doctorCommand(config: RunnerConfig, json: boolean, output: Output): Promise<number> {
+  // What it is made of, the engine's client above all, would cost the start of every runner more than the rest together.
+  const { examine } = await import("../doctor/doctor.ts");
   const results = await examine(config);
   output.print(json ? JSON.stringify(doctorDocument(results), null, 2) : renderDoctor(results, output));
   return hasFailed(results) ? EXIT_COMMAND_FAILED : EXIT_OK;
