@@ -259,7 +259,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       },
     },
     armDue: (at) => dueLoop.arm(at),
-    onQueued: (workspaceId) => demandWaiters.wake(workspaceId),
+    onDemandChange: (workspaceId) => demandWaiters.wake(workspaceId),
   });
   const provisioning = { store, clock, dispatch, waiters: demandWaiters, armDue: (at: number) => dueLoop.arm(at) };
   const blobs = new FileBlobStore(dataPaths(config).blobs);

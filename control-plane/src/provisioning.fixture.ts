@@ -48,7 +48,7 @@ export class Provisioning {
     const waiters = new DemandWaiters();
     const plane = await ServedPlane.start(store, {
       instances: instancesPort,
-      onQueued: (workspaceId) => waiters.wake(workspaceId),
+      onDemandChange: (workspaceId) => waiters.wake(workspaceId),
       more: (_store, dispatch) => {
         const access = { role: async () => "owner" as const, instanceRole: async () => null };
         const base = { store, clock: systemClock, access, dispatch, waiters, armDue: () => {} };

@@ -180,6 +180,22 @@ describeStores("a runner instance", (open) => {
     ]);
   });
 
+  it("is to be removed once its runner has signed off after its job: a poll without room hears of it", async () => {
+    const { provisioning, instance } = await pooled();
+    const { plane } = provisioning;
+    const session = await provisioning.session(instance);
+    await plane.inside.fire(jobsOf("linux", "a"));
+    expect((await plane.claim(session)).status).toBe(200);
+    const polled = provisioning.poll([template(0)], { wait: 30 });
+    await expect
+      .poll(async () => (await provisioning.asUser("GET", "/provisioners/active")).body.provisioners[0].templates)
+      .toMatchObject([{ available_slots: 0 }]);
+    await plane.call("DELETE", "/runners/session", { token: session });
+    expect((await polled).terminate).toMatchObject([
+      { runner_instance_id: instance.runner_instance_id, reason: "finished" },
+    ]);
+  });
+
   it("is either given a job or drained, never both", async () => {
     const { provisioning, instance } = await pooled();
     const { plane } = provisioning;

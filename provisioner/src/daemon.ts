@@ -14,7 +14,8 @@ import type { World } from "./world.ts";
 const HELD_PAUSE_MS = 10_000;
 /** Between polls that are answered at once: what is on its way changes no faster. */
 const BUSY_PAUSE_MS = 500;
-const NO_ROOM_PAUSE_MS = 5_000;
+/** Until it is known what there is: the comparison that finds out wakes. */
+const UNKNOWN_PAUSE_MS = 5_000;
 /** A machine that starts or goes is looked at again soon. */
 const SOON_MS = 2_000;
 const LET_GO_LIMIT_MS = 5_000;
@@ -80,13 +81,13 @@ export class Daemon {
 
   /** How long to wait before the next poll. */
   private async demandOnce(maker: InstanceMaker, signal: AbortSignal): Promise<number> {
-    const { unwanted, hadRoom } = await demandRound(this.world, maker, signal);
+    const { unwanted, hasWaited } = await demandRound(this.world, maker, signal);
     const isNews = unwanted.some((id) => !this.known.has(id));
     this.known.clear();
     for (const id of unwanted) this.known.add(id);
     if (isNews) this.converge.wake();
     if (unwanted.length > 0) return BUSY_PAUSE_MS;
-    return hadRoom ? 0 : NO_ROOM_PAUSE_MS;
+    return hasWaited ? 0 : UNKNOWN_PAUSE_MS;
   }
 
   private async convergeOnce(maker: InstanceMaker, signal: AbortSignal): Promise<number> {

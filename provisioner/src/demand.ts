@@ -9,8 +9,8 @@ const SHORT_WAIT_SECONDS = 5;
 export interface DemandOutcome {
   /** Ids that the control plane wants to be rid of. */
   readonly unwanted: readonly string[];
-  /** Whether the control plane had anything to wait with. */
-  readonly hadRoom: boolean;
+  /** Whether the control plane was asked to wait for something to do. */
+  readonly hasWaited: boolean;
 }
 
 /** What can be started now. Before the first comparison nothing is known to exist: whatever is started could be too much. */
@@ -31,11 +31,14 @@ export async function demandRound(world: World, maker: InstanceMaker, signal: Ab
   const { isReady, situation, templates } = offerOf(world);
   const slots = templates.reduce((sum, { available_slots: free }) => sum + free, 0);
   const isFull = templates.some(({ available_slots: free }) => free === 0);
+  const longestWait = isFull ? SHORT_WAIT_SECONDS : MAX_DEMAND_WAIT_SECONDS;
+  // The first comparison tells at any moment what may be made.
+  const waitSeconds = fleet.isKnown ? longestWait : 0;
   const reply = await controlPlane.pollDemand(
     {
       templates,
       maxReservations: Math.min(MAX_RESERVATIONS, slots, policy.room(situation)),
-      waitSeconds: isFull ? SHORT_WAIT_SECONDS : MAX_DEMAND_WAIT_SECONDS,
+      waitSeconds,
     },
     signal,
   );
@@ -43,6 +46,6 @@ export async function demandRound(world: World, maker: InstanceMaker, signal: Ab
   if (isReady && !signal.aborted) await maker.make(reply.reservations);
   return {
     unwanted: reply.terminate.map(({ runner_instance_id: id }) => id),
-    hadRoom: slots > 0,
+    hasWaited: waitSeconds > 0,
   };
 }

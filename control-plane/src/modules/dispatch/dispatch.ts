@@ -43,8 +43,8 @@ export interface DispatchDeps {
   readonly settings: DispatchSettings;
   /** Tells the due loop of a moment that may be earlier than the one it waits for. */
   readonly armDue: (at: number) => void;
-  /** A job was queued: somebody may want to start a runner for it. */
-  readonly onQueued?: (workspaceId: string) => void;
+  /** A job was queued, or a runner signed off: somebody may want to start a runner, or to remove a machine. */
+  readonly onDemandChange?: (workspaceId: string) => void;
 }
 
 /** The state that all of dispatch shares, and the rows that runs change through it. */
@@ -116,7 +116,7 @@ export class Dispatch implements DispatchPort {
     tx.afterCommit(() => {
       this.depths.add(labelSetId, entry.projectId, 1);
       this.waiters.wakeOne(labelSetId);
-      this.deps.onQueued?.(entry.workspaceId);
+      this.deps.onDemandChange?.(entry.workspaceId);
     });
   }
 

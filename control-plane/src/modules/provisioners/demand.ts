@@ -15,7 +15,7 @@ import { abilityOf, decideDemand, type Demand, isComing, parsed, satisfies, type
 import { ADVERTISED_MS, lockPools } from "./pool-store.ts";
 import { insertReservation, openReservations } from "./reservation-store.ts";
 
-/** A runner that has done its job stops by itself; what is still there after this long is to be removed. */
+/** A runner that has done its job signs off; one that has not after this long is removed all the same. */
 const EXIT_GRACE_MS = 30_000;
 /** A runner without a job that was not heard from for so long has hung, or its machine has. */
 const SILENT_MS = 300_000;

@@ -161,9 +161,10 @@ const LEFT_OVER = `select i.id, case when s.claims_used > 0 then 'finished' else
   from runner_instances i join runner_sessions s on s.id = i.session_id
   where i.provisioner_id = ? and i.ended_at is null and i.terminate_reason is null
     and (s.ended_at is not null or s.claims_used > 0)
-    and not exists (select 1 from leases l where l.session_id = s.id and (l.ended_at is null or l.ended_at > ?))`;
+    and not exists (select 1 from leases l where l.session_id = s.id
+      and (l.ended_at is null or (s.ended_at is null and l.ended_at > ?)))`;
 
-/** Instances whose runner has nothing more to do since `since`, and why. */
+/** Instances whose runner has signed off, or has done its job before `since` and still has not, and why. */
 export function leftOver(
   tx: Tx,
   provisionerId: string,

@@ -28,13 +28,13 @@ export interface DemandPoll extends DemandRound {
 }
 
 /**
- * Waits until there is something for the provisioner to do, or until its time is over. One who has no room is answered at
- * once. What was reserved for a caller who is gone is free again, and so is, when a daemon that holds the pool polls again, what
+ * Waits until there is something for the provisioner to do, or until its time is over: one who has no room waits for what is to be
+ * removed. What was reserved for a caller who is gone is free again, and so is, when a daemon that holds the pool polls again, what
  * it has not used of its former reservations.
  */
 export async function pollDemand(deps: PollDeps, poll: DemandPoll): Promise<DemandReply> {
   const { store, clock, dispatch, waiters } = deps;
-  const deadline = clock.monotonic() + (hasRoom(poll) ? poll.waitMs : 0);
+  const deadline = clock.monotonic() + poll.waitMs;
   for (let first = true; ; first = false) {
     const now = clock.now();
     const { workspaceId, reply } = await store.write(async (tx) => {
@@ -55,8 +55,4 @@ export async function pollDemand(deps: PollDeps, poll: DemandPoll): Promise<Dema
     if (reply.reservations.length > 0 || reply.terminate.length > 0 || left <= 0) return reply;
     if ((await waiters.next(workspaceId, Math.min(left, LOOK_AGAIN_MS), poll.signal)) === "over") return reply;
   }
-}
-
-function hasRoom({ maxReservations, templates }: DemandRound): boolean {
-  return maxReservations > 0 && templates.some(({ available_slots: slots }) => slots > 0);
 }

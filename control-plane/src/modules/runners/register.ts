@@ -103,7 +103,7 @@ const RETIRED = "select runner_id from retired_runner_credentials where token_ha
 const ROTATE = `update runners set credential_hash = ?, previous_credential_hash = ?, labels = ?, capabilities = ?, version = ?, last_seen_at = ?,
   drain_requested_at = null where id = ?`;
 const END_SESSIONS =
-  "update runner_sessions set ended_at = ?, end_reason = ? where runner_id = ? and ended_at is null returning id";
+  "update runner_sessions set ended_at = ?, end_reason = ? where runner_id = ? and ended_at is null returning id, workspace_id";
 const RETIRE =
   "insert into retired_runner_credentials (token_hash, runner_id, retired_at) values (?, ?, ?) on conflict (token_hash) do nothing";
 const PRUNE_RETIRED = `delete from retired_runner_credentials where runner_id = ? and token_hash not in
@@ -366,12 +366,13 @@ export async function endSessions(
   reason: string,
   now: number,
 ): Promise<void> {
-  const ended = await tx.all<{ id: string }>(END_SESSIONS, [now, reason, runnerId]);
+  const ended = await tx.all<{ id: string; workspace_id: string }>(END_SESSIONS, [now, reason, runnerId]);
   tx.afterCommit(() => {
-    for (const { id } of ended) {
+    for (const { id, workspace_id: workspaceId } of ended) {
       const session = dispatch.sessions.get(id);
       if (session) dispatch.waiters.wakeSession(session);
       dispatch.sessions.forget(id);
+      dispatch.deps.onDemandChange?.(workspaceId);
     }
   });
 }

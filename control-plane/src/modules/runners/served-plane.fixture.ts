@@ -72,11 +72,11 @@ export class ServedPlane {
       version?: string;
       more?: (store: Store, dispatch: Dispatch) => Route[];
       instances?: InstancesPort;
-      onQueued?: (workspaceId: string) => void;
+      onDemandChange?: (workspaceId: string) => void;
     } = {},
   ): Promise<ServedPlane> {
     const settings = { leaseTermMs: LEASE_TERM_MS, ...options.settings };
-    const inside = await TestPlane.start(store, settings, { onQueued: options.onQueued });
+    const inside = await TestPlane.start(store, settings, { onDemandChange: options.onDemandChange });
     const version = options.version ?? VERSION;
     const { dispatch } = inside;
     const checkouts: CheckoutRequest[] = [];

@@ -81,8 +81,8 @@ export class TestPlane {
     settings: Partial<DispatchSettings> = {},
     {
       endings = { runEnded: async () => {} },
-      onQueued = () => {},
-    }: { endings?: EndingsPort; onQueued?: ((workspaceId: string) => void) | undefined } = {},
+      onDemandChange = () => {},
+    }: { endings?: EndingsPort; onDemandChange?: ((workspaceId: string) => void) | undefined } = {},
   ): Promise<TestPlane> {
     const dir = await mkdtemp(join(tmpdir(), "shipfox-plane-"));
     const log = pino({ level: "silent" });
@@ -109,7 +109,7 @@ export class TestPlane {
       endings,
       settings: { ...SETTINGS, ...settings },
       armDue: (at) => void dueAt.push(at),
-      onQueued,
+      onDemandChange,
     });
     await dispatch.recover();
     onTestFinished(async () => {
