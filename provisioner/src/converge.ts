@@ -1,5 +1,6 @@
 import { isId } from "@shipfox/shared/ids";
 import { MAX_CONSOLE_TAIL_CHARS, MAX_OBSERVED_INSTANCES } from "@shipfox/shared/provisioner";
+import PQueue from "p-queue";
 import { RateLimit } from "./budget/rate-limit.ts";
 import type { InstanceEvent, InstanceRecord } from "./control-plane/client.ts";
 import { hasEnded } from "./fleet.ts";
@@ -12,6 +13,8 @@ const MINUTE_MS = 60_000;
 const MAX_REASON_CHARS = 500;
 /** Machines that one round takes away; the next round comes soon. */
 const MAX_DELETIONS_PER_ROUND = 200;
+/** Calls of the provider that a round makes side by side. */
+const PARALLEL = 8;
 
 /**
  * One comparison of what the provider has with what is recorded, and what follows from it. Everything that is ever deleted is
@@ -22,6 +25,7 @@ export class Converge {
   private absences = NO_ABSENCES;
   private readonly losses = new Losses();
   private readonly deletions = new RateLimit(MINUTE_MS);
+  private readonly calls = new PQueue({ concurrency: PARALLEL });
   /** Whose registration or failed boot was counted already. */
   private readonly judged = new Set<string>();
 
@@ -135,9 +139,10 @@ export class Converge {
       provider_runner_id: machine.providerId,
       state: machine.state === "stopped" ? "stopping" : machine.state,
     }));
-    for (const machine of [...decision.mourn, ...decision.bury]) news.push(...(await this.obituary(machine, signal)));
+    const over = [...decision.mourn, ...decision.bury];
+    news.push(...(await this.each(over, (machine) => this.obituary(machine, signal))).flat());
     if (news.length > 0) await controlPlane.report(news, signal);
-    for (const machine of decision.bury.slice(0, MAX_DELETIONS_PER_ROUND)) await this.remove(machine, signal);
+    await this.each(decision.bury.slice(0, MAX_DELETIONS_PER_ROUND), (machine) => this.remove(machine, signal));
     await this.removeUnwanted(decision.remove, signal);
   }
 
@@ -166,30 +171,49 @@ export class Converge {
     return why.slice(0, MAX_REASON_CHARS);
   }
 
+  /** Machines that have had their job are as good as over: the limit is for what could still be needed. */
   private async removeUnwanted(machines: readonly Ours[], signal: AbortSignal): Promise<void> {
-    const { file, time, monitor, fleet, controlPlane } = this.world;
+    const { file, time, monitor, fleet } = this.world;
+    const isDone = ({ tags }: Ours) => fleet.record(tags.instance)?.claimed === true;
+    const done = machines.filter(isDone);
+    const others = machines.filter((machine) => !isDone(machine));
     const left = this.deletions.left(file().limits.maxDeletionsPerMinute, time.monotonic());
-    monitor.deletionsWaiting = Math.max(0, machines.length - left);
-    for (const machine of machines.slice(0, Math.min(left, MAX_DELETIONS_PER_ROUND))) {
-      const record = fleet.record(machine.tags.instance);
-      if (!record) continue;
-      const isBootFailure = !record.registered && !hasEnded(record) && record.state !== "planned";
-      const consoleTail = isBootFailure ? await this.consoleOf(machine, signal) : null;
-      this.deletions.note(time.monotonic());
-      if (!(await this.remove(machine, signal)) || hasEnded(record)) continue;
-      await controlPlane.report(
-        [
-          {
-            runner_instance_id: record.runner_instance_id,
-            provider_runner_id: machine.providerId,
-            state: isBootFailure ? "failed" : "terminated",
-            ...(isBootFailure ? { reason: this.bootFailed(record, "its runner did not register in time") } : {}),
-            ...(consoleTail === null ? {} : { console_tail: consoleTail }),
-          },
-        ],
-        signal,
-      );
-    }
+    monitor.deletionsWaiting = Math.max(0, others.length - left);
+    const unneeded = others.slice(0, Math.min(left, MAX_DELETIONS_PER_ROUND));
+    for (let count = 0; count < unneeded.length; count += 1) this.deletions.note(time.monotonic());
+    await this.each([...done.slice(0, MAX_DELETIONS_PER_ROUND), ...unneeded], (machine) =>
+      this.removeRunning(machine, signal),
+    );
+  }
+
+  private async removeRunning(machine: Ours, signal: AbortSignal): Promise<void> {
+    const { fleet, controlPlane } = this.world;
+    const record = fleet.record(machine.tags.instance);
+    if (!record) return;
+    const isBootFailure = !record.registered && !hasEnded(record) && record.state !== "planned";
+    const consoleTail = isBootFailure ? await this.consoleOf(machine, signal) : null;
+    if (!(await this.remove(machine, signal)) || hasEnded(record)) return;
+    await controlPlane.report(
+      [
+        {
+          runner_instance_id: record.runner_instance_id,
+          provider_runner_id: machine.providerId,
+          state: isBootFailure ? "failed" : "terminated",
+          ...(isBootFailure ? { reason: this.bootFailed(record, "its runner did not register in time") } : {}),
+          ...(consoleTail === null ? {} : { console_tail: consoleTail }),
+        },
+      ],
+      signal,
+    );
+  }
+
+  /** Side by side, because one after another the end of a large pool would take minutes. All are done before a failure is told. */
+  private async each<Result>(machines: readonly Ours[], act: (machine: Ours) => Promise<Result>): Promise<Result[]> {
+    const results = await Promise.allSettled(machines.map((machine) => this.calls.add(() => act(machine))));
+    return results.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
   }
 
   /** False when the provider did not take the order; the next round tries again. */

@@ -37,7 +37,12 @@ const JOB = { job_id: "j", workflow_run_attempt_id: "a" };
 let stop: () => Promise<unknown> = async () => {};
 afterEach(() => stop());
 
-function start(plane: StandInPlane, provider: SimulatedProvider, over: Partial<Template> = {}) {
+function start(
+  plane: StandInPlane,
+  provider: SimulatedProvider,
+  over: Partial<Template> = {},
+  maxDeletionsPerMinute = 100,
+) {
   const world: World = {
     controlPlane: plane,
     provider,
@@ -46,7 +51,7 @@ function start(plane: StandInPlane, provider: SimulatedProvider, over: Partial<T
     file: () => ({
       pool: "main",
       provider: { kind: "simulated", settings: {} },
-      limits: { maxInstances: 10, maxCreationsPerHour: 100, maxDeletionsPerMinute: 100 },
+      limits: { maxInstances: 10, maxCreationsPerHour: 100, maxDeletionsPerMinute },
       templates: [{ ...template, ...over }],
     }),
     fleet: new Fleet(),
@@ -76,6 +81,27 @@ describe("the provisioner", () => {
     for (const record of plane.records.values())
       Object.assign(record, { registered: true, desired_intent: "terminate" });
     await expect.poll(() => provider.machines.size).toBe(0);
+  });
+
+  it("removes those that have had their job side by side, whatever the limit, and the others within it", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 4;
+    const { world } = start(plane, provider, { maxConcurrency: 4 }, 1);
+    await expect.poll(() => [...plane.records.values()].filter(({ state }) => state === "running").length).toBe(4);
+    const both = Promise.withResolvers<void>();
+    let begun = 0;
+    provider.onDelete = async () => {
+      begun += 1;
+      if (begun >= 2) both.resolve();
+      await both.promise;
+    };
+    plane.jobs = 0;
+    const done = [...plane.records.keys()].slice(0, 2);
+    for (const [id, record] of plane.records)
+      Object.assign(record, { registered: true, claimed: done.includes(id), desired_intent: "terminate" });
+    await expect.poll(() => world.monitor.deletionsWaiting).toBe(1);
+    await expect.poll(() => provider.deleted).toHaveLength(3);
+    expect(provider.deleted).toEqual(expect.arrayContaining(done.map((id) => `m-${id}`)));
   });
 
   it("keeps its idle pool full without being asked for jobs", async () => {

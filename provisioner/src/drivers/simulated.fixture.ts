@@ -22,6 +22,8 @@ export class SimulatedProvider implements Provider {
   listsNothing = false;
   consoleText: string | null = null;
   onCreate: (request: CreateRequest<unknown>) => void = () => {};
+  /** Waited for by each deletion. */
+  onDelete: () => Promise<void> = async () => {};
 
   async check(): Promise<readonly string[]> {
     return [];
@@ -46,6 +48,7 @@ export class SimulatedProvider implements Provider {
   }
 
   async delete({ providerId }: { providerId: string }): Promise<void> {
+    await this.onDelete();
     this.machines.delete(providerId);
     this.deleted.push(providerId);
   }
