@@ -26,7 +26,7 @@ export class JsonClient {
   }
 
   /** The parsed body, undefined when there is none. Rejects on any status but 2xx, with what the server said. */
-  call<T>(method: "GET" | "POST", path: string, options: CallOptions = {}): Promise<T> {
+  call<T>(method: "GET" | "POST" | "DELETE", path: string, options: CallOptions = {}): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const body = options.body === undefined ? undefined : JSON.stringify(options.body);
     const headers: Record<string, string | number> = { ...options.headers };
@@ -50,7 +50,12 @@ export class JsonClient {
     outgoing.once("timeout", () =>
       outgoing.destroy(new Error(`${method} ${path} was not answered in ${TIMEOUT_MS} ms`)),
     );
-    outgoing.once("error", reject);
+    outgoing.once("error", (error: NodeJS.ErrnoException) => {
+      // The server had closed the kept-alive connection just before: the call has reached nobody.
+      if (outgoing.reusedSocket && error.code === "ECONNRESET")
+        this.call<T>(method, path, options).then(resolve, reject);
+      else reject(error);
+    });
     outgoing.once("response", (response) => {
       let text = "";
       response.setEncoding("utf8");

@@ -14,7 +14,9 @@ import { lost } from "./lost/lost.ts";
 import { describeMachine, loadAverages } from "./machine.ts";
 import { memory } from "./memory/memory.ts";
 import { renderAim, renderTable, writeSection } from "./results-file.ts";
+import { provision } from "./provision/provision.ts";
 import { reads } from "./reads/reads.ts";
+import { scale } from "./scale/scale.ts";
 import { steps } from "./steps/steps.ts";
 import { validate } from "./validate/validate.ts";
 
@@ -32,6 +34,8 @@ const BENCHES: readonly Bench[] = [
   login,
   reads,
   validate,
+  provision,
+  scale,
 ];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
 const BENCH_TIMEOUT_MS = 20 * 60_000;

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 120_000;
 const READY_POLL_MS = 25;
 const PROBE_TIMEOUT_MS = 1_000;
 const KILL_AFTER_MS = 20_000;
