@@ -199,7 +199,8 @@ export function chooseRegistryCredential(
       "name the credential by its id",
     );
   }
-  if (credentials.length === 0) throw usageError("The workspace has no registry credential.");
+  if (credentials.length === 0)
+    throw usageError("The workspace has no registry credential.", "shipfox registries add <host>");
   const hosts = credentials.map((credential) => credential.host);
   throw usageError(complain("registry credential", reference, hosts), "shipfox registries list");
 }

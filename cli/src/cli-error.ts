@@ -24,7 +24,8 @@ export class CliError extends Error {
   }
 }
 
-export function usageError(message: string, ...next: string[]): CliError {
+/** `next`: what to type instead, the most useful first; nobody is left with a problem alone. */
+export function usageError(message: string, ...next: [string, ...string[]]): CliError {
   return new CliError(message, { exitCode: EXIT.usage, code: "usage", next });
 }
 

@@ -27,7 +27,8 @@ async function report(error: unknown, context: CommandContext, options: { json: 
   const { terminal } = context;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
-    if (options.json) await terminal.print(JSON.stringify(errorDocument(usageError(usageSentence(error.message)))));
+    if (options.json)
+      await terminal.print(JSON.stringify(errorDocument(usageError(usageSentence(error.message), "shipfox --help"))));
     return EXIT.usage;
   }
   const known = knownError(error);

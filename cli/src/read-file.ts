@@ -25,5 +25,6 @@ export function fileError(file: string, error: unknown, ...next: string[]): CliE
   const { code, message } = error as NodeJS.ErrnoException;
   const meaning = MEANINGS[code ?? ""];
   const name = plainText(file);
-  return usageError(meaning ? meaning(name) : `${name} cannot be used: ${message}`, ...next);
+  const [first = `ls -ld ${name}`, ...more] = next;
+  return usageError(meaning ? meaning(name) : `${name} cannot be used: ${message}`, first, ...more);
 }

@@ -91,13 +91,16 @@ function parsePattern(text: string): RegExp {
 function selector(run: RunDetail, { job, step }: LogsOptions): (event: OutputEvent) => boolean {
   const jobs = run.jobs.filter((candidate) => job === undefined || candidate.key === job);
   if (jobs.length === 0) {
-    throw usageError(`The run has no job "${job}"; it has: ${run.jobs.map(({ key }) => key).join(", ")}.`);
+    throw usageError(
+      `The run has no job "${job}"; it has: ${run.jobs.map(({ key }) => key).join(", ")}.`,
+      `shipfox runs view ${run.id}`,
+    );
   }
   const steps = jobs.flatMap((candidate) => candidate.job_executions).flatMap((execution) => execution.steps);
   const names = new Set(steps.filter(({ key, name }) => step === key || step === name).map(({ name }) => name));
   if (step !== undefined && steps.length > 0 && names.size === 0) {
     const choices = [...new Set(steps.map(({ key, name }) => key ?? name))];
-    throw usageError(`The run has no step "${step}"; it has: ${choices.join(", ")}.`);
+    throw usageError(`The run has no step "${step}"; it has: ${choices.join(", ")}.`, `shipfox runs view ${run.id}`);
   }
   return (event) => {
     if (event.type === "run") return job === undefined && step === undefined;

@@ -72,7 +72,7 @@ async function readTwo(
 
 function requireLong(password: string): void {
   if (password.length < MIN_PASSWORD_CHARS) {
-    throw usageError(`A password needs at least ${MIN_PASSWORD_CHARS} characters.`);
+    throw usageError(`A password needs at least ${MIN_PASSWORD_CHARS} characters.`, "shipfox password --help");
   }
 }
 
@@ -100,7 +100,8 @@ async function setPassword(context: CommandContext, options: UrlOption): Promise
   const url = await chooseUrl(context, options);
   const [link, next] = await readTwo(context, options, ["The link", "New password"]);
   const token = TOKEN_IN_LINK.exec(link)?.[0];
-  if (token === undefined) throw usageError("That is not the link: it ends with ?token=sf_…");
+  if (token === undefined)
+    throw usageError("That is not the link: it ends with ?token=sf_…", "shipfox password reset <email>");
   requireLong(next);
   const session = signedIn(await openClient(url).auth.confirmReset.reply({ token, new_password: next }));
   await saveSession(context.env, url, session.user.email, session);

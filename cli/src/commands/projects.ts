@@ -185,8 +185,10 @@ async function createProject(context: CommandContext, options: CreateOptions): P
 
 async function readCredential(context: CommandContext, options: CreateOptions): Promise<GitCredential | null> {
   const { gitTokenStdin, gitUsername: username, sshKeyFile } = options;
-  if (gitTokenStdin && sshKeyFile !== undefined) throw usageError("Give either a token or an SSH key, not both.");
-  if (sshKeyFile !== undefined) return { ssh_key: await readTextFile(context.cwd, sshKeyFile) };
+  if (gitTokenStdin && sshKeyFile !== undefined)
+    throw usageError("Give either a token or an SSH key, not both.", "shipfox projects create --help");
+  if (sshKeyFile !== undefined)
+    return { ssh_key: await readTextFile(context.cwd, sshKeyFile, "shipfox projects create --help") };
   if (!gitTokenStdin) {
     if (username === undefined) return null;
     throw usageError("A user name needs its token.", "add --git-token-stdin < token.txt");

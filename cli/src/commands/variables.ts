@@ -55,7 +55,8 @@ async function setVariable(
   given: string | undefined,
   options: ScopeOptions & { fromFile?: string },
 ): Promise<void> {
-  if (given !== undefined && options.fromFile !== undefined) throw usageError("Give either a value or --from-file.");
+  if (given !== undefined && options.fromFile !== undefined)
+    throw usageError("Give either a value or --from-file.", "shipfox variables set --help");
   const { api } = await openSession(context.env);
   const { scope, name } = await chooseScope(api, options);
   const value = given ?? (await readValue(context, key, options.fromFile));

@@ -10,7 +10,11 @@ export function fireable({ path, text }: WorkflowFile): { file: WorkflowFile; tr
   const { triggers = {} } = document.toJS() as { triggers?: Record<string, { source?: string }> };
   if (Object.values(triggers).some(({ source }) => source === "manual"))
     return { file: { path, text }, triggerAdded: false };
-  if (Object.hasOwn(triggers, TRIGGER)) throw usageError(`The trigger ${TRIGGER} of ${path} must have another name.`);
+  if (Object.hasOwn(triggers, TRIGGER))
+    throw usageError(
+      `The trigger ${TRIGGER} of ${path} must have another name.`,
+      `rename it, then: shipfox exec ${path}`,
+    );
   document.setIn(["triggers", TRIGGER], { source: "manual", event: "fire" });
   return { file: { path, text: document.toString() }, triggerAdded: true };
 }
