@@ -70,6 +70,9 @@ describe("[docker] the release", () => {
       expect(await machine.sh(`${program} --help`)).toContain(`Usage: ${command}`);
       expect(await machine.sh(`cat ${folder}/THIRD-PARTY-LICENSES`)).toMatch(/^ {2}zod \d/m);
     }
+    const completions = `/opt/shipfox-${VERSION}-linux-${process.arch}/completions`;
+    expect((await machine.sh(`ls ${completions}`)).split("\n")).toEqual(["_shipfox", "shipfox.bash", "shipfox.fish"]);
+    await machine.sh(`bash -n ${completions}/shipfox.bash`);
   });
 
   it("runs a whole job: account, project, runner, checkout, outputs, result", async () => {

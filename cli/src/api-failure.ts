@@ -1,7 +1,7 @@
 import type { ClientError } from "@shipfox/client/client-error";
 import { VERSION } from "@shipfox/shared/version";
 import { CliError } from "./cli-error.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT, type ExitCode } from "./exit-codes.ts";
 
 /** What the command line named does not exist, or is not written as it must be. */
 const USAGE_STATUSES: ReadonlySet<number> = new Set([400, 404, 422]);
@@ -15,9 +15,9 @@ export class ApiFailure extends CliError {
   readonly retryAfterMs: number | null;
 
   constructor(error: ClientError) {
-    const isUsage = error.status !== null && USAGE_STATUSES.has(error.status) && !error.code.startsWith("http-");
+    const isForeign = error.status === null || error.code.startsWith("http-");
     super(messageOf(error), {
-      exitCode: isUsage ? EXIT.usage : EXIT.api,
+      exitCode: isForeign ? EXIT.api : exitCodeOfStatus(error.status),
       code: error.code,
       next:
         error.code === "unexpected-reply"
@@ -29,6 +29,11 @@ export class ApiFailure extends CliError {
     this.details = error.details;
     this.retryAfterMs = error.retryAfterMs;
   }
+}
+
+/** Of an answer of the control plane that is a refusal. */
+export function exitCodeOfStatus(status: number): ExitCode {
+  return USAGE_STATUSES.has(status) ? EXIT.usage : EXIT.api;
 }
 
 function messageOf(error: ClientError): string {

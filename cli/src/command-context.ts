@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What every command works with. A command that ends well but not with 0 sets `exitCode`. */
+/** What every command works with. A command that ends well but not with 0 sets `exitCode`; `--context` stands in `env`. */
 export interface CommandContext {
   readonly terminal: Terminal;
-  readonly env: Record<string, string | undefined>;
+  env: Record<string, string | undefined>;
   readonly cwd: string;
   exitCode: ExitCode;
 }

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await rm(join(directory, ".."), { recursive: true, force: true }));
 
-const instance = (access_token: string) => ({ email: "a@example.com", access_token, refresh_token: "r" });
+const stored = (access_token: string) => ({ url: URL_A, email: "a@example.com", access_token, refresh_token: "r" });
 
 describe("the credentials file", () => {
   it("is looked for in SHIPFOX_CONFIG_DIR, then XDG_CONFIG_HOME, then ~/.config", () => {
@@ -25,7 +25,7 @@ describe("the credentials file", () => {
   it("can be read by its owner only, and leaves nothing else behind", async () => {
     const store = new CredentialsStore(directory);
     await store.update((file) => {
-      file.instances[URL_A] = instance("t");
+      file.contexts.a = stored("t");
     });
     expect((await stat(store.path)).mode & 0o777).toBe(0o600);
     expect((await stat(directory)).mode & 0o777).toBe(0o700);
@@ -36,24 +36,24 @@ describe("the credentials file", () => {
     const writers = Array.from({ length: 12 }, (_, index) =>
       new CredentialsStore(directory).update(async (file) => {
         await new Promise((resolve) => setImmediate(resolve));
-        file.instances[`http://${index}.example`] = instance("t");
+        file.contexts[`c${index}`] = stored("t");
       }),
     );
     await Promise.all(writers);
-    expect(Object.keys((await new CredentialsStore(directory).read()).instances)).toHaveLength(12);
+    expect(Object.keys((await new CredentialsStore(directory).read()).contexts)).toHaveLength(12);
   });
 
   it("keeps the old content when a change fails", async () => {
     const store = new CredentialsStore(directory);
     await store.update((file) => {
-      file.current_url = URL_A;
+      file.current = "a";
     });
     const failing = store.update((file) => {
-      file.current_url = null;
+      file.current = null;
       throw new Error("no");
     });
     await expect(failing).rejects.toThrow("no");
-    expect((await store.read()).current_url).toBe(URL_A);
+    expect((await store.read()).current).toBe("a");
   });
 
   it.each([
@@ -66,7 +66,7 @@ describe("the credentials file", () => {
     await writeFile(lock, owner);
     if (old) await utimes(lock, 0, 0);
     await store.update((file) => {
-      file.current_url = URL_A;
+      file.current = "a";
     });
     expect(await readdir(directory)).toEqual(["credentials.json"]);
   });
@@ -74,7 +74,7 @@ describe("the credentials file", () => {
   it("says which file is damaged and what to do", async () => {
     const store = new CredentialsStore(directory);
     await store.update((file) => {
-      file.current_url = URL_A;
+      file.current = "a";
     });
     await writeFile(store.path, "{");
     await expect(store.read()).rejects.toMatchObject({

@@ -2,8 +2,8 @@ import { chmod, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/pr
 import { homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import { CliError } from "./cli-error.ts";
+import { type CredentialsFile, credentialsFileSchema } from "./contexts.ts";
 import { EXIT } from "./exit-codes.ts";
 
 const FILE_MODE = 0o600;
@@ -13,19 +13,7 @@ const LOCK_STALE_MS = 45_000;
 const LOCK_WAIT_MS = 60_000;
 const LOCK_POLL_MS = 40;
 
-const instanceSchema = z.object({ email: z.string(), refresh_token: z.string(), access_token: z.string() });
-const fileSchema = z.object({
-  version: z.literal(1),
-  /** The instance that commands talk to when SHIPFOX_URL is not set. */
-  current_url: z.string().nullable(),
-  /** By base URL, so that a token is never sent to another instance than the one that gave it. */
-  instances: z.record(z.string(), instanceSchema),
-});
-
-export type InstanceCredentials = z.infer<typeof instanceSchema>;
-export type CredentialsFile = z.infer<typeof fileSchema>;
-
-const EMPTY: CredentialsFile = { version: 1, current_url: null, instances: {} };
+const EMPTY: CredentialsFile = { version: 2, current: null, contexts: {} };
 
 /** SHIPFOX_CONFIG_DIR, or `shipfox` in XDG_CONFIG_HOME (which counts only when absolute), or in ~/.config. */
 export function configDirectory(env: Record<string, string | undefined>): string {
@@ -62,7 +50,7 @@ export class CredentialsStore {
       throw this.#unreadable(error);
     }
     try {
-      return fileSchema.parse(JSON.parse(text));
+      return credentialsFileSchema.parse(JSON.parse(text));
     } catch (error) {
       throw this.#unreadable(error);
     }

@@ -2,7 +2,7 @@
 export const EXIT = {
   /** The command did what it was asked; for `run --follow`, the run succeeded. */
   ok: 0,
-  /** The run failed, a workflow file has faults, a sync failed, or `logs --grep` found nothing. */
+  /** The run failed, a workflow file has faults, a sync failed, `logs --grep` found nothing, or `doctor` found something broken. */
   failed: 1,
   /** The command line is wrong, or names something that does not exist here. */
   usage: 64,

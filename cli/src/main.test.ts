@@ -21,6 +21,7 @@ import {
   sync,
   user,
 } from "./testing/fixtures.ts";
+import { nameOfHost } from "./contexts.ts";
 import { CliHome, finish } from "./testing/run-cli.ts";
 import { openEventStream, StandInServer, StreamedLog } from "@shipfox/shared/stand-in-server.fixture";
 
@@ -68,7 +69,8 @@ describe("signing in", () => {
       password: "correct horse battery",
     });
     const file = await home.store.read();
-    expect(file.instances[server.url]).toEqual({
+    expect(file.contexts[nameOfHost(server.url)]).toEqual({
+      url: server.url,
       email: "ada@example.com",
       access_token: "access-9",
       refresh_token: "refresh-9",
@@ -103,10 +105,10 @@ describe("signing in", () => {
     server.on("POST /auth/logout", { status: 204 });
     expect((await home.run(["logout", "--json"])).stdout).toContain('"signed_out": true');
     expect(server.seen("POST /auth/logout")[0]?.headers.cookie).toBe("shipfox_refresh_token=refresh-1");
-    expect((await home.store.read()).instances).toEqual({});
+    expect((await home.store.read()).contexts).toEqual({});
     await home.signIn("http://127.0.0.1:1");
     expect((await home.run(["logout"])).code).toBe(0);
-    expect((await home.store.read()).instances).toEqual({});
+    expect((await home.store.read()).contexts).toEqual({});
   });
 
   const pat = `sf_pat_${"x".repeat(43)}`;
@@ -182,7 +184,7 @@ describe("signing in", () => {
     const link = { stdin: `${server.url}/auth/reset?token=${reset}\nanother horse entirely\n` };
     expect((await home.run(["password", "set", "--stdin"], link)).code).toBe(0);
     expect(server.seen("POST /auth/password/reset/confirm")[0]?.body).toMatchObject({ token: reset });
-    expect((await home.store.read()).instances[server.url]?.refresh_token).toBe("refresh-9");
+    expect((await home.store.read()).contexts[nameOfHost(server.url)]?.refresh_token).toBe("refresh-9");
     const shown = { mailed: false, reset_url: "http://x/auth/reset?token=1", expires_at: token.expires_at };
     server.on("POST /admin/auth/password-reset-links", { status: 201, body: shown });
     expect((await home.run(["admin", "users", "reset-link", "bob@example.com"])).stdout).toContain(shown.reset_url);

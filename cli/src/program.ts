@@ -2,16 +2,21 @@ import { VERSION } from "@shipfox/shared/version";
 import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { registerAdmin } from "./commands/admin/admin.ts";
+import { registerApi } from "./commands/api.ts";
 import { registerArtifacts } from "./commands/artifacts.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerCaches } from "./commands/caches.ts";
+import { registerCompletion } from "./commands/completion.ts";
 import { registerConnections } from "./commands/connections.ts";
+import { registerDoctor } from "./commands/doctor.ts";
 import { registerEvents } from "./commands/events.ts";
+import { registerContexts } from "./commands/contexts.ts";
 import { registerExec } from "./commands/exec.ts";
 import { registerLogin } from "./commands/login.ts";
 import { registerLogout } from "./commands/logout.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerMembers } from "./commands/members.ts";
+import { registerOpen } from "./commands/open.ts";
 import { registerPassword } from "./commands/password.ts";
 import { registerProjects } from "./commands/projects.ts";
 import { registerProvisioners } from "./commands/provisioners/provisioners.ts";
@@ -39,7 +44,7 @@ Examples:
 
 Exit codes: 0 good, 1 the run failed or a file has faults, 2 the run was cancelled, 64 wrong usage, 69 the control
 plane refused or did not answer, 70 a fault of this program, 130 Ctrl-C.
-Environment: SHIPFOX_URL, SHIPFOX_CONFIG_DIR, XDG_CONFIG_HOME, NO_COLOR.`;
+Environment: SHIPFOX_CONTEXT, SHIPFOX_URL, SHIPFOX_CONFIG_DIR, XDG_CONFIG_HOME, NO_COLOR.`;
 
 /** Commander's complaint in our words. */
 export function usageSentence(complaint: string): string {
@@ -71,11 +76,17 @@ export function buildProgram(context: CommandContext): Command {
       writeErr: (text) => void stderr.write(text),
       outputError: (text, write) => write(`${context.terminal.errorColors.red("✗")} ${usageSentence(text)}\n`),
     })
+    .option("--context <name>", "work in this context instead of the current one (shipfox contexts list)")
+    .on("option:context", (name: string) => {
+      context.env = { ...context.env, SHIPFOX_CONTEXT: name };
+    })
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .addHelpText("after", AFTER_HELP);
   registerLogin(program, context);
   registerLogout(program, context);
   registerWhoami(program, context);
+  registerContexts(program, context);
   registerRun(program, context);
   registerExec(program, context);
   registerRuns(program, context);
@@ -100,5 +111,9 @@ export function buildProgram(context: CommandContext): Command {
   registerUsage(program, context);
   registerAudit(program, context);
   registerAdmin(program, context);
+  registerApi(program, context);
+  registerOpen(program, context);
+  registerDoctor(program, context);
+  registerCompletion(program, context);
   return program;
 }

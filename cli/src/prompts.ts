@@ -1,7 +1,7 @@
 import { interrupted } from "./cli-error.ts";
 import type { Terminal } from "./terminal.ts";
 
-const MAX_STDIN_BYTES = 64 * 1024;
+const MAX_SECRET_BYTES = 64 * 1024;
 
 /** Asks on stderr, so that stdout stays clean. Throws `interrupted` on Ctrl-C. Only for an interactive terminal. */
 export async function askText(terminal: Terminal, message: string, initialValue?: string): Promise<string> {
@@ -39,14 +39,17 @@ function streams(terminal: Terminal) {
 
 /** All of stdin without the line end, for secrets that must not stand in argv. At most 64 KiB are read. */
 export async function readSecretFromStdin(terminal: Terminal): Promise<string> {
+  return (await readStdin(terminal, MAX_SECRET_BYTES)).toString("utf8").replace(/\r?\n$/, "");
+}
+
+/** All of stdin; stops reading when it is more than `limit` bytes. */
+export async function readStdin(terminal: Terminal, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of terminal.stdin) {
     chunks.push(Buffer.from(chunk));
     size += chunks.at(-1)?.length ?? 0;
-    if (size > MAX_STDIN_BYTES) break;
+    if (size > limit) break;
   }
-  return Buffer.concat(chunks)
-    .toString("utf8")
-    .replace(/\r?\n$/, "");
+  return Buffer.concat(chunks);
 }

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { CliError } from "./cli-error.ts";
 import { CredentialsStore } from "./credentials.ts";
-import { normalizeUrl, openSession } from "./session.ts";
+import { normalizeUrl } from "./server-url.ts";
+import { openSession } from "./session.ts";
 import { user } from "./testing/fixtures.ts";
 import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 
@@ -36,8 +37,8 @@ const jwt = (expiresInSeconds: number, name = "x") => {
 
 async function store(access_token: string): Promise<void> {
   await new CredentialsStore(directory).update((file) => {
-    file.current_url = server.url;
-    file.instances[server.url] = { email: "ada@example.com", access_token, refresh_token: "refresh-1" };
+    file.current = "work";
+    file.contexts.work = { url: server.url, email: "ada@example.com", access_token, refresh_token: "refresh-1" };
   });
 }
 
@@ -67,7 +68,7 @@ describe("the session", () => {
     serveRotation(new Set());
     const { api } = await openSession(env());
     expect((await api.auth.me()).user.email).toBe("ada@example.com");
-    const saved = (await new CredentialsStore(directory).read()).instances[server.url];
+    const saved = (await new CredentialsStore(directory).read()).contexts.work;
     expect(saved?.refresh_token).toBe("refresh-2");
     expect(server.requests.map(({ path }) => path)).toEqual(["/auth/me", "/auth/refresh", "/auth/me"]);
   });
@@ -94,7 +95,7 @@ describe("the session", () => {
     const { api } = await openSession(env());
     await expect(api.auth.me()).rejects.toMatchObject({
       code: "session-ended",
-      next: [`shipfox login --url ${server.url} --email ada@example.com`],
+      next: ["shipfox login --context work --email ada@example.com"],
     });
   });
 

@@ -3,29 +3,33 @@ import { ClientError } from "@shipfox/client/client-error";
 import { expiresSoon, refreshSession, type SignedIn } from "@shipfox/client/session";
 import type { TokenSource } from "@shipfox/client/transport";
 import { VERSION } from "@shipfox/shared/version";
-import { CliError, usageError } from "./cli-error.ts";
-import { type CredentialsFile, CredentialsStore, configDirectory, type InstanceCredentials } from "./credentials.ts";
+import { CliError } from "./cli-error.ts";
+import { chooseContext, contextForLogin, contextNamed, type CredentialsFile, type StoredContext } from "./contexts.ts";
+import { CredentialsStore, configDirectory } from "./credentials.ts";
 import { EXIT } from "./exit-codes.ts";
-
-export const DEFAULT_URL = "http://localhost:16101";
+import { DEFAULT_URL, normalizeUrl } from "./server-url.ts";
 
 export interface Session {
+  /** Name of the context. */
+  readonly context: string;
   readonly url: string;
   readonly email: string;
+  readonly tokens: TokenSource;
   readonly api: Client;
 }
 
 type Environment = Record<string, string | undefined>;
 
-/** The signed-in instance: SHIPFOX_URL, or the one of the last login. Throws CliError when nobody is signed in there. */
+/** Of the context that commands work in. Throws CliError when nobody is signed in there. */
 export async function openSession(env: Environment): Promise<Session> {
   const store = new CredentialsStore(configDirectory(env));
   const file = await store.read();
-  const url = env.SHIPFOX_URL ? normalizeUrl(env.SHIPFOX_URL) : file.current_url;
-  const instance = url === null ? undefined : file.instances[url];
-  if (url === null || !instance) throw notSignedIn(url);
-  const tokens = new StoredTokens(store, url, instance.access_token);
-  return { url, email: instance.email, api: openClient(url, tokens) };
+  const found = chooseContext(file, env);
+  if (!found) throw notSignedIn(file, env.SHIPFOX_URL ? normalizeUrl(env.SHIPFOX_URL) : null);
+  const { name, stored } = found;
+  const { url, email } = stored;
+  const tokens = new StoredTokens(store, name, stored);
+  return { context: name, url, email, tokens, api: openClient(url, tokens) };
 }
 
 /** A person sees at once what went wrong, and decides: nothing is repeated, except by who follows a run. */
@@ -33,73 +37,49 @@ export function openClient(url: string, token?: string | TokenSource): Client {
   return createClient({ baseUrl: url, token, retries: 0, userAgent: `shipfox-cli/${VERSION}` });
 }
 
-/** Base URL without a trailing slash. Throws a usage error that says what is wrong with the address. */
-export function normalizeUrl(text: string): string {
-  const address = text.trim();
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(address)) {
-    const guess = URL.parse(`http://${address}`);
-    throw wrongUrl(
-      `The address ${JSON.stringify(address)} does not begin with http:// or https://.`,
-      guess && guess.username === "" ? `${schemeFor(guess)}//${guess.host}` : DEFAULT_URL,
-    );
-  }
-  const url = URL.parse(address);
-  if (!url || url.host === "") throw wrongUrl("This is no address of a control plane.", DEFAULT_URL);
-  if (url.username !== "" || url.password !== "")
-    throw wrongUrl("The address must not hold a user name or a password; they are asked for.", url.origin);
-  if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw wrongUrl(`The address begins with ${url.protocol}//; expected http:// or https://.`, `http://${url.host}`);
-  if (url.search !== "" || url.hash !== "")
-    throw wrongUrl("The address must end before ? and #.", `${url.origin}${url.pathname}`.replace(/\/+$/, ""));
-  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
-}
-
-function schemeFor({ hostname }: URL): "http:" | "https:" {
-  return hostname === "localhost" || hostname === "[::1]" || /^[\d.]+$/.test(hostname) ? "http:" : "https:";
-}
-
-function wrongUrl(message: string, suggestion: string): CliError {
-  return usageError(message, `shipfox login --url ${suggestion}`);
-}
-
-export async function saveSession(env: Environment, url: string, email: string, signedIn: SignedIn): Promise<void> {
+/** Keeps a sign-in and makes its context the current one; answers the context's name. */
+export async function saveSession(env: Environment, url: string, email: string, signedIn: SignedIn): Promise<string> {
   const store = new CredentialsStore(configDirectory(env));
-  await store.update((file) => {
-    file.current_url = url;
-    file.instances[url] = {
+  return await store.update((file) => {
+    const name = contextForLogin(file, url, env);
+    file.current = name;
+    file.contexts[name] = {
+      url,
       email,
       refresh_token: signedIn.refreshToken ?? "",
       access_token: signedIn.accessToken,
     };
+    return name;
   });
 }
 
-/** Forgets the instance and hands back what was stored, or null. */
-export async function forgetSession(env: Environment): Promise<{ url: string; refreshToken: string } | null> {
+/** Forgets the context and hands back what was stored, or null. */
+export async function forgetSession(env: Environment): Promise<StoredContext | null> {
   const store = new CredentialsStore(configDirectory(env));
   return await store.update((file) => {
-    const url = env.SHIPFOX_URL ? normalizeUrl(env.SHIPFOX_URL) : file.current_url;
-    const instance = url === null ? undefined : file.instances[url];
-    if (url === null || !instance) return null;
-    delete file.instances[url];
-    if (file.current_url === url) file.current_url = null;
-    return { url, refreshToken: instance.refresh_token };
+    const found = chooseContext(file, env);
+    if (!found) return null;
+    delete file.contexts[found.name];
+    if (file.current === found.name) file.current = null;
+    return found.stored;
   });
 }
 
-/** The access token of one instance, renewed with the rotating refresh token; one renewal at a time, over all processes. */
+/** The access token of one context, renewed with the rotating refresh token; one renewal at a time, over all processes. */
 class StoredTokens implements TokenSource {
   readonly #store: CredentialsStore;
+  readonly #context: string;
   readonly #url: string;
   #token: string;
   /** A token of this age that still looks expired means a wrong clock here: it is used, not renewed again. */
   #renewedHere: string | null = null;
   #renewal: Promise<string> | null = null;
 
-  constructor(store: CredentialsStore, url: string, token: string) {
+  constructor(store: CredentialsStore, context: string, { url, access_token }: StoredContext) {
     this.#store = store;
+    this.#context = context;
     this.#url = url;
-    this.#token = token;
+    this.#token = access_token;
   }
 
   async current(): Promise<string> {
@@ -118,8 +98,8 @@ class StoredTokens implements TokenSource {
 
   async #renew(rejected: string): Promise<string> {
     this.#token = await this.#store.update(async (file: CredentialsFile) => {
-      const stored = file.instances[this.#url];
-      if (!stored) throw notSignedIn(this.#url);
+      const stored = contextNamed(file, this.#context);
+      if (stored?.url !== this.#url) throw notSignedIn(file, this.#url);
       if (stored.access_token !== rejected && !expiresSoon(stored.access_token)) return stored.access_token;
       const signedIn = await this.#refresh(stored);
       stored.access_token = signedIn.accessToken;
@@ -130,7 +110,7 @@ class StoredTokens implements TokenSource {
     return this.#token;
   }
 
-  async #refresh(stored: InstanceCredentials): Promise<SignedIn> {
+  async #refresh(stored: StoredContext): Promise<SignedIn> {
     try {
       return await refreshSession(openClient(this.#url), stored.refresh_token);
     } catch (error) {
@@ -138,7 +118,7 @@ class StoredTokens implements TokenSource {
       throw new CliError("Your session has ended.", {
         exitCode: EXIT.api,
         code: "session-ended",
-        next: [`shipfox login --url ${this.#url} --email ${stored.email}`],
+        next: [`shipfox login --context ${this.#context} --email ${stored.email}`],
         cause: error,
       });
     }
@@ -158,10 +138,12 @@ function tokenRefused(url: string): CliError {
   });
 }
 
-function notSignedIn(url: string | null): CliError {
+function notSignedIn(file: CredentialsFile, url: string | null): CliError {
+  const names = Object.keys(file.contexts);
+  const others = names.length === 0 ? [] : [`shipfox contexts use ${names[0]}`, "shipfox contexts list"];
   return new CliError(url === null ? "You are not signed in." : `You are not signed in to ${url}.`, {
     exitCode: EXIT.api,
     code: "not-signed-in",
-    next: [`shipfox login --url ${url ?? DEFAULT_URL}`],
+    next: [`shipfox login --url ${url ?? DEFAULT_URL}`, ...others],
   });
 }

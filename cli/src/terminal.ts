@@ -22,7 +22,7 @@ export interface Terminal {
   readonly colors: Colors;
   readonly errorColors: Colors;
   /** Writes to stdout and waits while the reader is behind. */
-  write(text: string): Promise<void>;
+  write(text: string | Uint8Array): Promise<void>;
   /** One line, or several, on stdout. */
   print(text: string): Promise<void>;
   /** One line on stderr: progress, hints and errors, never data. */
@@ -31,7 +31,7 @@ export interface Terminal {
 
 export function openTerminal(streams: TerminalStreams): Terminal {
   const { stdin, stdout, stderr, env } = streams;
-  const write = async (text: string) => {
+  const write = async (text: string | Uint8Array) => {
     if (!stdout.write(text)) await new Promise<void>((resolve) => stdout.once("drain", resolve));
   };
   return {

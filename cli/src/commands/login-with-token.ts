@@ -16,10 +16,11 @@ export async function loginWithToken(
   }
   const api = openClient(url, token);
   const [{ user }, { name, expires_at }] = [await api.auth.me(), await api.accessTokens.current()];
-  await saveSession(context.env, url, user.email, { accessToken: token, refreshToken: null, user, hasWorkspace: true });
+  const session = { accessToken: token, refreshToken: null, user, hasWorkspace: true };
+  const contextName = await saveSession(context.env, url, user.email, session);
   const until = expires_at === null ? "" : `, until ${expires_at}`;
   await printResult(context, options, {
-    document: { url, user, version, token: { name, expires_at } },
+    document: { context: contextName, url, user, version, token: { name, expires_at } },
     text: () => {
       const who = `${plainText(user.email)} with the token ${plainText(name)}`;
       return `${context.terminal.colors.green("✓")} Signed in to ${url} as ${who}${until}.`;

@@ -1,6 +1,7 @@
 import { newId } from "@shipfox/shared/ids";
 import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nameOfHost } from "../contexts.ts";
 import { user } from "../testing/fixtures.ts";
 import { CliHome } from "../testing/run-cli.ts";
 
@@ -53,7 +54,7 @@ describe("a mailed code, on a terminal", () => {
     ]);
     expect(terminal.screen).toMatch(/A code was mailed to ada@example\.com\.[^]*the code is wrong[^]*Signed in to/);
     expect(terminal.screen).not.toContain(PASSWORD);
-    expect((await home.store.read()).instances[server.url]).toMatchObject({
+    expect((await home.store.read()).contexts[nameOfHost(server.url)]).toMatchObject({
       access_token: "access-9",
       refresh_token: "refresh-9",
     });
@@ -80,7 +81,7 @@ describe("a mailed code, on a terminal", () => {
     await terminal.answer("Code", CODE);
     expect(await terminal.finish()).toBe(69);
     expect(terminal.screen).toContain("(email-challenge-exhausted)");
-    expect((await home.store.read()).instances).toEqual({});
+    expect((await home.store.read()).contexts).toEqual({});
   });
 
   it("leaves nobody signed in when it is not typed", async () => {
@@ -89,7 +90,7 @@ describe("a mailed code, on a terminal", () => {
     await terminal.answer("Choose a password", PASSWORD);
     await terminal.answer("Code", "\u0003");
     expect(await terminal.finish()).toBe(130);
-    expect([codes(), (await home.store.read()).instances]).toEqual([[], {}]);
+    expect([codes(), (await home.store.read()).contexts]).toEqual([[], {}]);
   });
 });
 

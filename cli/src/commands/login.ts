@@ -11,7 +11,9 @@ import { CredentialsStore, configDirectory } from "../credentials.ts";
 import { askSecret, askText, askYes, readSecretFromStdin } from "../prompts.ts";
 import { plainText } from "../render/plain-text.ts";
 import { tokenOfInvitation } from "../invitation-link.ts";
-import { DEFAULT_URL, normalizeUrl, openClient, saveSession } from "../session.ts";
+import { checkContextName, contextNamed, nameOfHost } from "../contexts.ts";
+import { DEFAULT_URL, normalizeUrl } from "../server-url.ts";
+import { openClient, saveSession } from "../session.ts";
 import { loginWithToken } from "./login-with-token.ts";
 
 interface LoginOptions extends JsonOption {
@@ -41,11 +43,13 @@ export function registerLogin(program: Command, context: CommandContext): void {
     'shipfox login --signup --name "Ada Lovelace" --email ada@example.com',
     "shipfox login --email ci@example.com --password-stdin < password.txt",
     "shipfox login --url https://shipfox.example.com --token-stdin < token.txt",
+    "shipfox login --context work --url https://shipfox.example.com",
   );
 }
 
 async function login(context: CommandContext, options: LoginOptions): Promise<void> {
-  const { terminal } = context;
+  const { terminal, env } = context;
+  if (env.SHIPFOX_CONTEXT) checkContextName(env.SHIPFOX_CONTEXT);
   const url = await chooseUrl(context, options);
   const api = openClient(url);
   const about = await findControlPlane(api, url);
@@ -62,10 +66,10 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
   const session = signup
     ? await proveAddress(context, api, email, await createAccount(context, api, { email, password, name }))
     : await signIn(context, api, { email, password });
-  await saveSession(context.env, url, session.user.email, session);
+  const contextName = await saveSession(env, url, session.user.email, session);
   await printResult(context, options, {
-    document: { url, user: session.user, version: about.version },
-    text: () => describe(context, url, session),
+    document: { context: contextName, url, user: session.user, version: about.version },
+    text: () => describe(context, contextName, url, session),
   });
 }
 
@@ -73,7 +77,8 @@ export async function chooseUrl(context: CommandContext, options: { url?: string
   const named = options.url ?? context.env.SHIPFOX_URL;
   if (named) return normalizeUrl(named);
   const stored = await new CredentialsStore(configDirectory(context.env)).read();
-  return stored.current_url ?? DEFAULT_URL;
+  const name = context.env.SHIPFOX_CONTEXT ?? stored.current;
+  return (name === null ? undefined : contextNamed(stored, name)?.url) ?? DEFAULT_URL;
 }
 
 /** An address copied from a browser has the path of a page, where there is no control plane. */
@@ -175,7 +180,10 @@ async function readPassword(context: CommandContext, options: LoginOptions, sign
   if (password === "")
     throw usageError("The password on stdin is empty.", "shipfox login --password-stdin < password.txt");
   if (signup && password.length < MIN_PASSWORD_CHARS) {
-    throw usageError(`A password needs at least ${MIN_PASSWORD_CHARS} characters.`);
+    throw usageError(
+      `A password needs at least ${MIN_PASSWORD_CHARS} characters.`,
+      "shipfox login --signup --password-stdin < password.txt",
+    );
   }
   return password;
 }
@@ -198,8 +206,13 @@ function warnAboutPlainHttp(context: CommandContext, url: string): void {
   );
 }
 
-function describe(context: CommandContext, url: string, session: SignedIn): string {
+function describe(context: CommandContext, name: string, url: string, session: SignedIn): string {
   const { colors } = context.terminal;
   const next = session.hasWorkspace ? "shipfox projects list" : "shipfox workspaces create my-team";
-  return `${colors.green("✓")} Signed in to ${url} as ${plainText(session.user.email)}.\n${nextLine(context, next)}`;
+  return `${colors.green("✓")} Signed in to ${url} as ${plainText(session.user.email)}${inContext(name, url)}.\n${nextLine(context, next)}`;
+}
+
+/** Said only where the name is more than the address. */
+export function inContext(name: string, url: string): string {
+  return name === nameOfHost(url) ? "" : ` (context ${name})`;
 }

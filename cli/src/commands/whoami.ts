@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { type CommandContext, finishCommand, type JsonOption, printResult } from "../command-context.ts";
 import { plainText } from "../render/plain-text.ts";
 import { openSession } from "../session.ts";
+import { inContext } from "./login.ts";
 
 export function registerWhoami(program: Command, context: CommandContext): void {
   const command = program
@@ -12,12 +13,12 @@ export function registerWhoami(program: Command, context: CommandContext): void 
 }
 
 async function whoami(context: CommandContext, options: JsonOption): Promise<void> {
-  const { api, url } = await openSession(context.env);
+  const { api, url, context: name } = await openSession(context.env);
   const { user, admin_role } = await api.auth.me();
   const role = admin_role === null ? "" : ` (${admin_role})`;
-  const name = user.name === null ? "" : `${plainText(user.name)}, `;
+  const person = user.name === null ? "" : `${plainText(user.name)}, `;
   await printResult(context, options, {
-    document: { url, user, admin_role },
-    text: () => `${name}${plainText(user.email)}${role} at ${url}`,
+    document: { context: name, url, user, admin_role },
+    text: () => `${person}${plainText(user.email)}${role} at ${url}${inContext(name, url)}`,
   });
 }

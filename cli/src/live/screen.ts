@@ -31,8 +31,9 @@ export class Screen implements Disposable {
     this.#onResize = redraw;
   }
 
+  /** What may be drawn upon. The last column stays free: erasing the rest of a line from there would take its last character. */
   get size(): { rows: number; columns: number } {
-    return { rows: this.#stream.rows, columns: this.#stream.columns };
+    return { rows: this.#stream.rows, columns: this.#stream.columns - 1 };
   }
 
   open(): void {

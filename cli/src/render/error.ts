@@ -36,7 +36,10 @@ const NEXT_BY_CODE: Record<string, readonly string[]> = {
 export function nextSteps(error: CliError): readonly string[] {
   if (error.next.length > 0) return error.next;
   if (error.code === "connection-failed") {
-    return ["start the control plane, or choose another one: shipfox login --url <address>"];
+    return [
+      "start the control plane, or choose another one: shipfox login --url <address>",
+      "to see what is wrong: shipfox doctor",
+    ];
   }
   if (error instanceof ApiFailure && error.retryAfterMs !== null) {
     return [`try again in ${Math.ceil(error.retryAfterMs / 1000)} s`];

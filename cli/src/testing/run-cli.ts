@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nameOfHost } from "../contexts.ts";
 import { CredentialsStore } from "../credentials.ts";
 import { PseudoTerminal } from "./pseudo-terminal.ts";
 
@@ -32,9 +33,10 @@ export class CliHome implements AsyncDisposable {
 
   async signIn(url: string, tokens: { access?: string; refresh?: string } = {}): Promise<void> {
     await this.store.update((file) => {
-      file.current_url = url;
       const { access = "access-1", refresh = "refresh-1" } = tokens;
-      file.instances[url] = { email: "ada@example.com", access_token: access, refresh_token: refresh };
+      const name = nameOfHost(url);
+      file.current = name;
+      file.contexts[name] = { url, email: "ada@example.com", access_token: access, refresh_token: refresh };
     });
   }
 

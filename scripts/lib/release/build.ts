@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { replaceFile, writeArchive } from "./archive.ts";
 import { bundle, packagesOf, ROOT } from "./bundle.ts";
 import { checksums, sha256, SUMS_FILE } from "./checksums.ts";
@@ -10,6 +12,7 @@ import type { ArchiveFile } from "./tar.ts";
 
 const FILE_MODE = 0o644;
 const PROGRAM_MODE = 0o755;
+const PRINT_TIMEOUT_MS = 60_000;
 
 export interface ReleaseOptions {
   readonly component: Component;
@@ -36,6 +39,12 @@ export async function buildTarball({ component, arch, version, out }: ReleaseOpt
   for (const [name, contents] of bundled) files.push({ path: `lib/${name}`, mode: FILE_MODE, contents });
   for (const [path, source] of Object.entries(component.files)) {
     files.push({ path, mode: FILE_MODE, contents: await readFile(join(ROOT, source)) });
+  }
+  for (const [path, args] of Object.entries(component.printed ?? {})) {
+    const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, component.entry), ...args], {
+      timeout: PRINT_TIMEOUT_MS,
+    });
+    files.push({ path, mode: FILE_MODE, contents: Buffer.from(stdout) });
   }
   for (const [name, wanted] of Object.entries(component.packages)) {
     for (const file of wanted) {

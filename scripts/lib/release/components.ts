@@ -7,6 +7,8 @@ export interface Component {
   readonly entry: string;
   /** Further files: path in the tarball to path in the repository. */
   readonly files: Readonly<Record<string, string>>;
+  /** Files that the program itself prints: path in the tarball to the arguments that make it print them. */
+  readonly printed?: Readonly<Record<string, readonly string[]>>;
   /** Packages that the program looks up at run time, with those of their files that it reads. */
   readonly packages: Readonly<Record<string, readonly string[]>>;
 }
@@ -41,7 +43,18 @@ export const COMPONENTS: readonly Component[] = [
     },
     packages: {},
   },
-  { name: "cli", command: "shipfox", entry: "cli/src/main.ts", files: {}, packages: {} },
+  {
+    name: "cli",
+    command: "shipfox",
+    entry: "cli/src/main.ts",
+    files: {},
+    printed: {
+      "completions/shipfox.bash": ["completion", "bash"],
+      "completions/_shipfox": ["completion", "zsh"],
+      "completions/shipfox.fish": ["completion", "fish"],
+    },
+    packages: {},
+  },
 ];
 
 export const ARCHITECTURES = ["x64", "arm64"] as const;
