@@ -15,12 +15,16 @@ export class Screen implements Disposable {
   readonly #stream: NodeJS.WriteStream;
   readonly #onResize: () => void;
   #isOpen = false;
+  #isStopped = false;
   readonly #leave = () => this.#stream.write(LEAVE);
   readonly #onStop = () => {
+    // A frame that is due may come before the signal that says to go on.
+    this.#isStopped = true;
     this.#leave();
     process.kill(process.pid, "SIGSTOP");
   };
   readonly #onContinue = () => {
+    this.#isStopped = false;
     this.#stream.write(ENTER);
     this.#onResize();
   };
@@ -47,7 +51,7 @@ export class Screen implements Disposable {
 
   /** Draws the lines from the top, which must fit. Skipped while the terminal has not taken the last frame yet. */
   draw(lines: readonly string[]): void {
-    if (!this.#isOpen || this.#stream.writableNeedDrain) return;
+    if (!this.#isOpen || this.#isStopped || this.#stream.writableNeedDrain) return;
     this.#stream.write(`${BEGIN_FRAME}${lines.map((line) => `${line}${END_OF_LINE}`).join("\r\n")}${END_FRAME}`);
   }
 
