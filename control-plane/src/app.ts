@@ -1,4 +1,5 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { Logger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
 import { z } from "zod";
@@ -7,6 +8,7 @@ import { DueLoop } from "./due-loop.ts";
 import { EventBus } from "./events/event-bus.ts";
 import { listenWhenThere, type ListenAddress, routesOfMachines } from "./http/also-listen.ts";
 import { createAuthenticate } from "./http/authenticate.ts";
+import { Certificate, tlsFiles } from "./http/certificate.ts";
 import { clientAddress } from "./http/client-address.ts";
 import type { Services } from "./http/execute.ts";
 import { createDocsRoutes } from "./http/docs-routes.ts";
@@ -172,6 +174,8 @@ export interface App {
   listenForMachines(address: ListenAddress): Promise<void>;
   /** All metrics as text for Prometheus. */
   metrics(): Promise<string>;
+  /** Takes the certificate's files again; nothing without TLS. */
+  reloadCertificate(): void;
   /** The token for a first account from another machine; null when an account exists. */
   readonly setupToken: string | null;
   /** What is served and from what, for who looks in from this process. */
@@ -196,6 +200,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const rootKey = rootKeys.current;
   const clock = systemClock;
   const providerUrls = parseProviderUrls(config.agentProviderUrls);
+  const files = tlsFiles(config);
+  const certificate = files && new Certificate(files, log);
   const bus = new EventBus();
   const store = await openStore({
     databaseUrl: config.databaseUrl,
@@ -594,7 +600,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
   });
   const handler = createHotHandler(routes, services, createExpressApp(routes, services));
-  const server = createServer({ shouldUpgradeCallback: asksForWebSocket }, createFrontDoor(origins, handler));
+  const server = createMainServer(createFrontDoor(origins, handler), certificate);
   server.on("upgrade", webSockets.onUpgrade);
   const servers = [withTimeouts(server)];
   const stopping = new AbortController();
@@ -620,6 +626,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       counts,
       requests,
       eventLoopDelay,
+      certificate,
     });
 
   const reaper = new Reaper(dispatch);
@@ -682,6 +689,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const stop = async () => {
     reaper.stop();
     eventLoopDelay.stop();
+    certificate?.stop();
     dispatch.waiters.stop();
     demandWaiters.stop();
     endAllStreams();
@@ -708,6 +716,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     server,
     listenForMachines,
     metrics,
+    reloadCertificate: () => certificate?.reload(),
     setupToken: (await store.read(needsSetup)) ? setupToken(rootKey) : null,
     routes,
     services,
@@ -730,6 +739,14 @@ function openApiRoute(routes: readonly Route[]): Route {
       return { status: 200, body: document };
     },
   });
+}
+
+function createMainServer(listener: RequestListener, certificate: Certificate | null): Server {
+  const options = { shouldUpgradeCallback: asksForWebSocket };
+  if (certificate === null) return createServer(options, listener);
+  const server = createTlsServer({ ...options, ...certificate.options }, listener);
+  certificate.serve(server);
+  return server;
 }
 
 function withTimeouts(server: Server): Server {

@@ -30,6 +30,12 @@ function lowerCaseList(form: RegExp, expected: string) {
 export const SETTINGS = {
   port: setting("PORT", text.integer(0, MAX_PORT, 16_101), "port to listen on; 0 takes a free one"),
   host: setting("HOST", z.string().default("127.0.0.1"), "address to listen on; 0.0.0.0 for all"),
+  tlsCertFile: setting(
+    "SHIPFOX_TLS_CERT_FILE",
+    z.string().min(1).optional(),
+    "certificate of this server and those that signed it, PEM; with it the port speaks TLS. Read again when it changes",
+  ),
+  tlsKeyFile: setting("SHIPFOX_TLS_KEY_FILE", z.string().min(1).optional(), "private key of that certificate, PEM"),
   alsoListen: setting(
     "SHIPFOX_ALSO_LISTEN",
     text.list("").transform((addresses, context) =>
@@ -40,7 +46,7 @@ export const SETTINGS = {
         return z.NEVER;
       }),
     ),
-    "further addresses, separated by commas or each with a flag of its own, that serve runners and provisioners only, such as 10.214.0.1:16101",
+    "further addresses, separated by commas or each with a flag of its own, that serve runners and provisioners only, such as 10.214.0.1:16101; always without TLS, for networks inside this machine",
     { repeatable: true },
   ),
   metricsListen: setting(
@@ -79,7 +85,7 @@ export const SETTINGS = {
   publicUrl: setting(
     "SHIPFOX_PUBLIC_URL",
     z.url().optional(),
-    "address under which users and runners reach this server; default http://localhost:PORT",
+    "address under which users and runners reach this server; default http://localhost:PORT, with TLS https://",
   ),
   rootKey: setting(
     "SHIPFOX_ROOT_KEY",
@@ -126,7 +132,7 @@ export const SETTINGS = {
   ),
   smtpCaFile: setting("SHIPFOX_SMTP_CA_FILE", z.string().optional(), "certificates of a private mail server, PEM"),
   trustProxy: setting(
-    "API_TRUST_PROXY",
+    "SHIPFOX_TRUST_PROXY",
     z
       .string()
       .default("false")

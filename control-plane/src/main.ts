@@ -15,6 +15,7 @@ import { doctorCommand } from "./commands/doctor-command.ts";
 import { CONFIG_OPTIONS, configCommand } from "./commands/config-command.ts";
 import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
+import { tlsFiles } from "./http/certificate.ts";
 import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
 import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
@@ -112,7 +113,9 @@ async function start(config: Config): Promise<void> {
   const systemd = new ServiceNotifier(process.env, {
     logger: log,
     status: () =>
-      isStopping ? "stopping" : `${app ? "listens on" : "starts for"} http://${config.host}:${config.port}`,
+      isStopping
+        ? "stopping"
+        : `${app ? "listens on" : "starts for"} ${schemeOf(config)}://${config.host}:${config.port}`,
     // It is fed by a timer of the event loop: one that hangs feeds nothing.
     whyStarved: () => null,
     stopLimitMs: STOP_LIMIT_MS,
@@ -129,6 +132,8 @@ async function start(config: Config): Promise<void> {
   };
   process.once("SIGTERM", () => void stop("SIGTERM", 0));
   process.once("SIGINT", () => void stop("SIGINT", 0));
+  // From the start, because it would end the process.
+  process.on("SIGHUP", () => app?.reloadCertificate());
   app = await startApp({ config, rootKeys, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
   await listen(app, config);
   await listenForMachines(app, config);
@@ -137,8 +142,12 @@ async function start(config: Config): Promise<void> {
   systemd.ready();
 }
 
-function publicUrlOf({ publicUrl, port }: Config): string {
-  return (publicUrl ?? `http://localhost:${port}`).replace(/\/$/, "");
+function publicUrlOf(config: Config): string {
+  return (config.publicUrl ?? `${schemeOf(config)}://localhost:${config.port}`).replace(/\/$/, "");
+}
+
+function schemeOf(config: Config): "http" | "https" {
+  return tlsFiles(config) === null ? "http" : "https";
 }
 
 /** Throws ConfigError when the folder is not there and cannot be made. */
@@ -198,9 +207,10 @@ async function listenForMetrics(app: App, { metricsListen: address }: Config): P
 function announce(app: App, config: Config): void {
   const { port } = app.server.address() as AddressInfo;
   const database = config.databaseUrl === undefined ? "SQLite" : "PostgreSQL";
-  const url = config.publicUrl ?? `http://localhost:${port}`;
+  const scheme = schemeOf(config);
+  const url = config.publicUrl ?? `${scheme}://localhost:${port}`;
   process.stdout.write(
-    `shipfox-control-plane ${VERSION} listens on http://${config.host}:${port}, data in ${resolve(config.dataDir)}, ${database}\n`,
+    `shipfox-control-plane ${VERSION} listens on ${scheme}://${config.host}:${port}, data in ${resolve(config.dataDir)}, ${database}\n`,
   );
   if (app.setupToken === null) {
     process.stdout.write(`Next: shipfox login --url ${url}\n`);

@@ -1,6 +1,9 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { constants, existsSync } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
+import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type Check, fail, type Finding, ok, warn } from "@shipfox/shared/operate/check";
@@ -8,6 +11,7 @@ import { formatBytes } from "@shipfox/shared/operate/output";
 import { DATABASE_FILE, KEY_FILE } from "../backup/layout.ts";
 import { assertNotRestoring } from "../backup/restore-backup.ts";
 import type { Config } from "../config.ts";
+import { readCertificate, tlsFiles, type TlsFiles } from "../http/certificate.ts";
 import { KeyRing } from "../modules/secrets/public.ts";
 import { migrations } from "../store/migrations.ts";
 import { SqliteCopy } from "../store/sqlite-copy.ts";
@@ -19,6 +23,7 @@ const LOW_BYTES = 5 * GIBIBYTE;
 const FULL_BYTES = GIBIBYTE / 4;
 const LOW_FILES = 10_000;
 const CONNECT_LIMIT_MS = 5_000;
+const SOON_MS = 14 * 24 * 3_600_000;
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
 const SCHEMA = "select version, oldest_binary from schema_info order by version desc limit 1";
 
@@ -37,6 +42,7 @@ export function doctorChecks(config: Config): Check[] {
     { name: "root key", run: async () => checkRootKey(config) },
     { name: "database", run: () => (config.databaseUrl === undefined ? checkSqlite(config) : checkPostgres(config)) },
     { name: "git", run: (signal) => checkGit(signal) },
+    { name: "certificate", run: async () => checkCertificate(config) },
     { name: "server", run: (signal) => checkServer(config, signal) },
     { name: "public address", run: async () => checkPublicUrl(config) },
   ];
@@ -148,19 +154,51 @@ async function checkGit(signal: AbortSignal): Promise<Finding> {
   }
 }
 
-async function checkServer({ host, port }: Config, signal: AbortSignal): Promise<Finding> {
+async function checkServer(config: Config, signal: AbortSignal): Promise<Finding> {
+  const { host, port } = config;
   const name = host === "0.0.0.0" || host === "::" ? "localhost" : host;
-  const url = `http://${name.includes(":") ? `[${name}]` : name}:${port}/readyz`;
-  const answer = await fetch(url, { signal }).catch(() => null);
-  if (answer === null) return ok(`none answers at ${url}`);
-  await answer.body?.cancel();
-  if (answer.ok) return ok(`answers at ${url}`);
-  return fail(`${url} answers ${answer.status}`, "Look at the server's log; curl shows which check has failed.");
+  const files = tlsFiles(config);
+  const url = `${files === null ? "http" : "https"}://${name.includes(":") ? `[${name}]` : name}:${port}/readyz`;
+  const status = await statusOf(url, files, signal);
+  if (status === null) return ok(`none answers at ${url}`);
+  if (typeof status === "string")
+    return fail(`${url} cannot be asked: ${status}`, "Reload it: it may show another certificate than the file has.");
+  if (status === 200) return ok(`answers at ${url}`);
+  return fail(`${url} answers ${status}`, "Look at the server's log; curl shows which check has failed.");
 }
 
-function checkPublicUrl({ publicUrl, host, port }: Config): Finding {
+/** Null when nothing listens; a text when TLS fails. Only the very certificate of the file is accepted, whatever its name. */
+async function statusOf(url: string, files: TlsFiles | null, signal: AbortSignal): Promise<number | string | null> {
+  const request = files === null ? httpRequest(url, { signal }) : httpsRequest(url, { signal, ...trustOnly(files) });
+  try {
+    const [response] = (await once(request.end(), "response")) as [IncomingMessage];
+    response.resume();
+    return response.statusCode ?? 0;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return files === null || code === "ECONNREFUSED" ? null : message;
+  }
+}
+
+function trustOnly(files: TlsFiles) {
+  return { ca: readCertificate(files).cert, allowPartialTrustChain: true, checkServerIdentity: () => undefined };
+}
+
+function checkCertificate(config: Config): Finding {
+  const files = tlsFiles(config);
+  if (files === null) return ok("not configured");
+  const { expiresAt } = readCertificate(files);
+  const message = `${files.certFile} is good until ${new Date(expiresAt).toISOString()}`;
+  const left = expiresAt - Date.now();
+  if (left <= 0) return fail(message, "Renew it: no client connects any more.");
+  return left < SOON_MS ? warn(message, "Renew it; the new files are taken without a restart.") : ok(message);
+}
+
+function checkPublicUrl(config: Config): Finding {
+  const { publicUrl, host, port } = config;
   if (publicUrl === undefined) {
-    if (LOOPBACK.has(host)) return ok(`http://localhost:${port}, for this machine only`);
+    const scheme = tlsFiles(config) === null ? "http" : "https";
+    if (LOOPBACK.has(host)) return ok(`${scheme}://localhost:${port}, for this machine only`);
     return warn(
       "SHIPFOX_PUBLIC_URL is not set, but other machines can connect",
       "Set it to the address that they use: links in mails begin with it.",
@@ -170,6 +208,6 @@ function checkPublicUrl({ publicUrl, host, port }: Config): Finding {
   if (protocol === "https:" || LOOPBACK.has(hostname)) return ok(publicUrl);
   return warn(
     `${publicUrl} is not encrypted`,
-    "Put a proxy with TLS in front: passwords and tokens can be read on the way.",
+    "Set SHIPFOX_TLS_CERT_FILE, or put a proxy with TLS in front: passwords and tokens can be read on the way.",
   );
 }

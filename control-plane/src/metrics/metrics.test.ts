@@ -86,6 +86,7 @@ describeStores("metrics", (open, harness) => {
           counts,
           requests: new RequestCounts(),
           eventLoopDelay,
+          certificate: null,
         }),
       );
     return { inside, store, read };

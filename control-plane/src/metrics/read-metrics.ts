@@ -29,6 +29,7 @@ export interface MetricSources {
   readonly counts: EventCounts;
   readonly requests: RequestCounts;
   readonly eventLoopDelay: EventLoopDelay;
+  readonly certificate: { readonly expiresAt: number } | null;
 }
 
 /** All metrics as text. A database that does not answer, or a disk, costs only what is read from it. */
@@ -69,7 +70,7 @@ const NOTHING_READ = {
   backlog: [],
 } as const satisfies Partial<Samples>;
 
-function readProcess({ requests, streams, eventLoopDelay }: MetricSources) {
+function readProcess({ requests, streams, eventLoopDelay, certificate }: MetricSources) {
   const { user, system } = process.cpuUsage();
   return {
     build_info: [{ labels: { version: VERSION }, value: 1 }],
@@ -83,6 +84,7 @@ function readProcess({ requests, streams, eventLoopDelay }: MetricSources) {
     http_requests_total: requests
       .all()
       .map(({ route, method, status, value }) => ({ labels: { route, method, status }, value })),
+    tls_certificate_expiry_seconds: [{ value: (certificate?.expiresAt ?? 0) / 1_000 }],
     open_streams: [{ value: streams.size }],
   } satisfies Partial<Samples>;
 }

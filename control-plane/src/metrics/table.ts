@@ -72,6 +72,7 @@ export const METRICS = {
     "`quantile`: 0.5, 0.99, 1",
     "how late the event loop came, over the last 10 to 20 seconds",
   ],
+  tls_certificate_expiry_seconds: ["gauge", "", "until when the certificate is good, Unix time; 0 without TLS"],
   resident_memory_bytes: ["gauge", "", "memory of the process"],
   cpu_seconds_total: ["counter", "", "processor time of the process, user and system"],
 } as const satisfies Record<string, readonly [type: Metric["type"], labels: string, meaning: string]>;
