@@ -140,6 +140,7 @@ import {
   type ErasureDeps,
   Removals,
 } from "./modules/workspaces/public.ts";
+import { readinessChecks } from "./readiness.ts";
 import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
 import { openStore } from "./store/open.ts";
@@ -564,7 +565,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     ...createHomeRoutes({
       publicUrl,
       needsSetup: () => store.read(needsSetup),
-      checks: { database: () => store.read(async (tx) => void (await tx.get("select 1 as one"))) },
+      checks: readinessChecks({ store, clock, dataDir: config.dataDir, loops: [dueLoop, triggerLoop] }),
+      log,
     }),
   ];
   routes.push(...createReleaseRoutes(config), ...createDocsRoutes(), openApiRoute(routes));

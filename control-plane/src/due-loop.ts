@@ -6,6 +6,9 @@ const MAX_SLEEP_MS = 60_000;
 /** A round that failed is tried again after this long. */
 const RETRY_MS = 1_000;
 
+/** A round that lasts longer, or that comes so much later than planned, is taken for one that never ends. */
+const BEHIND_MS = 60_000;
+
 /** Does what is due and answers when the next is, milliseconds since the epoch; null when nothing is planned. */
 export type DueTask = (now: number) => Promise<number | null>;
 
@@ -22,6 +25,8 @@ export class DueLoop {
   #firesAtOnce = false;
   #running: Promise<void> | null = null;
   #stopped = true;
+  /** When the round that goes on began, monotonic. */
+  #roundBeganAt = 0;
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
@@ -46,6 +51,13 @@ export class DueLoop {
     this.#timer = setTimeout(() => this.#fire(), sleep).unref();
   }
 
+  /** Whether it does not do what is due any more. */
+  isBehind(): boolean {
+    if (this.#stopped) return true;
+    if (this.#running) return this.#clock.monotonic() - this.#roundBeganAt > BEHIND_MS;
+    return this.#clock.now() - this.#wakeAt > BEHIND_MS;
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
@@ -60,6 +72,7 @@ export class DueLoop {
       void this.#running.then(() => this.arm(this.#clock.now()));
       return;
     }
+    this.#roundBeganAt = this.#clock.monotonic();
     this.#running = this.#round().finally(() => {
       this.#running = null;
     });

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { type Api, serveApi } from "../testing/api.ts";
+import { type Api, serveApi, silentLog } from "../testing/api.ts";
 import { createHomeRoutes } from "./home-routes.ts";
 
 describe("probes", () => {
@@ -7,7 +7,7 @@ describe("probes", () => {
   const serve = async (database: () => Promise<void>) => {
     const checks = { database, other: async () => {} };
     api = await serveApi(
-      createHomeRoutes({ needsSetup: async () => false, checks, publicUrl: "https://ci.example.com" }),
+      createHomeRoutes({ needsSetup: async () => false, checks, publicUrl: "https://ci.example.com", log: silentLog }),
     );
   };
   afterEach(() => api.close());

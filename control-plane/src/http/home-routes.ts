@@ -1,4 +1,5 @@
 import { homeReplySchema } from "@shipfox/shared/api/home";
+import type { Logger } from "@shipfox/shared/logger";
 import { VERSION } from "@shipfox/shared/version";
 import { z } from "zod";
 import { escapeHtml, page } from "./html.ts";
@@ -15,6 +16,7 @@ export interface HomeDeps {
   /** Run at once for every question; one that throws, or does not answer in time, has failed. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>;
   readonly publicUrl: string;
+  readonly log: Logger;
 }
 
 const healthSchema = z
@@ -22,8 +24,24 @@ const healthSchema = z
   .meta({ id: "Health" });
 
 export function createHomeRoutes(deps: HomeDeps): Route[] {
+  const failed = new Set<string>();
+  /** Strangers are told no reason, and how often they ask fills no log. */
+  const note = (name: string, reason: Error | null) => {
+    if ((reason !== null) === failed.has(name)) return;
+    if (reason === null) {
+      failed.delete(name);
+      deps.log.info({ check: name }, "a check of readiness passes again");
+    } else {
+      failed.add(name);
+      deps.log.error({ check: name, err: reason }, "a check of readiness fails");
+    }
+  };
   const health = async () => {
-    const outcomes = Object.entries(deps.checks).map(async ([name, check]) => [name, await outcomeOf(check)] as const);
+    const outcomes = Object.entries(deps.checks).map(async ([name, check]) => {
+      const reason = await faultOf(check);
+      note(name, reason);
+      return [name, reason === null ? ("ok" as const) : ("error" as const)] as const;
+    });
     const checks = Object.fromEntries(await Promise.all(outcomes));
     const good = Object.values(checks).every((outcome) => outcome === "ok");
     return { status: good ? 200 : 503, body: { status: good ? ("ok" as const) : ("error" as const), checks } };
@@ -45,7 +63,7 @@ export function createHomeRoutes(deps: HomeDeps): Route[] {
       method: "GET",
       path: "/readyz",
       tag: "Operations",
-      summary: "The server can do its work: the database answers",
+      summary: "The server can do its work: it reads and writes, has room, and does what is due",
       credential: "none",
       rate: "none",
       responses: { 200: healthSchema, 503: healthSchema },
@@ -83,14 +101,14 @@ export function createHomeRoutes(deps: HomeDeps): Route[] {
 }
 
 /** Whoever asks would give up without an answer, so a check that hangs has failed. */
-async function outcomeOf(check: () => Promise<void>): Promise<"ok" | "error"> {
+async function faultOf(check: () => Promise<void>): Promise<Error | null> {
   const late = Promise.withResolvers<never>();
   const deadline = setTimeout(() => late.reject(new Error("the check takes too long")), CHECK_LIMIT_MS);
   try {
     await Promise.race([check(), late.promise]);
-    return "ok";
-  } catch {
-    return "error";
+    return null;
+  } catch (error) {
+    return error as Error;
   } finally {
     clearTimeout(deadline);
   }
@@ -108,7 +126,7 @@ function welcome(facts: { healthy: boolean; needsSetup: boolean; publicUrl: stri
     : `<p>Sign in from a terminal, then start a workflow:</p><pre>shipfox login --url ${url}\nshipfox run --follow</pre>`;
   return page(
     "Shipfox",
-    `<h1>Shipfox, self-hosted</h1><p>Version ${VERSION} · ${facts.healthy ? "healthy" : "<strong>not healthy: the database does not answer</strong>"}</p>
+    `<h1>Shipfox, self-hosted</h1><p>Version ${VERSION} · ${facts.healthy ? "healthy" : "<strong>not healthy: see its readiness</strong>"}</p>
 ${next}
 <p><a href="/docs">API explorer</a> · <a href="/openapi.json">API description</a> · <a href="/readyz">Readiness</a></p>`,
   );
