@@ -77,7 +77,7 @@ it.each([
   ],
   [
     ["stat"],
-    /^shipfox-control-plane: unknown command "stat"; expected start, setup, recover, backup, verify, restore, config or doctor, see --help\n$/,
+    /^shipfox-control-plane: unknown command "stat"; expected start, setup, recover, backup, verify, restore, migrate, admin, config or doctor, see --help\n$/,
   ],
 ])("tells a wrong command line %j from a server that cannot start", async (flags, message) => {
   const { code, stderr } = await startInVain({}, flags);

@@ -11,6 +11,8 @@ import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { assertNotRestoring } from "./backup/restore-backup.ts";
+import { adminCommand } from "./commands/admin-command.ts";
+import { MIGRATE_OPTIONS, migrateCommand, migrationStatus } from "./commands/migrate-command.ts";
 import { doctorCommand } from "./commands/doctor-command.ts";
 import { CONFIG_OPTIONS, configCommand } from "./commands/config-command.ts";
 import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
@@ -36,7 +38,8 @@ const LISTEN_ADVICE: Record<string, string> = {
 
 const HELP = `shipfox-control-plane ${VERSION}: the server of Shipfox, self-hosted
 
-Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER|config [NAME]|doctor] [flags]
+Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOLDER|restore FOLDER|migrate|
+                             admin list|admin promote EMAIL|config [NAME]|doctor] [flags]
 
   start   run the server (the default)
   setup   print the token with which another machine makes the first account
@@ -45,6 +48,8 @@ Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOL
           on PostgreSQL --dump FILE takes what pg_dump wrote just before
   verify  read all of a backup and say whether it can be restored
   restore put a backup into an empty data folder
+  migrate bring the database up to this release without serving; --status only says what would be applied
+  admin   list the administrators, or make an account an owner of the server, while the server is stopped
   config  show every setting with its value and where that comes from, or one with its help; secrets are masked; --json
   doctor  check what the server needs on this machine, also while it runs, and say what to do; --json
 
@@ -59,7 +64,7 @@ ${describeSettings(SETTINGS)}
 `;
 
 async function main(argv: readonly string[]): Promise<void> {
-  const flags = parseFlags(SETTINGS, argv, { ...BACKUP_OPTIONS, ...CONFIG_OPTIONS });
+  const flags = parseFlags(SETTINGS, argv, { ...BACKUP_OPTIONS, ...CONFIG_OPTIONS, ...MIGRATE_OPTIONS });
   if (flags.help) return void process.stdout.write(HELP);
   if (flags.version) return void process.stdout.write(`${VERSION}\n`);
   const config = readConfig({ ...process.env, ...flags.variables });
@@ -76,6 +81,14 @@ async function main(argv: readonly string[]): Promise<void> {
     case "restore":
       makeDataDir(resolve(config.dataDir));
       return print(await restoreCommand(config, folder));
+    case "migrate": {
+      if (flags.options["status"] === true) return print(await migrationStatus(config));
+      makeDataDir(resolve(config.dataDir));
+      assertNotRestoring(config.dataDir);
+      return print(await migrateCommand(config, createLogger("control-plane", config.logLevel)));
+    }
+    case "admin":
+      return print(await adminCommand(config, flags.words.slice(1), createLogger("control-plane", config.logLevel)));
     case "config":
       return configCommand(flags, process.env, processOutput);
     case "doctor":
@@ -89,7 +102,7 @@ async function main(argv: readonly string[]): Promise<void> {
     }
     default:
       throw new UsageError(
-        `unknown command "${command}"; expected start, setup, recover, backup, verify, restore, config or doctor, see --help`,
+        `unknown command "${command}"; expected start, setup, recover, backup, verify, restore, migrate, admin, config or doctor, see --help`,
       );
   }
 }

@@ -13,8 +13,7 @@ import { assertNotRestoring } from "../backup/restore-backup.ts";
 import type { Config } from "../config.ts";
 import { readCertificate, tlsFiles, type TlsFiles } from "../http/certificate.ts";
 import { KeyRing } from "../modules/secrets/public.ts";
-import { migrations } from "../store/migrations.ts";
-import { SqliteCopy } from "../store/sqlite-copy.ts";
+import { readSchema, type SchemaState } from "../store/read-schema.ts";
 
 const OTHERS = 0o077;
 const GIBIBYTE = 1024 ** 3;
@@ -22,17 +21,10 @@ const GIBIBYTE = 1024 ** 3;
 const LOW_BYTES = 5 * GIBIBYTE;
 const FULL_BYTES = GIBIBYTE / 4;
 const LOW_FILES = 10_000;
-const CONNECT_LIMIT_MS = 5_000;
 const SOON_MS = 14 * 24 * 3_600_000;
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
-const SCHEMA = "select version, oldest_binary from schema_info order by version desc limit 1";
 
 const run = promisify(execFile);
-
-interface Schema {
-  readonly version: number | string;
-  readonly oldest_binary: number | string;
-}
 
 /** What a control plane with these settings needs on this machine. One that runs is not disturbed. */
 export function doctorChecks(config: Config): Check[] {
@@ -40,7 +32,7 @@ export function doctorChecks(config: Config): Check[] {
     { name: "data folder", run: () => checkDataFolder(config) },
     { name: "disk", run: () => checkDisk(config) },
     { name: "root key", run: async () => checkRootKey(config) },
-    { name: "database", run: () => (config.databaseUrl === undefined ? checkSqlite(config) : checkPostgres(config)) },
+    { name: "database", run: () => checkDatabase(config) },
     { name: "git", run: (signal) => checkGit(signal) },
     { name: "certificate", run: async () => checkCertificate(config) },
     { name: "server", run: (signal) => checkServer(config, signal) },
@@ -100,43 +92,24 @@ function checkRootKey({ dataDir, rootKey: configured }: Config): Finding {
   }
 }
 
-async function checkSqlite({ dataDir }: Config): Promise<Finding> {
-  const path = join(dataDir, DATABASE_FILE);
-  if (!existsSync(path)) return ok("SQLite, is made at the first start");
-  using database = new SqliteCopy(path, "read-only");
-  return schemaFinding("SQLite", database.all<Schema>(SCHEMA)[0]);
-}
-
-async function checkPostgres({ databaseUrl }: Config): Promise<Finding> {
-  const { default: pg } = await import("pg");
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: CONNECT_LIMIT_MS,
-    query_timeout: CONNECT_LIMIT_MS,
-  });
+async function checkDatabase(config: Config): Promise<Finding> {
+  const usesSqlite = config.databaseUrl === undefined;
   try {
-    await client.connect();
-    const { rows } = await client.query<{ is_there: boolean }>(
-      "select to_regclass('schema_info') is not null as is_there",
-    );
-    if (rows[0]?.is_there !== true) return ok("PostgreSQL, tables are made at the first start");
-    return schemaFinding("PostgreSQL", (await client.query<Schema>(SCHEMA)).rows[0]);
+    const schema = await readSchema(config);
+    if (schema !== null) return schemaFinding(usesSqlite ? "SQLite" : "PostgreSQL", schema);
+    return ok(usesSqlite ? "SQLite, is made at the first start" : "PostgreSQL, tables are made at the first start");
   } catch (error) {
+    if (usesSqlite) throw error;
     return fail(
       `PostgreSQL cannot be used: ${(error as Error).message}`,
       "Correct SHIPFOX_DATABASE_URL, or start the database and let this machine in.",
     );
-  } finally {
-    await client.end().catch(() => {});
   }
 }
 
-function schemaFinding(database: string, schema: Schema | undefined): Finding {
-  const version = Number(schema?.version ?? 0);
-  const known = migrations.at(-1)?.version ?? 0;
-  if (Number(schema?.oldest_binary ?? 0) > known)
-    return fail(`${database} has schema version ${version}, this release knows ${known}`, "Install the newer release.");
-  const pending = migrations.filter((migration) => migration.version > version);
+function schemaFinding(database: string, { version, isTooNew, pending }: SchemaState): Finding {
+  if (isTooNew)
+    return fail(`${database} has schema version ${version}, newer than this release`, "Install the newer release.");
   const names = pending.map((migration) => `${migration.version} (${migration.name})`).join(", ");
   if (pending.length === 0) return ok(`${database}, schema version ${version}`);
   return warn(

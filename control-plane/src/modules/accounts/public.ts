@@ -7,7 +7,7 @@ export { allowedAddresses } from "./allowed-addresses.ts";
 export { createAccounts } from "./accounts.ts";
 export { recoveryLink } from "./recovery-link.ts";
 export { setupToken } from "./setup-token.ts";
-export { findUser, revokeSessionsOf } from "./store.ts";
+export { findUser, findUserByEmail, revokeSessionsOf } from "./store.ts";
 
 /** True while no account exists: the first one is still to be made. */
 export async function needsSetup(tx: Tx): Promise<boolean> {
