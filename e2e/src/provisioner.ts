@@ -66,7 +66,7 @@ export class Provisioner {
   /** As an operator drains it: resolves when its machines are gone and it has ended well. */
   async drain(): Promise<void> {
     const command = this.#stage.addChild(new Child("drain", PROVISIONER, ["drain"], this.#env));
-    const [asked, ended] = await Promise.all([command.exited, this.#child.exited]);
+    const [asked, ended] = await Promise.all([command.exited, this.child.exited]);
     if (asked.code !== 0 || ended.code !== 0) throw new Error(`drained with ${asked.code}, ended with ${ended.code}`);
   }
 

@@ -27,7 +27,7 @@ export function offerOf(world: World): { isReady: boolean; situation: Situation;
 
 /** One poll: what could be started is told, what is reserved is made, and the idle pools are filled. */
 export async function demandRound(world: World, maker: InstanceMaker, signal: AbortSignal): Promise<DemandOutcome> {
-  const { controlPlane, policy, monitor, time } = world;
+  const { controlPlane, policy, monitor, time, fleet } = world;
   const { isReady, situation, templates } = offerOf(world);
   const slots = templates.reduce((sum, { available_slots: free }) => sum + free, 0);
   const isFull = templates.some(({ available_slots: free }) => free === 0);
