@@ -2,14 +2,18 @@
 # Installs a part of Shipfox on a Linux machine, brings it to another version, or removes it.
 #
 #   curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_… sh -s -- runner --url https://HOST --labels linux,x64
-#   sh install.sh control-plane --from FOLDER
+#   curl -fsSL https://HOST/install.sh | sudo sh -s -- control-plane --from https://HOST/releases --admin you@example.com
 #   sh install.sh upgrade runner --url https://HOST
 #   sh install.sh uninstall runner [--purge]
 #
 # Parts: control-plane, runner, cli. Repeating an installation changes only what is different.
 #
 #   --url URL          address of the control plane; for control-plane the address under which it will be reached
-#   --from PATH        install from a folder that scripts/release filled, or from a tarball in such a folder: no network
+#   --from PATH|URL    install from a folder that scripts/release filled, or from a tarball in such a folder: no network;
+#                      or from an address under which such a folder is served
+#   --admin EMAIL      control-plane: also the command line, the first account, a workspace, a project to try, and the next commands.
+#                      Its password: SHIPFOX_PASSWORD, else asked on the terminal, else made up and shown
+#   --bare             control-plane: none of that, and no question
 #   --version VERSION  default: the version of the control plane at --url, or the newest in --from
 #   --labels A,B       labels of the runner
 #   --token-file FILE  registration token; else SHIPFOX_TOKEN, else asked on the terminal. Needed for the first start only
@@ -63,7 +67,7 @@ would() {
 
 read_arguments() {
   action=install component='' url='' from='' version='' labels='' token_file='' name='' sandbox='' listen=''
-  prefix=/usr/local user='' ca='' insecure=no install_deps=no start=yes purge=no dry_run=no
+  prefix=/usr/local user='' ca='' insecure=no install_deps=no start=yes purge=no dry_run=no admin='' bare=no
   case ${1:-} in
     upgrade | uninstall) action=$1; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -80,8 +84,9 @@ read_arguments() {
       --no-start) start=no ;;
       --purge) purge=yes ;;
       --dry-run) dry_run=yes ;;
+      --bare) bare=yes ;;
       --help) usage; exit 0 ;;
-      --url | --from | --version | --labels | --token-file | --name | --sandbox | --listen | --prefix | --user | --ca)
+      --url | --from | --version | --labels | --token-file | --name | --sandbox | --listen | --prefix | --user | --ca | --admin)
         [ $# -ge 2 ] || misuse "$1 needs a value"
         take_value "$1" "$2"
         shift
@@ -92,7 +97,12 @@ read_arguments() {
   done
   [ "$purge" = no ] || [ "$action" = uninstall ] || misuse "--purge goes with uninstall"
   [ "$component" != control-plane ] || [ "$action" = uninstall ] || [ -n "$from" ] ||
-    misuse "--from is needed: the folder that scripts/release filled"
+    misuse "--from is needed: the folder that scripts/release filled, or its address"
+  if [ -n "$admin" ] || [ "$bare" = yes ]; then
+    [ "$component$action" = control-planeinstall ] || misuse "--admin and --bare go with the installation of a control plane"
+    [ -z "$admin" ] || [ "$bare" = no ] || misuse "--bare makes no account, so it does not go with --admin"
+    [ "$start" = yes ] || [ -z "$admin" ] || misuse "--admin needs a control plane that runs, so it does not go with --no-start"
+  fi
   [ -z "$name" ] || [ "$component" = runner ] || misuse "--name is for runners"
   command=shipfox
   [ "$component" = cli ] || command=shipfox-$component
@@ -119,7 +129,13 @@ take_value() {
   path='/[A-Za-z0-9._/@+-]+'
   case $1 in
     --url) valid "$1" "$2" 'https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?' "an address such as https://shipfox.example.com"; url=${2%/} ;;
-    --from) valid "$1" "$(absolute "$2")" "$path" "a folder or a tarball"; from=$(absolute "$2") ;;
+    --from)
+      case $2 in
+        http://* | https://*) valid "$1" "$2" 'https?://[A-Za-z0-9._:/-]+' "an address such as https://shipfox.example.com/releases"; from=${2%/} ;;
+        *) valid "$1" "$(absolute "$2")" "$path" "a folder or a tarball"; from=$(absolute "$2") ;;
+      esac
+      ;;
+    --admin) valid "$1" "$2" '[A-Za-z0-9._%+][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+' "an email address"; admin=$2 ;;
     --version) valid "$1" "$2" '[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?' "a version such as 1.2.3"; version=$2 ;;
     --labels) valid "$1" "$2" '[A-Za-z0-9._:/-]+(,[A-Za-z0-9._:/-]+)*' "labels such as linux,x64"; labels=$2 ;;
     --token-file) token_file=$2 ;;
@@ -152,12 +168,14 @@ lacks() {
 
 needs_tool() { command -v "$1" >/dev/null 2>&1 || lacks "$2" "the program $1"; }
 
+# What is taken from there is run as root.
 check_address() {
-  [ "$component" != control-plane ] || return 0
-  [ -n "$url" ] || return 0
-  if matches "$url" 'https://.*|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])([:/].*)?'; then return 0; fi
+  source=$url
+  if from_network; then source=$from; elif [ "$component" = control-plane ]; then return 0; fi
+  [ -n "$source" ] || return 0
+  if matches "$source" 'https://.*|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])([:/].*)?'; then return 0; fi
   [ "$insecure" = yes ] || {
-    warn "$url is plain http to another machine: this script, what it installs and the token could be read and changed on the way"
+    warn "$source is plain http to another machine: this script, what it installs and the token could be read and changed on the way"
     stop "$EXIT_MISSING" "use https, with --ca FILE for an authority of your own; or accept it with --insecure"
   }
 }
@@ -174,7 +192,7 @@ check_machine() {
     [ ! -e "$musl" ] || lacks '' "glibc (this system uses musl)"
   done
   if [ "$component" != cli ] && [ "$(id -u)" != 0 ]; then lacks '' "root: run this with sudo"; fi
-  [ -n "$from" ] || needs_tool curl curl
+  if [ -z "$from" ] || from_network || [ -n "$admin" ]; then needs_tool curl curl; fi
   needs_tool tar tar
   needs_tool gzip gzip
   needs_tool sha256sum coreutils
@@ -243,34 +261,38 @@ confirmed() {
 
 # --- Fetching --------------------------------------------------------------------------------------------------------
 
-# fetch PATH FILE: from the control plane, over what its address says and nothing else.
+from_network() { case $from in http*) return 0 ;; *) return 1 ;; esac }
+
+# fetch ADDRESS FILE: over what the address says and nothing else.
 fetch() {
-  protocol=${url%%:*}
+  protocol=${1%%:*}
   set -- "$1" "$2" --fail --silent --show-error --proto "=$protocol" --connect-timeout 20 --max-time 1800 --retry 3
   [ -z "$ca" ] || set -- "$@" --cacert "$ca"
   what=$1 target=$2
   shift 2
-  curl "$@" --output "$target" "$url$what" 2>"$work/curl.log" || {
+  curl "$@" --output "$target" "$what" 2>"$work/curl.log" || {
     status=$?
     cat "$work/curl.log" >&2
     case $status in
       35 | 51 | 58 | 60 | 77 | 83 | 90 | 91)
-        failed "the certificate of $url is not trusted, so nothing was taken from it; for an authority of your own give --ca FILE" ;;
-      22) failed "$url$what is not there; is the release in SHIPFOX_RELEASES_DIR of the control plane?" ;;
-      *) failed "$url did not answer; check the address and the network" ;;
+        failed "the certificate of $what is not trusted, so nothing was taken from it; for an authority of your own give --ca FILE" ;;
+      22) failed "$what is not there; is the release in SHIPFOX_RELEASES_DIR of the control plane?" ;;
+      *) failed "$what did not answer; check the address and the network" ;;
     esac
   }
 }
 
 find_version() {
-  if [ -n "$from" ]; then
+  if from_network; then
+    fetch "$from/SHA256SUMS" "$work/SHA256SUMS"
+  elif [ -n "$from" ]; then
     [ -d "$from" ] || { tarball_name=$(basename "$from"); from=$(dirname "$from"); }
     [ -r "$from/SHA256SUMS" ] || failed "$from has no SHA256SUMS, so nothing in it can be trusted"
     cp "$from/SHA256SUMS" "$work/SHA256SUMS"
   else
     [ -n "$url" ] || misuse "--url or --from is needed"
-    fetch / "$work/home"
-    fetch /releases/SHA256SUMS "$work/SHA256SUMS"
+    fetch "$url/" "$work/home"
+    fetch "$url/releases/SHA256SUMS" "$work/SHA256SUMS"
     [ -n "$version" ] || version=$(sed -n 's/.*"version":"\([0-9A-Za-z.-]*\)".*/\1/p' "$work/home")
   fi
   if [ -n "$tarball_name" ]; then
@@ -288,11 +310,13 @@ find_version() {
 take() {
   grep -Ex "[0-9a-f]{64}  $(printf '%s' "$1" | sed 's/\./\\./g')" "$work/SHA256SUMS" >"$work/sum" ||
     failed "SHA256SUMS does not list $1"
-  if [ -n "$from" ]; then
+  if from_network; then
+    fetch "$from/$1" "$work/$1"
+  elif [ -n "$from" ]; then
     [ -f "$from/$1" ] || failed "$from has no $1"
     ln -s "$from/$1" "$work/$1"
   else
-    fetch "/releases/$1" "$work/$1"
+    fetch "$url/releases/$1" "$work/$1"
   fi
   (cd "$work" && sha256sum -c --strict --status sum) || failed "$1 does not have the checksum in SHA256SUMS; nothing was changed"
 }
@@ -629,6 +653,91 @@ install_component() {
   if [ "$needs_token" = yes ]; then place_token; fi
   systemctl daemon-reload
   first_start
+  [ -z "$admin" ] || welcome
+}
+
+# --- The first minute ------------------------------------------------------------------------------------------------
+
+# What a person needs who has nothing yet: the command line, an account, and something to run.
+welcome() {
+  ask_admin_password
+  (
+    component=cli command=shipfox current=$lib/cli release=shipfox-$version-linux-$arch
+    rm -rf "$work/unpacked"
+    if ! [ -d "$lib/$release" ]; then take "$release.tar.gz"; unpack; fi
+    place_program
+    point "$release"
+  )
+  port=$(sed -n 's/^PORT=//p' "$env_file")
+  here=http://localhost:${port:-16101}
+  printf '%s\n' "$password" |
+    as_person login --url "$here" --signup --name "${admin%%@*}" --email "$admin" --password-stdin >"$work/welcome.log" 2>&1 || {
+      cat "$work/welcome.log" >&2
+      failed "the control plane runs, and the account was not made; when there is one already, sign in with: shipfox login --url $here"
+    }
+  place_hello
+  { as_person workspaces create main && as_person projects create --repo "$state/repositories/hello" --name hello; } >"$work/welcome.log" 2>&1 || {
+    cat "$work/welcome.log" >&2
+    failed "the account $admin is made; its project is not"
+  }
+  [ "$made_up" = no ] || say "the password of $admin, shown only now: $password"
+  say "$admin is signed in on this machine; the workspace main has the project hello"
+  if [ -n "$url" ] && [ "$url" != "$here" ]; then
+    printf '%s\n' "$password" | as_person login --url "$url" --email "$admin" --password-stdin >/dev/null 2>&1 ||
+      warn "$url does not lead here yet; when it does: shipfox login --url $url"
+  fi
+  say "next, on a machine that shall run jobs (this one will do):"
+  as_person runners add --json | sed -n 's/.*"command": *"\([^"]*\)".*/\n  \1\n/p' >"$work/line"
+  command -v sudo >/dev/null 2>&1 || sed -i 's/| sudo /| /' "$work/line"
+  cat "$work/line"
+  say "then: shipfox run hello --follow"
+}
+
+ask_admin_password() {
+  password=${SHIPFOX_PASSWORD:-} made_up=no
+  unset SHIPFOX_PASSWORD
+  if [ -z "$password" ] && [ -t 2 ] && (: </dev/tty) 2>/dev/null; then
+    printf 'install: password for %s (empty: one is made up): ' "$admin" >&2
+    stty -echo </dev/tty
+    read -r password </dev/tty || :
+    stty echo </dev/tty
+    echo >&2
+  fi
+  if [ -z "$password" ]; then
+    password=$(head -c 15 /dev/urandom | base64 | tr '+/' '-_')
+    made_up=yes
+  fi
+}
+
+# as_person ARGUMENTS: the command line of the one who called sudo, whose sign-in it is.
+as_person() {
+  if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+    home=$(getent passwd "$SUDO_USER" | cut -d : -f 6)
+    env -u XDG_CONFIG_HOME "HOME=$home" runuser -u "$SUDO_USER" -- "$prefix/bin/shipfox" "$@"
+  else
+    "$prefix/bin/shipfox" "$@"
+  fi
+}
+
+place_hello() {
+  hello=$state/repositories/hello
+  [ ! -d "$hello/.git" ] || return 0
+  mkdir -p "$hello/.shipfox/workflows"
+  cat >"$hello/.shipfox/workflows/hello.yml" <<'END'
+name: hello
+runner: linux
+triggers:
+  by_hand: { source: manual, event: fire }
+jobs:
+  hello:
+    checkout: false
+    steps:
+      - run: echo "Hello from $(uname -n). This job ran on your own machine."
+END
+  git -C "$hello" init --quiet --initial-branch=main
+  git -C "$hello" add --all
+  git -C "$hello" -c user.name=Shipfox -c "user.email=$admin" -c commit.gpgsign=false commit --quiet --message="Say hello"
+  chown -R "$account:$account" "$state/repositories"
 }
 
 # --- Removing --------------------------------------------------------------------------------------------------------

@@ -65,11 +65,11 @@ describe("the command line, from an empty instance to results", () => {
     expect((await cli.run("projects", "list")).stdout).toContain("sample");
   });
 
-  it("adds a runner with the command that it prints, and lists it", async () => {
+  it("adds a runner with the token of the line that it prints, and lists it", async () => {
     const { code, stdout } = await cli.run("runners", "add", "--name", "build-hosts");
     expect(code).toBe(0);
     const token = /sf_mrt_[\w-]{43}/.exec(stdout)?.[0];
-    expect(stdout).toContain("shipfox-runner");
+    expect(stdout).toContain(`sh -s -- runner --url ${plane.url} --labels linux`);
     await Runner.start(stage, { apiUrl: plane.url, token: token ?? "", name: "build-1" });
     expect((await cli.run("runners", "list")).stdout).toMatch(/build-1/);
     const listed = runnersReplySchema.parse(await cli.json("runners", "list"));

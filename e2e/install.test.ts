@@ -1,16 +1,19 @@
+import { readFileSync } from "node:fs";
 import { VERSION } from "@shipfox/shared/version";
 import { beforeAll, describe, expect, it } from "vitest";
 import { BareMachine } from "./src/bare-machine.ts";
 import { eventually } from "./src/eventually.ts";
-import { workflow } from "./src/instance.ts";
+import { REPOSITORY_ROOT } from "./src/programs.ts";
 import { useStage } from "./src/stage.ts";
 import { buildTarballs } from "./src/tarballs.ts";
 
 const NEXT = VERSION.replace(/\d+$/, (patch) => `${Number(patch) + 1}`);
 const BROKEN = VERSION.replace(/\d+$/, (patch) => `${Number(patch) + 2}`);
 const URL = "http://localhost:16101";
-const PASSWORD = "correct horse battery";
-const GREEN = workflow("Green", "  job:\n    checkout: false\n    steps:\n      - run: echo green\n");
+const README = readFileSync(`${REPOSITORY_ROOT}/README.md`, "utf8");
+/** What a person types, and what is printed. */
+const FIRST_MINUTE = /<!-- first-minute:begin -->\s*```console\n([^]*?)```/.exec(README)?.[1] ?? "";
+const COMMANDS = FIRST_MINUTE.split("\n").flatMap((line) => (line.startsWith("$ ") ? [line.slice(2)] : []));
 const SERVICES = ["shipfox-control-plane", "shipfox-runner", "shipfox-runner@blue"];
 
 describe("[docker] install.sh on a machine with systemd", () => {
@@ -23,6 +26,7 @@ describe("[docker] install.sh on a machine with systemd", () => {
     await buildTarballs(now);
     await buildTarballs(next, "--version", NEXT);
     machine = await BareMachine.boot(stage, { [now]: "/srv/now", [next]: "/srv/next" });
+    await machine.sh("mkdir -p /root/dist; ln -s /srv/now /root/dist/release");
     pristine = await machine.listing();
   });
 
@@ -32,7 +36,7 @@ describe("[docker] install.sh on a machine with systemd", () => {
     Number(await machine.sh(`systemctl show --property MainPID --value ${service}`));
 
   async function expectGreen(): Promise<void> {
-    const { code, stdout, stderr } = await machine.try("shipfox run green --follow");
+    const { code, stdout, stderr } = await machine.try("shipfox run hello --follow");
     expect(code, `${stdout}\n${stderr}`).toBe(0);
   }
 
@@ -40,7 +44,7 @@ describe("[docker] install.sh on a machine with systemd", () => {
     const added = await machine.sh("shipfox runners add");
     const token = /sf_mrt_[\w-]{43}/.exec(added)?.[0] ?? "";
     // What a person types as one line, but for the token, which comes by standard input here.
-    const script = `token=$(cat); curl -fsSL ${URL}/install.sh | SHIPFOX_TOKEN=$token sh -s -- runner --url ${URL} --sandbox host ${flags.join(" ")} 2>&1`;
+    const script = `token=$(cat); curl -fsSL ${URL}/install.sh | SHIPFOX_TOKEN=$token sh -s -- runner --url ${URL} ${flags.join(" ")} 2>&1`;
     expect(await machine.sh(script, token)).toContain("registered; the copy of the token was deleted");
     const seen = await machine.sh("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'; cat /etc/shipfox/*");
     expect(seen).toContain("main.mjs");
@@ -52,26 +56,25 @@ describe("[docker] install.sh on a machine with systemd", () => {
     expect(await machine.listing()).toBe(pristine);
   });
 
-  it("installs the control plane and the command line from a folder", async () => {
-    await install("now", "control-plane", "--from", "/srv/now");
-    await install("now", "cli", "--from", "/srv/now");
-    await machine.sh(`shipfox login --signup --name Ada --email ada@example.com --password-stdin`, PASSWORD);
-    await machine.sh(
-      `mkdir -p /srv/repository/.shipfox/workflows; cd /srv/repository; cat >.shipfox/workflows/green.yml
-      git init --quiet --initial-branch=main; git add .
-      git -c user.name=Ada -c user.email=ada@example.com commit --quiet --message=Sample
-      chown -R shipfox-control-plane /srv/repository
-      echo SHIPFOX_GIT_ALLOW_FILE=true >>/etc/shipfox/control-plane.env; systemctl restart shipfox-control-plane`,
-      GREEN,
-    );
-    const made = "shipfox workspaces create Team; shipfox projects create --repo /srv/repository --name Sample";
-    expect(await machine.sh(made)).toContain("Sample");
+  it("goes from nothing to a green job with the three commands of the README", async () => {
+    const [first = "", second = "", third = ""] = COMMANDS;
+    const installed = await machine.sh(`cd; ${first} 2>&1`);
+    expect(installed).toMatch(/the password of you@example\.com, shown only now: \S{20}/);
+    const line = /^ {2}(curl .*)$/m.exec(installed)?.[1] ?? "";
+    const token = /sf_mrt_[\w-]{43}/.exec(line)?.[0] ?? "";
+    expect(line.replace(token, "sf_mrt_…")).toBe(second);
+    expect(await machine.sh(`${line} 2>&1`)).toContain("registered; the copy of the token was deleted");
+    expect(await machine.sh(`${third} 2>&1`)).toMatch(/Hello from \S+\. This job ran on your own machine\./);
+    // One token, one runner; the files of the state and the release know no password.
+    const again = await machine.try(`sh dist/release/install.sh uninstall runner --purge; ${line}`);
+    expect(again.code).not.toBe(0);
+    await machine.try("sh /srv/now/install.sh uninstall runner --purge");
   });
 
   it("installs runners from the control plane, whose tokens are nowhere afterwards; a job is green", async () => {
-    await addRunner("--labels", "linux,x64");
+    await addRunner("--labels", "linux,x64", "--sandbox", "host");
     await expectGreen();
-    await addRunner("--name", "blue", "--labels", "linux,blue");
+    await addRunner("--name", "blue", "--labels", "linux,blue", "--sandbox", "host");
     expect(await machine.sh("shipfox runners list")).toMatch(/blue/);
   });
 

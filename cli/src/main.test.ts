@@ -402,29 +402,48 @@ describe("runners", () => {
       };
     });
     const args = ["runners", "add", "--name", "hosts", "--max-uses", "2", "--ttl", "24h"];
-    const command = `SHIPFOX_API_URL=${server.url} SHIPFOX_RUNNER_REGISTRATION_TOKEN=sf_mrt_secret shipfox-runner`;
+    const command = `curl -fsSL ${server.url}/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_secret sh -s -- runner --url ${server.url} --labels linux`;
     expect((await home.run(args)).stdout).toContain(`  ${command}\n`);
     expect(JSON.parse((await home.run([...args, "--json"])).stdout).command).toBe(command);
-    expect((await home.run(["runners", "add", "--ttl", "soon"])).code).toBe(64);
+    for (const wrong of [
+      ["--ttl", "soon"],
+      ["--max-uses", "0"],
+      ["--labels", "linux; reboot"],
+    ])
+      expect((await home.run(["runners", "add", ...wrong])).code, wrong.join(" ")).toBe(64);
   });
 
-  it("hands a registration token over in a file that only its owner may read, for a day unless another life is asked for", async () => {
-    const lives: unknown[] = [];
+  it("hands a registration token over in a file that only its owner may read, for one use and a quarter of an hour unless more is asked for", async () => {
+    const asked: unknown[] = [];
     server.on("POST /workspaces/*/runners/manual-registration-tokens", ({ body }) => {
-      lives.push((body as { ttl_seconds?: number }).ttl_seconds);
+      const { ttl_seconds: life, max_uses: uses } = body as { ttl_seconds?: number; max_uses?: number };
+      asked.push([life, uses]);
       return { status: 201, body: { ...registrationToken(), raw_token: "sf_mrt_secret" } };
     });
     const add = ["runners", "add", "--token-file", "token.txt"];
     const added = await home.run(add);
     const file = join(home.directory, "token.txt");
-    expect(added.stdout).toContain(`SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=${file} shipfox-runner\n`);
+    expect(added.stdout).toContain(`sh -s -- runner --url ${server.url} --labels linux --token-file ${file}\n`);
     expect(added.stdout + added.stderr).not.toContain("sf_mrt_secret");
     expect([await readFile(file, "utf8"), (await stat(file)).mode & 0o777]).toEqual(["sf_mrt_secret\n", 0o600]);
     const again = await home.run(add);
     expect([again.code, again.stderr]).toEqual([64, expect.stringContaining("is there already; name a new file")]);
-    const json = await home.run(["runners", "add", "--token-file", "other.txt", "--ttl", "never", "--json"]);
+    const json = await home.run([
+      "runners",
+      "add",
+      "--token-file",
+      "other.txt",
+      "--ttl",
+      "never",
+      "--max-uses",
+      "any",
+      "--json",
+    ]);
     expect(json.stdout).not.toContain("sf_mrt_secret");
-    expect(lives).toEqual([86_400, undefined]);
+    expect(asked).toEqual([
+      [900, 1],
+      [undefined, undefined],
+    ]);
 
     server.on("POST /workspaces/*/runners/manual-registration-tokens", { status: 403, body: { code: "forbidden" } });
     expect((await home.run(["runners", "add", "--token-file", "none.txt"])).code).toBe(69);

@@ -274,7 +274,12 @@ export async function startApp(options: AppOptions): Promise<App> {
   await logs.recover();
   await dispatch.recover();
 
-  const urls = { allowFile: config.gitAllowFile, allowHttp: config.gitAllowHttp, allowPrivate: config.gitAllowPrivate };
+  const urls = {
+    allowFile: config.gitAllowFile,
+    allowHttp: config.gitAllowHttp,
+    allowPrivate: config.gitAllowPrivate,
+    ownFolder: dataPaths(config).repositories,
+  };
   const envelope = new Envelope(rootKeys);
   const reseal = new Reseal({
     store,

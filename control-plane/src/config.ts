@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { loadConfig, setting, text, type ConfigOf } from "@shipfox/shared/config";
 import { z } from "zod";
 import { parseListenAddress } from "./http/also-listen.ts";
@@ -431,10 +431,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 
 /** Where things lie in the data folder. */
 export function dataPaths(config: Config) {
-  const [logs, git, blobs] = ["logs", "git", "blobs"].map((name) => join(config.dataDir, name)) as [
-    string,
-    string,
-    string,
-  ];
-  return { logs, git, blobs };
+  const below = (name: string) => join(config.dataDir, name);
+  return {
+    logs: below("logs"),
+    git: below("git"),
+    blobs: below("blobs"),
+    /** Git repositories that the operator puts there for every workspace; absolute. */
+    repositories: resolve(below("repositories")),
+  };
 }

@@ -14,12 +14,16 @@ import { openSession } from "../session.ts";
 import { parseTtl } from "../ttl.ts";
 import { registerRegistrationTokens } from "./registration-tokens.ts";
 
-/** A day is enough to start runners by hand; a token that lives for ever is asked for. */
-const DEFAULT_LIFE_SECONDS = 24 * 3_600;
+/** Enough to type the line on the other machine; more is asked for. */
+const DEFAULT_LIFE_SECONDS = 15 * 60;
+const DEFAULT_USES = 1;
+const DEFAULT_LABELS = "linux";
+const LABELS_PATTERN = /^[A-Za-z0-9._:/-]+(?:,[A-Za-z0-9._:/-]+)*$/;
 
 interface AddOptions extends WorkspaceOption {
   name?: string;
-  maxUses?: number;
+  labels: string;
+  maxUses?: number | "any";
   ttl?: number | "never";
   tokenFile?: string;
 }
@@ -35,14 +39,18 @@ export function registerRunners(program: Command, context: CommandContext): void
   );
   finishCommand(
     withWorkspace(
-      runners.command("add").description("create a registration token and print how to start a runner with it"),
+      runners
+        .command("add")
+        .description("create a registration token and print the line that installs a runner with it"),
     )
       .option("--name <name>", "name of the token, to find it again")
-      .option("--max-uses <count>", "how many runners may register with it (default: any number)", parseUses)
-      .option("--ttl <duration>", "how long it may be used, such as 15m, 7d, or never (default: 24h)", parseLife)
+      .option("--labels <labels>", "labels of the runner, separated by commas", parseLabels, DEFAULT_LABELS)
+      .option("--max-uses <count>", "how many runners may register with it, or any (default: 1)", parseUses)
+      .option("--ttl <duration>", "how long it may be used, such as 7d, or never (default: 15m)", parseLife)
       .option("--token-file <file>", "write the token to this new file, which only you may read, and print it nowhere")
       .action((options: AddOptions) => addRunner(context, options)),
     "shipfox runners add",
+    "shipfox runners add --labels linux,x64",
     "shipfox runners add --name build-hosts --max-uses 10 --ttl 7d",
     "shipfox runners add --max-uses 1 --token-file token.txt",
   );
@@ -74,32 +82,33 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
   const { api, url } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
   const tokenFile = options.tokenFile === undefined ? null : resolve(context.cwd, options.tokenFile);
-  const { token, variable } = await createToken(
+  const uses = options.maxUses ?? DEFAULT_USES;
+  const { token, secret } = await createToken(
     () =>
       api.runners.createToken({
         workspaceId: workspace.workspace_id,
         name: options.name,
-        max_uses: options.maxUses,
+        ...(uses === "any" ? {} : { max_uses: uses }),
         ...(options.ttl === "never" ? {} : { ttl_seconds: options.ttl ?? DEFAULT_LIFE_SECONDS }),
       }),
     tokenFile,
   );
-  const command = `SHIPFOX_API_URL=${url} ${variable} shipfox-runner`;
+  const command = installerLine(url, options.labels, secret);
   await printResult(context, options, {
     document: { ...token, command },
     text: () => {
-      const uses = token.max_uses === null ? "any number of runners" : `${token.max_uses} runner(s)`;
+      const count = token.max_uses === null ? "any number of runners" : `${token.max_uses} runner(s)`;
       const until = token.expires_at === null ? "until it is revoked" : `until ${token.expires_at}`;
       const where =
         tokenFile === null
           ? "The token is shown only now."
           : `The token is in ${plainText(tokenFile)}: remove the file once it was used.`;
       return [
-        `Start a runner for ${plainText(workspace.workspace_name)} on the machine that shall run jobs:`,
+        `Install a runner for ${plainText(workspace.workspace_name)} on the machine that shall run jobs:`,
         "",
         `  ${command}`,
         "",
-        context.terminal.colors.dim(`${where} It registers ${uses} ${until}.`),
+        context.terminal.colors.dim(`${where} It registers ${count} ${until}.`),
         nextLine(context, "shipfox runners list"),
         nextLine(context, `to revoke the token: shipfox runners tokens revoke ${token.prefix}`),
       ].join("\n");
@@ -107,14 +116,31 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
   });
 }
 
+/** Where a runner has its registration token from. */
+type TokenSource = { readonly token: string } | { readonly file: string };
+
+/** What a person types, with root's rights, on a machine of its own. */
+function installerLine(url: string, labels: string, secret: TokenSource): string {
+  const [variable, flag] =
+    "token" in secret ? [`SHIPFOX_TOKEN=${secret.token} `, ""] : ["", ` --token-file ${quoteWord(secret.file)}`];
+  const insecure = isUnprotected(url) ? " --insecure" : "";
+  return `curl -fsSL ${url}/install.sh | sudo ${variable}sh -s -- runner --url ${url} --labels ${labels}${flag}${insecure}`;
+}
+
+/** Plain http that leaves this machine: the installer wants to hear that this is known. */
+function isUnprotected(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "http:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
 /** Makes the token; with `tokenFile` only that file has it. */
 async function createToken(
   create: () => Promise<CreatedRegistrationToken>,
   tokenFile: string | null,
-): Promise<{ token: Omit<CreatedRegistrationToken, "raw_token">; variable: string }> {
+): Promise<{ token: Omit<CreatedRegistrationToken, "raw_token">; secret: TokenSource }> {
   if (tokenFile === null) {
-    const token = await create();
-    return { token, variable: `SHIPFOX_RUNNER_REGISTRATION_TOKEN=${token.raw_token}` };
+    const { raw_token: rawToken, ...token } = await create();
+    return { token, secret: { token: rawToken } };
   }
   const { promise, resolve: tell } = Promise.withResolvers<Omit<CreatedRegistrationToken, "raw_token">>();
   await writeNewFile(tokenFile, async () => {
@@ -122,7 +148,7 @@ async function createToken(
     tell(token);
     return secret;
   });
-  return { token: await promise, variable: `SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=${quoteWord(tokenFile)}` };
+  return { token: await promise, secret: { file: tokenFile } };
 }
 
 async function listRunners(context: CommandContext, options: WorkspaceOption): Promise<void> {
@@ -199,8 +225,13 @@ function parseLife(text: string): number | "never" {
   return text === "never" ? text : parseTtl(text);
 }
 
-function parseUses(text: string): number {
+function parseUses(text: string): number | "any" {
   const uses = Number(text);
-  if (Number.isInteger(uses) && uses >= 1) return uses;
-  throw new InvalidArgumentError("Expected a whole number of at least 1.");
+  if (text === "any" || (Number.isInteger(uses) && uses >= 1)) return text === "any" ? text : uses;
+  throw new InvalidArgumentError("Expected a whole number of at least 1, or any.");
+}
+
+function parseLabels(text: string): string {
+  if (LABELS_PATTERN.test(text)) return text;
+  throw new InvalidArgumentError("Expected labels separated by commas, such as linux,x64.");
 }

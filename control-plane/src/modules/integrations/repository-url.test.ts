@@ -161,3 +161,12 @@ describe("resolvePublic", () => {
   });
   it("keeps a public address", async () => expect(await resolvePublic("8.8.8.8")).toBe("8.8.8.8"));
 });
+
+it("allows repositories in the data folder without asking the operator, and nothing beside it", () => {
+  const settings = { ...closed, ownFolder: "/var/lib/shipfox/control-plane/repositories" };
+  const at = (path: string) => () => parseRepositoryUrl(`file:///var/lib/shipfox/control-plane/${path}`, settings);
+  expect(at("repositories/hello")()).toMatchObject({ protocol: "file" });
+  expect(at("repositories/%68ello")()).toMatchObject({ protocol: "file" });
+  for (const path of ["repositories", "repositories2/x", "git/x", "repositories/../git/x", "repositories/%2e%2e/git/x"])
+    expect(at(path), path).toThrow();
+});

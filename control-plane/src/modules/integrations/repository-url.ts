@@ -7,6 +7,8 @@ import { privateAddress } from "./addresses.ts";
 /** What the operator allows beyond https and ssh on the public internet. */
 export interface UrlSettings {
   readonly allowFile: boolean;
+  /** Absolute; repositories below it need no `allowFile`, for nobody but the operator puts any there. */
+  readonly ownFolder?: string;
   readonly allowHttp: boolean;
   readonly allowPrivate: boolean;
 }
@@ -115,12 +117,17 @@ function parseUrl(text: string, scheme: string, settings: UrlSettings): Reposito
 }
 
 function parseFile(url: URL, path: string, settings: UrlSettings): RepositoryUrl {
-  if (!settings.allowFile)
+  if (!settings.allowFile && !isBelow(settings.ownFolder, path))
     throw notAllowed("repositories on the control plane's own disk are", "SHIPFOX_GIT_ALLOW_FILE");
   if (url.hostname !== "" || url.username !== "")
     throw refuse("a file URL has three slashes and an absolute path, as in file:///srv/git/app.git");
   if (path === "") throw refuse("it names no repository");
   return { protocol: "file", url: `file://${path}`, host: "", port: null, user: null, path };
+}
+
+/** `path` is percent-encoded and does not go upwards. */
+function isBelow(folder: string | undefined, path: string): boolean {
+  return folder !== undefined && decodeURIComponent(path).startsWith(`${folder}/`);
 }
 
 function parseScp(text: string): RepositoryUrl {
