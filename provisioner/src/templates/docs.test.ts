@@ -11,7 +11,9 @@ const PAGE = readFileSync(new URL("../../../docs/provisioner.md", import.meta.ur
 const EXAMPLES = [...PAGE.matchAll(/```yaml\n([^]*?)```/g)]
   .map(([, text = ""]) => text)
   .filter((text) => /^(templates|matrix):/m.test(text));
-const validate = new Ajv({ strictTypes: false, strictRequired: false }).compile(templatesFileSchema(DRIVERS));
+const validate = new Ajv({ strictTypes: false, strictRequired: false, formats: { uri: true } }).compile(
+  templatesFileSchema(DRIVERS),
+);
 
 it("finds the examples of the page", () => {
   expect(EXAMPLES.length).toBeGreaterThan(2);

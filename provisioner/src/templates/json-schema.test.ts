@@ -6,9 +6,13 @@ import { parse } from "yaml";
 import { DRIVERS } from "../drivers/registry.ts";
 import { templatesFileSchema } from "./json-schema.ts";
 
-const validate = new Ajv({ strict: true, strictTypes: false, strictRequired: false, allErrors: true }).compile(
-  templatesFileSchema(DRIVERS),
-);
+const validate = new Ajv({
+  strict: true,
+  strictTypes: false,
+  strictRequired: false,
+  allErrors: true,
+  formats: { uri: true },
+}).compile(templatesFileSchema(DRIVERS));
 
 /** Where the file is wrong. */
 function placesIn(text: string): string[] {
