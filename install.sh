@@ -664,7 +664,10 @@ welcome() {
   (
     component=cli command=shipfox current=$lib/cli release=shipfox-$version-linux-$arch
     rm -rf "$work/unpacked"
-    if ! [ -d "$lib/$release" ]; then take "$release.tar.gz"; unpack; fi
+    if ! [ -d "$lib/$release" ]; then
+      [ -e "$work/$release.tar.gz" ] || take "$release.tar.gz"
+      unpack
+    fi
     place_program
     point "$release"
   )

@@ -28,7 +28,7 @@ describe("shipfox-provisioner validate", () => {
     expect(await validate.exited).toMatchObject({ code: 0 });
     expect(validate.output).toContain("2 templates, valid\ncommand: ready\n");
     for (const key of ["small", "large"]) {
-      expect(validate.output).toMatch(new RegExp(`${key}: machine m-\\d is started\n`));
+      expect(validate.output).toMatch(new RegExp(`${key}: machine m-\\d+ is started\n`));
       expect(validate.output).toMatch(new RegExp(`${key}: its runner registered after \\d+s\n`));
       expect(validate.output).toContain(`${key}: its machine is removed\n`);
     }
@@ -80,7 +80,7 @@ describe("shipfox-provisioner validate", () => {
   });
 
   it("finds and removes a machine whose creation was not answered", async () => {
-    provider.onCreate = () => ({ exit: "unavailable", isMade: true });
+    provider.onCreate = () => ({ exit: "unavailable", isDone: true });
     const validate = (await prepare("small")).command(["validate"]);
     expect(await validate.exited).toMatchObject({ code: 1 });
     expect(provider.history).toHaveLength(1);

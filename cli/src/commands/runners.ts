@@ -139,8 +139,8 @@ async function createToken(
   tokenFile: string | null,
 ): Promise<{ token: Omit<CreatedRegistrationToken, "raw_token">; secret: TokenSource }> {
   if (tokenFile === null) {
-    const { raw_token: rawToken, ...token } = await create();
-    return { token, secret: { token: rawToken } };
+    const token = await create();
+    return { token, secret: { token: token.raw_token } };
   }
   const { promise, resolve: tell } = Promise.withResolvers<Omit<CreatedRegistrationToken, "raw_token">>();
   await writeNewFile(tokenFile, async () => {
