@@ -9,8 +9,6 @@ const SYSTEMD_IMAGE = "shipfox/systemd:1";
 /** As little as systemd can do with as PID 1. Programs are unpacked below /tmp and tried there. */
 const SYSTEMD_FLAGS =
   "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --cgroupns private --tmpfs /run --tmpfs /run/lock --tmpfs /tmp:exec --stop-signal SIGRTMIN+3";
-/** This machine's Docker Engine, as if it were installed there: a container can hardly have one of its own. */
-const ENGINE_SOCKET = "/var/run/docker.sock";
 const IMAGE_LIMIT_MS = 240_000;
 const COMMAND_LIMIT_MS = 120_000;
 
@@ -44,9 +42,7 @@ export class BareMachine {
   static async boot(stage: Stage, folders: Readonly<Record<string, string>> = {}): Promise<BareMachine> {
     const volumes = Object.entries(folders).flatMap(([here, there]) => ["--volume", `${here}:${there}:ro`]);
     await execa(join(REPOSITORY_ROOT, "scripts", "systemd-image"), { timeout: IMAGE_LIMIT_MS });
-    const engine = ["--volume", `${ENGINE_SOCKET}:/run/docker.sock`];
-    const machine = await BareMachine.#run(stage, [...SYSTEMD_FLAGS.split(" "), ...engine, ...volumes, SYSTEMD_IMAGE]);
-    await machine.sh(`groupadd --system --gid $(stat -c %g ${ENGINE_SOCKET}) docker`);
+    const machine = await BareMachine.#run(stage, [...SYSTEMD_FLAGS.split(" "), ...volumes, SYSTEMD_IMAGE]);
     // The bus, over which this is asked, comes up with it.
     await eventually(
       "the machine has booted",
