@@ -15,6 +15,8 @@ export class UserFirewall {
   readonly #settings: HostSettings;
   #firewall: Firewall | null = null;
   #assertedAt = 0;
+  /** One for all jobs that start together. */
+  #renewal: Promise<void> = Promise.resolve();
 
   constructor(settings: HostSettings) {
     this.#settings = settings;
@@ -35,9 +37,13 @@ export class UserFirewall {
 
   /** Before each job. */
   async renew(): Promise<void> {
-    if (this.#firewall === null || performance.now() - this.#assertedAt < LOOK_AGAIN_MS) return;
-    await this.#firewall.assert(this.#barriers());
-    this.#assertedAt = performance.now();
+    if (this.#firewall !== null && performance.now() - this.#assertedAt >= LOOK_AGAIN_MS) {
+      this.#assertedAt = performance.now();
+      this.#renewal = this.#firewall.assert(this.#barriers());
+      // Who starts after a failure tries again.
+      this.#renewal.catch(() => (this.#assertedAt = 0));
+    }
+    await this.#renewal;
   }
 
   async close(): Promise<void> {
