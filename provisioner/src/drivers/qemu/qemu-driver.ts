@@ -50,6 +50,9 @@ function missing(program: string, debianPackage: string): ProviderError {
 function accountOf({ user, accel }: QemuSettings): Account | null {
   if (getuid?.() !== 0) return null;
   const [uid = 0, gid = 0] = user.split(":").map(Number);
-  const groups = chooseAccel(accel, readKvmFacts()) === "kvm" ? [statSync("/dev/kvm").gid] : [];
+  // Where KVM is demanded and not there, `check` says so.
+  const device =
+    chooseAccel(accel, readKvmFacts()) === "kvm" ? statSync("/dev/kvm", { throwIfNoEntry: false }) : undefined;
+  const groups = device === undefined ? [] : [device.gid];
   return { uid, gid, groups };
 }
