@@ -68,7 +68,7 @@ export class Converge {
     fleet.replace(runners, startedAt, provider.listLagMs);
     this.noteLosses(former, absent);
     await this.endUnmade(judged.gone, signal);
-    await this.act(machines, startedAt, signal);
+    await this.act(machines, ours, startedAt, signal);
     await this.drainSurplus(signal);
   }
 
@@ -111,6 +111,7 @@ export class Converge {
 
   private async act(
     machines: Parameters<typeof decideMachines>[1],
+    ours: readonly Ours[],
     startedAt: number,
     signal: AbortSignal,
   ): Promise<void> {
@@ -123,7 +124,6 @@ export class Converge {
       );
     monitor.foreign = decision.foreign.length;
     monitor.unknown = decision.unknown.length;
-    const ours = machines.filter((machine) => isOurs(owner, machine));
     const present = new Set(ours.map(({ tags }) => tags.instance));
     // A creation that nobody was sure of has a machine after all.
     for (const id of fleet.unsure()) if (present.has(id)) fleet.made(id, startedAt - provider.listLagMs, false);

@@ -35,16 +35,12 @@ export function decideMachines(
     remove: [] as Ours[],
     adopt: [] as Ours[],
     mourn: [] as Ours[],
-    foreign: [] as ObservedMachine[],
+    foreign: machines.filter((machine) => !isOurs(owner, machine)),
     unknown: [] as ObservedMachine[],
   };
   const ours = machines.filter((machine) => isOurs(owner, machine));
   const original = new Set(originals(ours, records));
-  for (const machine of machines) {
-    if (!isOurs(owner, machine)) {
-      decision.foreign.push(machine);
-      continue;
-    }
+  for (const machine of ours) {
     const record = records.get(machine.tags.instance);
     const kind = record === undefined || !original.has(machine) ? "unknown" : fateOf(machine, record);
     if (kind !== null) decision[kind].push(machine);
