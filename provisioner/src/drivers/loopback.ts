@@ -7,6 +7,9 @@ LOOPBACK.addAddress("::1", "ipv6");
 LOOPBACK.addAddress("0.0.0.0", "ipv4");
 LOOPBACK.addAddress("::", "ipv6");
 
+/** As `URL.hostname` has them: those that a provider on this host may be given by. */
+export const LOOPBACK_NAMES: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
 /** Whether the host of a URL is this host alone, in whatever spelling; false for a text that is no URL. */
 export function isLoopback(url: string): boolean {
   const host =

@@ -1,5 +1,6 @@
 import { isIPv4 } from "node:net";
 import { z } from "zod";
+import { LOOPBACK_NAMES } from "../loopback.ts";
 
 const MAX_CPUS = 1_024;
 const MIN_CPUS = 0.1;
@@ -11,7 +12,6 @@ const MAX_DISK_GIB = 64 * 1024;
 const MAX_TEXT_CHARS = 4_096;
 const MAX_LABELS = 32;
 const DEFAULT_PORT = "2376";
-const LOOPBACK_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 const path = z.string().min(1).max(MAX_TEXT_CHARS);
 

@@ -1,9 +1,7 @@
-import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type Driver, ProviderError } from "../driver.ts";
+import type { Driver } from "../driver.ts";
+import { checkSecretFile } from "../secret-file.ts";
 import { type Ec2Machine, type Ec2Settings, ec2MachineSchema, ec2SettingsSchema } from "./options.ts";
-
-const OTHERS = 0o077;
 
 /** Instances of Amazon EC2. */
 export const ec2Driver: Driver<Ec2Settings, Ec2Machine> = {
@@ -17,18 +15,9 @@ export const ec2Driver: Driver<Ec2Settings, Ec2Machine> = {
   },
 
   async open(settings, { baseDir }) {
-    if (settings.credentials_file !== undefined) await checkCredentials(resolve(baseDir, settings.credentials_file));
+    if (settings.credentials_file !== undefined) await checkSecretFile(resolve(baseDir, settings.credentials_file));
     // Amazon's SDK is large, and nobody else needs it.
     const { Ec2Provider } = await import("./ec2-provider.ts");
     return new Ec2Provider(settings, baseDir);
   },
 };
-
-async function checkCredentials(path: string): Promise<void> {
-  const { mode } = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    const { code = "unknown fault" } = cause;
-    throw new ProviderError("refused", `${path} cannot be read (${code})`, { cause });
-  });
-  if ((mode & OTHERS) !== 0)
-    throw new ProviderError("refused", `${path} holds a secret and others may read it; run "chmod 600 ${path}"`);
-}

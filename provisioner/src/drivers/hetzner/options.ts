@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { LOOPBACK_NAMES } from "../loopback.ts";
 
 const MAX_LOCATIONS = 20;
 const MAX_REFERENCES = 50;
@@ -6,7 +7,6 @@ const MAX_LABELS = 32;
 const MAX_SELECTOR_CHARS = 1_000;
 const MAX_PATH_CHARS = 4_096;
 const MAX_NAME_CHARS = 253;
-const LOOPBACK_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 /** As the API takes them: up to 63 characters that begin and end with a letter or a digit, or none. */
 export const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
 
