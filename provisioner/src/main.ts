@@ -2,7 +2,7 @@ import { RefusedError, UnreachableError } from "@shipfox/shared/call-error";
 import { readConfiguration } from "@shipfox/shared/operate/configuration";
 import { EXIT_COMMAND_FAILED, EXIT_CONFIGURATION } from "@shipfox/shared/operate/exit-status";
 import { processOutput } from "@shipfox/shared/operate/output";
-import { runProgram } from "@shipfox/shared/operate/program";
+import { runMain } from "@shipfox/shared/operate/program";
 import { type CommandLine, readCommandLine } from "./command-line.ts";
 import { drainCommand } from "./commands/drain-command.ts";
 import { planCommand } from "./commands/plan-command.ts";
@@ -42,7 +42,7 @@ function onCtrlC(): AbortSignal {
   return interrupted.signal;
 }
 
-await runProgram({
+await runMain({
   name: "shipfox-provisioner",
   command: readCommandLine(process.argv.slice(2)),
   usageStatus: EXIT_USAGE,

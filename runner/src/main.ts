@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLogger, type Logger } from "@shipfox/shared/logger";
-import { runProgram } from "@shipfox/shared/operate/program";
+import { runMain } from "@shipfox/shared/operate/program";
 import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { findProgramFault } from "@shipfox/shared/program-fault";
 import { VERSION } from "@shipfox/shared/version";
@@ -345,7 +345,7 @@ async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong
   return await start(taken, () => readConfiguration(SETTINGS, process.env, command.env));
 }
 
-await runProgram({
+await runMain({
   name: "shipfox-runner",
   command: readCommandLine(process.argv.slice(2)),
   usageStatus: EXIT_USAGE,

@@ -19,7 +19,7 @@ export interface Program<Command extends { readonly kind: string }> {
  * Does what a command line says and ends the process with the exit status of that. An error of the configuration is always 78. A
  * connection that is kept alive or a stuck clean-up does not hold the process once everything is said.
  */
-export async function runProgram<Command extends { readonly kind: string }>(program: Program<Command>): Promise<never> {
+export async function runMain<Command extends { readonly kind: string }>(program: Program<Command>): Promise<never> {
   process.exitCode = await statusOfRun(program);
   process.exit();
 }
