@@ -226,8 +226,9 @@ function parseLife(text: string): number | "never" {
 }
 
 function parseUses(text: string): number | "any" {
+  if (text === "any") return text;
   const uses = Number(text);
-  if (text === "any" || (Number.isInteger(uses) && uses >= 1)) return text === "any" ? text : uses;
+  if (Number.isInteger(uses) && uses >= 1) return uses;
   throw new InvalidArgumentError("Expected a whole number of at least 1, or any.");
 }
 
