@@ -5,8 +5,10 @@ import { SummaryReporter } from "./scripts/lib/test-summary-reporter.ts";
 const POLL_TIMEOUT_MS = 45_000;
 const UNIT_TIMEOUT_MS = 60_000;
 const E2E_TIMEOUT_MS = 300_000;
-// Each end-to-end file starts a control plane, a runner and containers of its own.
-const E2E_FILES_AT_ONCE = 2;
+// Each end-to-end file starts a control plane, a runner and containers of its own, and waits for some of them.
+const E2E_FILES_AT_ONCE = 3;
+// Many unit tests wait as well: for Docker, a database, a lock. One for each processor, and one more.
+const UNIT_FILES_AT_ONCE = 3;
 // An outer bound that passed on a busy machine is given one more chance, and named at the end of the run; a wrong result never.
 const OUT_OF_TIME = { count: 1, condition: /timed out|within \d+ m?s/i };
 
@@ -20,6 +22,7 @@ export default defineConfig({
           name: "unit",
           include: ["{shared,client,control-plane,runner,provisioner,cli}/src/**/*.test.ts", "scripts/**/*.test.ts"],
           globalSetup: ["control-plane/src/store/postgres-global-setup.ts"],
+          maxWorkers: UNIT_FILES_AT_ONCE,
           expect: { poll: { timeout: POLL_TIMEOUT_MS } },
           testTimeout: UNIT_TIMEOUT_MS,
           retry: OUT_OF_TIME,

@@ -45,7 +45,7 @@ const STEP_TIMEOUT = workflow(
 const JOB_TIMEOUT = workflow(
   "Job timeout",
   `  job:
-    execution_timeout: 2s
+    execution_timeout: 10s
     steps:
       - run: echo begun; sleep 300
       - run: echo never

@@ -65,12 +65,10 @@ export class MachineProvider {
   bootAs: (order: MachineOrder) => Boot = () => "runner";
   /** All that its machines and its command run has this path in it. */
   readonly folder: string;
-  readonly #codeCache: string;
   readonly #socketPath: string;
 
   private constructor(folder: string) {
     this.folder = folder;
-    this.#codeCache = join(folder, "code");
     this.#socketPath = join(folder, "provider.sock");
   }
 
@@ -180,7 +178,7 @@ export class MachineProvider {
   #add(order: MachineOrder): Machine {
     // None is the beginning of another: what a machine runs is found by the path of its folder.
     const id = `m-${String(this.history.length + 1).padStart(ID_DIGITS, "0")}`;
-    const machine = new Machine(id, order, { folder: join(this.folder, id), codeCache: this.#codeCache });
+    const machine = new Machine(id, order, join(this.folder, id));
     this.machines.set(id, machine);
     this.history.push(machine);
     return machine;

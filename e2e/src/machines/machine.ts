@@ -44,19 +44,12 @@ export class Machine {
   deletedAt: number | null = null;
   /** When the test took its runner, or all of it, away. */
   lostAt: number | null = null;
-  readonly #codeCache: string;
   #process: ChildProcess | null = null;
 
-  /** `codeCache`: where Node keeps the runner's compiled code, of all machines together: they boot in half the time. */
-  constructor(
-    providerId: string,
-    order: MachineOrder,
-    places: { readonly folder: string; readonly codeCache: string },
-  ) {
+  constructor(providerId: string, order: MachineOrder, folder: string) {
     this.providerId = providerId;
     this.order = order;
-    this.folder = places.folder;
-    this.#codeCache = places.codeCache;
+    this.folder = folder;
   }
 
   get isRunning(): boolean {
@@ -73,7 +66,6 @@ export class Machine {
       env: bareEnvironment({
         SHIPFOX_RUNNER_CANCEL_GRACE_MS: "500",
         SHIPFOX_GIT_ALLOW_FILE: "true",
-        NODE_COMPILE_CACHE: this.#codeCache,
         ...this.order.runner_env,
         SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE: tokenFile,
         SHIPFOX_RUNNER_STATE_DIR: join(this.folder, "state"),

@@ -9,6 +9,9 @@ import { MACHINE_VARIABLE } from "./machine-processes.ts";
 /** What a machine's processes get besides the mark: they need no more, and nothing of the provisioner's is for them. */
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** How long after its end QEMU's last words may take to reach the console's file. */
+const LAST_WORDS_LIMIT_MS = 5_000;
+
 export interface Launch {
   readonly runFolder: string;
   /** QEMU with all that is around it. */
@@ -20,7 +23,7 @@ export interface Launch {
 
 /**
  * Starts QEMU and what keeps its console, both in sessions of their own, so that they stay when this process ends. Resolves when the
- * guest runs. After a rejection processes may be left: the caller kills them.
+ * guest runs. After a rejection the console has all that QEMU said, and processes may be left: the caller kills them.
  */
 export async function launch({ runFolder, command, seed, account }: Launch, signal: AbortSignal): Promise<void> {
   const env = { PATH: process.env["PATH"] ?? PATH, [MACHINE_VARIABLE]: runFolder };
@@ -38,9 +41,18 @@ export async function launch({ runFolder, command, seed, account }: Launch, sign
   const channel = qemu.stdio[3] as Duplex;
   try {
     await untilStarted(channel, signal);
+  } catch (error) {
+    await ended(keeper, signal);
+    throw error;
   } finally {
     channel.destroy();
   }
+}
+
+async function ended(child: ChildProcess, signal: AbortSignal): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(LAST_WORDS_LIMIT_MS)]);
+  await once(child, "exit", { signal: limit }).catch(() => undefined);
 }
 
 async function started(child: ChildProcess): Promise<void> {

@@ -79,7 +79,8 @@ describe.runIf(isInstalled())("[podman] Podman's compatible socket", () => {
     service.kill();
     await once(service, "exit");
     execFileSync("sh", ["-c", `umount ${folder}/storage/overlay 2>/dev/null || :`]);
-    await rm(folder, { recursive: true, force: true });
+    // What the service had started may still be writing there when it is gone.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   }, START_TIMEOUT_MS);
 
   sandboxConformance("[podman] docker sandbox on Podman, plain exec", {
