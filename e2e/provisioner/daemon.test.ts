@@ -7,7 +7,7 @@ import { Child } from "../src/child.ts";
 import { ControlPlane, freePort } from "../src/control-plane.ts";
 import { eventually } from "../src/eventually.ts";
 import { Instance, isOver, jobOf, type ProjectHandle, runStep, workflow } from "../src/instance.ts";
-import { REPOSITORY_ROOT } from "../src/programs.ts";
+import { PROVISIONER, REPOSITORY_ROOT } from "../src/programs.ts";
 import { useStage } from "../src/stage.ts";
 
 const JOBS = 20;
@@ -22,8 +22,7 @@ describe("[docker] the provisioner, from zero", () => {
   let env: Record<string, string>;
   let tokenId: string;
 
-  const launch = () =>
-    stage.addChild(new Child("provisioner", `${REPOSITORY_ROOT}/provisioner/bin/shipfox-provisioner`, [], env));
+  const launch = (...args: string[]) => stage.addChild(new Child("provisioner", PROVISIONER, args, env));
   const containers = async () =>
     (await execa("docker", ["ps", "-aq", "--filter", `network=${network}`])).stdout
       .split("\n")
@@ -65,6 +64,13 @@ templates:
       SHIPFOX_PROVISIONER_STATE_DIR: join(folder, "state"),
       SHIPFOX_PROVISIONER_CONVERGE_MS: "1000",
     };
+  });
+
+  it("has proven by a container that is gone again that its runners reach the control plane over their own network", async () => {
+    const validate = launch("validate");
+    expect(await validate.exited).toMatchObject({ code: 0 });
+    expect(validate.output).toMatch(/small: its runner registered after \d+s\n/);
+    expect(await containers()).toEqual([]);
   });
 
   it("runs every job on a machine of its own, at most as many at once as allowed, also when it is killed meanwhile", async () => {

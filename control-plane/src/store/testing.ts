@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { scratch } from "@shipfox/shared/scratch.fixture";
 import pg from "pg";
 import { pino } from "pino";
 import { afterEach, describe, inject } from "vitest";
@@ -62,7 +62,7 @@ function createHarness(dialect: Store["dialect"], migrations: readonly Migration
   });
 
   async function newPlace(): Promise<StorePlace> {
-    const dataDir = await mkdtemp(join(tmpdir(), "shipfox-store-"));
+    const dataDir = await mkdtemp(join(scratch(), "shipfox-store-"));
     const place: StorePlace = { dataDir };
     places.push(place);
     if (dialect === "postgres") place.databaseUrl = await newDatabase(migrations);
@@ -93,7 +93,7 @@ async function removePlace({ dataDir, databaseUrl }: StorePlace): Promise<void> 
 async function newDatabase(migrations: readonly Migration[]): Promise<string> {
   const template = await schemaTemplate(migrations);
   const name = `test_${randomUUID().replaceAll("-", "")}`;
-  await asAdmin((admin) => admin.query(`create database ${name} template ${template}`));
+  await asAdmin((admin) => admin.query(`create database ${name} template ${template} strategy file_copy`));
   return urlOf(name);
 }
 
@@ -123,7 +123,7 @@ async function makeTemplate(migrations: readonly Migration[]): Promise<string> {
     const draft = `${name}_draft`;
     await admin.query(`drop database if exists ${draft} with (force)`);
     await admin.query(`create database ${draft}`);
-    const store = await openStore({ ...silent(migrations), dataDir: tmpdir(), databaseUrl: await urlOf(draft) });
+    const store = await openStore({ ...silent(migrations), dataDir: scratch(), databaseUrl: await urlOf(draft) });
     await store.close();
     await admin.query(`alter database ${draft} rename to ${name}`);
   });
