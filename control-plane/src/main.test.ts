@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { expect, it, onTestFinished } from "vitest";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
@@ -14,7 +15,7 @@ async function startInVain(
   flags: readonly string[] = [],
 ): Promise<{ code: number | null; stderr: string }> {
   const child = spawn(process.execPath, [MAIN, ...flags], {
-    env: { PORT: "0", ...env },
+    env: { ...CODE_CACHE, PORT: "0", ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

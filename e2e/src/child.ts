@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { REPOSITORY_ROOT } from "./programs.ts";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 
 const MAX_OUTPUT_CHARS = 2_000_000;
 const STOP_LIMIT_MS = 20_000;
@@ -11,13 +11,10 @@ export interface ChildExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Where Node keeps the compiled code of every process that the tests start: they are up in half the time. */
-const CODE_CACHE = `${REPOSITORY_ROOT}/.cache/code`;
-
 /** Only what a process needs to find programs; nothing of the test run's own settings reaches it by accident. */
 export function bareEnvironment(env: Record<string, string>): Record<string, string> {
   const { PATH = "", HOME = "/" } = process.env;
-  return { PATH, HOME, LANG: "C.UTF-8", NODE_COMPILE_CACHE: CODE_CACHE, ...env };
+  return { PATH, HOME, LANG: "C.UTF-8", ...CODE_CACHE, ...env };
 }
 
 /** A real process of the product under test, with everything it printed. */

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readCommandLine } from "./command-line.ts";
@@ -25,6 +26,7 @@ async function run(args: readonly string[], env: Record<string, string> = {}) {
     extendEnv: false,
     env: {
       PATH: process.env["PATH"] ?? "",
+      ...CODE_CACHE,
       HOME: folder,
       SHIPFOX_API_URL: "http://127.0.0.1:1",
       SHIPFOX_PROVISIONER_STATE_DIR: join(folder, "state"),

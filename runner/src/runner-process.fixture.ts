@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 
 const MAX_WAIT_MS = 30_000;
 
 /** A real `shipfox-runner` of these sources, with nothing in its environment but PATH and `env`. */
 export function startRunnerProcess(args: readonly string[], env: Record<string, string>) {
   const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
-    env: { PATH: process.env["PATH"] ?? "", ...env },
+    env: { PATH: process.env["PATH"] ?? "", ...CODE_CACHE, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { nameOfHost } from "../contexts.ts";
 import { CredentialsStore } from "../credentials.ts";
 import { PseudoTerminal } from "./pseudo-terminal.ts";
@@ -56,7 +57,7 @@ export class CliHome implements AsyncDisposable {
   }
 
   #environment(env: Record<string, string>): NodeJS.ProcessEnv {
-    return { PATH: process.env.PATH, SHIPFOX_CONFIG_DIR: join(this.directory, "config"), ...env };
+    return { PATH: process.env.PATH, ...CODE_CACHE, SHIPFOX_CONFIG_DIR: join(this.directory, "config"), ...env };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { newId } from "@shipfox/shared/ids";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { silentLog } from "../testing/api.ts";
@@ -32,7 +33,7 @@ interface Ended {
 /** The command, on the data folder, or another one. */
 function run(words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: { SHIPFOX_DATA_DIR: data, ...env } };
+    const options = { env: { ...CODE_CACHE, SHIPFOX_DATA_DIR: data, ...env } };
     execFile(process.execPath, [MAIN, ...words], options, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     );

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { newId } from "@shipfox/shared/ids";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { migrations } from "../store/migrations.ts";
@@ -21,7 +22,7 @@ beforeEach(async () => {
 /** Runs the control plane's command on the data folder. */
 function run(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    const env = { SHIPFOX_DATA_DIR: dataDir, SHIPFOX_LOG_LEVEL: "error" };
+    const env = { ...CODE_CACHE, SHIPFOX_DATA_DIR: dataDir, SHIPFOX_LOG_LEVEL: "error" };
     execFile(process.execPath, [MAIN, ...words], { env }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     );
