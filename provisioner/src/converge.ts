@@ -33,8 +33,11 @@ export class Converge {
     this.world = world;
   }
 
-  /** Rejects as the client and the provider do; then nothing of the list was believed. */
-  async round(signal: AbortSignal): Promise<void> {
+  /**
+   * Answers how many machines of the list are over or unwanted and still there. Rejects as the client and the provider do; then
+   * nothing of the list was believed.
+   */
+  async round(signal: AbortSignal): Promise<number> {
     const { world } = this;
     const { controlPlane, fleet, provider, owner, monitor, time, budgets } = world;
     // An empty list that is not confirmed changes nothing: it is how the records are read.
@@ -68,8 +71,10 @@ export class Converge {
     fleet.replace(runners, startedAt, provider.listLagMs);
     this.noteLosses(former, absent);
     await this.endUnmade(judged.gone, signal);
-    await this.act(machines, ours, startedAt, signal);
+    await this.endVanished(observed, signal);
+    const left = await this.act(machines, ours, startedAt, signal);
     await this.drainSurplus(signal);
+    return left;
   }
 
   /** Says once when a list is not believed, and once when all is well again. */
@@ -109,12 +114,27 @@ export class Converge {
     for (const id of unmade) fleet.forget(id);
   }
 
+  /** Of those that nobody wants: their deletion was not answered, or they ended by themselves. They take up no room any more. */
+  private async endVanished(observed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    const { fleet, controlPlane } = this.world;
+    // Of one that was only planned an earlier process may have ordered the machine: that is waited for.
+    const gone = fleet
+      .unwanted()
+      .filter(({ runner_instance_id: id, state }) => !observed.has(id) && state !== "planned");
+    if (gone.length === 0) return;
+    await controlPlane.report(
+      gone.map((record) => this.endOf(record)),
+      signal,
+    );
+    for (const { runner_instance_id: id } of gone) this.hasGone(id);
+  }
+
   private async act(
     machines: Parameters<typeof decideMachines>[1],
     ours: readonly Ours[],
     startedAt: number,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number> {
     const { fleet, owner, monitor, budgets, controlPlane, logger, provider } = this.world;
     const decision = decideMachines(owner, machines, fleet.all());
     if (decision.foreign.length + decision.unknown.length > monitor.foreign + monitor.unknown)
@@ -142,8 +162,12 @@ export class Converge {
     const over = [...decision.mourn, ...decision.bury];
     news.push(...(await this.each(over, (machine) => this.obituary(machine, signal))).flat());
     if (news.length > 0) await controlPlane.report(news, signal);
-    await this.each(decision.bury.slice(0, MAX_DELETIONS_PER_ROUND), (machine) => this.remove(machine, signal));
-    await this.removeUnwanted(decision.remove, signal);
+    const buried = await this.each(decision.bury.slice(0, MAX_DELETIONS_PER_ROUND), (machine) =>
+      this.remove(machine, signal),
+    );
+    const removed = await this.removeUnwanted(decision.remove, signal);
+    const deleted = [...buried, ...removed].filter((isDeleted) => isDeleted).length;
+    return over.length + decision.remove.length - deleted;
   }
 
   /** What is told of a machine that is over; nothing when its end is known. */
@@ -154,9 +178,12 @@ export class Converge {
     const told = consoleTail === null ? {} : { console_tail: consoleTail };
     const common = { runner_instance_id: machine.tags.instance, provider_runner_id: machine.providerId, ...told };
     if (record.registered) return [{ ...common, state: "stopped" }];
-    return [
-      { ...common, state: "failed", reason: this.bootFailed(record, "its machine ended before its runner registered") },
-    ];
+    // An earlier process ordered it, and was killed, maybe before it had started it: that says nothing of the template.
+    const isAbandoned = record.state === "planned" && !this.world.fleet.isBegun(record.runner_instance_id);
+    const reason = isAbandoned
+      ? "its provisioner ended before it knew whether the machine had started"
+      : this.bootFailed(record, "its machine ended before its runner registered");
+    return [{ ...common, state: "failed", reason }];
   }
 
   private bootFailed(record: InstanceRecord, why: string): string {
@@ -172,7 +199,7 @@ export class Converge {
   }
 
   /** Machines that have had their job are as good as over: the limit is for what could still be needed. */
-  private async removeUnwanted(machines: readonly Ours[], signal: AbortSignal): Promise<void> {
+  private async removeUnwanted(machines: readonly Ours[], signal: AbortSignal): Promise<boolean[]> {
     const { file, time, monitor, fleet } = this.world;
     const isDone = ({ tags }: Ours) => fleet.record(tags.instance)?.claimed === true;
     const done = machines.filter(isDone);
@@ -181,30 +208,29 @@ export class Converge {
     monitor.deletionsWaiting = Math.max(0, others.length - left);
     const unneeded = others.slice(0, Math.min(left, MAX_DELETIONS_PER_ROUND));
     for (let count = 0; count < unneeded.length; count += 1) this.deletions.note(time.monotonic());
-    await this.each([...done.slice(0, MAX_DELETIONS_PER_ROUND), ...unneeded], (machine) =>
+    return this.each([...done.slice(0, MAX_DELETIONS_PER_ROUND), ...unneeded], (machine) =>
       this.removeRunning(machine, signal),
     );
   }
 
-  private async removeRunning(machine: Ours, signal: AbortSignal): Promise<void> {
+  private async removeRunning(machine: Ours, signal: AbortSignal): Promise<boolean> {
     const { fleet, controlPlane } = this.world;
     const record = fleet.record(machine.tags.instance);
-    if (!record) return;
-    const isBootFailure = !record.registered && !hasEnded(record) && record.state !== "planned";
-    const consoleTail = isBootFailure ? await this.consoleOf(machine, signal) : null;
-    if (!(await this.remove(machine, signal)) || hasEnded(record)) return;
-    await controlPlane.report(
-      [
-        {
-          runner_instance_id: record.runner_instance_id,
-          provider_runner_id: machine.providerId,
-          state: isBootFailure ? "failed" : "terminated",
-          ...(isBootFailure ? { reason: this.bootFailed(record, "its runner did not register in time") } : {}),
-          ...(consoleTail === null ? {} : { console_tail: consoleTail }),
-        },
-      ],
-      signal,
-    );
+    if (!record) return false;
+    const consoleTail = isBootFailure(record) ? await this.consoleOf(machine, signal) : null;
+    if (!(await this.remove(machine, signal))) return false;
+    if (hasEnded(record)) return true;
+    const end = { ...this.endOf(record), provider_runner_id: machine.providerId };
+    await controlPlane.report([consoleTail === null ? end : { ...end, console_tail: consoleTail }], signal);
+    return true;
+  }
+
+  /** What is told of a machine that ran when it was deleted. */
+  private endOf(record: InstanceRecord): InstanceEvent {
+    const { runner_instance_id } = record;
+    if (!isBootFailure(record)) return { runner_instance_id, state: "terminated" };
+    const reason = this.bootFailed(record, "its runner did not register in time");
+    return { runner_instance_id, state: "failed", reason };
   }
 
   /** Side by side, because one after another the end of a large pool would take minutes. All are done before a failure is told. */
@@ -218,13 +244,11 @@ export class Converge {
 
   /** False when the provider did not take the order; the next round tries again. */
   private async remove({ providerId, tags }: Ours, signal: AbortSignal): Promise<boolean> {
-    const { provider, monitor, budgets, fleet, logger } = this.world;
+    const { provider, monitor, budgets, logger } = this.world;
     try {
       await provider.delete({ providerId, tags }, signal);
       monitor.count("deleted");
-      fleet.deleted(tags.instance);
-      const key = fleet.record(tags.instance)?.template_key;
-      if (key !== undefined) budgets.ended(key, tags.instance);
+      this.hasGone(tags.instance);
       logger.info({ instance: tags.instance, provider_id: providerId }, "machine deleted");
       return true;
     } catch (error) {
@@ -234,6 +258,13 @@ export class Converge {
       logger.warn({ instance: tags.instance, provider_id: providerId, error: failure.message }, "machine not deleted");
       return false;
     }
+  }
+
+  private hasGone(id: string): void {
+    const { fleet, budgets } = this.world;
+    fleet.deleted(id);
+    const key = fleet.record(id)?.template_key;
+    if (key !== undefined) budgets.ended(key, id);
   }
 
   private async consoleOf({ providerId }: Ours, signal: AbortSignal): Promise<string | null> {
@@ -255,4 +286,8 @@ export class Converge {
     const ids = [...new Set([...idle, ...starting, ...(monitor.draining ? [] : policy.surplus(situation))])];
     if (ids.length > 0) await controlPlane.drain(ids.slice(0, 1_000), signal);
   }
+}
+
+function isBootFailure(record: InstanceRecord): boolean {
+  return !record.registered && !hasEnded(record) && record.state !== "planned";
 }

@@ -70,6 +70,11 @@ export class InstanceMaker {
     this.queue.clear();
   }
 
+  /** Nothing is being planned or created. */
+  get isIdle(): boolean {
+    return [this.decisions, this.queue].every(({ size, pending }) => size + pending === 0);
+  }
+
   /** Resolves when no creation is under way. */
   async idle(): Promise<void> {
     await this.queue.onIdle();

@@ -1,11 +1,12 @@
 import { RefusedError } from "@shipfox/shared/call-error";
 import { createLogger } from "@shipfox/shared/logger";
 import { afterEach, describe, expect, it } from "vitest";
+import { MAX_FAILURES } from "./budget/breaker.ts";
 import { Budgets, type Time } from "./budget/budgets.ts";
 import { Daemon } from "./daemon.ts";
 import { ProviderError } from "./drivers/driver.ts";
 import { SimulatedProvider } from "./drivers/simulated.fixture.ts";
-import { Fleet } from "./fleet.ts";
+import { Fleet, hasEnded } from "./fleet.ts";
 import { Monitor } from "./monitor.ts";
 import { policy } from "./policy.ts";
 import { StandInPlane } from "./stand-in-plane.fixture.ts";
@@ -137,6 +138,33 @@ describe("the provisioner", () => {
     expect(provider.created).toHaveLength(1);
   });
 
+  it("takes what an earlier process left without a start away, and blames no template for it", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    const instances = Array.from({ length: MAX_FAILURES }, () => ({ template_key: "small" }));
+    await plane.planInstances({ providerKind: "simulated", bootSeconds: 60, instances });
+    for (const instance of plane.records.keys()) {
+      const tags = { controller: "token-1", pool: "main", instance };
+      provider.machines.set(`m-${instance}`, { providerId: `m-${instance}`, tags, state: "stopped" });
+    }
+    const { world } = start(plane, provider);
+    await expect.poll(() => provider.machines.size).toBe(0);
+    expect([...plane.records.values()].map(({ state }) => state)).toEqual(instances.map(() => "failed"));
+    expect(world.budgets.circuit("small")).toBe("closed");
+  });
+
+  it("takes machines for gone that nobody wants and no list shows, however many, and doubts that of a wanted one", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    const instances = Array.from({ length: 6 }, () => ({ template_key: "small" }));
+    await plane.planInstances({ providerKind: "simulated", bootSeconds: 60, instances });
+    const [wanted, ...others] = [...plane.records.values()];
+    for (const record of plane.records.values()) Object.assign(record, { state: "running", registered: true });
+    for (const record of others) Object.assign(record, { claimed: true, desired_intent: "terminate" });
+    start(plane, provider);
+    await expect.poll(() => others.map(({ state }) => state)).toEqual(others.map(() => "terminated"));
+    await expect.poll(() => plane.lists.at(-1)?.observed).toEqual([wanted?.runner_instance_id]);
+    expect(wanted?.state).toBe("running");
+  });
+
   it("believes no list that is suddenly empty, and ends nothing when lists fail", async () => {
     const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
     plane.jobs = 2;
@@ -217,6 +245,47 @@ describe("the provisioner", () => {
     daemon.drain();
     await expect.poll(() => provider.deleted).toEqual([`m-${idle?.runner_instance_id}`]);
     Object.assign(busy ?? {}, { bound_job: null, desired_intent: "terminate" });
+    expect(await ended).toBe("drained");
+    expect(provider.machines.size).toBe(0);
+  });
+
+  it("is not drained before what was made during its last comparison is gone", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 1;
+    const { daemon, ended } = start(plane, provider);
+    await expect.poll(() => [...plane.records.values()].map(({ state }) => state)).toEqual(["running"]);
+    const [deletion, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    provider.onDelete = () => {
+      deletion.resolve();
+      return answer.promise;
+    };
+    const [former] = plane.records.values();
+    Object.assign(former ?? {}, { registered: true, claimed: true, desired_intent: "terminate" });
+    await deletion.promise;
+    // Its end is known by other ways, so that the next job is not kept waiting for the answer.
+    Object.assign(former ?? {}, { state: "stopped" });
+    await expect.poll(() => provider.created).toHaveLength(2);
+    daemon.drain();
+    answer.resolve();
+    expect(await ended).toBe("drained");
+    expect(provider.machines.size).toBe(0);
+    expect([...plane.records.values()].filter((record) => !hasEnded(record))).toEqual([]);
+  });
+
+  it("is not drained while the provider does not delete a machine that is over", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 1;
+    const { daemon, ended } = start(plane, provider);
+    await expect.poll(() => [...plane.records.values()].map(({ state }) => state)).toEqual(["running"]);
+    let refusals = 0;
+    provider.onDelete = async () => {
+      refusals += 1;
+      if (refusals < 4) throw new ProviderError("throttled", "too often");
+    };
+    plane.jobs = 0;
+    for (const record of plane.records.values()) Object.assign(record, { registered: true });
+    for (const machine of provider.machines.values()) Object.assign(machine, { state: "stopped" });
+    daemon.drain();
     expect(await ended).toBe("drained");
     expect(provider.machines.size).toBe(0);
   });

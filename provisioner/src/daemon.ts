@@ -93,17 +93,20 @@ export class Daemon {
   private async convergeOnce(maker: InstanceMaker, signal: AbortSignal): Promise<number> {
     const { monitor, fleet } = this.world;
     const slotsBefore = this.room();
-    await this.comparison.round(signal);
+    // What is planned during a round may be in no record of it: only one that began after the last plan sees all there is.
+    const isLast = monitor.draining && maker.isIdle;
+    const machinesLeft = await this.comparison.round(signal);
     // The idle pools are filled here too: the other loop may wait for jobs for half a minute. What it told of is what may be made.
     if (monitor.lastPollAt !== null) await maker.make([]);
     if (this.room() !== slotsBefore) this.demand.wake();
     const open = [...fleet.all().values()].filter((record) => !hasEnded(record));
-    if (monitor.draining && open.length === 0) {
+    if (isLast && open.length === 0 && machinesLeft === 0) {
       this.end = "drained";
       this.stopping.abort();
     }
     const isMoving = open.some(({ state, desired_intent: intent }) => state !== "running" || intent === "terminate");
-    return isMoving || fleet.unsure().length > 0 ? Math.min(SOON_MS, this.convergeMs) : this.convergeMs;
+    const isSoon = isMoving || machinesLeft > 0 || fleet.unsure().length > 0 || (monitor.draining && !isLast);
+    return isSoon ? Math.min(SOON_MS, this.convergeMs) : this.convergeMs;
   }
 
   private room(): string {

@@ -72,15 +72,35 @@ export class Fleet {
     return this.records;
   }
 
+  /**
+   * Whose machines nobody wants any more: they may be gone at any time. Nothing is lost when a list only hides one: its record has
+   * ended then, and it is deleted as soon as a list shows it.
+   */
+  unwanted(): InstanceRecord[] {
+    return [...this.records.values()].filter(
+      (record) =>
+        !hasEnded(record) &&
+        record.desired_intent === "terminate" &&
+        record.bound_job === null &&
+        !this.creations.has(record.runner_instance_id),
+    );
+  }
+
   /** Whose machines a whole list must show. */
   expected(): Expected[] {
-    const open = [...this.records.values()].filter((record) => !hasEnded(record));
-    const ids = new Set([...open.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
+    const unwanted = new Set(this.unwanted());
+    const wanted = [...this.records.values()].filter((record) => !hasEnded(record) && !unwanted.has(record));
+    const ids = new Set([...wanted.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
     return [...ids].map((id) => {
       const creation = this.creations.get(id);
       const creatingUntil = creation ? (creation.endedAt ?? Number.POSITIVE_INFINITY) : Number.NEGATIVE_INFINITY;
       return { id, creatingUntil };
     });
+  }
+
+  /** Whether this process has begun its creation, and the records may not know yet what came of it. */
+  isBegun(id: string): boolean {
+    return this.creations.has(id);
   }
 
   /** Creations of which nobody knows whether they made a machine. */
