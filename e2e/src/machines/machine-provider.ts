@@ -100,9 +100,9 @@ export class MachineProvider {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const asked = await text(request).catch(() => null);
-    // Killed before it had said what it wanted.
-    if (asked === null) return;
+    const asked = await text(request).catch(() => "");
+    // Its asker was killed before it had said what it wanted.
+    if (asked === "") return void response.destroy();
     const question = JSON.parse(asked) as Question;
     const { exitCode, output } = await this.#answer(request.url?.slice(1) ?? "", question);
     response.end(`${exitCode}\n${output}`);
@@ -195,10 +195,10 @@ function isOf({ order: { tags } }: Machine, owner: { readonly controller: string
 }
 
 function whole(machines: readonly Machine[], strangers: readonly object[]) {
-  const listed = machines.map(({ providerId, order, isRunning }) => ({
+  const listed = machines.map(({ providerId, order, state }) => ({
     provider_id: providerId,
     tags: order.tags,
-    state: isRunning ? "running" : "stopped",
+    state,
   }));
   return { complete: true, machines: [...listed, ...strangers] };
 }

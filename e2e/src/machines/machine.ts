@@ -45,6 +45,7 @@ export class Machine {
   /** When the test took its runner, or all of it, away. */
   lostAt: number | null = null;
   #process: ChildProcess | null = null;
+  #start: Promise<void> = Promise.resolve();
 
   constructor(providerId: string, order: MachineOrder, folder: string) {
     this.providerId = providerId;
@@ -56,7 +57,18 @@ export class Machine {
     return this.#process !== null && this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
-  async boot(boot: Boot): Promise<void> {
+  /** As a provider shows it. */
+  get state(): "starting" | "running" | "stopped" {
+    if (this.#process === null) return "starting";
+    return this.isRunning ? "running" : "stopped";
+  }
+
+  boot(boot: Boot): Promise<void> {
+    this.#start = this.#begin(boot);
+    return this.#start;
+  }
+
+  async #begin(boot: Boot): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: 0o711 });
     const tokenFile = join(this.folder, "token");
     await writeFile(tokenFile, this.order.registration_token, { mode: 0o600 });
@@ -98,6 +110,8 @@ export class Machine {
 
   /** Resolves when all that was in it is dead. */
   async unplug(): Promise<void> {
+    // Else it would begin after its end.
+    await this.#start;
     if (this.isRunning) await this.#endFirst();
     for (;;) {
       const pids = await processesBelow(this.folder);
