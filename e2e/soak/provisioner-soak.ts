@@ -14,13 +14,14 @@ import { LINES, Work } from "./work.ts";
 
 /** Runners kept ready: they are still there when all work is done. */
 const IDLE = 1;
-/** Room for both templates together is for a few machines more than two processors like to have. */
-const TEMPLATES = `
+/** Of both templates together: a few machines more than two processors like to have. A long soak waits less with more of them. */
+const ROOM = { short: [4, 2], long: [8, 4] } as const;
+const templates = ([first, second]: readonly [number, number]) => `
 limits: { max_creations_per_hour: 100000, max_deletions_per_minute: 600 }
 defaults: { labels: [linux], boot_timeout: 2m, idle_timeout: 1m }
 templates:
-  first: { max_concurrency: 4, preference: 1, idle: ${IDLE}, fallback: second }
-  second: { max_concurrency: 2, preference: 2 }
+  first: { max_concurrency: ${first}, preference: 1, idle: ${IDLE}, fallback: second }
+  second: { max_concurrency: ${second}, preference: 2 }
 `;
 /** Longer than that of the other soak: here no lease may end that nobody broke, however busy this machine is. */
 const TIMES = {
@@ -31,7 +32,7 @@ const TIMES = {
   SHIPFOX_LOG_TAIL_MS: "20000",
 };
 /** A machine that vanished, and one that hangs at its start, are noticed after two minutes: a short soak does without. */
-const RUNS_WITH_SLOW_FAULTS = 100;
+const LONG_RUNS = 100;
 /** A machine that vanished, a reservation, and the longest pause of a provisioner are over by then. */
 const REST_LIMIT_MS = 300_000;
 
@@ -50,9 +51,10 @@ export async function provisionerSoak(
   const provider = await MachineProvider.start(stage);
   const detail = () => `machines made ${provider.history.length}, ${describeKills(killer.kills)}`;
   const work = await Work.prepare(instance, { runs: options.runs, say, detail });
-  const hasSlowFaults = options.runs >= RUNS_WITH_SLOW_FAULTS;
+  const hasSlowFaults = options.runs >= LONG_RUNS;
   const weather = new ProviderWeather(provider, { seed: options.seed, hasSlowFaults });
-  const provisioner = await Provisioner.launch(stage, instance, `provider: ${provider.section}${TEMPLATES}`);
+  const room = options.runs >= LONG_RUNS ? ROOM.long : ROOM.short;
+  const provisioner = await Provisioner.launch(stage, instance, `provider: ${provider.section}${templates(room)}`);
   say(`${options.runs} runs, each on a machine of its own; seed ${options.seed}`);
 
   const killer = startKiller(options.seed, { plane, provisioner, provider, work, hasSlowFaults });
