@@ -500,13 +500,25 @@ services() {
 is_healthy() {
   systemctl is-active --quiet "$1" || return 1
   [ "$component" = control-plane ] || return 0
-  port=$(sed -n 's/^PORT=//p' "$env_file")
-  host=$(sed -n 's/^HOST=//p' "$env_file")
-  case ${host:-} in
-    '' | 0.0.0.0 | ::) host=127.0.0.1 ;;
+  # Its certificate names it for others. What is asked here is only whether it works.
+  ! command -v curl >/dev/null 2>&1 || curl --fail --silent --insecure --output /dev/null --max-time 5 "$(own_address)/readyz"
+}
+
+# own_address: where programs of this machine reach its control plane.
+own_address() {
+  scheme=http host='' port=''
+  while IFS='=' read -r variable value; do
+    case $variable in
+      HOST) host=$value ;;
+      PORT) port=$value ;;
+      SHIPFOX_TLS_CERT_FILE) [ -z "$value" ] || scheme=https ;;
+    esac
+  done <"$env_file"
+  case $host in
+    '' | 0.0.0.0 | :: | 127.0.0.1) host=localhost ;;
     *:*) host="[$host]" ;;
   esac
-  ! command -v curl >/dev/null 2>&1 || curl --fail --silent --output /dev/null --max-time 5 "http://$host:${port:-16101}/readyz"
+  echo "$scheme://$host:${port:-16101}"
 }
 
 # start_unit UNIT: true when it runs and goes on running.
@@ -552,6 +564,12 @@ await_registration() {
   done
   drop_token
   say "registered; the copy of the token was deleted"
+}
+
+# as_control_plane ARGUMENTS: a command of the release that comes, with the settings and the account of the service.
+as_control_plane() {
+  systemd-run --quiet --wait --pipe --collect --property "EnvironmentFile=$env_file" --property "User=$account" \
+    --setenv "SHIPFOX_DATA_DIR=$state" "$lib/$release/bin/$command" "$@" </dev/null
 }
 
 # switch_to RELEASE: the program and the units of all services that run it.
@@ -671,13 +689,19 @@ welcome() {
     place_program
     point "$release"
   )
-  port=$(sed -n 's/^PORT=//p' "$env_file")
-  here=http://localhost:${port:-16101}
+  here=$(own_address)
+  # A certificate is good for the name that others use.
+  case $here in https://*) here=${url:-$here} ;; esac
+  case $here in
+    http://localhost:*) ;;
+    *) take_setup_token ;;
+  esac
   printf '%s\n' "$password" |
     as_person login --url "$here" --signup --name "${admin%%@*}" --email "$admin" --password-stdin >"$work/welcome.log" 2>&1 || {
       cat "$work/welcome.log" >&2
       failed "the control plane runs, and the account was not made; when there is one already, sign in with: shipfox login --url $here"
     }
+  unset SHIPFOX_SETUP_TOKEN
   place_hello
   { as_person workspaces create main && as_person projects create --repo "$state/repositories/hello" --name hello; } >"$work/welcome.log" 2>&1 || {
     cat "$work/welcome.log" >&2
@@ -694,6 +718,13 @@ welcome() {
   command -v sudo >/dev/null 2>&1 || sed -i 's/| sudo /| /' "$work/line"
   cat "$work/line"
   say "then: shipfox run hello --follow"
+}
+
+# Whoever comes by an address of the network, and be it from this machine, needs it for the first account.
+take_setup_token() {
+  SHIPFOX_SETUP_TOKEN=$(as_control_plane setup) ||
+    failed "the control plane runs and gives no setup token; make the account with: shipfox login --signup --url $here"
+  export SHIPFOX_SETUP_TOKEN
 }
 
 ask_admin_password() {

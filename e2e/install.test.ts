@@ -133,4 +133,14 @@ describe("[docker] install.sh on a machine with systemd", () => {
     for (const part of ["runner", "control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
     expect(await machine.listing()).toBe(pristine);
   });
+
+  it("makes the first account of a control plane at an address of the network", async () => {
+    const address = (await machine.sh("hostname -I")).split(" ")[0] ?? "";
+    const flags = ["--from", "/srv/now", "--listen", `${address}:16199`, "--admin", "you@example.com"];
+    const installed = await install("now", "control-plane", ...flags);
+    expect(installed).toContain("you@example.com is signed in");
+    expect(installed).toContain(`http://${address}:16199/install.sh`);
+    for (const part of ["control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
+    expect(await machine.listing()).toBe(pristine);
+  });
 });
