@@ -3,10 +3,11 @@
 #
 #   curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_… sh -s -- runner --url https://HOST --labels linux,x64
 #   curl -fsSL https://HOST/install.sh | sudo sh -s -- control-plane --from https://HOST/releases --admin you@example.com
+#   curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_pt_… sh -s -- provisioner --url https://HOST --templates templates.yaml
 #   sh install.sh upgrade runner --url https://HOST
 #   sh install.sh uninstall runner [--purge]
 #
-# Parts: control-plane, runner, cli. Repeating an installation changes only what is different.
+# Parts: control-plane, runner, provisioner, cli. Repeating an installation changes only what is different.
 #
 #   --url URL          address of the control plane; for control-plane the address under which it will be reached
 #   --from PATH|URL    install from a folder that scripts/release filled, or from a tarball in such a folder: no network;
@@ -16,7 +17,10 @@
 #   --bare             control-plane: none of that, and no question
 #   --version VERSION  default: the version of the control plane at --url, or the newest in --from
 #   --labels A,B       labels of the runner
-#   --token-file FILE  registration token; else SHIPFOX_TOKEN, else asked on the terminal. Needed for the first start only
+#   --token-file FILE  registration token of a runner, token of a provisioner; else SHIPFOX_TOKEN, else asked on the terminal.
+#                      Needed for the first start only
+#   --templates FILE   provisioner: which machines to start, becomes /etc/shipfox/templates.yaml
+#   --group NAME       provisioner: the group that its driver needs: docker, or kvm
 #   --name NAME        a further runner on this machine: shipfox-runner@NAME
 #   --sandbox KIND     docker (default) or host
 #   --listen ADDR:PORT where the control plane listens, default 127.0.0.1:16101
@@ -40,6 +44,7 @@ CONFIG_DIR=/etc/shipfox
 STATE_DIR=/var/lib/shipfox
 UNIT_DIR=/etc/systemd/system
 HEALTH_SECONDS=60
+DRAIN_SECONDS=3600
 
 say() { echo "install: $*"; }
 warn() { echo "install: $*" >&2; }
@@ -68,14 +73,15 @@ would() {
 read_arguments() {
   action=install component='' url='' from='' version='' labels='' token_file='' name='' sandbox='' listen=''
   prefix=/usr/local user='' ca='' insecure=no install_deps=no start=yes purge=no dry_run=no admin='' bare=no
+  templates='' group=''
   case ${1:-} in
     upgrade | uninstall) action=$1; shift ;;
     -h | --help) usage; exit 0 ;;
   esac
   case ${1:-} in
-    control-plane | runner | cli) component=$1; shift ;;
-    '') misuse "which part? control-plane, runner or cli" ;;
-    *) misuse "unknown part; expected control-plane, runner or cli" ;;
+    control-plane | runner | provisioner | cli) component=$1; shift ;;
+    '') misuse "which part? control-plane, runner, provisioner or cli" ;;
+    *) misuse "unknown part; expected control-plane, runner, provisioner or cli" ;;
   esac
   while [ $# -gt 0 ]; do
     case $1 in
@@ -86,7 +92,8 @@ read_arguments() {
       --dry-run) dry_run=yes ;;
       --bare) bare=yes ;;
       --help) usage; exit 0 ;;
-      --url | --from | --version | --labels | --token-file | --name | --sandbox | --listen | --prefix | --user | --ca | --admin)
+      --url | --from | --version | --labels | --token-file | --name | --sandbox | --listen | --prefix | --user | --ca | --admin | \
+        --templates | --group)
         [ $# -ge 2 ] || misuse "$1 needs a value"
         take_value "$1" "$2"
         shift
@@ -104,6 +111,7 @@ read_arguments() {
     [ "$start" = yes ] || [ -z "$admin" ] || misuse "--admin needs a control plane that runs, so it does not go with --no-start"
   fi
   [ -z "$name" ] || [ "$component" = runner ] || misuse "--name is for runners"
+  [ -z "$templates$group" ] || [ "$component" = provisioner ] || misuse "--templates and --group are for provisioners"
   command=shipfox
   [ "$component" = cli ] || command=shipfox-$component
   lib=$prefix/lib/shipfox
@@ -145,6 +153,8 @@ take_value() {
     --prefix) valid "$1" "$2" "$path" "an absolute path"; prefix=${2%/} ;;
     --user) valid "$1" "$2" '[a-z_][a-z0-9_-]{0,30}' "the name of an account"; user=$2 ;;
     --ca) ca=$2 ;;
+    --templates) templates=$2 ;;
+    --group) valid "$1" "$2" '[a-z_][a-z0-9_-]{0,30}' "the name of a group"; group=$2 ;;
   esac
 }
 
@@ -200,7 +210,7 @@ check_machine() {
     lacks libstdc++6 "the library libstdc++.so.6"
   fi
   if [ "$component" != cli ]; then
-    needs_tool git git
+    [ "$component" = provisioner ] || needs_tool git git
     needs_tool systemctl systemd
     needs_tool systemd-notify systemd
     needs_tool systemd-sysusers systemd
@@ -209,6 +219,7 @@ check_machine() {
   if [ "$component" = runner ] && [ "$kind" = docker ] && ! [ -S /var/run/docker.sock ] && ! [ -S /run/podman/podman.sock ]; then
     lacks docker.io "Docker Engine or Podman with its socket; or use --sandbox host"
   fi
+  if [ -n "$group" ] && ! getent group "$group" >/dev/null; then lacks '' "the group $group"; fi
   check_disk
 }
 
@@ -394,6 +405,9 @@ place_settings() {
     set_variable SHIPFOX_RUNNER_SANDBOX "$kind"
     if [ -n "$ca" ]; then set_variable SHIPFOX_RUNNER_CA_FILE "$CONFIG_DIR/$instance-ca.pem"; fi
     if [ -n "$name" ]; then set_variable SHIPFOX_RUNNER_NAME "$(uname -n)-$name"; fi
+  elif [ "$component" = provisioner ]; then
+    set_variable SHIPFOX_API_URL "$url"
+    if [ -n "$ca" ]; then set_variable SHIPFOX_PROVISIONER_CA_FILE "$CONFIG_DIR/$instance-ca.pem"; fi
   else
     if [ -n "$listen" ]; then
       host=${listen%:*}
@@ -425,6 +439,42 @@ place_unit() {
     rmdir "$drop_ins" 2>/dev/null || :
     changed=yes
   fi
+  if [ -n "$group" ]; then
+    mkdir -p "$drop_ins"
+    printf '%s\n' '# What the driver needs: the socket of the Docker Engine, or /dev/kvm.' '[Service]' \
+      "SupplementaryGroups=$group" >"$work/text"
+    write "$drop_ins/group.conf" 644 root:root
+  fi
+}
+
+# --- The templates of a provisioner ----------------------------------------------------------------------------------
+
+check_templates() {
+  if [ -n "$templates" ]; then
+    [ -r "$templates" ] || stop "$EXIT_MISSING" "the file of --templates cannot be read; nothing was changed"
+  elif ! [ -e "$CONFIG_DIR/templates.yaml" ] && [ "$action" = install ]; then
+    stop "$EXIT_MISSING" "--templates is needed: the file that says which machines to start. Nothing was changed"
+  fi
+}
+
+# By the new program, before anything is changed.
+validate_templates() {
+  [ -n "$templates" ] || return 0
+  program=$work/unpacked/$release
+  [ -d "$program" ] || program=$lib/$release
+  "$program/bin/$command" validate --offline --api-url "${url:-http://localhost:16101}" --templates-file "$templates" >"$work/validate.log" 2>&1 || {
+    cat "$work/validate.log" >&2
+    failed "the file of --templates is refused; nothing was changed"
+  }
+}
+
+place_templates() {
+  [ -n "$templates" ] || return 0
+  cp "$templates" "$work/text"
+  # The provisioner looks for changes of this file by itself.
+  kept=$changed
+  write "$CONFIG_DIR/templates.yaml" 640 "root:$account"
+  changed=$kept
 }
 
 # What the control plane gives to its runners: the same release, for all architectures that are there.
@@ -446,32 +496,47 @@ place_releases() {
   done
 }
 
-# --- The registration token: by file to systemd, by systemd to the runner, then gone --------------------------------
+# --- The token: by file to systemd, by systemd to the service. A runner's is good for its registration, then gone --------
 
-is_registered() { [ -s "$state/credential.json" ]; }
+# Whether the service has what it shows to the control plane.
+has_credential() {
+  case $component in
+    runner) [ -s "$state/credential.json" ] ;;
+    provisioner) [ -e "$CONFIG_DIR/$instance.token" ] ;;
+    *) : ;;
+  esac
+}
+
+# A provisioner's token is one for good, and can be replaced.
+wants_token() {
+  ! has_credential || { [ "$component" = provisioner ] && [ -n "$token_file${SHIPFOX_TOKEN:-}" ]; }
+}
 
 read_token() {
-  token=''
+  token='' how='"shipfox runners add"' what=mrt
+  if [ "$component" = provisioner ]; then how='"shipfox provisioners tokens create NAME"' what=pt; fi
   if [ -n "$token_file" ]; then
     [ -r "$token_file" ] || stop "$EXIT_MISSING" "the file of --token-file cannot be read; nothing was changed"
     token=$(cat "$token_file")
   elif [ -n "${SHIPFOX_TOKEN:-}" ]; then
     token=$SHIPFOX_TOKEN
   elif [ -t 2 ] && (: </dev/tty) 2>/dev/null && [ "$dry_run" = no ]; then
-    printf 'install: registration token, from "shipfox runners add": ' >&2
+    printf 'install: token, from %s: ' "$how" >&2
     stty -echo </dev/tty
     read -r token </dev/tty || :
     stty echo </dev/tty
     echo >&2
   fi
   unset SHIPFOX_TOKEN
-  matches "$token" 'sf_[a-z]+_[A-Za-z0-9_-]{20,200}' ||
-    stop "$EXIT_MISSING" "a registration token is needed (SHIPFOX_TOKEN or --token-file); 'shipfox runners add' prints one. Nothing was changed"
+  matches "$token" "sf_${what}_[A-Za-z0-9_-]{20,200}" ||
+    stop "$EXIT_MISSING" "a token that begins with sf_${what}_ is needed (SHIPFOX_TOKEN or --token-file); $how prints one. Nothing was changed"
 }
 
 place_token() {
   printf '%s\n' "$token" >"$work/text"
   write "$CONFIG_DIR/$instance.token" 600 root:root
+  # The unit of a provisioner names its token by itself.
+  [ "$component" = runner ] || return 0
   mkdir -p "$drop_ins"
   printf '%s\n' '# Until the token has been exchanged for a credential of this runner.' '[Service]' \
     "LoadCredential=registration-token:$CONFIG_DIR/$instance.token" \
@@ -480,6 +545,7 @@ place_token() {
 }
 
 drop_token() {
+  [ "$component" = runner ] || return 0
   rm -f "$CONFIG_DIR/$instance.token" "$drop_ins/registration.conf"
   rmdir "$drop_ins" 2>/dev/null || :
   systemctl daemon-reload
@@ -554,7 +620,7 @@ first_start() {
 # systemd takes a runner for started when its control plane is away: then there is nothing to show for the token yet.
 await_registration() {
   waited=0
-  until is_registered; do
+  until has_credential; do
     if [ "$waited" -ge "$HEALTH_SECONDS" ] || ! systemctl is-active --quiet "$unit"; then
       show_log "$unit"
       failed "the runner is not registered yet; the token stays in $CONFIG_DIR/$instance.token until this is run again"
@@ -627,10 +693,11 @@ install_component() {
   before=$(installed_version)
   if [ "$action" = upgrade ]; then
     [ -n "$before" ] || failed "$component is not installed here"
-    if [ -z "$url$from" ] && [ "$component" = runner ]; then url=$(sed -n 's/^SHIPFOX_API_URL=//p' "$env_file"); check_address; fi
+    if [ -z "$url$from" ] && [ "$component" != cli ]; then url=$(sed -n 's/^SHIPFOX_API_URL=//p' "$env_file"); check_address; fi
   fi
+  [ "$component" != provisioner ] || check_templates
   needs_token=no
-  if [ "$component" = runner ] && [ "$action" = install ] && [ "$start" = yes ] && ! is_registered; then
+  if [ "$action" = install ] && [ "$start" = yes ] && wants_token; then
     [ -n "$url" ] || misuse "--url is needed: the address of the control plane"
     needs_token=yes
     read_token
@@ -638,16 +705,19 @@ install_component() {
   work=$(mktemp -d)
   find_version
   if would "install $release from ${from:-$url} into $lib, with the link $prefix/bin/$command"; then
-    [ "$component" = cli ] || would "write $env_file, $UNIT_DIR/$unit and the account $account, and start $service"
+    [ "$component" = cli ] || would "write $env_file, $UNIT_DIR/$unit${templates:+, $CONFIG_DIR/templates.yaml} and the account $account, and start $service"
     return 0
   fi
   if [ "$before" != "$version" ] || ! [ -d "$lib/$release" ]; then
     take "$release.tar.gz"
     unpack
+    validate_templates
     place_program
   elif [ "$component" = cli ]; then
     say "shipfox $version is installed already"
     return 0
+  else
+    validate_templates
   fi
   changed=no
   if [ "$component" = cli ]; then
@@ -668,6 +738,7 @@ install_component() {
   place_account
   place_settings
   place_unit
+  place_templates
   if [ "$needs_token" = yes ]; then place_token; fi
   systemctl daemon-reload
   first_start
@@ -778,6 +849,7 @@ END
 
 remove_service() {
   if [ -e "$UNIT_DIR/$unit" ]; then
+    if [ "$component" = provisioner ] && systemctl is-active --quiet "$unit"; then drain_provisioner; fi
     say "stopping $service; a runner ends its jobs first"
     systemctl disable --quiet --now "$unit" || :
     rm -f "$UNIT_DIR/$unit"
@@ -785,7 +857,16 @@ remove_service() {
     systemctl daemon-reload
     systemctl reset-failed "$unit" 2>/dev/null || :
   fi
-  rm -f "$CONFIG_DIR/$instance.token"
+  [ "$component" != runner ] || rm -f "$CONFIG_DIR/$instance.token"
+}
+
+# Nobody would remove its machines afterwards.
+drain_provisioner() {
+  say "draining $service: machines with a job end it first"
+  runuser -u "$account" -- "$prefix/bin/$command" drain --state-dir "$state" --wait "$DRAIN_SECONDS" >"$work/drain.log" 2>&1 || {
+    cat "$work/drain.log" >&2
+    warn "not all of its machines are removed; what they are called: shipfox provisioners instances list --open"
+  }
 }
 
 remove_program() {
@@ -796,6 +877,7 @@ remove_program() {
 
 remove_data() {
   rm -rf "$state" "$env_file" "$CONFIG_DIR/$instance-ca.pem"
+  [ "$component" != provisioner ] || rm -f "$CONFIG_DIR/$instance.token" "$CONFIG_DIR/templates.yaml"
   rmdir "$STATE_DIR" "$CONFIG_DIR" 2>/dev/null || :
   if [ -e "$lib/.made-$account" ] && ! services | grep -qvx "$unit"; then
     userdel "$account" 2>/dev/null || warn "the account $account could not be removed"
@@ -810,6 +892,7 @@ uninstall_component() {
     [ "$purge" = no ] || would "remove $env_file, $state and the account $account"
     return 0
   fi
+  work=$(mktemp -d)
   [ "$component" = cli ] || remove_service
   # Other runners of this machine use the same program.
   if [ "$component" = cli ] || ! services | grep -qvx "$unit"; then remove_program; fi

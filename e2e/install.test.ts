@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { VERSION } from "@shipfox/shared/version";
 import { beforeAll, describe, expect, it } from "vitest";
 import { BareMachine } from "./src/bare-machine.ts";
 import { eventually } from "./src/eventually.ts";
+import { workflow } from "./src/instance.ts";
 import { REPOSITORY_ROOT } from "./src/programs.ts";
 import { useStage } from "./src/stage.ts";
 import { buildTarballs } from "./src/tarballs.ts";
@@ -14,7 +16,18 @@ const README = readFileSync(`${REPOSITORY_ROOT}/README.md`, "utf8");
 /** What a person types, and what is printed. */
 const FIRST_MINUTE = /<!-- first-minute:begin -->\s*```console\n([^]*?)```/.exec(README)?.[1] ?? "";
 const COMMANDS = FIRST_MINUTE.split("\n").flatMap((line) => (line.startsWith("$ ") ? [line.slice(2)] : []));
-const SERVICES = ["shipfox-control-plane", "shipfox-runner", "shipfox-runner@blue"];
+const RUNNERS = ["shipfox-runner", "shipfox-runner@blue"];
+const SERVICES = ["shipfox-control-plane", "shipfox-provisioner", ...RUNNERS];
+const PROVIDER = join(REPOSITORY_ROOT, "e2e", "fixtures", "provider.mjs");
+const TEMPLATES = `provider: { kind: command, command: [/opt/provider.mjs] }
+templates:
+  beside: { labels: [linux, fleet], max_concurrency: 1 }
+`;
+/** Where the service of the control plane takes repositories from its own machine. */
+const REPOSITORY = "/var/lib/shipfox/control-plane/repositories/proof";
+const WORKFLOWS = {
+  fleet: workflow("fleet", "  job:\n    runner: [linux, fleet]\n    checkout: false\n    steps: [{ run: hostname }]\n"),
+};
 
 describe("[docker] install.sh on a machine with systemd", () => {
   const stage = useStage();
@@ -35,9 +48,9 @@ describe("[docker] install.sh on a machine with systemd", () => {
   const pidOf = async (service: string) =>
     Number(await machine.sh(`systemctl show --property MainPID --value ${service}`));
 
-  async function expectGreen(): Promise<void> {
-    const { code, stdout, stderr } = await machine.try("shipfox run hello --follow");
-    expect(code, `${stdout}\n${stderr}`).toBe(0);
+  async function expectGreen(name = "hello --project hello"): Promise<void> {
+    const { code, stdout, stderr } = await machine.try(`shipfox run ${name} --follow`);
+    expect({ code, output: code === 0 ? "" : `${stdout}\n${stderr}` }).toEqual({ code: 0, output: "" });
   }
 
   async function addRunner(...flags: string[]): Promise<void> {
@@ -82,22 +95,50 @@ describe("[docker] install.sh on a machine with systemd", () => {
     expect(await machine.sh("shipfox runners list")).toMatch(/blue/);
   });
 
+  it("installs a provisioner from the control plane, whose token is in a file of root; its machine runs a job", async () => {
+    await machine.put(PROVIDER, "/opt/");
+    await machine.sh("cat >/root/templates.yaml", TEMPLATES);
+    const token = await machine.sh("shipfox provisioners tokens create here --token-file /root/token; cat /root/token");
+    const line = `curl -fsSL ${URL}/install.sh | sh -s -- provisioner --url ${URL} --templates /root/templates.yaml`;
+    const without = await machine.try(line);
+    expect([without.code, without.stderr]).toEqual([3, expect.stringContaining("sf_pt_")]);
+    await machine.sh("echo 'templates: {}' >/root/wrong.yaml");
+    const wrong = await machine.try(`${line.replace("templates.yaml", "wrong.yaml")} --token-file /root/token`);
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining("nothing was changed")]);
+    expect(await machine.listing()).not.toContain("shipfox-provisioner.service");
+    expect(await machine.sh(`${line} --token-file /root/token --dry-run`)).toContain("/etc/shipfox/templates.yaml");
+    expect(await machine.sh(`${line} --token-file /root/token 2>&1`)).toContain("shipfox-provisioner");
+    expect(await machine.sh("stat -c '%a %U' /etc/shipfox/provisioner.token")).toBe("600 root");
+    await machine.sh("rm /root/token");
+    const seen = await machine.sh("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'");
+    expect(seen).not.toContain(/sf_pt_\S+/.exec(token)?.[0] ?? "");
+    await machine.sh(
+      `mkdir -p ${REPOSITORY}/.shipfox/workflows; cd ${REPOSITORY}; git init --quiet --initial-branch=main`,
+    );
+    for (const [name, text] of Object.entries(WORKFLOWS))
+      await machine.sh(`cat >${REPOSITORY}/.shipfox/workflows/${name}.yml`, text);
+    await machine.sh(`cd ${REPOSITORY}; git add .; git -c user.name=Ada -c user.email=ada@example.com commit --quiet -m Proof
+      chown -R shipfox-control-plane: .; shipfox projects create --repo ${REPOSITORY} --name proof`);
+    await expectGreen("fleet --project proof");
+  });
+
   it("changes nothing when it is repeated", async () => {
     const [before, listing] = [await Promise.all(SERVICES.map(pidOf)), await machine.listing()];
     await install("now", "control-plane", "--from", "/srv/now");
     await install("now", "runner", "--url", URL, "--labels", "linux,x64");
+    await install("now", "provisioner", "--url", URL, "--templates", "/root/templates.yaml");
     expect(await Promise.all(SERVICES.map(pidOf))).toEqual(before);
-    const kept = (text: string) => text.replaceAll(/^.* \S*\/var\/(lib\/shipfox|cache)\/.*$/gm, "");
+    const kept = (text: string) => text.replaceAll(/^.* \S*\/var\/(lib\/shipfox|cache)\/.*\n/gm, "");
     expect(kept(await machine.listing())).toBe(kept(listing));
   });
 
   it("has services that come back when they are killed", async () => {
-    for (const service of SERVICES) {
-      const killed = await pidOf(service);
-      await machine.sh(`kill -9 ${killed}`);
+    const killed = await Promise.all(SERVICES.map(pidOf));
+    await machine.sh(`kill -9 ${killed.join(" ")}`);
+    for (const [index, service] of SERVICES.entries()) {
       await eventually(`${service} runs again`, async () => {
         const state = await machine.try(`systemctl is-active ${service}`);
-        return state.code === 0 && (await pidOf(service)) !== killed;
+        return state.code === 0 && (await pidOf(service)) !== killed[index];
       });
     }
     await expectGreen();
@@ -108,6 +149,7 @@ describe("[docker] install.sh on a machine with systemd", () => {
       `${VERSION} became ${NEXT}`,
     );
     expect(await machine.sh("shipfox-control-plane --version")).toBe(NEXT);
+    expect(await install("next", "upgrade provisioner")).toContain(`provisioner: ${VERSION} became ${NEXT}`);
     expect(await install("next", "upgrade runner")).toContain(`runner: ${VERSION} became ${NEXT}`);
     for (const service of SERVICES) await machine.sh(`systemctl is-active ${service}`);
     await expectGreen();
@@ -130,7 +172,9 @@ describe("[docker] install.sh on a machine with systemd", () => {
     );
     await machine.sh(`systemctl is-active shipfox-runner`);
     await install("now", "uninstall runner --name blue --purge");
-    for (const part of ["runner", "control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
+    for (const part of ["provisioner", "runner", "control-plane", "cli"])
+      await install("now", `uninstall ${part} --purge`);
+    await machine.sh("rm /opt/provider.mjs");
     expect(await machine.listing()).toBe(pristine);
   });
 

@@ -13,7 +13,7 @@ const IMAGE_LIMIT_MS = 240_000;
 const COMMAND_LIMIT_MS = 120_000;
 
 /** Tools that manage accounts leave copies of their files, which end with "-", and a lock. */
-const LISTING = `set -- -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /root -o -path /srv
+const LISTING = `set -- -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /root -o -path /srv -o -path '/var/tmp/systemd-private-*'
   find / -xdev \\( "$@" \\) -prune -o \\( -type d -o -type l \\) -printf '%y %p %l %m %u\\n' | sort
   find / -xdev \\( "$@" \\) -prune -o -type f ! -name '*-' ! -name .pwd.lock -exec sha256sum {} + | sort -k 2`;
 
@@ -43,12 +43,19 @@ export class BareMachine {
     const volumes = Object.entries(folders).flatMap(([here, there]) => ["--volume", `${here}:${there}:ro`]);
     await execa(join(REPOSITORY_ROOT, "scripts", "systemd-image"), { timeout: IMAGE_LIMIT_MS });
     const machine = await BareMachine.#run(stage, [...SYSTEMD_FLAGS.split(" "), ...volumes, SYSTEMD_IMAGE]);
-    // The bus, over which this is asked, comes up with it.
-    await eventually(
-      "the machine has booted",
-      async () => (await machine.try("systemctl is-system-running")).code === 0,
-    );
+    await machine.#booted();
     return machine;
+  }
+
+  /** One with systemd: what is on its disk stays, /run and /tmp are empty. */
+  async reboot(): Promise<void> {
+    await execa("docker", ["restart", this.id]);
+    await this.#booted();
+  }
+
+  async #booted(): Promise<void> {
+    // The bus, over which this is asked, comes up with it.
+    await eventually("the machine has booted", async () => (await this.try("systemctl is-system-running")).code === 0);
   }
 
   static async #run(stage: Stage, flags: readonly string[]): Promise<BareMachine> {
