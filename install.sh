@@ -432,7 +432,7 @@ place_unit() {
   if [ "$component" = runner ] && [ "$kind" = host ]; then
     mkdir -p "$drop_ins"
     printf '%s\n' '# Steps run beside the runner and need what an ordinary program needs.' '[Service]' \
-      'SupplementaryGroups=' 'RestrictNamespaces=no' 'PrivateTmp=no' >"$work/text"
+      'SupplementaryGroups=' 'RestrictNamespaces=no' 'PrivateTmp=no' 'ReadWritePaths=/tmp /var/tmp' >"$work/text"
     write "$drop_ins/host-sandbox.conf" 644 root:root
   elif [ -e "$drop_ins/host-sandbox.conf" ]; then
     rm -f "$drop_ins/host-sandbox.conf"
