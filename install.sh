@@ -638,6 +638,15 @@ as_control_plane() {
     --setenv "SHIPFOX_DATA_DIR=$state" "$lib/$release/bin/$command" "$@" </dev/null
 }
 
+# An older control plane does not open a database that a newer one has changed: said while the newer one still runs.
+check_database() {
+  [ "$component" = control-plane ] || return 0
+  as_control_plane migrate --status >"$work/schema.log" 2>&1 || {
+    cat "$work/schema.log" >&2
+    failed "$version cannot work with the database as it is; $before was not touched. The way back is a backup from before the upgrade"
+  }
+}
+
 # switch_to RELEASE: the program and the units of all services that run it.
 switch_to() {
   point "$1"
@@ -653,6 +662,7 @@ switch_to() {
 # Stops what runs (a runner drains first), switches, starts, and switches back when the new version is not healthy.
 upgrade_services() {
   before=$1
+  check_database
   services >"$work/services"
   : >"$work/running"
   while IFS= read -r each; do
@@ -670,7 +680,9 @@ upgrade_services() {
     switch_to "$command-$before-linux-$arch"
     while IFS= read -r other; do
       systemctl stop "$other" || :
-      start_unit "$other" || warn "$other does not run with $before either; see journalctl -u $other"
+      start_unit "$other" && continue
+      show_log "$other"
+      warn "$other does not run with $before either; its last words stand above"
     done <"$work/running"
     failed "not upgraded"
   done <"$work/running"

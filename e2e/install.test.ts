@@ -6,6 +6,7 @@ import { BareMachine } from "./src/bare-machine.ts";
 import { eventually } from "./src/eventually.ts";
 import { workflow } from "./src/instance.ts";
 import { REPOSITORY_ROOT } from "./src/programs.ts";
+import { buildNextRelease } from "./src/release.ts";
 import { useStage } from "./src/stage.ts";
 import { buildTarballs } from "./src/tarballs.ts";
 
@@ -23,10 +24,24 @@ const TEMPLATES = `provider: { kind: command, command: [/opt/provider.mjs] }
 templates:
   beside: { labels: [linux, fleet], max_concurrency: 1 }
 `;
+const JOBS = 20;
 /** Where the service of the control plane takes repositories from its own machine. */
 const REPOSITORY = "/var/lib/shipfox/control-plane/repositories/proof";
 const WORKFLOWS = {
   fleet: workflow("fleet", "  job:\n    runner: [linux, fleet]\n    checkout: false\n    steps: [{ run: hostname }]\n"),
+  gated: workflow(
+    "gated",
+    `  job:
+    runner: [linux, x64]
+    checkout: false
+    matrix: { n: [${Array.from({ length: JOBS }, (_, index) => index).join(", ")}] }
+    steps:
+      - run: |
+          touch /tmp/began-\${{ matrix.n }}
+          until [ -e /tmp/gate ]; do sleep 0.5; done
+          echo \${{ matrix.n }} >>/tmp/ended
+`,
+  ),
 };
 
 describe("[docker] install.sh on a machine with systemd", () => {
@@ -37,7 +52,7 @@ describe("[docker] install.sh on a machine with systemd", () => {
   beforeAll(async () => {
     const [now, next] = await Promise.all([stage.folder("release"), stage.folder("release")]);
     await buildTarballs(now);
-    await buildTarballs(next, "--version", NEXT);
+    await buildNextRelease(stage, NEXT, next);
     machine = await BareMachine.boot(stage, { [now]: "/srv/now", [next]: "/srv/next" });
     await machine.sh("mkdir -p /root/dist; ln -s /srv/now /root/dist/release");
     pristine = await machine.listing();
@@ -144,24 +159,56 @@ describe("[docker] install.sh on a machine with systemd", () => {
     await expectGreen();
   });
 
-  it("upgrades, and goes back to the old version when the new one is not healthy", async () => {
+  it("upgrades everything while jobs run, of which each ends well and none runs twice", async () => {
+    await machine.sh(
+      `echo SHIPFOX_RUNNER_CONCURRENCY=${JOBS} >>/etc/shipfox/runner.env; systemctl reload shipfox-runner`,
+    );
+    const run = machine.try("shipfox run gated --project proof --follow");
+    await eventually("all jobs run", async () => {
+      return (await machine.sh("ls /tmp/began-* 2>/dev/null | wc -l")) === String(JOBS);
+    });
     expect(await install("next", "upgrade control-plane", "--from", "/srv/next")).toContain(
       `${VERSION} became ${NEXT}`,
     );
     expect(await machine.sh("shipfox-control-plane --version")).toBe(NEXT);
     expect(await install("next", "upgrade provisioner")).toContain(`provisioner: ${VERSION} became ${NEXT}`);
-    expect(await install("next", "upgrade runner")).toContain(`runner: ${VERSION} became ${NEXT}`);
+    const upgraded = install("next", "upgrade runner");
+    await eventually("the runner drains", async () => {
+      return (await machine.try("systemctl is-active shipfox-runner")).stdout === "deactivating";
+    });
+    await machine.sh("touch /tmp/gate");
+    expect(await upgraded).toContain(`runner: ${VERSION} became ${NEXT}`);
     for (const service of SERVICES) await machine.sh(`systemctl is-active ${service}`);
-    await expectGreen();
+    const { code, stdout } = await run;
+    expect({ code, output: code === 0 ? "" : stdout }).toEqual({ code: 0, output: "" });
+    const ended = (await machine.sh("sort -n /tmp/ended")).split("\n").map(Number);
+    expect(ended).toEqual(Array.from({ length: JOBS }, (_, index) => index));
+    await expectGreen("fleet --project proof");
+  });
 
+  it("goes back to the old version when the new one is not healthy", async () => {
     const name = `shipfox-control-plane-${NEXT}-linux-${process.arch}`;
     const broken = name.replace(NEXT, BROKEN);
     await machine.sh(`mkdir -p /srv/broken; cd /srv/broken; tar -xzf /srv/next/${name}.tar.gz; mv ${name} ${broken}
-      printf '%s\\n' 'if (process.argv[2] === "--version") console.log("${BROKEN}"); else process.exit(1);' >${broken}/lib/main.mjs
+      printf '%s\\n' 'if (process.argv[2] === "--version") console.log("${BROKEN}"); else if (process.argv[2] !== "migrate") process.exit(1);' >${broken}/lib/main.mjs
       tar -cf - ${broken} | gzip -1 >${broken}.tar.gz; sha256sum ${broken}.tar.gz >SHA256SUMS`);
     const { code, stderr } = await machine.try("sh /srv/next/install.sh upgrade control-plane --from /srv/broken");
     expect([code, stderr]).toEqual([1, expect.stringContaining(`going back to ${NEXT}`)]);
     expect(await machine.sh("shipfox-control-plane --version")).toBe(NEXT);
+    await expectGreen();
+  });
+
+  it("refuses an older version for a newer database, while the newer one goes on", async () => {
+    const before = await pidOf("shipfox-control-plane");
+    const { code, stderr } = await machine.try("sh /srv/now/install.sh upgrade control-plane --from /srv/now");
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/schema version 9999[^]*was not touched/)]);
+    expect(await pidOf("shipfox-control-plane")).toBe(before);
+  });
+
+  it("comes back when the machine starts anew", async () => {
+    await machine.reboot();
+    for (const service of SERVICES)
+      await eventually(`${service} runs`, async () => (await machine.try(`systemctl is-active ${service}`)).code === 0);
     await expectGreen();
   });
 

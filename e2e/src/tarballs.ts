@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { REPOSITORY_ROOT } from "./programs.ts";
 
-const BUILD_LIMIT_MS = 280_000;
+export const BUILD_LIMIT_MS = 280_000;
 
 /** Where `buildTarballs` puts them when it is not told. */
 export const TARBALL_FOLDER = join(REPOSITORY_ROOT, ".cache", "release", "tested");
