@@ -22,7 +22,8 @@
 #   --templates FILE   provisioner: which machines to start, becomes /etc/shipfox/templates.yaml
 #   --group NAME       provisioner: the group that its driver needs: docker, or kvm
 #   --name NAME        a further runner on this machine: shipfox-runner@NAME
-#   --sandbox KIND     docker (default) or host
+#   --sandbox KIND     docker (default) or host. For docker an image for jobs that name none is provided: what
+#                      SHIPFOX_RUNNER_IMAGE names, else one that is here, else a public one, else the one of the control plane
 #   --listen ADDR:PORT where the control plane listens, default 127.0.0.1:16101
 #   --prefix DIR       default /usr/local
 #   --user NAME        account of the service, made when it is missing
@@ -39,11 +40,16 @@ set -eu
 EXIT_FAILED=1
 EXIT_MISSING=3
 EXIT_USAGE=64
-NEEDED_KB=700000
+NEEDED_KB=900000
 CONFIG_DIR=/etc/shipfox
 STATE_DIR=/var/lib/shipfox
 UNIT_DIR=/etc/systemd/system
 HEALTH_SECONDS=60
+# The image of jobs that name none, and a public one that may be it.
+SANDBOX_IMAGE=shipfox/sandbox:1
+PUBLIC_IMAGE=docker.io/library/node:24-bookworm
+REGISTRY_SECONDS=10
+PULL_SECONDS=600
 DRAIN_SECONDS=3600
 
 say() { echo "install: $*"; }
@@ -73,7 +79,7 @@ would() {
 read_arguments() {
   action=install component='' url='' from='' version='' labels='' token_file='' name='' sandbox='' listen=''
   prefix=/usr/local user='' ca='' insecure=no install_deps=no start=yes purge=no dry_run=no admin='' bare=no
-  templates='' group=''
+  templates='' group='' image_is_ours=no
   case ${1:-} in
     upgrade | uninstall) action=$1; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -111,6 +117,8 @@ read_arguments() {
     [ "$start" = yes ] || [ -z "$admin" ] || misuse "--admin needs a control plane that runs, so it does not go with --no-start"
   fi
   [ -z "$name" ] || [ "$component" = runner ] || misuse "--name is for runners"
+  [ -z "${SHIPFOX_RUNNER_IMAGE:-}" ] || [ "$component" != runner ] ||
+    valid SHIPFOX_RUNNER_IMAGE "$SHIPFOX_RUNNER_IMAGE" '[A-Za-z0-9][A-Za-z0-9._:/@-]*' "an image such as registry.example.com/ci:1"
   [ -z "$templates$group" ] || [ "$component" = provisioner ] || misuse "--templates and --group are for provisioners"
   command=shipfox
   [ "$component" = cli ] || command=shipfox-$component
@@ -202,7 +210,7 @@ check_machine() {
     [ ! -e "$musl" ] || lacks '' "glibc (this system uses musl)"
   done
   if [ "$component" != cli ] && [ "$(id -u)" != 0 ]; then lacks '' "root: run this with sudo"; fi
-  if [ -z "$from" ] || from_network || [ -n "$admin" ]; then needs_tool curl curl; fi
+  if [ -z "$from" ] || from_network || [ -n "$admin" ] || uses_engine; then needs_tool curl curl; fi
   needs_tool tar tar
   needs_tool gzip gzip
   needs_tool sha256sum coreutils
@@ -216,11 +224,20 @@ check_machine() {
     needs_tool systemd-sysusers systemd
     [ -d /run/systemd/system ] || lacks '' "systemd as the init system of this machine"
   fi
-  if [ "$component" = runner ] && [ "$kind" = docker ] && ! [ -S /var/run/docker.sock ] && ! [ -S /run/podman/podman.sock ]; then
+  if uses_engine && ! engine_socket >/dev/null; then
     lacks docker.io "Docker Engine or Podman with its socket; or use --sandbox host"
   fi
   if [ -n "$group" ] && ! getent group "$group" >/dev/null; then lacks '' "the group $group"; fi
   check_disk
+}
+
+uses_engine() { [ "$component" = runner ] && [ "$kind" = docker ]; }
+
+engine_socket() {
+  for socket in /var/run/docker.sock /run/podman/podman.sock; do
+    if [ -S "$socket" ]; then echo "$socket"; return 0; fi
+  done
+  return 1
 }
 
 check_disk() {
@@ -404,6 +421,7 @@ place_settings() {
     set_variable SHIPFOX_RUNNER_LABELS "$labels"
     set_variable SHIPFOX_RUNNER_SANDBOX "$kind"
     if [ -n "$ca" ]; then set_variable SHIPFOX_RUNNER_CA_FILE "$CONFIG_DIR/$instance-ca.pem"; fi
+    set_variable SHIPFOX_RUNNER_IMAGE "${SHIPFOX_RUNNER_IMAGE:-}"
     if [ -n "$name" ]; then set_variable SHIPFOX_RUNNER_NAME "$(uname -n)-$name"; fi
   elif [ "$component" = provisioner ]; then
     set_variable SHIPFOX_API_URL "$url"
@@ -447,6 +465,51 @@ place_unit() {
   fi
 }
 
+# --- The image of jobs that name none --------------------------------------------------------------------------------
+
+# engine METHOD PATH [ARGUMENT...]: asks the engine of this machine; its command need not be there.
+engine() {
+  method=$1 way=$2
+  shift 2
+  curl --silent --show-error --fail --unix-socket "$(engine_socket)" --request "$method" "$@" "http://engine$way" 2>"$work/engine.log"
+}
+
+has_image() { engine GET "/images/$1/json" --output /dev/null; }
+
+# The one that the operator names, else one that is here, else a public one, else the one of this release.
+provide_image() {
+  uses_engine && [ "$action" = install ] || return 0
+  if [ -n "${SHIPFOX_RUNNER_IMAGE:-}" ] || grep -q '^SHIPFOX_RUNNER_IMAGE=.' "$env_file" 2>/dev/null; then return 0; fi
+  if has_image "$SANDBOX_IMAGE"; then return 0; fi
+  if pull_image; then
+    say "jobs that name no image get $PUBLIC_IMAGE"
+  elif load_image; then
+    say "jobs that name no image get the one of this release, $SANDBOX_IMAGE"
+  else
+    cat "$work/engine.log" >&2
+    stop "$EXIT_MISSING" "there is no image for jobs: no registry answers, and the release has none. Name one with SHIPFOX_RUNNER_IMAGE; nothing was changed"
+  fi
+  image_is_ours=yes
+}
+
+# The engine asks the registry, because only it knows its proxies and mirrors.
+pull_image() {
+  engine GET "/distribution/$PUBLIC_IMAGE/json" --max-time "$REGISTRY_SECONDS" --output /dev/null || return 1
+  say "pulling $PUBLIC_IMAGE"
+  engine POST "/images/create?fromImage=${PUBLIC_IMAGE%:*}&tag=${PUBLIC_IMAGE##*:}" --max-time "$PULL_SECONDS" --output /dev/null || return 1
+  # A pull that broke off is answered with 200 as well; then there is nothing to name.
+  engine POST "/images/$PUBLIC_IMAGE/tag?repo=${SANDBOX_IMAGE%:*}&tag=${SANDBOX_IMAGE##*:}" --output /dev/null
+}
+
+load_image() {
+  image_file=shipfox-sandbox-image-$version-linux-$arch.tar.gz
+  grep -qF -- "  $image_file" "$work/SHA256SUMS" || return 1
+  say "loading $image_file"
+  take "$image_file"
+  engine POST '/images/load?quiet=1' --header 'Content-Type: application/x-tar' --header 'Expect:' --upload-file "$work/$image_file" \
+    --output /dev/null && has_image "$SANDBOX_IMAGE"
+}
+
 # --- The templates of a provisioner ----------------------------------------------------------------------------------
 
 check_templates() {
@@ -484,6 +547,7 @@ place_releases() {
   while IFS= read -r file; do
     [ -e "$work/$file" ] || take "$file"
     cp "$work/$file" "$lib/releases/$file.new"
+    chmod 644 "$lib/releases/$file.new"
     mv -f "$lib/releases/$file.new" "$lib/releases/$file"
   done <"$work/files"
   grep -F -- "-$version-linux-" "$work/SHA256SUMS" >"$work/text"
@@ -724,12 +788,14 @@ install_component() {
     take "$release.tar.gz"
     unpack
     validate_templates
+    provide_image
     place_program
   elif [ "$component" = cli ]; then
     say "shipfox $version is installed already"
     return 0
   else
     validate_templates
+    provide_image
   fi
   changed=no
   if [ "$component" = cli ]; then
@@ -747,6 +813,7 @@ install_component() {
   fi
   if [ "$action" = upgrade ]; then say "$component $version is installed already"; return 0; fi
   [ "$before" = "$version" ] || point "$release"
+  if [ "$image_is_ours" = yes ]; then : >"$lib/.loaded-image"; fi
   place_account
   place_settings
   place_unit
@@ -891,6 +958,10 @@ remove_data() {
   rm -rf "$state" "$env_file" "$CONFIG_DIR/$instance-ca.pem"
   [ "$component" != provisioner ] || rm -f "$CONFIG_DIR/$instance.token" "$CONFIG_DIR/templates.yaml"
   rmdir "$STATE_DIR" "$CONFIG_DIR" 2>/dev/null || :
+  if [ "$component" = runner ] && [ -e "$lib/.loaded-image" ] && ! services | grep -qvx "$unit"; then
+    engine DELETE "/images/$SANDBOX_IMAGE" --output /dev/null || warn "the image $SANDBOX_IMAGE could not be removed"
+    rm -f "$lib/.loaded-image"
+  fi
   if [ -e "$lib/.made-$account" ] && ! services | grep -qvx "$unit"; then
     userdel "$account" 2>/dev/null || warn "the account $account could not be removed"
     if getent group "$account" >/dev/null; then groupdel "$account" || :; fi

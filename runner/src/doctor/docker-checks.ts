@@ -95,7 +95,7 @@ async function checkImage(engine: Engine, image: string): Promise<Finding> {
     if (!(error instanceof SandboxError)) throw error;
     return fail(
       `${image} is neither on this machine nor to be had from a registry`,
-      "Build it with scripts/sandbox-image, correct SHIPFOX_RUNNER_IMAGE, or let this machine through to the registry.",
+      "Run the runner's installer again, which provides one; or build it with scripts/sandbox-image, correct SHIPFOX_RUNNER_IMAGE, or let this machine through to the registry.",
     );
   }
 }
