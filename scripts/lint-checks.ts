@@ -15,6 +15,7 @@ const CHECKS: Array<{ name: string; command: string; args: string[] }> = [
   },
   { name: "format", command: bin("biome"), args: ["format", "."] },
   { name: "layers", command: process.execPath, args: ["scripts/lint-layers.ts"] },
+  { name: "shell", command: process.execPath, args: ["scripts/lint-shell.ts"] },
   { name: "unused", command: bin("knip"), args: ["--no-progress"] },
 ];
 
