@@ -36,6 +36,7 @@ import { createAnnotationRoutes } from "./modules/annotations/public.ts";
 import {
   createArtifactRoutes,
   createMachineFileRoutes,
+  dropArtifactsOfRuns,
   FileBlobStore,
   reapBlobs,
   removeBlobsOfWorkspace,
@@ -103,6 +104,7 @@ import {
   finalStatus,
   findRun,
   findStep,
+  removeOldRuns,
   runDueExecutions,
   runDueListeners,
   runDueMembers,
@@ -236,7 +238,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       budgetPerMinuteBytes: config.logBudgetBytesPerMinute,
       closeGraceMs: config.logTailMs,
       archiveAfterMs: LOG_ARCHIVE_AFTER_MS,
-      retentionMs: config.logRetentionDays * DAY_MS,
+      retentionMs: keptMs(config.logRetentionDays),
     },
     leaseEndedAt: (tx, executionId) => leaseEndedAt(tx, store.sql.forUpdate, executionId),
   });
@@ -546,7 +548,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           maxWorkspaceArtifactBytes: config.artifactWorkspaceBytes,
           maxCacheBytes: config.cacheMaxBytes,
           maxWorkspaceCacheBytes: config.cacheWorkspaceBytes,
-          artifactRetentionMs: config.artifactRetentionDays * DAY_MS,
+          artifactRetentionMs: keptMs(config.artifactRetentionDays),
         },
       }),
     ]),
@@ -655,20 +657,31 @@ export async function startApp(options: AppOptions): Promise<App> {
       return now + PRESENCE_INTERVAL_MS;
     },
   ]);
-  const eventRetentionMs = config.triggerEventRetentionDays * DAY_MS;
+  const triggerEventsKeptMs = keptMs(config.triggerEventRetentionDays);
+  const runEventsKeptMs = keptMs(config.runEventRetentionDays);
+  const removeLogs = (executionIds: readonly string[]) => logs.removeOfExecutions(executionIds);
+  const runRetention = {
+    store,
+    clock,
+    keptMs: keptMs(config.runRetentionDays),
+    removed: dispatch.runs.removed,
+    removeLogs,
+    dropArtifacts: (runIds: readonly string[], now: number) => dropArtifactsOfRuns(store, runIds, now),
+  };
   const erasure: ErasureDeps = {
     store,
     log,
     keptMs: config.deletedWorkspaceRetentionDays * DAY_MS,
-    removeLogs: (jobIds) => logs.removeOfJobs(jobIds),
+    removeLogs,
     removeFiles: (workspaceId, now) => removeBlobsOfWorkspace({ store, uploads, log }, workspaceId, now),
   };
   keepLoop.start([
     (now) => logs.keepDue(now),
     (now) => reapBlobs({ store, uploads, log }, now),
-    (now) => deleteOldTriggerEvents(store, eventRetentionMs, now),
+    (now) => removeOldRuns(runRetention, now),
+    async (now) => (triggerEventsKeptMs === null ? null : deleteOldTriggerEvents(store, triggerEventsKeptMs, now)),
     (now) => outgoing.deleteOld(now),
-    (now) => deleteOldRunEvents(store, config.runEventRetentionDays * DAY_MS, now),
+    async (now) => (runEventsKeptMs === null ? null : deleteOldRunEvents(store, runEventsKeptMs, now)),
     (now) => idempotency.deleteOld(now),
     (now) => reseal.run(now),
     (now) => eraseDeleted(erasure, now),
@@ -730,6 +743,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     store,
     stop,
   };
+}
+
+/** Null for ever, which 0 days mean. */
+function keptMs(days: number): number | null {
+  return days === 0 ? null : days * DAY_MS;
 }
 
 function openApiRoute(routes: readonly Route[]): Route {

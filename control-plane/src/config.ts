@@ -10,9 +10,14 @@ const HOUR_MS = 3_600_000;
 const MEBIBYTE = 1024 * 1024;
 const GIBIBYTE = 1024 * MEBIBYTE;
 const MAX_LIMIT = 1_000_000;
+const MAX_KEPT_DAYS = 36_500;
 
 function limit(variable: string, fallback: number, help: string) {
   return setting(variable, text.integer(0, MAX_LIMIT, fallback), `${help}; 0 for no limit`);
+}
+
+function keptDays(variable: string, fallback: number, help: string) {
+  return setting(variable, text.integer(0, MAX_KEPT_DAYS, fallback), `days after which ${help}`);
 }
 
 function fileBytes(fallback: number) {
@@ -289,10 +294,15 @@ export const SETTINGS = {
     text.integer(0, 1024 * MEBIBYTE, MEBIBYTE),
     "log bytes a job may store more for each minute since its first",
   ),
-  logRetentionDays: setting(
+  runRetentionDays: keptDays(
+    "SHIPFOX_RUN_RETENTION_DAYS",
+    400,
+    "runs that are over are deleted, with their jobs, logs and artifacts; 0 to keep them",
+  ),
+  logRetentionDays: keptDays(
     "SHIPFOX_LOG_RETENTION_DAYS",
-    text.integer(1, 36_500, 90),
-    "days after which logs are deleted; counts for logs that end after it was set",
+    90,
+    "logs are deleted, 0 to keep them as long as their runs; counts for logs that end after it was set",
   ),
   artifactMaxBytes: setting(
     "SHIPFOX_ARTIFACT_MAX_BYTES",
@@ -309,10 +319,10 @@ export const SETTINGS = {
     fileBytes(50 * GIBIBYTE),
     "bytes that all artifacts of a workspace may take; with that many, uploads are refused",
   ),
-  artifactRetentionDays: setting(
+  artifactRetentionDays: keptDays(
     "SHIPFOX_ARTIFACT_RETENTION_DAYS",
-    text.integer(1, 36_500, 30),
-    "days after which an artifact is deleted whose workflow does not say; counts for later uploads",
+    30,
+    "an artifact is deleted whose workflow does not say, 0 to keep it as long as its run; counts for later uploads",
   ),
   cacheMaxBytes: setting("SHIPFOX_CACHE_MAX_BYTES", fileBytes(2 * GIBIBYTE), "bytes that one cache may have, packed"),
   cacheWorkspaceBytes: setting(
@@ -405,15 +415,15 @@ export const SETTINGS = {
     text.list(""),
     "other addresses of built-in model providers, as anthropic=https://proxy.example,openai=https://…",
   ),
-  triggerEventRetentionDays: setting(
+  triggerEventRetentionDays: keptDays(
     "SHIPFOX_TRIGGER_EVENT_RETENTION_DAYS",
-    text.integer(1, 36_500, 30),
-    "days after which trigger events are deleted; a delivery that is repeated later than that counts as new",
+    30,
+    "trigger events are deleted, 0 to keep them; a delivery that is repeated later than that counts as new",
   ),
-  runEventRetentionDays: setting(
+  runEventRetentionDays: keptDays(
     "SHIPFOX_EVENT_RETENTION_DAYS",
-    text.integer(1, 36_500, 90),
-    "days after which the events of runs and runners are deleted",
+    90,
+    "the events of runs and runners are deleted; 0 to keep them",
   ),
   maxOpenStreams: limit(
     "SHIPFOX_MAX_OPEN_STREAMS",

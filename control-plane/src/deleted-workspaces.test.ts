@@ -100,7 +100,7 @@ function erasing(plane: TestPlane) {
     store: plane.store,
     log: silentLog,
     keptMs: KEPT_MS,
-    removeLogs: (jobIds: readonly string[]) => logs.removeOfJobs(jobIds),
+    removeLogs: (executionIds: readonly string[]) => logs.removeOfExecutions(executionIds),
     removeFiles: (workspaceId: string, now: number) =>
       removeBlobsOfWorkspace({ store: plane.store, log: silentLog, uploads }, workspaceId, now),
   };
@@ -164,8 +164,8 @@ describeStores("a deleted workspace", (open) => {
     await cancelAll(plane);
     const now = Date.now() + KEPT_MS;
     await setStatus(plane, "deleted", now - KEPT_MS);
-    const jobs = await plane.store.read((tx) => tx.all<{ id: string }>("select id from jobs"));
-    await plane.dispatch.deps.logs.removeOfJobs(jobs.map(({ id }) => id));
+    const executions = await plane.store.read((tx) => tx.all<{ id: string }>("select id from job_executions"));
+    await plane.dispatch.deps.logs.removeOfExecutions(executions.map(({ id }) => id));
     await erasing(plane)(now);
     await untilDone(erasing(plane), now);
     expect(Object.values(await counts(plane.store)).every((count) => count === 0)).toBe(true);

@@ -90,7 +90,7 @@ function artifactTable({ terminal }: CommandContext, artifacts: readonly Artifac
       { head: "JOB", text: ({ job_key }) => job_key },
       { head: "SIZE", text: ({ size }) => bytes(size) },
       { head: "CREATED", text: ({ created_at }) => age(created_at) },
-      { head: "EXPIRES", text: ({ expires_at }) => expires_at.slice(0, 10) },
+      { head: "EXPIRES", text: ({ expires_at }) => expires_at?.slice(0, 10) ?? "with its run" },
       { head: "ID", text: ({ id }) => id, style: (text) => terminal.colors.dim(text) },
     ],
     artifacts,

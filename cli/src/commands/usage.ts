@@ -52,7 +52,10 @@ async function showUsage(context: CommandContext, options: UsageOptions): Promis
         ["now", `${concurrent.going} run(s) going, ${concurrent.waiting} waiting for a place`],
         ["runs at once", runLimitWords(limits.max_concurrent_runs)],
         ["secrets", `at most ${limits.max_secrets}, variables included`],
-        ["logs are kept", `${limits.log_retention_days} days`],
+        [
+          "logs are kept",
+          limits.log_retention_days === 0 ? "as long as their runs" : `${limits.log_retention_days} days`,
+        ],
       ]),
   });
 }

@@ -43,6 +43,10 @@ export class KeptBodies<Facts> {
     }
   }
 
+  deleteWhere(isGone: (facts: Facts) => boolean): void {
+    for (const [key, { facts }] of this.#kept) if (isGone(facts)) this.#remove(key);
+  }
+
   #remove(key: string): void {
     const kept = this.#kept.get(key);
     if (kept === undefined) return;

@@ -15,6 +15,10 @@ export class Lru<Key, Value> {
     return value;
   }
 
+  deleteWhere(isGone: (value: Value) => boolean): void {
+    for (const [key, value] of this.#entries) if (isGone(value)) this.#entries.delete(key);
+  }
+
   /** Returns the entry that had to go, if any. */
   set(key: Key, value: Value): [Key, Value] | undefined {
     this.#entries.set(key, value);

@@ -12,6 +12,7 @@ import { listeners } from "./migrations/0079-listeners.ts";
 import { runEndings } from "./migrations/0080-run-endings.ts";
 import { runnerInstances } from "./migrations/0081-runner-instances.ts";
 import { untrustedSecrets } from "./migrations/0084-untrusted-secrets.ts";
+import { removedRuns } from "./migrations/0090-removed-runs.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
 export const migrations: readonly Migration[] = [
@@ -28,4 +29,5 @@ export const migrations: readonly Migration[] = [
   runEndings,
   runnerInstances,
   untrustedSecrets,
+  removedRuns,
 ];

@@ -270,6 +270,8 @@ export interface RunRow {
   trigger_depth: number;
   /** The ref whose code it runs; null for the default branch. */
   ref: string | null;
+  /** Since when it is gone for everybody, while the rest of it is being deleted. */
+  removed_at: number | null;
 }
 
 /** A workspace's own limit; null for the server's. The row is also the lock under which places are given away. */

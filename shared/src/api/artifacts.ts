@@ -18,7 +18,7 @@ export const artifactSchema = z
     size,
     sha256,
     untrusted: z.boolean().meta({ description: "Made by a run of an untrusted event, as of a fork" }),
-    expires_at: timestamp.meta({ description: "Deleted then" }),
+    expires_at: timestamp.nullable().meta({ description: "Deleted then; null: with its run" }),
     created_at: timestamp,
   })
   .meta({ id: "Artifact" });

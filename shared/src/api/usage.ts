@@ -58,7 +58,7 @@ export const usageReplySchema = z
     limits: z.object({
       max_concurrent_runs: limit,
       max_secrets: z.int().meta({ description: "Secrets and variables together" }),
-      log_retention_days: z.int(),
+      log_retention_days: z.int().meta({ description: "0: as long as their runs" }),
       max_artifact_bytes: z.int().meta({ description: "With more, uploads are refused" }),
       max_cache_bytes: z.int().meta({ description: "With more, the least recently used go" }),
       max_trigger_events: z.int().meta({ description: "With more, the oldest go" }),

@@ -61,8 +61,9 @@ export async function completeUpload(
         return isTaken ? "taken" : "mismatch";
       }
       const keptMs = current.kept_ms ?? deps.settings.artifactRetentionMs;
-      await completeBlob(tx, uploadId, { dueAt: kind === "artifact" ? now + keptMs : null, usedAt: now });
-      if (kind === "artifact") tx.afterCommit(() => deps.armDue(now + keptMs));
+      const dueAt = kind === "artifact" && keptMs !== null ? now + keptMs : null;
+      await completeBlob(tx, uploadId, { dueAt, usedAt: now });
+      if (dueAt !== null) tx.afterCommit(() => deps.armDue(dueAt));
       return "whole";
     }),
   );

@@ -8,7 +8,7 @@ export interface FileSettings {
   readonly maxCacheBytes: number;
   readonly maxWorkspaceCacheBytes: number;
   /** How long an artifact is kept that says nothing of it. */
-  readonly artifactRetentionMs: number;
+  readonly artifactRetentionMs: number | null;
 }
 
 /** Artifacts that one run may have. */

@@ -16,7 +16,7 @@ export function presentArtifact(row: ListedArtifact): Artifact {
     size: row.size,
     sha256: row.sha256,
     untrusted: row.untrusted === 1,
-    expires_at: new Date(row.due_at ?? 0).toISOString(),
+    expires_at: row.due_at === null ? null : new Date(row.due_at).toISOString(),
     created_at: new Date(row.created_at).toISOString(),
   };
 }

@@ -2,5 +2,5 @@
 export { FileBlobStore } from "./file-blob-store.ts";
 export { createArtifactRoutes } from "./routes.ts";
 export { createMachineFileRoutes } from "./machine-routes.ts";
-export { reapBlobs, removeBlobsOfWorkspace } from "./reaper.ts";
+export { dropArtifactsOfRuns, reapBlobs, removeBlobsOfWorkspace } from "./reaper.ts";
 export { Uploads } from "./uploads.ts";

@@ -1,7 +1,7 @@
 import type { Logger } from "@shipfox/shared/logger";
 import type { BlobRow } from "../../store/schema.ts";
 import type { Store } from "../../store/store.ts";
-import { blobsOfWorkspace, deleteBlob, dropBlob, dueBlobs, nextDueAt, postponeBlob } from "./store.ts";
+import { artifactsOfRuns, blobsOfWorkspace, deleteBlob, dropBlob, dueBlobs, nextDueAt, postponeBlob } from "./store.ts";
 import type { Uploads } from "./uploads.ts";
 
 /** Small, so that a stop does not wait for long. */
@@ -37,6 +37,13 @@ export async function reapBlobs(deps: BlobReaperDeps, now: number): Promise<numb
 export async function removeBlobsOfWorkspace(deps: BlobReaperDeps, workspaceId: string, now: number): Promise<boolean> {
   const rows = await deps.store.read((tx) => blobsOfWorkspace(tx, workspaceId, BATCH));
   for (const row of await drop(deps.store, rows, now)) await remove(deps, row);
+  return rows.length > 0;
+}
+
+/** Drops one batch of the artifacts of runs that are removed, whose files then are due; false when they have none. */
+export async function dropArtifactsOfRuns(store: Store, runIds: readonly string[], now: number): Promise<boolean> {
+  const rows = await store.read((tx) => artifactsOfRuns(tx, runIds, BATCH));
+  await drop(store, rows, now);
   return rows.length > 0;
 }
 

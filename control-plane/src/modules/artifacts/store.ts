@@ -1,4 +1,5 @@
 import { build } from "../../store/build.ts";
+import { marks } from "../../store/marks.ts";
 import type { BlobRow, JobRow, RunRow } from "../../store/schema.ts";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import type { MatrixModel } from "../workflow/public.ts";
@@ -122,6 +123,12 @@ export async function nextDueAt(tx: Tx): Promise<number | null> {
 
 export const blobsOfWorkspace = (tx: Tx, workspaceId: string, limit: number) =>
   tx.all<BlobRow>("select * from blobs where workspace_id = ? limit ?", [workspaceId, limit]);
+
+export const artifactsOfRuns = (tx: Tx, runIds: readonly string[], limit: number) =>
+  tx.all<BlobRow>(
+    `select * from blobs where run_id in (${marks(runIds.length)}) and kind = 'artifact' and state <> 'dropped' limit ?`,
+    [...runIds, limit],
+  );
 
 export async function postponeBlob(tx: WriteTx, blobId: string, until: number): Promise<void> {
   await tx.run("update blobs set due_at = ? where id = ?", [until, blobId]);

@@ -10,7 +10,7 @@ import {
   insertWorkspace,
   memberAccess as access,
 } from "../../testing/rows.ts";
-import { type DispatchPort, startRun } from "../runs/public.ts";
+import { type DispatchPort, RemovedRuns, startRun } from "../runs/public.ts";
 import { Subscriptions } from "../triggers/public.ts";
 import { Evaluator } from "../expressions/public.ts";
 import { DefinitionReader } from "./definition-reader.ts";
@@ -58,6 +58,7 @@ describeStores("definitions", (open) => {
       ...store.sql,
       readVariables: async () => new Map(),
       maxConcurrentRuns: 0,
+      removed: new RemovedRuns(),
     };
     const subscriptions = new Subscriptions(() => {});
     const deps = { store, clock, access, projects, reader: new DefinitionReader([]), subscriptions };

@@ -12,6 +12,7 @@ import {
   type QueueEntry,
   type ReadVariables,
   type RunsDeps,
+  RemovedRuns,
 } from "../runs/public.ts";
 import { LabelSets } from "./label-sets.ts";
 import {
@@ -73,6 +74,7 @@ export class Dispatch implements DispatchPort {
       endings: deps.endings,
       forUpdate,
       skipLocked,
+      removed: new RemovedRuns(),
       // Administrators change it while the server runs.
       get maxConcurrentRuns() {
         return deps.settings.maxConcurrentRuns;

@@ -27,7 +27,7 @@ import {
   nextDueAt,
   scheduleOpenStreams,
   type StreamRow,
-  streamsOfJobs,
+  streamsOfExecutions,
 } from "./store.ts";
 import { type LoadedEntry, stateOf, Streams } from "./streams.ts";
 
@@ -164,9 +164,9 @@ export class Logs {
     return keepClosedLogs({ store, settings, log, files: this.files, streams: this.streams }, now);
   }
 
-  /** Removes the bytes of all logs of some jobs, whose rows are deleted next. */
-  async removeOfJobs(jobIds: readonly string[]): Promise<void> {
-    for (const row of await this.#deps.store.read((tx) => streamsOfJobs(tx, jobIds))) {
+  /** Removes the bytes of all logs of some executions, whose rows are deleted next. Safe to repeat. */
+  async removeOfExecutions(executionIds: readonly string[]): Promise<void> {
+    for (const row of await this.#deps.store.read((tx) => streamsOfExecutions(tx, executionIds))) {
       await this.streams.inTurn(row, () => this.files.remove(row));
       this.streams.forget(row);
     }

@@ -62,13 +62,13 @@ export function budgetBytes(settings: BudgetSettings, sinceFirstAppendMs: number
 export interface RetentionSettings {
   /** A log is archived so long after it ended, when most of its readers are gone. */
   readonly archiveAfterMs: number;
-  /** A log is deleted so long after it ended. */
-  readonly retentionMs: number;
+  /** A log is deleted so long after it ended; null: only with its run. */
+  readonly retentionMs: number | null;
 }
 
 /** What is due of a closed log. */
 export function decideKeeping(settings: RetentionSettings, closedAt: number, now: number): "archive" | "delete" {
-  return now >= closedAt + settings.retentionMs ? "delete" : "archive";
+  return settings.retentionMs !== null && now >= closedAt + settings.retentionMs ? "delete" : "archive";
 }
 
 export interface Tombstone {

@@ -7,7 +7,8 @@ import { collect, serveLogs } from "./log-server.fixture.ts";
 import { endRecord, openLogs, output, SETTINGS, seedStep, seedSteps } from "./logs.fixture.ts";
 import { findStream } from "./store.ts";
 
-const { archiveAfterMs, retentionMs } = SETTINGS;
+const { archiveAfterMs } = SETTINGS;
+const retentionMs = SETTINGS.retentionMs ?? 0;
 
 describeStores("closed logs", (open) => {
   it("are archived some time after their end and read the same by every reader, also after a restart", async () => {

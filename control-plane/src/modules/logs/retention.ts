@@ -24,7 +24,7 @@ export interface RetentionDeps {
  */
 export async function keepClosedLogs(deps: RetentionDeps, now: number): Promise<number | null> {
   const due = await deps.store.read((tx) => dueStreams(tx, "closed", now, BATCH));
-  const done: { row: StreamRow; outcome: "deleted" | number }[] = [];
+  const done: { row: StreamRow; outcome: "deleted" | number | null }[] = [];
   for (const row of due) done.push({ row, outcome: await keepOne(deps, row, now) });
   if (done.length > 0) {
     await deps.store.write(async (tx) => {
@@ -38,8 +38,8 @@ export async function keepClosedLogs(deps: RetentionDeps, now: number): Promise<
   return due.length === BATCH ? now : deps.store.read((tx) => nextDueAt(tx, "closed"));
 }
 
-/** When it is due again. The file goes before its row: a row without a file does no harm, a file without a row stays for ever. */
-async function keepOne(deps: RetentionDeps, row: StreamRow, now: number): Promise<"deleted" | number> {
+/** When it is due again, null for never. The file goes before its row: a row without a file does no harm, a file without a row stays for ever. */
+async function keepOne(deps: RetentionDeps, row: StreamRow, now: number): Promise<"deleted" | number | null> {
   const { files, streams, settings, log } = deps;
   const closedAt = row.closedAt ?? now;
   try {
@@ -49,7 +49,7 @@ async function keepOne(deps: RetentionDeps, row: StreamRow, now: number): Promis
       return "deleted";
     }
     await streams.inTurn(row, () => files.archive(row));
-    return closedAt + settings.retentionMs;
+    return settings.retentionMs === null ? null : closedAt + settings.retentionMs;
   } catch (error) {
     log.warn(
       { err: error, step_id: row.stepId, attempt: row.attempt },

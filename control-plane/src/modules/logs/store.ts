@@ -120,16 +120,15 @@ export async function nextDueAt(tx: Tx, state: StreamRow["state"]): Promise<numb
   return (await tx.get<{ at: number | null }>(NEXT_DUE, [state]))?.at ?? null;
 }
 
-/** All logs of some jobs. */
-export function streamsOfJobs(tx: Tx, jobIds: readonly string[]): Promise<StreamRow[]> {
-  const sql = `select ${COLUMNS} from log_streams where job_execution_id in
-    (select id from job_executions where job_id in (${marks(jobIds.length)}))`;
-  return tx.all<StreamRow>(sql, [...jobIds]);
+/** All logs of some executions. */
+export function streamsOfExecutions(tx: Tx, executionIds: readonly string[]): Promise<StreamRow[]> {
+  const sql = `select ${COLUMNS} from log_streams where job_execution_id in (${marks(executionIds.length)})`;
+  return tx.all<StreamRow>(sql, [...executionIds]);
 }
 
 const SCHEDULE_CLOSED = "update log_streams set due_at = ? where step_id = ? and attempt = ? and state = 'closed'";
 
-export function scheduleClosedStream(tx: Tx, { stepId, attempt }: StreamRef, at: number): Promise<number> {
+export function scheduleClosedStream(tx: Tx, { stepId, attempt }: StreamRef, at: number | null): Promise<number> {
   return tx.run(SCHEDULE_CLOSED, [at, stepId, attempt]);
 }
 

@@ -4,6 +4,8 @@ import { isOver } from "./model.ts";
 
 /** How a run ended; null while it has not. */
 export async function finalStatus(tx: Tx, runId: string): Promise<RunStatus | null> {
-  const run = await tx.get<{ status: RunStatus }>("select status from runs where id = ?", [runId]);
+  const run = await tx.get<{ status: RunStatus }>("select status from runs where id = ? and removed_at is null", [
+    runId,
+  ]);
   return run && isOver(run.status) ? run.status : null;
 }

@@ -49,7 +49,7 @@ export async function listRuns(
 }
 
 export function filtered(query: RunFilters) {
-  let select = build.selectFrom("runs").where("project_id", "=", query.project_id);
+  let select = build.selectFrom("runs").where("project_id", "=", query.project_id).where("removed_at", "is", null);
   if (query.status !== undefined) select = select.where("status", "=", query.status);
   if (query.definition_id !== undefined) select = select.where("definition_id", "=", query.definition_id);
   if (query.trigger_source !== undefined) select = select.where("trigger_source", "=", query.trigger_source);

@@ -2,6 +2,7 @@ import type { Waiting } from "@shipfox/shared/api/runs";
 import type { Tx, WriteTx } from "../../store/store.ts";
 import type { Evaluator } from "../expressions/public.ts";
 import type { Logs } from "../logs/public.ts";
+import type { RemovedRuns } from "./removed-runs.ts";
 
 export interface RunsDeps {
   readonly dispatch: DispatchPort;
@@ -14,6 +15,7 @@ export interface RunsDeps {
   readonly skipLocked: string;
   /** Runs that a workspace may have going at once when it has no limit of its own; 0 for any number. */
   readonly maxConcurrentRuns: number;
+  readonly removed: RemovedRuns;
 }
 
 /** The values that variables have now in a project, by key; without those that have none. Given by app.ts. */

@@ -1,5 +1,8 @@
 /** What other modules and app.ts may use of runs. */
 export { createRunRoutes } from "./routes.ts";
+export { removeOldRuns } from "./retention.ts";
+export { RemovedRuns } from "./removed-runs.ts";
+export { removeRuns, RUNS_BATCH } from "./remove-runs.ts";
 export { checkedOutCommit, isUntrusted, withholdsSecrets } from "./checked-out-commit.ts";
 export { cancelRun, cancelRunsOf } from "./cancel-run.ts";
 export { rerunRun } from "./rerun-run.ts";

@@ -46,7 +46,7 @@ interface StepInRun {
 
 const STEP = `select s.id, s.job_execution_id, s.position, s.current_attempt, s.config, e.workspace_id, e.run_id, j.key as job_key, j.within, j.matrix, s.source_location, r.source_yaml, r.called_files
   from steps s join job_executions e on e.id = s.job_execution_id join jobs j on j.id = e.job_id join runs r on r.id = e.run_id
-  where s.id = ?`;
+  where s.id = ? and r.removed_at is null`;
 const STEP_ATTEMPT = `select id, step_id, attempt, execution_order, status, exit_code, output, outputs, error, gate_result, restart_feedback, started_at, finished_at
   from step_attempts where job_execution_id = ? and step_id = ? and attempt = ?`;
 

@@ -48,8 +48,8 @@ const stepAttempt = z.object({ stepId: id, attempt: z.coerce.number().int().min(
 
 export function createRunRoutes(deps: RunRoutesDeps): Route[] {
   const { store, access, waiting, clock } = deps;
-  const counts = new RunCounts(store);
-  const shown = new ShownRuns(store);
+  const counts = new RunCounts(store, deps.runs.removed);
+  const shown = new ShownRuns(store, deps.runs.removed);
   const noProject = () => new ApiError("project-not-found", "there is no such project that you may see");
   const hidden = () => new ApiError("not-found", "there is no such run that you may see");
   const hiddenStep = () => new ApiError("not-found", "there is no such step attempt that you may see");
@@ -101,7 +101,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const kept = shown.get(key);
         const known = kept && shown.replyNow(kept, principal);
         if (known) return known;
-        const by = { caller: principal, version: store.version };
+        const by = shown.look(principal);
         const look = await store.read(async (tx) => {
           if (kept) {
             await requireVisible(access, tx, principal, kept.facts.workspaceId, noProject);
@@ -175,7 +175,7 @@ export function createRunRoutes(deps: RunRoutesDeps): Route[] {
         const kept = shown.get(key);
         const known = kept && shown.replyNow(kept, principal);
         if (known) return known;
-        const by = { caller: principal, version: store.version };
+        const by = shown.look(principal);
         const look = await store.read(async (tx) => {
           if (kept) {
             await requireVisible(access, tx, principal, kept.facts.workspaceId, hidden);

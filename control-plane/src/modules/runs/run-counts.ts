@@ -3,10 +3,12 @@ import { newestEvent } from "../../store/newest-event.ts";
 import type { Store } from "../../store/store.ts";
 import { holdsSince, type Mark } from "./events-since.ts";
 import { filtered, type RunFilters } from "./list-runs.ts";
+import type { RemovedRuns } from "./removed-runs.ts";
 
 const MAX_KEPT = 1_000;
 
 interface Count extends Mark {
+  readonly projectId: string;
   readonly value: number;
 }
 
@@ -18,8 +20,15 @@ export class RunCounts {
   readonly #store: Store;
   readonly #kept = new Lru<string, Count>(MAX_KEPT);
 
-  constructor(store: Store) {
+  readonly #removed: RemovedRuns;
+
+  constructor(store: Store, removed: RemovedRuns) {
     this.#store = store;
+    this.#removed = removed;
+    removed.subscribe((runs) => {
+      const projects = new Set(runs.map((run) => run.project_id));
+      this.#kept.deleteWhere((count) => projects.has(count.projectId));
+    });
   }
 
   async count(workspaceId: string, filters: RunFilters): Promise<number> {
@@ -32,6 +41,7 @@ export class RunCounts {
       );
       if (holds) return kept.value;
     }
+    const removals = this.#removed.count;
     // Before the count: what happens meanwhile makes it be taken again.
     const seen = (await this.#store.read((tx) => newestEvent(tx, workspaceId))) ?? 0;
     const { sql, parameters } = filtered(filters)
@@ -39,7 +49,7 @@ export class RunCounts {
       .compile();
     const [row] = await this.#store.readSlow<{ count: number }>(sql, parameters as (string | number)[]);
     const value = row?.count ?? 0;
-    this.#kept.set(key, { value, workspaceId, seen });
+    if (removals === this.#removed.count) this.#kept.set(key, { value, workspaceId, projectId: project_id, seen });
     return value;
   }
 }

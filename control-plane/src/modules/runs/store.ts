@@ -486,11 +486,11 @@ export async function nextDue(tx: Tx): Promise<number | null> {
 // --- reading -------------------------------------------------------------------------------------------------------
 
 export async function findRun(tx: Tx, runId: string): Promise<RunRow | undefined> {
-  return tx.get<RunRow>("select * from runs where id = ?", [runId]);
+  return tx.get<RunRow>("select * from runs where id = ? and removed_at is null", [runId]);
 }
 
 export async function lockRun(tx: WriteTx, forUpdate: string, runId: string): Promise<RunRow | undefined> {
-  return tx.get<RunRow>(`select * from runs where id = ?${forUpdate}`, [runId]);
+  return tx.get<RunRow>(`select * from runs where id = ? and removed_at is null${forUpdate}`, [runId]);
 }
 
 export type ExecutionWithRunner = Omit<JobExecutionRow, "model"> & { runner_name: string | null };

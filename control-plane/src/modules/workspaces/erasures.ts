@@ -1,10 +1,9 @@
 import type { Logger } from "@shipfox/shared/logger";
-import { marks } from "../../store/marks.ts";
-import type { Store, WriteTx } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import { removeRuns, RUNS_BATCH } from "../runs/public.ts";
 
-/** Runs, jobs or rows that one transaction deletes; a job goes with its executions and steps. */
-const RUNS = 16;
-const JOBS = 16;
+/** Runs that are removed together, and rows that one transaction deletes. */
+const RUNS = RUNS_BATCH;
 const ROWS = 100;
 /** Runs of a workspace that was just deleted are still being cancelled. */
 const UNFINISHED_RETRY_MS = 60_000;
@@ -14,8 +13,6 @@ const OLDEST_DELETED =
 const UNFINISHED = "select 1 as found from runs where workspace_id = ? and finished_at is null limit 1";
 const SOME_RUNS =
   "select r.id from projects p join runs r on r.project_id = p.id where p.workspace_id = ? order by r.id limit ?";
-const jobsOf = (runs: number) =>
-  `select j.id from run_attempts a join jobs j on j.run_attempt_id = a.id where a.run_id in (${marks(runs)}) limit ?`;
 
 /** The rest of what may be many rows, in the order in which it goes: what refers to something goes before it. */
 const PARTS = [
@@ -42,8 +39,8 @@ export interface ErasureDeps {
   readonly log: Logger;
   /** How long a deleted workspace keeps its rows and logs, milliseconds. */
   readonly keptMs: number;
-  /** Removes the files of all logs of some jobs; safe to repeat. */
-  readonly removeLogs: (jobIds: readonly string[]) => Promise<void>;
+  /** Removes the files of all logs of some executions; safe to repeat. */
+  readonly removeLogs: (executionIds: readonly string[]) => Promise<void>;
   /** Removes some artifacts and caches of a workspace; false when it has none any more. */
   readonly removeFiles: (workspaceId: string, now: number) => Promise<boolean>;
 }
@@ -67,18 +64,13 @@ export async function eraseDeleted(deps: ErasureDeps, now: number): Promise<numb
 }
 
 /** False when the workspace has no runs any more. */
-async function eraseRuns({ store, removeLogs }: ErasureDeps, workspaceId: string): Promise<boolean> {
-  const { runs, jobs } = await store.read(async (tx) => {
-    const found = idsOf(await tx.all<{ id: string }>(SOME_RUNS, [workspaceId, RUNS]));
-    if (found.length === 0) return { runs: found, jobs: [] };
-    return { runs: found, jobs: idsOf(await tx.all<{ id: string }>(jobsOf(found.length), [...found, JOBS])) };
-  });
+async function eraseRuns(deps: ErasureDeps, workspaceId: string): Promise<boolean> {
+  const runs = await deps.store.read((tx) => tx.all<{ id: string }>(SOME_RUNS, [workspaceId, RUNS]));
   if (runs.length === 0) return false;
-  if (jobs.length > 0) await removeLogs(jobs);
-  await store.write(async (tx) => {
-    await deleteByIds(tx, "jobs", jobs);
-    if (jobs.length < JOBS) await deleteByIds(tx, "runs", runs);
-  });
+  await removeRuns(
+    deps,
+    runs.map(({ id }) => id),
+  );
   return true;
 }
 
@@ -88,12 +80,4 @@ async function eraseRows({ store }: ErasureDeps, workspaceId: string): Promise<b
     if ((await store.write((tx) => tx.run(sql, [workspaceId, ROWS]))) > 0) return true;
   }
   return false;
-}
-
-async function deleteByIds(tx: WriteTx, table: "jobs" | "runs", ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await tx.run(`delete from ${table} where id in (${marks(ids.length)})`, [...ids]);
-}
-
-function idsOf(rows: readonly { id: string }[]): string[] {
-  return rows.map(({ id }) => id);
 }
