@@ -6,6 +6,7 @@ import { z } from "zod";
 import { dataPaths, type Config } from "./config.ts";
 import { DueLoop } from "./due-loop.ts";
 import { EventBus } from "./events/event-bus.ts";
+import { AccessLog, type AccessLine } from "./http/access-log.ts";
 import { listenWhenThere, type ListenAddress, routesOfMachines } from "./http/also-listen.ts";
 import { createAuthenticate } from "./http/authenticate.ts";
 import { Certificate, tlsFiles } from "./http/certificate.ts";
@@ -193,6 +194,8 @@ export interface AppOptions {
   readonly rootKeys: KeyRing;
   readonly publicUrl: string;
   readonly log: Logger;
+  /** Takes a line for each request that is over; left out where no access log is kept. */
+  readonly writeAccess?: (line: AccessLine) => void;
   /** The database is no longer ours: the process must stop. */
   readonly onLost: (reason: string) => void;
 }
@@ -580,13 +583,16 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const idempotency = new Idempotency(store, clock);
   const requests = new RequestCounts();
+  const addressOf = clientAddress(config.trustProxy);
+  const accessLog = options.writeAccess ? new AccessLog(addressOf, options.writeAccess) : null;
   const services: Services = {
     requests,
+    accessLog,
     authenticate: createAuthenticate(tokens, createAccessTokens({ store, clock, log })),
     tickets,
     isGood: (principal) => store.read((tx) => tickets.isGood(tx, principal)),
     forbidden: new ForbiddenCalls(store, log).note,
-    clientAddress: clientAddress(config.trustProxy),
+    clientAddress: addressOf,
     limits: new RateLimits(clock, {
       read: config.rateReads,
       write: config.rateWrites,
@@ -606,17 +612,18 @@ export async function startApp(options: AppOptions): Promise<App> {
     channels: createEventChannels({ store, clock, log, access, feed, finalStatus }),
     origins,
     clientAddress: services.clientAddress,
+    accessLog,
     log,
   });
   const handler = createHotHandler(routes, services, createExpressApp(routes, services));
-  const server = createMainServer(createFrontDoor(origins, handler), certificate);
+  const server = createMainServer(createFrontDoor(origins, accessLog, handler), certificate);
   server.on("upgrade", webSockets.onUpgrade);
   const servers = [withTimeouts(server)];
   const stopping = new AbortController();
   const listenForMachines = async (address: ListenAddress) => {
     const machineRoutes = routesOfMachines(routes);
     const onMachine = createHotHandler(machineRoutes, services, createExpressApp(machineRoutes, services));
-    const further = withTimeouts(createServer(createFrontDoor(new AllowedOrigins([]), onMachine)));
+    const further = withTimeouts(createServer(createFrontDoor(new AllowedOrigins([]), accessLog, onMachine)));
     servers.push(further);
     await listenWhenThere(further, address, { log, signal: stopping.signal });
   };

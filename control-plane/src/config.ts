@@ -430,6 +430,11 @@ export const SETTINGS = {
     8,
     "event streams that one user, or one access token, may have open",
   ),
+  accessLog: setting(
+    "SHIPFOX_ACCESS_LOG",
+    text.boolean(false),
+    "write a line to standard error for each request that is over; off, because runners make most of them, one every few seconds each",
+  ),
   logLevel: setting("SHIPFOX_LOG_LEVEL", text.logLevel(), "fatal, error, warn, info, debug, trace or silent"),
 } as const;
 

@@ -17,6 +17,7 @@ import { doctorCommand } from "./commands/doctor-command.ts";
 import { CONFIG_OPTIONS, configCommand } from "./commands/config-command.ts";
 import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
 import { readConfig, SETTINGS, type Config } from "./config.ts";
+import { openAccessLog } from "./http/access-log.ts";
 import { tlsFiles } from "./http/certificate.ts";
 import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
 import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
@@ -122,6 +123,7 @@ async function start(config: Config): Promise<void> {
   const rootKeys = loadKeys(config);
   const publicUrl = publicUrlOf(config);
   let app: App | null = null;
+  const accessLog = config.accessLog ? openAccessLog() : null;
   let isStopping = false;
   const systemd = new ServiceNotifier(process.env, {
     logger: log,
@@ -140,6 +142,7 @@ async function start(config: Config): Promise<void> {
     log.info({ reason }, "stopping");
     systemd.stopping();
     await app?.stop();
+    accessLog?.flush();
     await systemd.close();
     process.exit(code);
   };
@@ -147,7 +150,14 @@ async function start(config: Config): Promise<void> {
   process.once("SIGINT", () => void stop("SIGINT", 0));
   // From the start, because it would end the process.
   process.on("SIGHUP", () => app?.reloadCertificate());
-  app = await startApp({ config, rootKeys, publicUrl, log, onLost: (reason) => void stop(reason, 1) });
+  app = await startApp({
+    config,
+    rootKeys,
+    publicUrl,
+    log,
+    ...(accessLog ? { writeAccess: accessLog.write } : {}),
+    onLost: (reason) => void stop(reason, 1),
+  });
   await listen(app, config);
   await listenForMachines(app, config);
   await listenForMetrics(app, config);

@@ -57,6 +57,7 @@ describe("after a tour with secrets", () => {
     plane = await ControlPlane.start(stage, {
       env: {
         SHIPFOX_LOG_LEVEL: "trace",
+        SHIPFOX_ACCESS_LOG: "true",
         SHIPFOX_GIT_ALLOW_HTTP: "true",
         SHIPFOX_GIT_ALLOW_PRIVATE: "true",
         SHIPFOX_METRICS_LISTEN: `127.0.0.1:${ofPlane}`,

@@ -1,6 +1,7 @@
 import { ApiError } from "@shipfox/shared/errors";
 import type { Logger } from "@shipfox/shared/logger";
 import type { z } from "zod";
+import type { AccessLog } from "./access-log.ts";
 import { ForbiddenError } from "./access.ts";
 import type { Authenticate, Proven } from "./authenticate.ts";
 import type { Caller, UserPrincipal } from "./caller.ts";
@@ -25,6 +26,8 @@ export interface RawRequest extends RequestFacts {
 
 export interface Services {
   readonly requests: RequestCounts;
+  /** Null where none is kept. */
+  readonly accessLog: AccessLog | null;
   readonly authenticate: Authenticate;
   readonly tickets: StreamTickets;
   /** Whether a sign-in that was proven is still good: nobody has suspended the user or ended his session since. */

@@ -62,6 +62,7 @@ function refuseStrangers(route: Route, services: Services): RequestHandler {
   return async (request, response, next) => {
     try {
       const proven = await prove(route, request, services);
+      services.accessLog?.proven(request, route.credential, proven);
       countCall(route, proven, request, response, services);
       response.locals["proven"] = proven;
     } catch (error) {

@@ -1,11 +1,11 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { randomUUID } from "node:crypto";
 import { pipeline } from "node:stream/promises";
 import { ApiError } from "@shipfox/shared/errors";
 import type { Proven } from "./authenticate.ts";
 import { DEFAULT_BODY_LIMIT_BYTES, errorReply, execute, type RawRequest, type Services } from "./execute.ts";
 import { findRoute, indexRoutes } from "./match.ts";
 import { asAccepted } from "./problem.ts";
+import { requestId } from "./request-id.ts";
 import type { Credential, Reply, Route } from "./route.ts";
 import { SseStream } from "./sse.ts";
 
@@ -20,6 +20,7 @@ export function createHotHandler(routes: readonly Route[], services: Services, n
     const path = pathOf(incoming);
     const match = findRoute(index, incoming.method ?? "GET", path);
     services.requests.count(match?.route ?? null, response);
+    if (match) services.accessLog?.routed(incoming, match.route.path);
     if (!match?.route.hot) return next(incoming, response);
     const query = new URLSearchParams((incoming.url ?? "").slice(path.length + 1));
     void serve(match.route, match.params, query, incoming, response, services);
@@ -45,6 +46,7 @@ async function serve(
   try {
     // Before a byte of the body is kept: strangers must not fill our memory.
     const proven = await services.authenticate(route.credential, incoming.headers.authorization);
+    services.accessLog?.proven(incoming, route.credential, proven);
     countCall(route, proven, incoming, response, services);
     const body = await readBody(incoming, route.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES);
     reply = await execute(route, proven, rawRequest(incoming, response, { params, query, body }, services), services);
@@ -92,19 +94,6 @@ export function rawRequest(
       return controller.signal;
     },
   };
-}
-
-const REQUEST_ID_PATTERN = /^[\w.:-]{1,128}$/;
-const requestIds = new WeakMap<IncomingMessage, string>();
-
-/** The id under which a client, the log and the audit log speak of a request; only an orderly one is taken from the client. */
-export function requestId(incoming: IncomingMessage): string {
-  const known = requestIds.get(incoming);
-  if (known !== undefined) return known;
-  const sent = incoming.headers["x-request-id"];
-  const id = typeof sent === "string" && REQUEST_ID_PATTERN.test(sent) ? sent : randomUUID();
-  requestIds.set(incoming, id);
-  return id;
 }
 
 function readBody(incoming: IncomingMessage, limitBytes: number): Promise<Buffer> {

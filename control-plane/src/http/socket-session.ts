@@ -4,7 +4,7 @@ import type { Logger } from "@shipfox/shared/logger";
 import type { RawData, WebSocket } from "ws";
 import type { z } from "zod";
 import type { Origin, Tx } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
+import type { Caller, UserPrincipal } from "./caller.ts";
 import type { Channels } from "./channels.ts";
 import type { OpenStreams, StreamPlace } from "./open-streams.ts";
 import { Subscription } from "./socket-subscription.ts";
@@ -70,6 +70,11 @@ export class SocketSession {
       for (const subscription of this.#subscriptions.values()) subscription.end();
       this.#drained();
     });
+  }
+
+  /** Whoever showed a ticket. */
+  get user(): UserPrincipal | null {
+    return this.#caller;
   }
 
   get isStranger(): boolean {

@@ -1,9 +1,10 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import type { AccessLog } from "./access-log.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import type { ClientAddress } from "./client-address.ts";
-import { requestId } from "./hot-handler.ts";
+import { requestId } from "./request-id.ts";
 import { originOf } from "./origin.ts";
 import { MAX_MESSAGE_BYTES, SocketSession, type SocketDeps, WEB_SOCKET_PATH } from "./socket-session.ts";
 
@@ -11,11 +12,14 @@ const PING_EVERY_MS = 30_000;
 /** Sockets that have not shown a ticket yet. */
 const MAX_STRANGERS = 256;
 const GOING_AWAY = 1_001;
+/** The status of a request that became a WebSocket. */
+const SWITCHED = 101;
 
 export interface WebSocketDeps extends SocketDeps {
   /** Pages of other hosts that may connect, as for requests. */
   readonly origins: Pick<AllowedOrigins, "allows">;
   readonly clientAddress: ClientAddress;
+  readonly accessLog: AccessLog | null;
   /** Whoever has not answered the ping before by then is cut off. 30 seconds. */
   readonly pingEveryMs?: number;
 }
@@ -48,13 +52,20 @@ export function createWebSockets(deps: WebSocketDeps): WebSockets {
       // Without a listener a connection that breaks here would end the process.
       socket.on("error", () => socket.destroy());
       const status = refusal(request);
-      if (status !== null) return refuse(socket, status);
+      const over = deps.accessLog?.followUpgrade(request, status === 404 ? "unknown" : WEB_SOCKET_PATH);
+      if (status !== null) {
+        refuse(socket, status);
+        return over?.(status, null);
+      }
       // Now, because a socket that has closed knows no address any more.
       const facts = { ip: deps.clientAddress(request), id: requestId(request), header: headerOf(request) };
       server.handleUpgrade(request, socket, head, (webSocket) => {
         const session = new SocketSession(webSocket, originOf(facts), deps);
         sessions.add(session);
-        webSocket.once("close", () => sessions.delete(session));
+        webSocket.once("close", () => {
+          sessions.delete(session);
+          over?.(SWITCHED, session.user);
+        });
       });
     },
     close: () => {

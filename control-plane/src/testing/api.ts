@@ -59,6 +59,7 @@ export function testServices(): Services {
     tickets: { redeem: () => Promise.reject(new ApiError("unauthorized")) },
     isGood: () => Promise.resolve(true),
     requests: new RequestCounts(),
+    accessLog: null,
     forbidden: () => {},
     clientAddress: clientAddress(false),
     limits: new RateLimits(systemClock, UNLIMITED),

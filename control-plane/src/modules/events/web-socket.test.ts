@@ -78,6 +78,7 @@ describeStores("a WebSocket", (open) => {
       },
       origins: { allows: (origin) => origin === "https://ours.example.com" },
       clientAddress: clientAddress(false),
+      accessLog: null,
       log: silentLog,
     };
     serve = (given = {}) => {
