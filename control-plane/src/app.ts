@@ -11,6 +11,7 @@ import { listenWhenThere, type ListenAddress, routesOfMachines } from "./http/al
 import { createAuthenticate } from "./http/authenticate.ts";
 import { Certificate, tlsFiles } from "./http/certificate.ts";
 import { clientAddress } from "./http/client-address.ts";
+import { closeServer } from "./http/close-server.ts";
 import type { Services } from "./http/execute.ts";
 import { createDocsRoutes } from "./http/docs-routes.ts";
 import { createExpressApp } from "./http/express-app.ts";
@@ -22,6 +23,7 @@ import { RateLimits } from "./http/rate-limits.ts";
 import { createHomeRoutes } from "./http/home-routes.ts";
 import { createHotHandler } from "./http/hot-handler.ts";
 import { createOpenApi } from "./http/openapi.ts";
+import { OpenReplies } from "./http/open-replies.ts";
 import { OpenStreams } from "./http/open-streams.ts";
 import { route, type Route } from "./http/route.ts";
 import { SignedTokens } from "./http/signed-tokens.ts";
@@ -146,6 +148,7 @@ import {
 import { readinessChecks } from "./readiness.ts";
 import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
+import { within } from "./within.ts";
 import { openStore } from "./store/open.ts";
 import type { Store, Tx } from "./store/store.ts";
 
@@ -159,8 +162,8 @@ const DAY_MS = 24 * 3_600_000;
 const LOG_ARCHIVE_AFTER_MS = 10 * 60_000;
 const REQUEST_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_MS = 72_000;
-/** How long a stop waits for requests that are being answered. */
-const STOP_TIMEOUT_MS = 5_000;
+/** How long a stop waits for work in the background: a webhook that is being sent, a log that is being packed. */
+const BACKGROUND_LIMIT_MS = 2_500;
 
 /** Every place where a module keeps something sealed. */
 export const SEALED_COLUMNS = [
@@ -615,15 +618,18 @@ export async function startApp(options: AppOptions): Promise<App> {
     accessLog,
     log,
   });
+  const replies = new OpenReplies();
   const handler = createHotHandler(routes, services, createExpressApp(routes, services));
-  const server = createMainServer(createFrontDoor(origins, accessLog, handler), certificate);
+  const server = createMainServer(createFrontDoor(origins, { accessLog, replies }, handler), certificate);
   server.on("upgrade", webSockets.onUpgrade);
   const servers = [withTimeouts(server)];
   const stopping = new AbortController();
   const listenForMachines = async (address: ListenAddress) => {
     const machineRoutes = routesOfMachines(routes);
     const onMachine = createHotHandler(machineRoutes, services, createExpressApp(machineRoutes, services));
-    const further = withTimeouts(createServer(createFrontDoor(new AllowedOrigins([]), accessLog, onMachine)));
+    const further = withTimeouts(
+      createServer(createFrontDoor(new AllowedOrigins([]), { accessLog, replies }, onMachine)),
+    );
     servers.push(further);
     await listenWhenThere(further, address, { log, signal: stopping.signal });
   };
@@ -714,26 +720,26 @@ export async function startApp(options: AppOptions): Promise<App> {
   mail.start();
 
   const stop = async () => {
+    replies.stop();
+    const serversClosed = servers.map(closeServer);
+    stopping.abort();
+    dispatch.stop();
+    demandWaiters.stop();
+    streams.stop();
+    endAllStreams();
+    webSockets.close();
     reaper.stop();
     eventLoopDelay.stop();
     certificate?.stop();
-    dispatch.waiters.stop();
-    demandWaiters.stop();
-    endAllStreams();
-    webSockets.close();
-    stopping.abort();
-    await Promise.all(servers.map(closeServer));
-    await git.close();
-    await pollLoop.stop();
-    await syncs.stop();
-    await outgoing.stop();
-    await dueLoop.stop();
-    await keepLoop.stop();
+    await Promise.all(serversClosed);
     github?.close();
-    await tellLoop.stop();
     routing.stop();
-    await triggerLoop.stop();
-    await mail.stop();
+    const quiet = Promise.all([
+      git.close(),
+      ...[dueLoop, keepLoop, tellLoop, pollLoop, triggerLoop, syncs, outgoing, mail].map((part) => part.stop()),
+    ]);
+    // What is cut off in the middle goes on after the next start, as after a crash.
+    if (!(await within(BACKGROUND_LIMIT_MS, quiet))) log.warn("work in the background was cut off by the stop");
     await reader.close();
     await evaluator.close();
     await logs.close();
@@ -785,16 +791,4 @@ function withTimeouts(server: Server): Server {
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return server;
-}
-
-/** Lets requests that are being answered finish, then cuts the connections that are left. */
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const deadline = setTimeout(() => server.closeAllConnections(), STOP_TIMEOUT_MS);
-    server.close(() => {
-      clearTimeout(deadline);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

@@ -59,6 +59,7 @@ export class OpenStreams {
   readonly #entries = new Set<Entry>();
   readonly #counts = new Map<string, number>();
   #sweeping: NodeJS.Timeout | null = null;
+  #isStopping = false;
 
   constructor(deps: OpenStreamsDeps) {
     this.#deps = deps;
@@ -113,9 +114,15 @@ export class OpenStreams {
         opened = sse;
         sse.onClose(release);
         if (refused) endFor(refused, sse);
+        else if (this.#isStopping) sse.end();
         else start(sse);
       },
     };
+  }
+
+  /** The server stops: streams that were being opened end at once, as those that are open do. */
+  stop(): void {
+    this.#isStopping = true;
   }
 
   /**

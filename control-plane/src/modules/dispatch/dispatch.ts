@@ -164,6 +164,12 @@ export class Dispatch implements DispatchPort {
     tx.afterCommit(() => this.deps.armDue(at));
   }
 
+  /** The server stops: claims and heartbeats that wait come back at once, later ones do not wait. */
+  stop(): void {
+    this.waiters.stop();
+    for (const lease of this.leases.all()) wake(lease);
+  }
+
   /** Ends a lease and lets the logs of its execution close once a late tail has had its time. False when it had ended before. */
   async end(
     tx: WriteTx,

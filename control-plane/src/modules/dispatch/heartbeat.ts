@@ -39,7 +39,7 @@ export async function heartbeat(
     (lease.state === "cancelling" && !options.knowsCancel) ||
     (drain && !lease.drainTold) ||
     !dispatch.leases.get(lease.fence);
-  if (!news() && options.waitMs > 0) {
+  if (!news() && options.waitMs > 0 && !dispatch.waiters.stopped) {
     await wakeUpOrTimeout(lease, options);
     drain = await isDraining(dispatch, lease.runnerId);
   }
