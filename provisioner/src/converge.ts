@@ -114,12 +114,12 @@ export class Converge {
     for (const id of unmade) fleet.forget(id);
   }
 
-  /** Of those that nobody wants: their deletion was not answered, or they ended by themselves. They take up no room any more. */
+  /** Nobody wants them: their deletion was not answered, or they ended by themselves. They take up no room any more. */
   private async endVanished(observed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     const { fleet, controlPlane } = this.world;
-    // Of one that was only planned an earlier process may have ordered the machine: that is waited for.
+    // The order of an earlier process may still be under way for one that is planned: the control plane gives it a minute.
     const gone = fleet
-      .unwanted()
+      .dispensable()
       .filter(({ runner_instance_id: id, state }) => !observed.has(id) && state !== "planned");
     if (gone.length === 0) return;
     await controlPlane.report(

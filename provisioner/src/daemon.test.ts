@@ -152,17 +152,22 @@ describe("the provisioner", () => {
     expect(world.budgets.circuit("small")).toBe("closed");
   });
 
-  it("takes machines for gone that nobody wants and no list shows, however many, and doubts that of a wanted one", async () => {
+  it("takes machines for gone that nobody wants and no list shows, however many, and doubts that of a busy one", async () => {
     const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
-    const instances = Array.from({ length: 6 }, () => ({ template_key: "small" }));
+    const instances = Array.from({ length: 9 }, () => ({ template_key: "small" }));
     await plane.planInstances({ providerKind: "simulated", bootSeconds: 60, instances });
-    const [wanted, ...others] = [...plane.records.values()];
-    for (const record of plane.records.values()) Object.assign(record, { state: "running", registered: true });
+    const [busy, ...rest] = [...plane.records.values()];
+    const [others, neverOrdered] = [rest.slice(0, 4), rest.slice(4)];
+    for (const record of [busy, ...others])
+      Object.assign(record ?? {}, { state: "running", registered: true, bound_job: record === busy ? JOB : null });
     for (const record of others) Object.assign(record, { claimed: true, desired_intent: "terminate" });
     start(plane, provider);
     await expect.poll(() => others.map(({ state }) => state)).toEqual(others.map(() => "terminated"));
-    await expect.poll(() => plane.lists.at(-1)?.observed).toEqual([wanted?.runner_instance_id]);
-    expect(wanted?.state).toBe("running");
+    await expect.poll(() => plane.lists.at(-1)?.observed).toEqual([busy?.runner_instance_id]);
+    expect([busy, ...neverOrdered].map((record) => record?.state)).toEqual([
+      "running",
+      ...neverOrdered.map(() => "planned"),
+    ]);
   });
 
   it("believes no list that is suddenly empty, and ends nothing when lists fail", async () => {

@@ -73,24 +73,21 @@ export class Fleet {
   }
 
   /**
-   * Whose machines nobody wants any more: they may be gone at any time. Nothing is lost when a list only hides one: its record has
-   * ended then, and it is deleted as soon as a list shows it.
+   * Whose machines may be missing: nobody wants them any more, or an earlier process may have been killed before it ordered them. No
+   * job is lost when a list only hides one: its record has ended then, and it is deleted as soon as a list shows it.
    */
-  unwanted(): InstanceRecord[] {
-    return [...this.records.values()].filter(
-      (record) =>
-        !hasEnded(record) &&
-        record.desired_intent === "terminate" &&
-        record.bound_job === null &&
-        !this.creations.has(record.runner_instance_id),
-    );
+  dispensable(): InstanceRecord[] {
+    return [...this.records.values()].filter((record) => {
+      if (hasEnded(record) || record.bound_job !== null || this.isBegun(record.runner_instance_id)) return false;
+      return record.desired_intent === "terminate" || (record.state === "planned" && !record.registered);
+    });
   }
 
   /** Whose machines a whole list must show. */
   expected(): Expected[] {
-    const unwanted = new Set(this.unwanted());
-    const wanted = [...this.records.values()].filter((record) => !hasEnded(record) && !unwanted.has(record));
-    const ids = new Set([...wanted.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
+    const dispensable = new Set(this.dispensable());
+    const needed = [...this.records.values()].filter((record) => !hasEnded(record) && !dispensable.has(record));
+    const ids = new Set([...needed.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
     return [...ids].map((id) => {
       const creation = this.creations.get(id);
       const creatingUntil = creation ? (creation.endedAt ?? Number.POSITIVE_INFINITY) : Number.NEGATIVE_INFINITY;
