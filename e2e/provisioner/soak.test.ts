@@ -3,7 +3,7 @@ import { provisionerSoak } from "../soak/provisioner-soak.ts";
 import { complaints, renderSoak } from "../soak/table.ts";
 import { useStage } from "../src/stage.ts";
 
-const RUNS = 12;
+const RUNS = 8;
 /** Its kills: provisioner, control plane and runners. */
 const SEED = 5;
 const LIMIT_MS = 900_000;
