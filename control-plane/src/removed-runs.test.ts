@@ -95,7 +95,10 @@ function insertRow(tx: Tx, table: string, row: Record<string, SqlValue>): Promis
   );
 }
 
-function removing(plane: TestPlane, { store = plane.store, keptMs = KEPT_MS as number | null } = {}) {
+function removing(
+  plane: TestPlane,
+  { store = plane.store, keptMs = KEPT_MS }: { store?: Store; keptMs?: number | null } = {},
+) {
   const { logs } = plane.dispatch.deps;
   const deps = {
     store,
