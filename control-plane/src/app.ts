@@ -148,6 +148,8 @@ import {
 import { readinessChecks } from "./readiness.ts";
 import { createResolver } from "./network/resolve-host.ts";
 import { systemClock } from "./store/clock.ts";
+import { openTraces } from "./tracing/open.ts";
+import { traceparentOf } from "./tracing/trace-ids.ts";
 import { within } from "./within.ts";
 import { openStore } from "./store/open.ts";
 import type { Store, Tx } from "./store/store.ts";
@@ -253,6 +255,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   bus.subscribe(feed.onRunEvents);
   const counts = new EventCounts();
   bus.subscribe(counts.onRunEvents);
+  const traces = await openTraces(config, { store, log });
+  if (traces) bus.subscribe(traces.onRunEvents);
   const evaluator = new Evaluator();
   const demandWaiters = new DemandWaiters();
   const dispatch = new Dispatch({
@@ -568,6 +572,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       secrets: new StepSecrets(envelope, log),
       instances: instancesPort,
       checkout: new Checkouts({ store, clock, sources }),
+      ...(traces ? { traceparentOf } : {}),
       settings: {
         outageLimitMs: config.outageLimitMs,
         leaseTermMs: config.leaseTermMs,
@@ -647,6 +652,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       streams,
       counts,
       requests,
+      traces,
       eventLoopDelay,
       certificate,
     });
@@ -734,8 +740,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     await Promise.all(serversClosed);
     github?.close();
     routing.stop();
-    const quiet = Promise.all([
+    const quiet = Promise.allSettled([
       git.close(),
+      traces?.stop(),
       ...[dueLoop, keepLoop, tellLoop, pollLoop, triggerLoop, syncs, outgoing, mail].map((part) => part.stop()),
     ]);
     // What is cut off in the middle goes on after the next start, as after a crash.

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { parseListenAddress } from "./http/also-listen.ts";
 import { originFault } from "./http/cors.ts";
 import { parseTrustProxy } from "./http/client-address.ts";
+import { parseOtlpHeaders } from "./tracing/otlp-headers.ts";
 
 const MAX_PORT = 65_535;
 const HOUR_MS = 3_600_000;
@@ -429,6 +430,35 @@ export const SETTINGS = {
     "SHIPFOX_MAX_OPEN_STREAMS",
     8,
     "event streams that one user, or one access token, may have open",
+  ),
+  otlpEndpoint: setting(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    z.url({ protocol: /^https?$/ }).optional(),
+    "OpenTelemetry collector that gets a trace of each run, by OTLP over HTTP with JSON, such as http://localhost:4318; /v1/traces is put behind it",
+  ),
+  otlpTracesEndpoint: setting(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    z.url({ protocol: /^https?$/ }).optional(),
+    "the whole address for traces, where it is another one",
+  ),
+  otlpHeaders: setting(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    z
+      .string()
+      .default("")
+      .transform((value, context) => {
+        const headers = parseOtlpHeaders(value);
+        if (headers !== null) return headers;
+        context.addIssue("expected name=value pairs, separated by commas, the values percent-encoded");
+        return z.NEVER;
+      }),
+    "headers of calls to the collector, name=value separated by commas, such as for its credential",
+    { secret: true },
+  ),
+  otelServiceName: setting(
+    "OTEL_SERVICE_NAME",
+    z.string().min(1).default("shipfox-control-plane"),
+    "name of this service in traces",
   ),
   accessLog: setting(
     "SHIPFOX_ACCESS_LOG",

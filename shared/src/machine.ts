@@ -214,6 +214,8 @@ export const nextStepReplySchema = z.discriminatedUnion("kind", [
     lease_token: z.string(),
     /** ours: whether the job is over when the step ends so; the runner then cleans up as part of the step. */
     last: z.object({ succeeded: z.boolean(), failed: z.boolean() }).optional(),
+    /** ours: the W3C trace context of this attempt of the step, where runs are traced; its commands get it as TRACEPARENT. */
+    traceparent: z.string().optional(),
   }),
   z.object({ kind: z.literal("done"), status: z.enum(["succeeded", "failed"]) }),
 ]);

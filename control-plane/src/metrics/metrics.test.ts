@@ -85,6 +85,7 @@ describeStores("metrics", (open, harness) => {
           streams: new OpenStreams({ store, standing, limit: 0, log: silentLog }),
           counts,
           requests: new RequestCounts(),
+          traces: null,
           eventLoopDelay,
           certificate: null,
         }),

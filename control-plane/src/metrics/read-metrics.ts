@@ -12,6 +12,7 @@ import type { DemandWaiters } from "../modules/provisioners/public.ts";
 import type { Clock } from "../store/clock.ts";
 import { databasePath } from "../store/sqlite-files.ts";
 import type { Store } from "../store/store.ts";
+import type { SpanCounts } from "../tracing/span-exporter.ts";
 import type { EventCounts } from "./event-counts.ts";
 import type { EventLoopDelay } from "./event-loop-delay.ts";
 import { readDatabase } from "./read-database.ts";
@@ -28,6 +29,7 @@ export interface MetricSources {
   readonly streams: OpenStreams;
   readonly counts: EventCounts;
   readonly requests: RequestCounts;
+  readonly traces: { readonly counts: SpanCounts } | null;
   readonly eventLoopDelay: EventLoopDelay;
   readonly certificate: { readonly expiresAt: number } | null;
 }
@@ -70,7 +72,7 @@ const NOTHING_READ = {
   backlog: [],
 } as const satisfies Partial<Samples>;
 
-function readProcess({ requests, streams, eventLoopDelay, certificate }: MetricSources) {
+function readProcess({ requests, streams, traces, eventLoopDelay, certificate }: MetricSources) {
   const { user, system } = process.cpuUsage();
   return {
     build_info: [{ labels: { version: VERSION }, value: 1 }],
@@ -85,6 +87,10 @@ function readProcess({ requests, streams, eventLoopDelay, certificate }: MetricS
       .all()
       .map(({ route, method, status, value }) => ({ labels: { route, method, status }, value })),
     tls_certificate_expiry_seconds: [{ value: (certificate?.expiresAt ?? 0) / 1_000 }],
+    trace_spans_total: (["sent", "failed", "dropped"] as const).map((outcome) => ({
+      labels: { outcome },
+      value: traces?.counts[outcome] ?? 0,
+    })),
     open_streams: [{ value: streams.size }],
   } satisfies Partial<Samples>;
 }

@@ -60,6 +60,11 @@ export const METRICS = {
   ],
   open_streams: ["gauge", "", "event streams and WebSockets of users"],
   parked_requests: ["gauge", "`kind`: claim, demand", "long polls of runners and provisioners that wait"],
+  trace_spans_total: [
+    "counter",
+    "`outcome`: sent, failed, dropped",
+    "spans of runs: taken by the collector, refused or not reached, left out because too many waited (a run that was not read counts as one)",
+  ],
   log_bytes_total: ["counter", "", "bytes of logs written since the start"],
   file_bytes: ["gauge", "`kind`: artifact, cache", "bytes of files that are kept"],
   backlog: [

@@ -300,7 +300,8 @@ export class JobRunner {
     }
   }
 
-  private async execute({ step, attempt }: StepReply, log: StepLog, annotations: StepAnnotations): Promise<StepResult> {
+  private async execute(reply: StepReply, log: StepLog, annotations: StepAnnotations): Promise<StepResult> {
+    const { step, attempt, traceparent } = reply;
     this.logger.info({ step_id: step.id, step: step.name, attempt }, "step started");
     this.currentStep = { name: step.name, startedAt: Date.now() };
     if (step.type === "agent")
@@ -319,6 +320,7 @@ export class JobRunner {
       claim: this.claim,
       step,
       attempt,
+      traceparent,
       lease: this.lease,
       sandbox,
       openSandbox: () => this.openSandbox(sandbox),

@@ -20,6 +20,8 @@ export interface StepContext {
   claim: ClaimReply;
   step: LeasedStep;
   attempt: number;
+  /** Of the trace of the run, where it has one. */
+  traceparent: string | undefined;
   client: ControlPlaneClient;
   lease: Lease;
   sandbox: Sandbox;

@@ -10,7 +10,7 @@ export function stepEnv(
   configured: Readonly<Record<string, string>>,
   files: Record<string, string>,
 ): Record<string, string> {
-  const { claim, step, attempt, sandbox, runnerName, environment } = context;
+  const { claim, step, attempt, sandbox, runnerName, environment, traceparent } = context;
   const ours = known({
     SHIPFOX: "true",
     SHIPFOX_WORKSPACE: sandbox.workspaceInside,
@@ -19,5 +19,12 @@ export function stepEnv(
     SHIPFOX_STEP_ATTEMPT: attempt.toString(),
     ...files,
   });
-  return { CI: "true", ...environment.variables, ...configured, ...jobIdentity(claim, runnerName), ...ours };
+  return {
+    CI: "true",
+    ...known({ TRACEPARENT: traceparent }),
+    ...environment.variables,
+    ...configured,
+    ...jobIdentity(claim, runnerName),
+    ...ours,
+  };
 }

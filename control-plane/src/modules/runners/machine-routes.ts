@@ -90,6 +90,8 @@ export interface MachineRoutesDeps {
   readonly secrets: SecretsPort;
   readonly instances: InstancesPort;
   readonly settings: RunnerSettings;
+  /** The trace context of an attempt of a step; left out where runs are not traced. */
+  readonly traceparentOf?: (step: { runAttemptId: string; stepId: string; attempt: number }) => string;
 }
 
 const NO_STORE = { "cache-control": "no-store" };
@@ -115,6 +117,15 @@ export function createMachineRoutes(deps: MachineRoutesDeps): Route[] {
             { ...principal, stepId: next.step.id, stepAttempt: next.attempt },
             leaseSeconds,
           ),
+          ...(deps.traceparentOf
+            ? {
+                traceparent: deps.traceparentOf({
+                  runAttemptId: principal.runAttemptId,
+                  stepId: next.step.id,
+                  attempt: next.attempt,
+                }),
+              }
+            : {}),
         };
 
   const confirm = async (sessionId: string) => {
