@@ -14,6 +14,7 @@ import type { Tx } from "../../store/store.ts";
 import type { JobModel } from "../workflow/public.ts";
 import type { ExplainWaiting, WaitingPort } from "./ports.ts";
 import { modeOf, presentRun } from "./present.ts";
+import { REMOVED } from "./removed-runs.ts";
 import { explainWaiting, isWaiting, listeningSince, openNeedsAmong } from "./waiting.ts";
 
 type RunsQuery = z.output<typeof runsQuerySchema>;
@@ -49,7 +50,10 @@ export async function listRuns(
 }
 
 export function filtered(query: RunFilters) {
-  let select = build.selectFrom("runs").where("project_id", "=", query.project_id).where("removed_at", "is", null);
+  let select = build
+    .selectFrom("runs")
+    .where("project_id", "=", query.project_id)
+    .where("id", "not in", sql<string>`${sql.raw(REMOVED)}`);
   if (query.status !== undefined) select = select.where("status", "=", query.status);
   if (query.definition_id !== undefined) select = select.where("definition_id", "=", query.definition_id);
   if (query.trigger_source !== undefined) select = select.where("trigger_source", "=", query.trigger_source);

@@ -1,3 +1,9 @@
+/**
+ * Ids of runs that are gone for everybody: few, and none most of the time, in an index of their own. Their column in the row of
+ * a run stands behind its workflow file, so that looking there costs as much as reading all of it.
+ */
+export const REMOVED = "(select id from runs where removed_at is not null)";
+
 /** What the reading side must forget of a run that is gone. */
 export interface RemovedRun {
   readonly id: string;

@@ -8,6 +8,6 @@ export const removedRuns = {
   up: ({ bigint }: ColumnTypes): string[] => [
     `alter table runs add column removed_at ${bigint}`,
     "create index runs_finished on runs(finished_at) where finished_at is not null and removed_at is null",
-    "create index runs_removed on runs(removed_at) where removed_at is not null",
+    "create index runs_removed on runs(removed_at, id) where removed_at is not null",
   ],
 };
