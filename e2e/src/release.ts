@@ -9,7 +9,7 @@ const PARTS = ["shared", "control-plane", "runner"];
 const OURS = "@shipfox";
 const MIGRATIONS = "control-plane/src/store/migrations.ts";
 /** What a release is built from, beside its parts. */
-const BUILT_FROM = ["client", "provisioner", "cli", "scripts", "install.sh", "LICENSE", "package-lock.json"];
+const BUILT_FROM = ["client", "provisioner", "cli", "deploy", "scripts", "install.sh", "LICENSE", "package-lock.json"];
 const BUILT_COMPONENTS = ["control-plane", "runner", "provisioner"];
 
 /** Launchers of another release. */

@@ -20,6 +20,9 @@ export const COMPONENTS: readonly Component[] = [
     entry: "control-plane/src/main.ts",
     files: {
       "systemd/shipfox-control-plane.service": "control-plane/systemd/shipfox-control-plane.service",
+      "deploy/compose.yml": "deploy/compose.yml",
+      "deploy/grafana/shipfox.json": "deploy/grafana/shipfox.json",
+      "deploy/prometheus/shipfox.rules.yml": "deploy/prometheus/shipfox.rules.yml",
     },
     packages: { "swagger-ui-dist": ["package.json", "swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE"] },
   },
