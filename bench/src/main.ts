@@ -6,6 +6,7 @@ import { cancel } from "./cancel/cancel.ts";
 import { checkout } from "./checkout/checkout.ts";
 import { fanOut } from "./fan-out/fan-out.ts";
 import { firstLine } from "./first-line/first-line.ts";
+import { install } from "./install/install.ts";
 import { jobsPerSecond } from "./jobs-per-second/jobs-per-second.ts";
 import { liveTail } from "./live-tail/live-tail.ts";
 import { logIngest } from "./log-ingest/log-ingest.ts";
@@ -36,6 +37,7 @@ const BENCHES: readonly Bench[] = [
   validate,
   provision,
   scale,
+  install,
 ];
 const RESULTS_FILE = fileURLToPath(import.meta.resolve("../RESULTS.md"));
 const BENCH_TIMEOUT_MS = 20 * 60_000;
