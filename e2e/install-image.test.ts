@@ -1,7 +1,6 @@
-import { rm, stat, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { checksums } from "../scripts/lib/release/checksums.ts";
 import { BareMachine } from "./src/bare-machine.ts";
 import { PrivateEngine } from "./src/private-engine.ts";
 import { useStage } from "./src/stage.ts";
@@ -67,8 +66,10 @@ describe("[docker] install.sh and the image of jobs that name none", () => {
   });
 
   it("changes nothing when there is none at all, and says what to do", async () => {
+    const sums = join(release, "SHA256SUMS");
+    const lines = (await readFile(sums, "utf8")).split("\n");
     await rm(tarball);
-    await writeFile(join(release, "SHA256SUMS"), await checksums(release));
+    await writeFile(sums, lines.filter((line) => !line.endsWith(basename(tarball))).join("\n"));
     const { code, stderr } = await install();
     expect([code, stderr]).toEqual([MISSING, expect.stringMatching(/no image for jobs[^]*SHIPFOX_RUNNER_IMAGE/)]);
     expect(await machine.listing()).toBe(before);

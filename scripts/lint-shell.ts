@@ -18,7 +18,7 @@ if (scripts.length === 0) throw new Error("found no script: the check checks not
 // Some are sourced and have no first line.
 const args = ["--shell=sh", `--exclude=${LEFT_OUT}`, "--format=gcc", ...scripts.toSorted()];
 const { error, status } = spawnSync("shellcheck", args, { stdio: "inherit", timeout: LIMIT_MS });
-if ((error as NodeJS.ErrnoException | undefined)?.code === "ENOENT") {
+if (error && "code" in error && error.code === "ENOENT") {
   console.log("shellcheck is not installed: scripts/ensure-test-tools does that");
 } else if (error) {
   throw error;
