@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { dirname } from "node:path";
+import { VERSION } from "@shipfox/shared/version";
 import { execa } from "execa";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Cli } from "./src/cli.ts";
@@ -9,6 +9,8 @@ import { REPOSITORY_ROOT } from "./src/programs.ts";
 import { useStage } from "./src/stage.ts";
 import { buildTarballs } from "./src/tarballs.ts";
 
+/** Not the names of the images that other tests use. */
+const RELEASE = `${VERSION}-images`;
 const BUILD_LIMIT_MS = 280_000;
 /** As deploy/compose.yml starts it. */
 const HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
@@ -30,11 +32,13 @@ describe("[docker] the container images of a release", () => {
   }
 
   beforeAll(async () => {
-    const [tarball = ""] = await buildTarballs();
-    const { stdout } = await execa(`${REPOSITORY_ROOT}/scripts/images`, ["--release", dirname(tarball)], {
-      timeout: BUILD_LIMIT_MS,
-    });
+    const release = await stage.folder("release");
+    const components = ["--component", "control-plane", "--component", "runner"];
+    await buildTarballs(release, "--version", RELEASE, ...components);
+    const flags = ["--release", release, "--version", RELEASE];
+    const { stdout } = await execa(`${REPOSITORY_ROOT}/scripts/images`, flags, { timeout: BUILD_LIMIT_MS });
     images = stdout.split("\n");
+    stage.onEnd(() => docker("image", "rm", ...images));
     await docker("network", "create", name);
     stage.onEnd(() => docker("network", "rm", name));
   });
