@@ -198,11 +198,14 @@ describe("[docker] install.sh on a machine with systemd", () => {
     await expectGreen();
   });
 
-  it("refuses an older version for a newer database, while the newer one goes on", async () => {
+  it("refuses an older control plane for a newer database, which goes on, and takes an older runner", async () => {
     const before = await pidOf("shipfox-control-plane");
     const { code, stderr } = await machine.try("sh /srv/now/install.sh upgrade control-plane --from /srv/now");
     expect([code, stderr]).toEqual([1, expect.stringMatching(/schema version 9999[^]*was not touched/)]);
     expect(await pidOf("shipfox-control-plane")).toBe(before);
+    const older = await install("now", "upgrade runner", "--from", "/srv/now");
+    expect(older).toContain(`runner: ${NEXT} became ${VERSION}`);
+    await expectGreen();
   });
 
   it("comes back when the machine starts anew", async () => {
