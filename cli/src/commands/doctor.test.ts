@@ -1,3 +1,4 @@
+import { newId } from "@shipfox/shared/ids";
 import { StandInServer } from "@shipfox/shared/stand-in-server.fixture";
 import { VERSION } from "@shipfox/shared/version";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -75,6 +76,29 @@ describe("shipfox doctor", () => {
       status: "failed",
       next: expect.stringContaining("shipfox login"),
     });
+  });
+
+  it("asks a deleted workspace for nothing, and looks at the others when one refuses", async () => {
+    await home.signIn(server.url);
+    const [gone, shut] = [newId(), newId()];
+    const memberships = [
+      membership(),
+      membership({ workspace_id: gone, workspace_slug: "gone", workspace_status: "deleted" }),
+      membership({ workspace_id: shut, workspace_slug: "shut" }),
+    ];
+    server.on("GET /workspaces", { body: { memberships } });
+    const refused = { status: 404, body: { code: "workspace-inactive", message: "The workspace is not active." } };
+    server.on(`GET /workspaces/${gone}/runners`, refused).on(`GET /workspaces/${shut}/runners`, refused);
+    const { code, byName } = await findings();
+    expect(code).toBe(1);
+    expect([...byName.keys()]).not.toContain("runners of gone");
+    expect(byName.get("runners of web")).toMatchObject({ status: "ok" });
+    expect(byName.get("runners of shut")).toMatchObject({
+      status: "failed",
+      message: expect.stringContaining("not active"),
+      next: "shipfox runners list --workspace shut",
+    });
+    expect(byName.get("git")).toMatchObject({ status: "ok" });
   });
 
   it("warns of runners that are unhealthy, and fails when all are", async () => {

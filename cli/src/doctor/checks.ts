@@ -1,6 +1,8 @@
 import type { Client } from "@shipfox/client";
 import { ClientError } from "@shipfox/client/client-error";
 import type { Home } from "@shipfox/shared/api/home";
+import type { Runner } from "@shipfox/shared/api/runners";
+import type { Membership } from "@shipfox/shared/api/workspaces";
 import { VERSION } from "@shipfox/shared/version";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -81,9 +83,16 @@ export async function lookAtCredentials({ api, url, context }: Session): Promise
   }
 }
 
-/** Of every workspace of the account: whether there is a runner that can take jobs. */
+/** Of every active workspace of the account: whether there is a runner that can take jobs. */
 export async function lookAtRunners(api: Client): Promise<Finding[]> {
-  const { memberships } = await api.workspaces.list();
+  let all: Membership[];
+  try {
+    ({ memberships: all } = await api.workspaces.list());
+  } catch (error) {
+    return [refusal("workspaces", error, "shipfox workspaces list")];
+  }
+  // A deleted workspace stays in the list, and has no runners to ask for.
+  const memberships = all.filter(({ workspace_status: status }) => status === "active");
   if (memberships.length === 0) {
     const message = "the account is in no workspace";
     return [{ name: "runners", status: "warning", message, next: "shipfox workspaces create my-team" }];
@@ -94,10 +103,15 @@ export async function lookAtRunners(api: Client): Promise<Finding[]> {
 }
 
 async function lookAtWorkspace(api: Client, workspaceId: string, slug: string): Promise<Finding> {
-  const { runners } = await api.runners.list({ workspaceId });
+  const name = `runners of ${slug}`;
+  let runners: Runner[];
+  try {
+    ({ runners } = await api.runners.list({ workspaceId }));
+  } catch (error) {
+    return refusal(name, error, `shipfox runners list --workspace ${slug}`);
+  }
   const ready = runners.filter(({ state }) => state === "online" || state === "busy").length;
   const unhealthy = runners.filter(({ state }) => state === "unhealthy").length;
-  const name = `runners of ${slug}`;
   const message = `${ready} online${unhealthy === 0 ? "" : `, ${unhealthy} unhealthy`}`;
   if (unhealthy > 0) {
     const status = ready === 0 ? "failed" : "warning";
@@ -106,6 +120,12 @@ async function lookAtWorkspace(api: Client, workspaceId: string, slug: string): 
   if (ready > 0) return { name, status: "ok", message };
   const next = `shipfox runners add --workspace ${slug}; where machines are started on demand: shipfox provisioners list`;
   return { name, status: "warning", message, next };
+}
+
+/** One question that is not answered ends no other look. */
+function refusal(name: string, error: unknown, next: string): Finding {
+  if (!(error instanceof ClientError)) throw error;
+  return { name, status: "failed", message: error.message, next };
 }
 
 /** Git is what `shipfox exec` and the making of a project out of a folder need. */
