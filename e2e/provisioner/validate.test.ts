@@ -123,6 +123,22 @@ describe("shipfox-provisioner validate", () => {
     expect(provider.orders).toEqual([]);
   });
 
+  it("asks the control plane about the token without a machine too, and nobody when it is offline", async () => {
+    const provisioner = await prepare("small");
+    const well = provisioner.command(["validate", "--no-machine"]);
+    expect(await well.exited).toMatchObject({ code: 0 });
+    expect(well.output).toContain(`${instance.plane.url}: takes the token of `);
+    const { workspaceId } = instance;
+    await instance.api.client.provisioners.revokeToken({ workspaceId, tokenId: provisioner.tokenId });
+    const refused = provisioner.command(["validate", "--no-machine"]);
+    expect(await refused.exited).toMatchObject({ code: 78 });
+    expect(refused.output).toMatch(/refused the provisioner token: .*SHIPFOX_PROVISIONER_TOKEN_FILE/);
+    const nobody = { SHIPFOX_API_URL: `http://127.0.0.1:${await freePort()}` };
+    expect(await provisioner.command(["validate", "--no-machine"], nobody).exited).toMatchObject({ code: 1 });
+    expect(await provisioner.command(["validate", "--offline"], nobody).exited).toMatchObject({ code: 0 });
+    expect(provider.orders).toEqual([]);
+  });
+
   function prepare(...keys: string[]): Promise<Provisioner> {
     const templates = keys.map((key) => `  ${key}: { labels: [linux], max_concurrency: 1 }\n`).join("");
     return Provisioner.prepare(stage, instance, `provider: ${provider.section}\ntemplates:\n${templates}`);

@@ -14,6 +14,7 @@ import { policy } from "../policy.ts";
 import type { Situation } from "../policy-port.ts";
 import { loadTemplates } from "../templates-source.ts";
 import type { TemplatesFile } from "../templates/template.ts";
+import { explainRefusedToken } from "./introduce.ts";
 import { PROVISIONER } from "./status-command.ts";
 
 export const PLAN_HELP = `Usage: shipfox-provisioner plan [--json] [settings]
@@ -65,7 +66,9 @@ async function planAlone(config: ProvisionerConfig): Promise<Answer> {
   const client = openClient(config, newHolder());
   const signal = AbortSignal.timeout(CALL_LIMIT_MS);
   try {
-    const { runners } = await client.reconcile({ observed: [], confirmedEmpty: false }, signal);
+    const { runners } = await client
+      .reconcile({ observed: [], confirmedEmpty: false }, signal)
+      .catch((error: unknown) => Promise.reject(explainRefusedToken(error, config)));
     const situation = freshSituation(file, runners);
     const templates = policy.advertise(situation);
     return {

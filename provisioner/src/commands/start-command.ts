@@ -21,6 +21,7 @@ import { takeStateDir } from "../state-dir.ts";
 import { describeHealth, healthOf, readStatus } from "../status.ts";
 import { TemplatesSource } from "../templates-source.ts";
 import type { World } from "../world.ts";
+import { introduce } from "./introduce.ts";
 
 const STOP_LIMIT_MS = 80_000;
 const LOOK_AT_FILE_MS = 2_000;
@@ -36,7 +37,7 @@ export async function startCommand(config: ProvisionerConfig): Promise<number> {
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopping.abort());
   const provider = await openProvider(config, source.current);
-  const me = await introduce(client, logger, stopping.signal);
+  const me = await introduceWhenThere(client, config, logger, stopping.signal);
   if (me === null) return 0;
   const world: World = {
     controlPlane: client,
@@ -112,11 +113,16 @@ async function runDaemon(
 }
 
 /** Who the token is: part of every tag. Waits for a control plane that is away; null when stopped meanwhile. */
-async function introduce(client: Client, logger: Logger, signal: AbortSignal): Promise<Provisioner | null> {
+async function introduceWhenThere(
+  client: Client,
+  config: ProvisionerConfig,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<Provisioner | null> {
   const backoff = new Backoff();
   while (!signal.aborted) {
     try {
-      return await client.me(signal);
+      return await introduce(client, config, signal);
     } catch (error) {
       if (signal.aborted) return null;
       if (!isTransient(error)) throw error;

@@ -4,10 +4,10 @@ import { EXIT_COMMAND_FAILED, EXIT_INTERRUPTED, EXIT_OK } from "@shipfox/shared/
 import { formatSeconds, oneLine, type Output } from "@shipfox/shared/operate/output";
 import { ProgressLine } from "@shipfox/shared/operate/progress-line";
 import type { ProvisionerConfig } from "../config.ts";
-import { otherHolder } from "../control-plane/client.ts";
+import { otherHolder, type Provisioner } from "../control-plane/client.ts";
 import { openClient } from "../control-plane/open-client.ts";
 import type { Provider } from "../drivers/driver.ts";
-import { holderOf } from "../holder.ts";
+import { holderOf, newHolder } from "../holder.ts";
 import { openProvider } from "../open-provider.ts";
 import type { ProbeResult } from "../probe/probe-template.ts";
 import { probeTemplates } from "../probe/probe-templates.ts";
@@ -15,16 +15,17 @@ import type { ProbeObserver } from "../probe/probe-world.ts";
 import { takeStateDir } from "../state-dir.ts";
 import { loadTemplates } from "../templates-source.ts";
 import type { Template, TemplatesFile } from "../templates/template.ts";
+import { introduce } from "./introduce.ts";
 
 export const VALIDATE_HELP = `Usage: shipfox-provisioner validate [--offline | --no-machine | --template NAME] [settings]
 
-Checks the templates file and asks the provider whether it is ready. Then starts one machine of each template, waits until its
+Checks the templates file, asks the provider whether it is ready, and the control plane whether it takes the token. Then starts one machine of each template, waits until its
 runner has registered at runner_api_url, and removes the machine again, also after a failure and after Ctrl-C. These machines
 take no job. Takes the same settings as start; no provisioner may work with the token or the state folder meanwhile.
 
   --template NAME  starts a machine of this template alone
   --no-machine     starts none
-  --offline        checks the file alone
+  --offline        checks the file alone and asks nobody
 
 Examples:
   shipfox-provisioner validate --templates-file templates.yaml
@@ -77,7 +78,10 @@ export async function validateCommand(
     for (const fault of faults) output.note(fault);
     if (faults.length > 0) return EXIT_COMMAND_FAILED;
     output.print(`${file.provider.kind}: ready`);
-    if (extent.depth === "provider") return EXIT_OK;
+    if (extent.depth === "provider") {
+      await askControlPlane(config, signal, output);
+      return EXIT_OK;
+    }
     return await proveMachines(config, { file, chosen, provider }, interrupted, output);
   } catch (error) {
     if (interrupted.aborted) return EXIT_INTERRUPTED;
@@ -85,6 +89,20 @@ export async function validateCommand(
   } finally {
     await provider.close();
   }
+}
+
+/** Takes the pool from nobody: a provisioner may work with the token meanwhile. */
+async function askControlPlane(config: ProvisionerConfig, signal: AbortSignal, output: Output): Promise<void> {
+  const controlPlane = openClient(config, newHolder());
+  try {
+    showIntroduction(config, await introduce(controlPlane, config, signal), output);
+  } finally {
+    controlPlane.close();
+  }
+}
+
+function showIntroduction({ apiUrl }: ProvisionerConfig, { id, name }: Provisioner, output: Output): void {
+  output.print(`${apiUrl}: takes the token of ${oneLine(name ?? id)}`);
 }
 
 async function proveMachines(
@@ -97,12 +115,13 @@ async function proveMachines(
   const controlPlane = openClient(config, holderOf(config.stateDir));
   const shown = new ShownProgress(output, chosen);
   try {
-    const { id: controller } = await controlPlane.me(interrupted);
+    const me = await introduce(controlPlane, config, interrupted);
+    showIntroduction(config, me, output);
     const results = await probeTemplates(
       {
         controlPlane,
         provider,
-        owner: { controller, pool: file.pool },
+        owner: { controller: me.id, pool: file.pool },
         providerKind: file.provider.kind,
         maxInstances: file.limits.maxInstances,
         observer: shown,
