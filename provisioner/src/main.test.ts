@@ -10,7 +10,7 @@ import { readCommandLine } from "./command-line.ts";
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const TOKEN = `sf_pt_${"b".repeat(43)}`;
 const GOOD =
-  "provider: { kind: docker }\ntemplates:\n  small: { labels: [linux], max_concurrency: 1, machine: { image: a } }\n";
+  "provider: { kind: docker }\nrunner_api_url: http://10.214.0.1:16101\ntemplates:\n  small: { labels: [linux], max_concurrency: 1, machine: { image: a } }\n";
 
 let folder: string;
 let file: string;
@@ -85,7 +85,7 @@ describe("the command line of shipfox-provisioner", () => {
     for (const args of [["validate", "--offline"], ["start"]]) {
       const { exitCode, stderr } = await run(args, { SHIPFOX_PROVISIONER_TOKEN: TOKEN });
       expect(exitCode).toBe(78);
-      expect(stderr).toContain(`${file}:3:`);
+      expect(stderr).toContain(`${file}:4:`);
       expect(stderr).toContain("colour");
       expect(stderr).toContain("max_concurrency");
       expect(stderr).not.toContain("    at ");
@@ -111,6 +111,23 @@ describe("the command line of shipfox-provisioner", () => {
       stderr: expect.stringContaining("SHIPFOX_PROVISIONER_TOKEN: expected a provisioner token (sf_pt_…)"),
     });
     expect(wrong.stderr).not.toContain("hunter2");
+  });
+
+  it.each([
+    ["docker", "{ image: a }", "--also-listen 10.214.0.1:16101"],
+    ["qemu", "{ disk: a }", "10.0.2.2"],
+  ])("refuses an address at which machines of %s find but themselves, also without asking anybody", async (...row) => {
+    const [kind, machine, way] = row;
+    const text = `provider: { kind: ${kind} }\ntemplates:\n  small: { labels: [linux], max_concurrency: 1, machine: ${machine} }\n`;
+    writeFileSync(file, text);
+    for (const args of [["validate", "--offline"], ["start"]]) {
+      const { exitCode, stderr } = await run(args, { SHIPFOX_PROVISIONER_TOKEN: TOKEN });
+      expect(exitCode).toBe(78);
+      expect(stderr).toContain(
+        `machines of ${kind} cannot reach http://127.0.0.1:1, which is each machine itself there`,
+      );
+      expect(stderr).toContain(way);
+    }
   });
 
   it("accepts a good file without asking anybody", async () => {

@@ -15,6 +15,9 @@ const MAX_FILE_CHARS = 1_000_000;
 const MAX_ALIASES = 100;
 const MAX_FAULTS = 50;
 
+/** Drivers whose machines reach this host, but by another name: a loopback address there is the container or the guest. */
+const LOOPBACK_OF_THEIR_OWN: ReadonlySet<string> = new Set(["docker", "qemu"]);
+
 export type TemplatesResult =
   | { readonly ok: true; readonly file: TemplatesFile; readonly warnings: readonly TemplatesFault[] }
   | { readonly ok: false; readonly faults: readonly TemplatesFault[] };
@@ -153,11 +156,14 @@ class Reader {
     if (fields.idle > fields.max_concurrency)
       this.#note(at("idle"), `idle is ${fields.idle}, and max_concurrency is only ${fields.max_concurrency}`);
     const runnerApiUrl = fields.runner_api_url ?? fileUrl ?? this.#options.apiUrl;
-    if (!driver.loopback.reachable && isLoopback(runnerApiUrl))
+    const isOwnLoopback = LOOPBACK_OF_THEIR_OWN.has(driver.kind);
+    if ((isOwnLoopback || !driver.loopback.reachable) && isLoopback(runnerApiUrl)) {
+      const whose = isOwnLoopback ? "is each machine itself there" : "is an address of this host alone";
       this.#note(
         at("runner_api_url"),
-        `machines of ${driver.kind} cannot reach ${runnerApiUrl}, which is an address of this host alone; ${driver.loopback.hint}`,
+        `machines of ${driver.kind} cannot reach ${runnerApiUrl}, which ${whose}; ${driver.loopback.hint}`,
       );
+    }
     return { ...toTemplate(key, fields, this.#lifetime(fields, at)), runnerApiUrl, machine };
   }
 
