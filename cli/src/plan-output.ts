@@ -3,6 +3,7 @@ import {
   type Job,
   type JobExecution,
   type RunDetail,
+  type Step,
   type StepError,
   TERMINAL_STATUSES,
 } from "@shipfox/shared/api/runs";
@@ -62,6 +63,7 @@ export interface LogEvent extends Place {
   type: "log";
   step: string;
   step_key: string | null;
+  step_type: Step["type"];
   step_id: string;
   attempt: number;
 }
@@ -134,7 +136,7 @@ function planSteps(place: Place, previous: JobExecution | undefined, next: JobEx
     if (!seen) {
       const open = { status: "running", reason: null, exit_code: null, error: null, duration_ms: null };
       events.push({ type: "step", ...place, ...names, ...open });
-      events.push({ type: "log", ...place, ...names, step_key: step.key });
+      events.push({ type: "log", ...place, ...names, step_key: step.key, step_type: step.type });
     }
     if (TERMINAL_STATUSES.has(attempt.status) && seen?.status !== attempt.status) {
       const error = attempt.attempt === step.current_attempt ? step.error : null;

@@ -34,7 +34,7 @@ export function registerLogs(program: Command, context: CommandContext): void {
     .option("--step <step>", "only this step (its key or name)")
     .option(
       "--grep <pattern>",
-      "only lines in which this regular expression is found; exit 1 when there is none",
+      "only lines of the steps' output in which this regular expression is found; exit 1 when there is none",
       parsePattern,
     )
     .option("--raw", "the log as it was written, without prefixes")
@@ -47,6 +47,7 @@ export function registerLogs(program: Command, context: CommandContext): void {
     "shipfox logs 7 -f --job build",
     "shipfox logs 7 --job build --step test --raw > test.log",
     "shipfox logs ci#7 -f --grep '(?i:error|warning)'",
+    "shipfox logs 7 --step 'Set up job' --grep 'Checked out'",
   );
 }
 
@@ -60,7 +61,7 @@ async function logs(context: CommandContext, reference: string, options: LogsOpt
   const { api } = await openSession(context.env);
   const runId = await chooseRun(api, reference, options);
   const run = await api.runs.get({ id: runId });
-  const accepts = selector(run, options);
+  const accepts = searched(selector(run, options), options);
   const sink = sinkFor(context, options);
   if (options.follow) {
     const code = await followToEnd(context, options, { api, runId, sink, accepts });
@@ -109,6 +110,15 @@ function selector(run: RunDetail, { job, step }: LogsOptions): (event: OutputEve
     if (event.type !== "step" && event.type !== "log") return false;
     return event.step === step || names.has(event.step) || (event.type === "log" && event.step_key === step);
   };
+}
+
+/** A search is for what steps printed: the setup of a job, which is the runner's talk, is searched when it is named. */
+function searched(
+  accepts: (event: OutputEvent) => boolean,
+  { grep, step }: LogsOptions,
+): (event: OutputEvent) => boolean {
+  if (grep === undefined || step !== undefined) return accepts;
+  return (event) => accepts(event) && !(event.type === "log" && event.step_type === "setup");
 }
 
 async function printLogs(api: Client, events: readonly OutputEvent[], sink: FollowSink): Promise<void> {

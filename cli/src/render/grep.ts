@@ -1,3 +1,4 @@
+import type { LogRecord } from "@shipfox/shared/log-records";
 import { LogText } from "@shipfox/shared/log-text";
 import type { FollowSink } from "../follow.ts";
 import type { LogEvent } from "../plan-output.ts";
@@ -11,10 +12,40 @@ const MAX_LINE_CHARS = 64 * 1024;
 
 interface SearchedLog {
   readonly text: LogText;
+  readonly echo: Echo;
   rest: string;
 }
 
-/** Shows only the lines of logs in which `pattern` is found, with `[job]` in front or, when `raw`, as they were written. */
+/**
+ * What the runner says before a step prints anything, such as the command and the shell it starts: the first group of the log. A
+ * pattern that stands in the command would be found in each run. The whole log of the setup is the runner's, and is left as it is.
+ */
+class Echo {
+  #state: "awaited" | "open" | "over";
+  #groupId = "";
+
+  constructor({ step_type: type }: LogEvent) {
+    this.#state = type === "setup" ? "over" : "awaited";
+  }
+
+  /** What is left without it of the records that follow those given before. */
+  without(records: readonly LogRecord[]): LogRecord[] {
+    return records.filter((record) => !this.#takes(record));
+  }
+
+  #takes(record: LogRecord): boolean {
+    if (this.#state === "awaited" && record.type === "group_start") {
+      this.#state = "open";
+      this.#groupId = record.group_id;
+      return true;
+    }
+    if (this.#state !== "open") return false;
+    if (record.type === "group_end" && record.group_id === this.#groupId) this.#state = "over";
+    return record.type === "output" || record.type === "group_end";
+  }
+}
+
+/** Shows only the lines that steps printed and in which `pattern` is found, with `[job]` in front or, when `raw`, as they were written. */
 export class GrepSink implements FollowSink {
   readonly #terminal: Terminal;
   readonly #pattern: RegExp;
@@ -35,7 +66,7 @@ export class GrepSink implements FollowSink {
 
   readonly records: FollowSink["records"] = async (log, records) => {
     const searched = this.#open(log);
-    const lines = (searched.rest + searched.text.push(records)).split("\n");
+    const lines = (searched.rest + searched.text.push(searched.echo.without(records))).split("\n");
     searched.rest = lines.pop() ?? "";
     if (searched.rest.length > MAX_LINE_CHARS) {
       lines.push(searched.rest);
@@ -55,7 +86,7 @@ export class GrepSink implements FollowSink {
   }
 
   #open(log: LogEvent): SearchedLog {
-    const searched = this.#logs.get(keyOf(log)) ?? { text: new LogText(), rest: "" };
+    const searched = this.#logs.get(keyOf(log)) ?? { text: new LogText(), echo: new Echo(log), rest: "" };
     this.#logs.set(keyOf(log), searched);
     return searched;
   }
