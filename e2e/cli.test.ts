@@ -69,7 +69,7 @@ describe("the command line, from an empty instance to results", () => {
     const { code, stdout } = await cli.run("runners", "add", "--name", "build-hosts");
     expect(code).toBe(0);
     const token = /sf_mrt_[\w-]{43}/.exec(stdout)?.[0];
-    expect(stdout).toContain(`sh -s -- runner --url ${plane.url} --labels linux`);
+    expect(stdout).toContain(`runner/bin/shipfox-runner --api-url ${plane.url} --labels linux`);
     await Runner.start(stage, { apiUrl: plane.url, token: token ?? "", name: "build-1" });
     expect((await cli.run("runners", "list")).stdout).toMatch(/build-1/);
     const listed = runnersReplySchema.parse(await cli.json("runners", "list"));

@@ -401,6 +401,7 @@ describe("runners", () => {
         body: { ...rest, raw_token: "sf_mrt_secret", name, max_uses, expires_at: "2026-07-07T10:00:00.000Z" },
       };
     });
+    server.on("GET /releases/SHA256SUMS", { body: {} });
     const args = ["runners", "add", "--name", "hosts", "--max-uses", "2", "--ttl", "24h"];
     const command = `curl -fsSL ${server.url}/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_secret sh -s -- runner --url ${server.url} --labels linux`;
     expect((await home.run(args)).stdout).toContain(`  ${command}\n`);
@@ -421,6 +422,7 @@ describe("runners", () => {
       asked.push([life, uses]);
       return { status: 201, body: { ...registrationToken(), raw_token: "sf_mrt_secret" } };
     });
+    server.on("GET /releases/SHA256SUMS", { body: {} });
     const add = ["runners", "add", "--token-file", "token.txt"];
     const added = await home.run(add);
     const file = join(home.directory, "token.txt");
@@ -449,6 +451,22 @@ describe("runners", () => {
     server.on("POST /workspaces/*/runners/manual-registration-tokens", { status: 403, body: { code: "forbidden" } });
     expect((await home.run(["runners", "add", "--token-file", "none.txt"])).code).toBe(69);
     await expect(stat(join(home.directory, "none.txt"))).rejects.toThrow("ENOENT");
+  });
+
+  it("prints how to start a runner by hand where the control plane has nothing to install", async () => {
+    server.on("POST /workspaces/*/runners/manual-registration-tokens", {
+      status: 201,
+      body: { ...registrationToken(), raw_token: "sf_mrt_secret" },
+    });
+    const start = `runner/bin/shipfox-runner --api-url ${server.url} --labels linux\n`;
+    const { stdout } = await home.run(["runners", "add"]);
+    expect(stdout).toContain(`  SHIPFOX_RUNNER_REGISTRATION_TOKEN=sf_mrt_secret ${start}`);
+    expect(stdout).toContain("next: to have the token in a file alone: shipfox runners add --token-file token.txt\n");
+    expect(stdout).not.toContain("install.sh");
+    const inFile = await home.run(["runners", "add", "--token-file", "token.txt"]);
+    const file = join(home.directory, "token.txt");
+    expect(inFile.stdout).toContain(`  SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=${file} ${start}`);
+    expect(inFile.stdout).not.toContain("sf_mrt_secret");
   });
 
   it("lists what keeps runners from taking jobs, and versions that are too far apart", async () => {

@@ -18,6 +18,8 @@ import { registerRegistrationTokens } from "./registration-tokens.ts";
 const DEFAULT_LIFE_SECONDS = 15 * 60;
 const DEFAULT_USES = 1;
 const DEFAULT_LABELS = "linux";
+const RELEASES_TIMEOUT_MS = 5_000;
+const NOT_FOUND = 404;
 const LABELS_PATTERN = /^[A-Za-z0-9._:/-]+(?:,[A-Za-z0-9._:/-]+)*$/;
 
 interface AddOptions extends WorkspaceOption {
@@ -82,6 +84,7 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
   const { api, url } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
   const tokenFile = options.tokenFile === undefined ? null : resolve(context.cwd, options.tokenFile);
+  const hasReleases = await servesReleases(url);
   const uses = options.maxUses ?? DEFAULT_USES;
   const { token, secret } = await createToken(
     () =>
@@ -93,7 +96,7 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
       }),
     tokenFile,
   );
-  const command = installerLine(url, options.labels, secret);
+  const command = hasReleases ? installerLine(url, options.labels, secret) : startLine(url, options.labels, secret);
   await printResult(context, options, {
     document: { ...token, command },
     text: () => {
@@ -103,12 +106,18 @@ async function addRunner(context: CommandContext, options: AddOptions): Promise<
         tokenFile === null
           ? "The token is shown only now."
           : `The token is in ${plainText(tokenFile)}: remove the file once it was used.`;
+      const name = plainText(workspace.workspace_name);
       return [
-        `Install a runner for ${plainText(workspace.workspace_name)} on the machine that shall run jobs:`,
+        hasReleases
+          ? `Install a runner for ${name} on the machine that shall run jobs:`
+          : `${url} has no release to install from. Start a runner for ${name} by hand, from a checkout on the machine that shall run jobs:`,
         "",
         `  ${command}`,
         "",
         context.terminal.colors.dim(`${where} It registers ${count} ${until}.`),
+        ...(hasReleases || tokenFile !== null
+          ? []
+          : [nextLine(context, "to have the token in a file alone: shipfox runners add --token-file token.txt")]),
         nextLine(context, "shipfox runners list"),
         nextLine(context, `to revoke the token: shipfox runners tokens revoke ${token.prefix}`),
       ].join("\n");
@@ -125,6 +134,26 @@ function installerLine(url: string, labels: string, secret: TokenSource): string
     "token" in secret ? [`SHIPFOX_TOKEN=${secret.token} `, ""] : ["", ` --token-file ${quoteWord(secret.file)}`];
   const insecure = isUnprotected(url) ? " --insecure" : "";
   return `curl -fsSL ${url}/install.sh | sudo ${variable}sh -s -- runner --url ${url} --labels ${labels}${flag}${insecure}`;
+}
+
+/** What a person types in a checkout of this repository. */
+function startLine(url: string, labels: string, secret: TokenSource): string {
+  const token =
+    "token" in secret
+      ? `SHIPFOX_RUNNER_REGISTRATION_TOKEN=${secret.token}`
+      : `SHIPFOX_RUNNER_REGISTRATION_TOKEN_FILE=${quoteWord(secret.file)}`;
+  return `${token} runner/bin/shipfox-runner --api-url ${url} --labels ${labels}`;
+}
+
+/** A control plane that runs from a checkout has none unless it was told where they are; what answers otherwise is not judged here. */
+async function servesReleases(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(`${url}/releases/SHA256SUMS`, { signal: AbortSignal.timeout(RELEASES_TIMEOUT_MS) });
+    await answer.body?.cancel();
+    return answer.status !== NOT_FOUND;
+  } catch {
+    return true;
+  }
 }
 
 /** Plain http that leaves this machine: the installer wants to hear that this is known. */
