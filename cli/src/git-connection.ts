@@ -1,4 +1,5 @@
 import type { Client } from "@shipfox/client";
+import { ClientError } from "@shipfox/client/client-error";
 import type { Connection } from "@shipfox/shared/api/integrations";
 import { usageError } from "./cli-error.ts";
 import type { RepositoryUrl } from "./repository-url.ts";
@@ -17,17 +18,23 @@ export interface GitConnectionRequest {
   credential: GitCredential | null;
 }
 
+export interface EnsuredConnection {
+  readonly connection: Connection;
+  /** Nothing uses it yet. */
+  readonly isNew: boolean;
+}
+
 /**
  * The git connection that serves a repository: the named one; with a credential a new one; else the one that is called
  * like the repository's host, made when it is missing.
  */
-export async function ensureGitConnection(api: Client, request: GitConnectionRequest): Promise<Connection> {
+export async function ensureGitConnection(api: Client, request: GitConnectionRequest): Promise<EnsuredConnection> {
   const { workspaceId, repository, connection, credential } = request;
   const { connections: known } = await api.integrations.connections({
     workspace_id: workspaceId,
     capability: "source_control",
   });
-  if (connection !== undefined) return findConnection(known, connection);
+  if (connection !== undefined) return { connection: findConnection(known, connection), isNew: false };
   if (credential === null) {
     const usable = known.find(
       (candidate) =>
@@ -35,15 +42,26 @@ export async function ensureGitConnection(api: Client, request: GitConnectionReq
         candidate.lifecycle_status === "active" &&
         candidate.display_name === repository.host,
     );
-    if (usable) return usable;
+    if (usable) return { connection: usable, isNew: false };
   }
-  return await api.integrations.connectGit({
+  const made = await api.integrations.connectGit({
     workspace_id: workspaceId,
     name: repository.host,
     // A credential is bound to its host, so that no other repository URL can draw it out.
     ...(credential === null || repository.origin === null ? {} : { base_url: repository.origin }),
     ...credential,
   });
+  return { connection: made, isNew: true };
+}
+
+/** Takes a connection back that nothing came of, and its credential with it. One that is in use after all stays. */
+export async function takeBack(api: Client, { id }: Connection): Promise<void> {
+  try {
+    await api.integrations.deleteConnection({ connectionId: id });
+  } catch (error) {
+    // What went wrong before is what the user has to know.
+    if (!(error instanceof ClientError)) throw error;
+  }
 }
 
 function findConnection(connections: readonly Connection[], reference: string): Connection {

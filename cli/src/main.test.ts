@@ -647,6 +647,30 @@ describe("workspaces and projects", () => {
     });
   });
 
+  it("takes the connection back that it made for a project that is refused, and says where files may lie", async () => {
+    server.on("GET /integration-connections", { body: { connections: [] } });
+    server.on("POST /integrations/git/connections", { status: 201, body: connection() });
+    server.on(`DELETE /integration-connections/${ids.connection}`, { status: 204 });
+    const details = { allowed_by: "SHIPFOX_GIT_ALLOW_FILE" };
+    const refused = { status: 422, body: { code: "invalid-repository-url", message: "not allowed here", details } };
+    server.on("POST /projects", refused);
+    const create = ["projects", "create", "--repo", "file:///srv/shop.git"];
+    const { code, stderr } = await home.run(create);
+    expect(code).toBe(64);
+    expect(stderr).toContain("not allowed here");
+    expect(stderr).toContain("DATA/repositories");
+    expect(server.seen("DELETE /integration-connections/*")).toHaveLength(1);
+
+    server.on(`DELETE /integration-connections/${ids.connection}`, {
+      status: 409,
+      body: { code: "connection-in-use" },
+    });
+    expect((await home.run(create)).stderr).toContain("not allowed here");
+    server.on("GET /integration-connections", { body: { connections: [connection({ display_name: "local files" })] } });
+    await home.run(create);
+    expect(server.seen("DELETE /integration-connections/*")).toHaveLength(2);
+  });
+
   it("uses the connection of the host when there is one", async () => {
     server.on("GET /integration-connections", { body: { connections: [connection()] } });
     server.on("POST /projects", { status: 201, body: project() }).on("POST /projects/*/sync", { body: sync() });

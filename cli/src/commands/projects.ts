@@ -15,7 +15,7 @@ import {
   withExamples,
 } from "../command-context.ts";
 import { EXIT } from "../exit-codes.ts";
-import { ensureGitConnection, type GitCredential } from "../git-connection.ts";
+import { ensureGitConnection, type GitCredential, takeBack } from "../git-connection.ts";
 import { type PagingOptions, readPages, tellMore, withPaging } from "../paging.ts";
 import { readSecretFromStdin } from "../prompts.ts";
 import { readTextFile } from "../read-file.ts";
@@ -166,17 +166,21 @@ async function createProject(context: CommandContext, options: CreateOptions): P
   const workspace = await chooseWorkspace(api, options.workspace);
   const credential = await readCredential(context, options);
   const result = await withProgress(context.terminal, `Reading ${repository.cloneUrl}`, async () => {
-    const connection = await ensureGitConnection(api, {
+    const { connection, isNew } = await ensureGitConnection(api, {
       workspaceId: workspace.workspace_id,
       repository,
       connection: options.connection,
       credential,
     });
-    const project = await api.projects.create({
+    const request = {
       workspace_id: workspace.workspace_id,
       name: options.name ?? repository.name,
       slug: options.slug,
       source: { connection_id: connection.id, external_repository_id: `git:${repository.cloneUrl}` },
+    };
+    const project = await api.projects.create(request).catch(async (error: unknown) => {
+      if (isNew) await takeBack(api, connection);
+      throw error;
     });
     return { project, ...(await runSync(api, project)) };
   });

@@ -33,6 +33,14 @@ const NEXT_BY_CODE: Record<string, readonly string[]> = {
   "invalid-workflow-definition": ["shipfox validate"],
 };
 
+/** A refusal that names the setting by which an operator would allow what was asked for, and what goes without it. */
+const NEXT_WITHOUT_SETTING: Record<string, readonly string[]> = {
+  SHIPFOX_GIT_ALLOW_FILE: [
+    "put a clone into the folder DATA/repositories of the control plane, which needs no setting, and give its file:// URL",
+    "where the operator allowed it: shipfox projects create --repo file:///srv/git/app.git",
+  ],
+};
+
 export function nextSteps(error: CliError): readonly string[] {
   if (error.next.length > 0) return error.next;
   if (error.code === "connection-failed") {
@@ -44,7 +52,10 @@ export function nextSteps(error: CliError): readonly string[] {
   if (error instanceof ApiFailure && error.retryAfterMs !== null) {
     return [`try again in ${Math.ceil(error.retryAfterMs / 1000)} s`];
   }
-  return NEXT_BY_CODE[error.code] ?? [];
+  const { allowed_by: setting } = Object(error instanceof ApiFailure ? error.details : null) as {
+    allowed_by?: unknown;
+  };
+  return (typeof setting === "string" ? NEXT_WITHOUT_SETTING[setting] : undefined) ?? NEXT_BY_CODE[error.code] ?? [];
 }
 
 /** For stderr: the message, the code in dim, then one line for each way on. */
