@@ -21,6 +21,7 @@ const AUTH_PATTERN =
   /authentication failed|could not read (username|password)|permission denied|access denied|invalid (username|credentials)|terminal prompts disabled|returned error: 40[13]|HTTP 40[13]|error in libcrypto|invalid format/i;
 const UNAVAILABLE_PATTERN =
   /could not resolve|connection (refused|reset|timed out|closed)|failed to connect|couldn't connect|network is unreachable|no route to host|operation (timed out|too slow)|early eof|hung up unexpectedly|rpc failed|returned error: (429|5\d\d)|HTTP (429|5\d\d)|gnutls|ssl_error|empty reply/i;
+const FILE_REFUSED_PATTERN = /transport 'file' not allowed/i;
 const MAX_SHOWN_CHARS = 600;
 
 /** Tells by git's words what kept a fetch from succeeding. */
@@ -30,6 +31,12 @@ export function classifyGitFailure(what: string, result: GitResult): CheckoutErr
   const message = `${what} failed: ${shown || `git ended with ${result.exitCode ?? "a signal"}`}`;
   if (result.timedOut)
     return new CheckoutError("checkout_unavailable", `${what} took too long and was stopped. ${shown}`.trim());
+  if (FILE_REFUSED_PATTERN.test(words)) {
+    return new CheckoutError(
+      "checkout_failed",
+      `${what} failed: this runner takes no repository from a disk. When the folder is there on the runner's own machine too, its operator allows it with SHIPFOX_GIT_ALLOW_FILE=true; otherwise give the project an https or ssh URL.`,
+    );
+  }
   if (AUTH_PATTERN.test(words)) {
     return new CheckoutError(
       "checkout_auth_failed",

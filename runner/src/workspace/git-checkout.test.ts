@@ -190,6 +190,14 @@ describe("a checkout", () => {
     expect(server.requests).toEqual([]);
   });
 
+  it("says of a repository on a disk which setting allows it, and that it must be there", async () => {
+    const head = commit(newRepository(), { "a.txt": "1\n" });
+    const token = tokenFor(head, { repository_url: `file://${root}/projects/app.git/.git`, auth: undefined });
+    await expect(checkOutFresh(token)).rejects.toThrow(
+      /is there on the runner's own machine.*SHIPFOX_GIT_ALLOW_FILE=true/,
+    );
+  });
+
   it("reads a repository of this machine when the operator allows it", async () => {
     const repository = newRepository();
     const head = commit(repository, { "a.txt": "1\n" });
