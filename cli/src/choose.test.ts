@@ -125,6 +125,11 @@ describe("choosing a runner", () => {
     expect(chooseRunner([first, second], second.id)).toBe(second);
     expect(() => chooseRunner([first, second], "build-1")).toThrow("Several runners");
     expect(() => chooseRunner([], "x")).toThrow("no runner yet");
+    const gone = Array.from({ length: 12 }, (_, index) => runner({ name: `gone-${index}`, state: "offline" }));
+    const choices = 'There is no runner "x"; there are: build-1, busy-1, gone-0, gone-1, gone-2';
+    const many = [...gone, first, runner({ name: "busy-1", state: "busy" })];
+    expect(() => chooseRunner(many, "x")).toThrow(choices);
+    expect(() => chooseRunner(many, "x")).toThrow("gone-7 and 4 more.");
   });
 });
 

@@ -13,6 +13,8 @@ const PAGE_SIZE = 100;
 /** A longer list is cut: a person must narrow it down anyway. */
 const MAX_CHOICES = 5_000;
 const MAX_NAMED_CHOICES = 20;
+/** Machines that ran one job each stay in the list. */
+const MAX_NAMED_RUNNERS = 10;
 const RUN_REFERENCE = /^(?:(.*)#)?(\d{1,9})$/s;
 /** Run numbers are looked up among so many newest runs. */
 const NUMBERED_RUNS = 100;
@@ -175,14 +177,15 @@ export function chooseRunner(runners: readonly Runner[], reference: string): Run
     throw usageError(`Several runners are called "${reference}": ${nameChoices(ids)}.`, "name the runner by its id");
   }
   if (runners.length === 0) throw usageError("The workspace has no runner yet.", "shipfox runners add");
-  throw usageError(
-    complain(
-      "runner",
-      reference,
-      runners.map((runner) => runner.name),
-    ),
-    "shipfox runners list",
-  );
+  const present = runners.filter(isOnline);
+  const others = runners.filter((runner) => !isOnline(runner));
+  const names = [...present, ...others].map((runner) => runner.name);
+  throw usageError(complain("runner", reference, names, MAX_NAMED_RUNNERS), "shipfox runners list --online");
+}
+
+/** Whether it is there and takes jobs, or has some. */
+export function isOnline({ state }: Runner): boolean {
+  return state === "online" || state === "busy";
 }
 
 export function chooseRegistryCredential(
@@ -216,14 +219,14 @@ function pick<Row>(rows: readonly Row[], reference: string | undefined, keys: (r
   return undefined;
 }
 
-function complain(kind: string, reference: string | undefined, choices: string[]): string {
-  if (reference === undefined) return `There are ${choices.length} ${kind}s: ${nameChoices(choices)}.`;
-  return `There is no ${kind} "${reference}"; there ${choices.length === 1 ? "is" : "are"}: ${nameChoices(choices)}.`;
+function complain(kind: string, reference: string | undefined, choices: string[], most = MAX_NAMED_CHOICES): string {
+  if (reference === undefined) return `There are ${choices.length} ${kind}s: ${nameChoices(choices, most)}.`;
+  return `There is no ${kind} "${reference}"; there ${choices.length === 1 ? "is" : "are"}: ${nameChoices(choices, most)}.`;
 }
 
-function nameChoices(choices: readonly string[]): string {
-  const more = choices.length - MAX_NAMED_CHOICES;
-  return choices.slice(0, MAX_NAMED_CHOICES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+function nameChoices(choices: readonly string[], most = MAX_NAMED_CHOICES): string {
+  const more = choices.length - most;
+  return choices.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 function fileNames(definition: Definition): string[] {

@@ -480,6 +480,9 @@ describe("runners", () => {
     expect(stdout).toMatch(/build-1 +unhealthy/);
     expect(stdout).toContain("build-1: Docker does not answer");
     expect(stdout).toContain("old-1: upgrade the runner");
+    const online = await home.run(["runners", "list", "--online"]);
+    expect(online.stdout).toContain("old-1");
+    expect(online.stdout).not.toContain("build-1");
   });
 
   it("lists, drains and revokes", async () => {

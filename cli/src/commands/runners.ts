@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { CreatedRegistrationToken, Runner } from "@shipfox/shared/api/runners";
 import { type Command, InvalidArgumentError } from "commander";
 import { type WorkspaceOption, withWorkspace } from "../choose-scope.ts";
-import { chooseRunner, chooseWorkspace, quoteWord } from "../choose.ts";
+import { chooseRunner, chooseWorkspace, isOnline, quoteWord } from "../choose.ts";
 import { type CommandContext, finishCommand, nextLine, printResult, withExamples } from "../command-context.ts";
 import { type ConfirmOptions, confirmOnTerminal, withYesOnTerminal } from "../confirm.ts";
 import { writeNewFile } from "../new-file.ts";
@@ -28,6 +28,10 @@ interface AddOptions extends WorkspaceOption {
   maxUses?: number | "any";
   ttl?: number | "never";
   tokenFile?: string;
+}
+
+interface ListOptions extends WorkspaceOption {
+  online?: boolean;
 }
 
 export function registerRunners(program: Command, context: CommandContext): void {
@@ -57,10 +61,11 @@ export function registerRunners(program: Command, context: CommandContext): void
     "shipfox runners add --max-uses 1 --token-file token.txt",
   );
   finishCommand(
-    withWorkspace(runners.command("list").description("list the runners of a workspace")).action(
-      (options: WorkspaceOption) => listRunners(context, options),
-    ),
+    withWorkspace(runners.command("list").description("list the runners of a workspace"))
+      .option("--online", "only those that are online or busy")
+      .action((options: ListOptions) => listRunners(context, options)),
     "shipfox runners list",
+    "shipfox runners list --online",
     "shipfox runners list --json",
   );
   finishCommand(
@@ -180,15 +185,17 @@ async function createToken(
   return { token: await promise, secret: { file: tokenFile } };
 }
 
-async function listRunners(context: CommandContext, options: WorkspaceOption): Promise<void> {
+async function listRunners(context: CommandContext, options: ListOptions): Promise<void> {
   const { api } = await openSession(context.env);
   const workspace = await chooseWorkspace(api, options.workspace);
-  const { runners } = await api.runners.list({ workspaceId: workspace.workspace_id });
+  const all = (await api.runners.list({ workspaceId: workspace.workspace_id })).runners;
+  const runners = options.online ? all.filter(isOnline) : all;
+  const none = all.length === 0 ? "no runner yet" : "no runner that is online";
   await printResult(context, options, {
     document: { runners },
     text: () =>
       runners.length === 0
-        ? `${plainText(workspace.workspace_name)} has no runner yet.\n${nextLine(context, "shipfox runners add")}`
+        ? `${plainText(workspace.workspace_name)} has ${none}.\n${nextLine(context, "shipfox runners add")}`
         : [runnerTable(context, runners), ...runnerNotes(context, runners)].join("\n"),
   });
 }

@@ -6,6 +6,7 @@ import type { Membership } from "@shipfox/shared/api/workspaces";
 import { VERSION } from "@shipfox/shared/version";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { isOnline } from "../choose.ts";
 import { CliError } from "../cli-error.ts";
 import { openClient, type Session } from "../session.ts";
 import { duration } from "../render/time.ts";
@@ -110,7 +111,7 @@ async function lookAtWorkspace(api: Client, workspaceId: string, slug: string): 
   } catch (error) {
     return refusal(name, error, `shipfox runners list --workspace ${slug}`);
   }
-  const ready = runners.filter(({ state }) => state === "online" || state === "busy").length;
+  const ready = runners.filter(isOnline).length;
   const unhealthy = runners.filter(({ state }) => state === "unhealthy").length;
   const message = `${ready} online${unhealthy === 0 ? "" : `, ${unhealthy} unhealthy`}`;
   if (unhealthy > 0) {
