@@ -89,6 +89,10 @@ Exit status of start:
   64  wrong command line
   78  the configuration or the token was refused; starting again does not help
 
+Exit status of status and drain, besides:
+  3   status: unhealthy; drain: it is still draining and the time is over
+  4   no provisioner is running here
+
 Settings, as flag, environment variable or line of the configuration file:
 ${describeSettings(SETTINGS)}`;
 

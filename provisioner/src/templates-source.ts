@@ -12,11 +12,18 @@ export function loadTemplates(path: string, apiUrl: string): TemplatesFile {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new ConfigError(`The templates file ${path} cannot be read: ${(error as Error).message}.`);
+    throw new ConfigError(
+      `The templates file ${path} cannot be read: ${(error as Error).message}. Name another with --templates-file or SHIPFOX_PROVISIONER_TEMPLATES_FILE.`,
+    );
   }
   const result = readTemplatesFile(text, { drivers: DRIVERS, apiUrl });
   if (result.ok) return result.file;
   throw new ConfigError(result.faults.map((fault) => describeFault(path, fault)).join("\n"));
+}
+
+/** For people: `1 template`, `2 templates`. */
+export function countTemplates({ templates }: TemplatesFile): string {
+  return `${templates.length} ${templates.length === 1 ? "template" : "templates"}`;
 }
 
 export function driverOf(file: TemplatesFile): Driver {

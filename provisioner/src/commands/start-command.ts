@@ -19,7 +19,7 @@ import { answerPlan } from "../plan-now.ts";
 import { policy } from "../policy.ts";
 import { takeStateDir } from "../state-dir.ts";
 import { describeHealth, healthOf, readStatus } from "../status.ts";
-import { TemplatesSource } from "../templates-source.ts";
+import { countTemplates, TemplatesSource } from "../templates-source.ts";
 import type { World } from "../world.ts";
 import { introduce } from "./introduce.ts";
 
@@ -96,7 +96,7 @@ async function runDaemon(
   let exitStatus = EXIT_COMMAND_FAILED;
   try {
     process.stdout.write(
-      `shipfox-provisioner for ${config.apiUrl}: pool ${world.owner.pool}, ${source.current.templates.length} templates\n`,
+      `shipfox-provisioner for ${config.apiUrl}: pool ${world.owner.pool}, ${countTemplates(source.current)}\n`,
     );
     service.ready();
     const end = await daemon.run();

@@ -13,7 +13,7 @@ import type { ProbeResult } from "../probe/probe-template.ts";
 import { probeTemplates } from "../probe/probe-templates.ts";
 import type { ProbeObserver } from "../probe/probe-world.ts";
 import { takeStateDir } from "../state-dir.ts";
-import { loadTemplates } from "../templates-source.ts";
+import { countTemplates, loadTemplates } from "../templates-source.ts";
 import type { Template, TemplatesFile } from "../templates/template.ts";
 import { introduce } from "./introduce.ts";
 
@@ -67,7 +67,7 @@ export async function validateCommand(
 ): Promise<number> {
   const file = loadTemplates(config.templatesFile, config.apiUrl);
   const chosen = chooseTemplates(file, extent.template, config.templatesFile);
-  output.print(`${config.templatesFile}: ${file.templates.length} templates, valid`);
+  output.print(`${config.templatesFile}: ${countTemplates(file)}, valid`);
   if (extent.depth === "file") return EXIT_OK;
   if (extent.depth === "machines") takeStateDir(config.stateDir);
   const provider = await openProvider(config, file);
