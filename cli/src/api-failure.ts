@@ -14,7 +14,8 @@ export class ApiFailure extends CliError {
   readonly details: unknown;
   readonly retryAfterMs: number | null;
 
-  constructor(error: ClientError) {
+  /** `next`: of a command that knows better than the code what to type. */
+  constructor(error: ClientError, next: readonly string[] = []) {
     const isForeign = error.status === null || error.code.startsWith("http-");
     super(messageOf(error), {
       exitCode: isForeign ? EXIT.api : exitCodeOfStatus(error.status),
@@ -22,7 +23,7 @@ export class ApiFailure extends CliError {
       next:
         error.code === "unexpected-reply"
           ? [`compare the versions of the control plane and of this command (${VERSION}): shipfox --version`]
-          : [],
+          : next,
       cause: error,
     });
     this.status = error.status;

@@ -97,7 +97,8 @@ describe("signing in", () => {
     const args = ["login", "--url", server.url, "--email", "a@b.example", "--password-stdin"];
     const result = await home.run(args, { stdin: "x" });
     expect(result).toMatchObject({ code: 69, stdout: "" });
-    expect(result.stderr).toContain("password is wrong. (invalid-credentials)\n  next: shipfox login");
+    expect(result.stderr).toContain("password is wrong. (invalid-credentials)\n  next: shipfox login --url ");
+    expect(result.stderr).toContain(`next: shipfox login --url ${server.url}\n`);
   });
 
   it("forgets the tokens on logout even when the control plane is gone", async () => {
@@ -164,6 +165,8 @@ describe("signing in", () => {
     server.on("GET /auth/tokens", { body: { tokens: [token], next_cursor: null } });
     server.on("DELETE /auth/tokens/*", { status: 204 });
     expect((await home.run(["tokens", "list"])).stdout).toMatch(/ci +sf_pat_xxxxx +runs:read +2030-01-01/);
+    const bogus = await home.run(["tokens", "create", "ci", "--ability", "bogus"]);
+    expect([bogus.code, bogus.stderr]).toEqual([64, expect.stringMatching(/projects:read.*runs:start/)]);
     expect((await home.run(["tokens", "revoke", "other"])).code).toBe(64);
     expect((await home.run(["tokens", "revoke", "ci"])).code).toBe(0);
     expect(server.seen("DELETE /auth/tokens/*")[0]?.path).toBe(`/auth/tokens/${token.id}`);

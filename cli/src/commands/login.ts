@@ -4,6 +4,7 @@ import { type EmailChallenge, type SignedIn, signedIn, signUp } from "@shipfox/c
 import { MIN_PASSWORD_CHARS } from "@shipfox/shared/api/accounts";
 import type { Home } from "@shipfox/shared/api/home";
 import type { Command } from "commander";
+import { ApiFailure } from "../api-failure.ts";
 import { quoteWord } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import { type CommandContext, finishCommand, type JsonOption, nextLine, printResult } from "../command-context.ts";
@@ -65,7 +66,9 @@ async function login(context: CommandContext, options: LoginOptions): Promise<vo
   const password = await readPassword(context, options, signup);
   const session = signup
     ? await proveAddress(context, api, email, await createAccount(context, api, { email, password, name }))
-    : await signIn(context, api, { email, password });
+    : await signIn(context, api, { email, password }).catch((error: unknown) => {
+        throw isWrongPassword(error) ? new ApiFailure(error, afterWrongPassword(url)) : error;
+      });
   const contextName = await saveSession(env, url, session.user.email, session);
   await printResult(context, options, {
     document: { context: contextName, url, user: session.user, version: about.version },
@@ -79,6 +82,15 @@ export async function chooseUrl(context: CommandContext, options: { url?: string
   const stored = await new CredentialsStore(configDirectory(context.env)).read();
   const name = context.env.SHIPFOX_CONTEXT ?? stored.current;
   return (name === null ? undefined : contextNamed(stored, name)?.url) ?? DEFAULT_URL;
+}
+
+function isWrongPassword(error: unknown): error is ClientError {
+  return error instanceof ClientError && error.code === "invalid-credentials";
+}
+
+/** The address that was asked is kept in no context yet, so that a plain `shipfox login` would ask another one. */
+function afterWrongPassword(url: string): string[] {
+  return [`shipfox login --url ${url}`, `on a new instance: shipfox login --url ${url} --signup`];
 }
 
 /** An address copied from a browser has the path of a page, where there is no control plane. */

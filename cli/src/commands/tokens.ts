@@ -1,7 +1,7 @@
 import type { Client } from "@shipfox/client";
 import { ClientError } from "@shipfox/client/client-error";
-import type { Ability, AccessToken } from "@shipfox/shared/api/access-tokens";
-import type { Command } from "commander";
+import { ABILITY_NAMES, type Ability, type AccessToken } from "@shipfox/shared/api/access-tokens";
+import { type Command, Option } from "commander";
 import { chooseWorkspace } from "../choose.ts";
 import { usageError } from "../cli-error.ts";
 import {
@@ -22,14 +22,14 @@ import { openSession } from "../session.ts";
 import { parseTtl } from "../ttl.ts";
 
 /** What a token may do when nothing is said: look. */
-const DEFAULT_ABILITIES = ["projects:read", "runs:read"];
+const DEFAULT_ABILITIES: Ability[] = ["projects:read", "runs:read"];
 const AGAIN_WITH_PASSWORD = "shipfox tokens create … --password-stdin < password.txt";
 /** More than anybody may have. */
 const MAX_TOKENS = 1_000;
 
 interface CreateOptions extends JsonOption {
   workspace?: string;
-  ability?: string[];
+  ability?: Ability[];
   ttl?: number;
   passwordStdin?: boolean;
 }
@@ -43,7 +43,11 @@ export function registerTokens(program: Command, context: CommandContext): void 
       .description("make a token for a program; it is shown once")
       .argument("<name>", "what it is for")
       .option("-w, --workspace <workspace>", "slug or id of the one workspace it counts in (default: the only one)")
-      .option("-a, --ability <ability...>", `what it may do (default: ${DEFAULT_ABILITIES.join(" ")})`)
+      .addOption(
+        new Option("-a, --ability <ability...>", `what it may do (default: ${DEFAULT_ABILITIES.join(" ")})`).choices(
+          ABILITY_NAMES,
+        ),
+      )
       .option("--ttl <duration>", "how long it lives, as 90s, 15m, 24h or 30d (default: 90d)", parseTtl)
       .option("--password-stdin", "read your password from stdin, which sensitive abilities need")
       .action((name: string, options: CreateOptions) => createToken(context, name, options)),
@@ -74,8 +78,7 @@ async function createToken(context: CommandContext, name: string, options: Creat
   const body = {
     name,
     workspace_id: workspace.workspace_id,
-    // The server says which there are.
-    abilities: (options.ability ?? DEFAULT_ABILITIES) as Ability[],
+    abilities: options.ability ?? DEFAULT_ABILITIES,
     ...(options.ttl === undefined ? {} : { ttl_seconds: options.ttl }),
     ...(current_password === undefined ? {} : { current_password }),
   };
