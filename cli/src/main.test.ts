@@ -250,6 +250,15 @@ describe("running a workflow", () => {
     expect(events.at(-1)).toEqual({ type: "result", workflow_run_id: ids.run, number: 7, status: "succeeded" });
   });
 
+  it("says which token may start a run when the one that asks may only look", async () => {
+    const details = { needed: "runs:start", abilities: ["projects:read", "runs:read"] };
+    const body = { code: "forbidden", message: "the access token lacks the ability runs:start", details };
+    server.on("POST /workflow-definitions/*/fire-manual", { status: 403, body });
+    const { code, stderr } = await home.run(["run", "CI"]);
+    expect(code).toBe(69);
+    expect(stderr).toContain("shipfox tokens create NAME --ability projects:read runs:read runs:start\n");
+  });
+
   it("leaves the run alone on Ctrl-C and says how to go on", async () => {
     server.on("GET /workflows/runs/*", { body: run("running", [jobInState(jobSeed(), "running")]) });
     server.on("GET /steps/*/attempts/1/logs/stream", (_request, response) => {

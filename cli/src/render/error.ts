@@ -52,10 +52,17 @@ export function nextSteps(error: CliError): readonly string[] {
   if (error instanceof ApiFailure && error.retryAfterMs !== null) {
     return [`try again in ${Math.ceil(error.retryAfterMs / 1000)} s`];
   }
-  const { allowed_by: setting } = Object(error instanceof ApiFailure ? error.details : null) as {
-    allowed_by?: unknown;
-  };
-  return (typeof setting === "string" ? NEXT_WITHOUT_SETTING[setting] : undefined) ?? NEXT_BY_CODE[error.code] ?? [];
+  return nextByDetails(error) ?? NEXT_BY_CODE[error.code] ?? [];
+}
+
+function nextByDetails(error: CliError): readonly string[] | undefined {
+  if (!(error instanceof ApiFailure)) return undefined;
+  const { allowed_by: setting, needed, abilities } = Object(error.details) as Record<string, unknown>;
+  if (typeof setting === "string") return NEXT_WITHOUT_SETTING[setting];
+  // Only a refused access token is told with its abilities; a person's role is not.
+  if (error.code !== "forbidden" || typeof needed !== "string" || !Array.isArray(abilities)) return undefined;
+  const wanted = [...abilities, needed].join(" ");
+  return [`signed in with your password: shipfox tokens create NAME --ability ${wanted}`];
 }
 
 /** For stderr: the message, the code in dim, then one line for each way on. */
