@@ -303,6 +303,47 @@ describeStores("a runner instance", (open) => {
     expect((await reconcile([], true)).terminated_absent_runner_instance_ids).toEqual([instance.runner_instance_id]);
   });
 
+  it("that works is neither ended nor unwanted when a list misses it, and is ended once its lease is over", async () => {
+    const { provisioning, instance } = await pooled();
+    const { plane } = provisioning;
+    const { store } = plane.inside;
+    const [other] = (await provisioning.make(1)) as [Instance];
+    for (const each of [instance, other]) await provisioning.report(each, "running");
+    const session = await provisioning.session(instance);
+    await plane.inside.fire(jobsOf("linux", "a"));
+    const claim = await plane.claim(session);
+    await store.write((tx) => tx.run("update runner_instances set reported_at = reported_at - 121000"));
+    const [busy, idle] = [instance.runner_instance_id, other.runner_instance_id];
+    const reconcile = async (...ids: string[]) =>
+      (await provisioning.call("/runner-instances/reconcile", { observed_runner_instance_ids: ids })).body;
+    const works = expect.objectContaining({
+      runner_instance_id: busy,
+      state: "running",
+      desired_intent: "keep",
+      bound_job: expect.objectContaining({ job_id: claim.body.job_id }),
+    });
+    const missed = await reconcile(idle);
+    expect(missed.terminated_absent_runner_instance_ids).toEqual([]);
+    expect(missed.runners).toContainEqual(works);
+    expect((await reconcile(busy, idle)).runners).toContainEqual(works);
+    expect((await plane.release(claim.body, "machine_going")).status).toBeLessThan(300);
+    expect((await reconcile(idle)).terminated_absent_runner_instance_ids).toEqual([busy]);
+  });
+
+  it("that works is kept while its lease is open, even when its record has ended", async () => {
+    const { provisioning, instance } = await pooled();
+    const { plane } = provisioning;
+    const session = await provisioning.session(instance);
+    await plane.inside.fire(jobsOf("linux", "a"));
+    const claim = await plane.claim(session);
+    await provisioning.report(instance, "terminated");
+    const observed = { observed_runner_instance_ids: [instance.runner_instance_id] };
+    const record = async () => (await provisioning.call("/runner-instances/reconcile", observed)).body.runners[0];
+    expect(await record()).toMatchObject({ bound_job: { job_id: claim.body.job_id }, desired_intent: "keep" });
+    expect((await plane.release(claim.body, "machine_going")).status).toBeLessThan(300);
+    expect(await record()).toMatchObject({ bound_job: null, desired_intent: "terminate" });
+  });
+
   it("is asked for with all that waits, also what none of its templates can do", async () => {
     const { provisioning } = await pooled();
     const { plane } = provisioning;

@@ -157,6 +157,12 @@ export function toTerminate(
   return tx.all(TERMINATE, [provisionerId]);
 }
 
+const OPEN_LEASE = "select 1 as one from leases where session_id = ? and ended_at is null limit 1";
+
+export async function hasOpenLease(tx: Tx, sessionId: string): Promise<boolean> {
+  return (await tx.get(OPEN_LEASE, [sessionId])) !== undefined;
+}
+
 const LEFT_OVER = `select i.id, case when s.claims_used > 0 then 'finished' else 'session_ended' end as reason
   from runner_instances i join runner_sessions s on s.id = i.session_id
   where i.provisioner_id = ? and i.ended_at is null and i.terminate_reason is null

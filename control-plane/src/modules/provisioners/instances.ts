@@ -8,6 +8,7 @@ import { type Dispatch, endUnusedSession } from "../dispatch/public.ts";
 import {
   changeInstance,
   findInstance,
+  hasOpenLease,
   insertInstance,
   lockInstance,
   markForTermination,
@@ -134,7 +135,8 @@ async function endSessionOf(tx: WriteTx, dispatch: Dispatch, instance: RunnerIns
 
 /**
  * Ends the records of instances that the provider does not have. An empty list ends nothing unless it was confirmed: a
- * provider that answers with nothing is broken more often than it is empty.
+ * provider that answers with nothing is broken more often than it is empty. Nor does any list end one that has a job: when its
+ * machine is gone its lease ends first.
  */
 export async function endAbsent(
   tx: WriteTx,
@@ -150,9 +152,11 @@ export async function endAbsent(
     const planned = instance.reported_at === null;
     const since = instance.reported_at ?? instance.created_at;
     if (since > now - (planned ? PLANNED_GRACE_MS : ABSENT_GRACE_MS)) continue;
+    // First the session: whoever claims a job at this moment has it before or not at all.
+    await endSessionOf(tx, dispatch, instance, now);
+    if (instance.session_id !== null && (await hasOpenLease(tx, instance.session_id))) continue;
     const reason = planned ? "the reply that told of it was lost" : "the provider has no such machine";
     await changeInstance(tx, instance, { state: "terminated", reason, providerRunnerId: null, consoleTail: null }, now);
-    await endSessionOf(tx, dispatch, instance, now);
     ended.push(instance.id);
   }
   return ended;

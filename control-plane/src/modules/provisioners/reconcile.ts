@@ -3,8 +3,8 @@ import { marks } from "../../store/marks.ts";
 import type { Tx } from "../../store/store.ts";
 import { instancesById, type OpenInstance, openInstances } from "./instance-store.ts";
 
-const BOUND = `select l.session_id, l.job_id, l.run_attempt_id from runner_instances i join leases l on l.session_id = i.session_id
-  where i.provisioner_id = ? and i.ended_at is null and l.ended_at is null`;
+const BOUND = (count: number) => `select session_id, job_id, run_attempt_id from leases
+  where ended_at is null and session_id in (${marks(count)})`;
 const LOST = (count: number) => `select session_id from leases
   where end_reason in ('released', 'expired') and session_id in (${marks(count)})`;
 /** Ids that one statement looks up. */
@@ -31,15 +31,15 @@ export async function recordsOf(
   const open = await openInstances(tx, provisionerId);
   const known = new Map(open.map((instance) => [instance.id, instance]));
   const others = [...observed].filter((id) => !known.has(id));
-  for (let start = 0; start < others.length; start += CHUNK) {
-    const ids = others.slice(start, start + CHUNK);
-    for (const instance of await instancesById(tx, provisionerId, ids)) known.set(instance.id, instance);
-  }
-  const jobs = new Map((await tx.all<BoundJob>(BOUND, [provisionerId])).map((job) => [job.session_id, job]));
-  const claimed = [...known.values()].flatMap((one) =>
-    one.session_id !== null && (one.claims_used ?? 0) > 0 ? one.session_id : [],
-  );
-  const lost = await lostSessions(tx, claimed);
+  for (const instance of await inChunks(others, (ids) => instancesById(tx, provisionerId, ids)))
+    known.set(instance.id, instance);
+  const sessions = [...known.values()].flatMap(({ session_id: id }) => id ?? []);
+  // Also of records that have ended: a machine that works is kept, whatever its record says.
+  const bound = await inChunks(sessions, (ids) => tx.all<BoundJob>(BOUND(ids.length), ids));
+  const jobs = new Map(bound.map((job) => [job.session_id, job]));
+  const claimed = [...known.values()].flatMap((one) => ((one.claims_used ?? 0) > 0 ? (one.session_id ?? []) : []));
+  const lostRows = await inChunks(claimed, (ids) => tx.all<{ session_id: string }>(LOST(ids.length), ids));
+  const lost = new Set(lostRows.map(({ session_id: id }) => id));
   return {
     records: [...known.values()].map((instance) => {
       const sessionId = instance.session_id ?? "";
@@ -49,13 +49,13 @@ export async function recordsOf(
   };
 }
 
-async function lostSessions(tx: Tx, sessionIds: readonly string[]): Promise<Set<string>> {
-  const lost = new Set<string>();
-  for (let start = 0; start < sessionIds.length; start += CHUNK) {
-    const ids = sessionIds.slice(start, start + CHUNK);
-    for (const row of await tx.all<{ session_id: string }>(LOST(ids.length), ids)) lost.add(row.session_id);
-  }
-  return lost;
+async function inChunks<Row>(
+  ids: readonly string[],
+  read: (chunk: readonly string[]) => Promise<Row[]>,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let start = 0; start < ids.length; start += CHUNK) rows.push(...(await read(ids.slice(start, start + CHUNK))));
+  return rows;
 }
 
 /** A busy instance is kept whatever else is said of it. */
