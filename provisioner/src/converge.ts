@@ -4,7 +4,7 @@ import PQueue from "p-queue";
 import { RateLimit } from "./budget/rate-limit.ts";
 import type { InstanceEvent, InstanceRecord } from "./control-plane/client.ts";
 import { hasEnded } from "./fleet.ts";
-import { judgeAbsences, NO_ABSENCES } from "./safety/absences.ts";
+import { type Judged, judgeAbsences, NO_ABSENCES } from "./safety/absences.ts";
 import { decideMachines, isOurs, originals, type Ours } from "./safety/decide-machines.ts";
 import { Losses } from "./safety/losses.ts";
 import { asProviderError, situationOf, type World } from "./world.ts";
@@ -58,7 +58,7 @@ export class Converge {
       startedAt,
       listLagMs: provider.listLagMs,
     });
-    this.noteDoubts(judged.doubted.size, judged.absences.missing.size);
+    this.noteDoubts(judged);
     const present = [...new Set([...observed, ...judged.doubted])].filter(isId);
     if (present.length > MAX_OBSERVED_INSTANCES)
       throw new Error(`the provider has ${present.length} machines of this pool, more than can be compared`);
@@ -71,16 +71,16 @@ export class Converge {
     fleet.replace(runners, startedAt, provider.listLagMs);
     this.noteLosses(former, absent);
     await this.endUnmade(judged.gone, signal);
-    await this.endVanished(observed, signal);
+    await this.endVanished(judged.gone, signal);
     const left = await this.act(machines, ours, startedAt, signal);
     await this.drainSurplus(signal);
     return left;
   }
 
   /** Says once when a list is not believed, and once when all is well again. */
-  private noteDoubts(doubted: number, suspicious: number): void {
+  private noteDoubts({ doubted, suspicious }: Judged): void {
     const { monitor, logger } = this.world;
-    monitor.doubted = doubted;
+    monitor.doubted = doubted.size;
     if (suspicious === 0) return;
     monitor.count("doubted_lists");
     logger.warn(
@@ -115,12 +115,12 @@ export class Converge {
   }
 
   /** Nobody wants them: their deletion was not answered, or they ended by themselves. They take up no room any more. */
-  private async endVanished(observed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  private async endVanished(vanished: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     const { fleet, controlPlane } = this.world;
     // The order of an earlier process may still be under way for one that is planned: the control plane gives it a minute.
     const gone = fleet
-      .dispensable()
-      .filter(({ runner_instance_id: id, state }) => !observed.has(id) && state !== "planned");
+      .unwanted()
+      .filter(({ runner_instance_id: id, state }) => vanished.has(id) && state !== "planned");
     if (gone.length === 0) return;
     await controlPlane.report(
       gone.map((record) => this.endOf(record)),
@@ -244,7 +244,8 @@ export class Converge {
 
   /** False when the provider did not take the order; the next round tries again. */
   private async remove({ providerId, tags }: Ours, signal: AbortSignal): Promise<boolean> {
-    const { provider, monitor, budgets, logger } = this.world;
+    const { provider, fleet, monitor, budgets, logger } = this.world;
+    fleet.deletionOrdered(tags.instance);
     try {
       await provider.delete({ providerId, tags }, signal);
       monitor.count("deleted");

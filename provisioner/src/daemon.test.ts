@@ -152,22 +152,66 @@ describe("the provisioner", () => {
     expect(world.budgets.circuit("small")).toBe("closed");
   });
 
-  it("takes machines for gone that nobody wants and no list shows, however many, and doubts that of a busy one", async () => {
+  it("takes the few for gone that nobody wants and no list shows, and doubts the one that works", async () => {
     const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
     const instances = Array.from({ length: 9 }, () => ({ template_key: "small" }));
     await plane.planInstances({ providerKind: "simulated", bootSeconds: 60, instances });
-    const [busy, ...rest] = [...plane.records.values()];
-    const [others, neverOrdered] = [rest.slice(0, 4), rest.slice(4)];
-    for (const record of [busy, ...others])
-      Object.assign(record ?? {}, { state: "running", registered: true, bound_job: record === busy ? JOB : null });
-    for (const record of others) Object.assign(record, { claimed: true, desired_intent: "terminate" });
+    const [busy, listed, ...rest] = [...plane.records.values()];
+    const [unwanted, neverOrdered] = [rest.slice(0, 1), rest.slice(1)];
+    for (const record of [busy, listed, ...unwanted])
+      Object.assign(record ?? {}, {
+        state: "running",
+        registered: true,
+        bound_job: record === unwanted[0] ? null : JOB,
+      });
+    for (const record of unwanted) Object.assign(record, { claimed: true, desired_intent: "terminate" });
+    const tags = { controller: "token-1", pool: "main", instance: listed?.runner_instance_id ?? "" };
+    provider.machines.set("listed", { providerId: "listed", tags, state: "running" });
     start(plane, provider);
-    await expect.poll(() => others.map(({ state }) => state)).toEqual(others.map(() => "terminated"));
-    await expect.poll(() => plane.lists.at(-1)?.observed).toEqual([busy?.runner_instance_id]);
-    expect([busy, ...neverOrdered].map((record) => record?.state)).toEqual([
+    await expect.poll(() => unwanted.map(({ state }) => state)).toEqual(["terminated"]);
+    const present = [busy, listed].map((record) => record?.runner_instance_id);
+    await expect.poll(() => [...(plane.lists.at(-1)?.observed ?? [])].sort()).toEqual(present);
+    expect([busy, listed, ...neverOrdered].map((record) => record?.state)).toEqual([
+      "running",
       "running",
       ...neverOrdered.map(() => "planned"),
     ]);
+  });
+
+  it("is neither drained nor has room for more while lists come empty", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 3;
+    const { daemon, world } = start(plane, provider);
+    const running = () => [...plane.records.values()].filter(({ state }) => state === "running");
+    await expect.poll(() => running().length).toBe(3);
+    provider.listsNothing = true;
+    for (const record of running())
+      Object.assign(record, { registered: true, claimed: true, desired_intent: "terminate" });
+    const seen = world.monitor.counters.get("doubted_lists") ?? 0;
+    await expect.poll(() => world.monitor.counters.get("doubted_lists") ?? 0).toBeGreaterThan(seen + 2);
+    expect([running().length, provider.machines.size]).toEqual([3, 3]);
+    daemon.drain();
+    await expect.poll(() => world.monitor.counters.get("doubted_lists") ?? 0).toBeGreaterThan(seen + 5);
+    expect(running()).toHaveLength(3);
+  });
+
+  it("holds no room for those whose deletion was not answered, once a list with others lacks them", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 9;
+    start(plane, provider, { maxConcurrency: 9 });
+    const running = () => [...plane.records.values()].filter(({ state }) => state === "running");
+    await expect.poll(() => running().length).toBe(9);
+    const [kept, ...done] = running();
+    Object.assign(kept ?? {}, { registered: true });
+    provider.onDelete = async () => {
+      for (const id of provider.machines.keys())
+        if (id !== `m-${kept?.runner_instance_id}`) provider.machines.delete(id);
+      throw new ProviderError("unavailable", "no answer");
+    };
+    plane.jobs = 0;
+    for (const record of done) Object.assign(record, { registered: true, claimed: true, desired_intent: "terminate" });
+    await expect.poll(() => done.map(({ state }) => state), { timeout: 5_000 }).toEqual(done.map(() => "terminated"));
+    expect(kept?.state).toBe("running");
   });
 
   it("believes no list that is suddenly empty, and ends nothing when lists fail", async () => {

@@ -27,6 +27,8 @@ export class Fleet {
   private readonly creations = new Map<string, Creation>();
   /** Monotonic milliseconds, by instance. */
   private readonly idleSince = new Map<string, number>();
+  /** Whose deletion this process has ordered, answered or not. */
+  private readonly deletions = new Set<string>();
 
   /** Whether the records were ever read. */
   isKnown = false;
@@ -53,11 +55,16 @@ export class Fleet {
     const idle = new Set(records.filter(isIdle).map(({ runner_instance_id: id }) => id));
     for (const id of idle) if (!this.idleSince.has(id)) this.idleSince.set(id, listedAt);
     for (const id of this.idleSince.keys()) if (!idle.has(id)) this.idleSince.delete(id);
+    for (const id of this.deletions) if (!this.records.has(id)) this.deletions.delete(id);
     for (const [id, { endedAt, isUnsure }] of this.creations)
       if (endedAt !== null && !isUnsure && endedAt + listLagMs < listedAt) this.creations.delete(id);
   }
 
-  /** Its machine was deleted just now: no list shows it, and it takes up no room. */
+  deletionOrdered(id: string): void {
+    this.deletions.add(id);
+  }
+
+  /** Its machine is gone: no list shows it, and it takes up no room. */
   deleted(id: string): void {
     const record = this.records.get(id);
     if (record && !hasEnded(record)) this.records.set(id, { ...record, state: "terminated" });
@@ -72,26 +79,28 @@ export class Fleet {
     return this.records;
   }
 
-  /**
-   * Whose machines may be missing: nobody wants them any more, or an earlier process may have been killed before it ordered them. No
-   * job is lost when a list only hides one: its record has ended then, and it is deleted as soon as a list shows it.
-   */
-  dispensable(): InstanceRecord[] {
-    return [...this.records.values()].filter((record) => {
-      if (hasEnded(record) || record.bound_job !== null || this.isBegun(record.runner_instance_id)) return false;
-      return record.desired_intent === "terminate" || (record.state === "planned" && !record.registered);
-    });
+  /** Nobody wants them any more: their records end when their machines are gone. */
+  unwanted(): InstanceRecord[] {
+    return [...this.records.values()].filter(
+      (record) =>
+        !hasEnded(record) &&
+        record.bound_job === null &&
+        record.desired_intent === "terminate" &&
+        !this.isBegun(record.runner_instance_id),
+    );
   }
 
-  /** Whose machines a whole list must show. */
+  /** Whose machines a whole list must show, but for those that may be missing. */
   expected(): Expected[] {
-    const dispensable = new Set(this.dispensable());
-    const needed = [...this.records.values()].filter((record) => !hasEnded(record) && !dispensable.has(record));
-    const ids = new Set([...needed.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
+    const open = [...this.records.values()].filter((record) => !hasEnded(record));
+    const ids = new Set([...open.map(({ runner_instance_id: id }) => id), ...this.creations.keys()]);
     return [...ids].map((id) => {
-      const creation = this.creations.get(id);
+      const [creation, record] = [this.creations.get(id), this.records.get(id)];
       const creatingUntil = creation ? (creation.endedAt ?? Number.POSITIVE_INFINITY) : Number.NEGATIVE_INFINITY;
-      return { id, creatingUntil };
+      // An earlier process may have been killed before it ordered one that is planned.
+      const isMaybeUnmade = creation === undefined && record?.state === "planned" && !record.registered;
+      const isBusy = record !== undefined && record.bound_job !== null;
+      return { id, creatingUntil, isBusy, mayBeMissing: !isBusy && (isMaybeUnmade || this.deletions.has(id)) };
     });
   }
 

@@ -4,7 +4,12 @@ import { type Absences, CONFIRM_MS, CONFIRMATIONS, judgeAbsences, NO_ABSENCES } 
 
 const LONG_AGO = Number.NEGATIVE_INFINITY;
 const fleet = (count: number) =>
-  Array.from({ length: count }, (_, index) => ({ id: `i${index}`, creatingUntil: LONG_AGO }));
+  Array.from({ length: count }, (_, index) => ({
+    id: `i${index}`,
+    creatingUntil: LONG_AGO,
+    isBusy: false,
+    mayBeMissing: false,
+  }));
 
 describe("machines that a whole list misses", () => {
   const judge = (absences: Absences, count: number, observed: string[], startedAt: number, listLagMs = 0) =>
@@ -25,6 +30,27 @@ describe("machines that a whole list misses", () => {
     expect([judged.gone.size, judged.doubted.size, judged.confirmedEmpty]).toEqual([1, 0, true]);
   });
 
+  it("are doubted one by one while they work, until several lists over a minute say so", () => {
+    const expected = fleet(3).map((one) => ({ ...one, isBusy: one.id === "i2" }));
+    const list = { expected, observed: new Set(["i0"]), listLagMs: 0 };
+    const first = judgeAbsences(NO_ABSENCES, { ...list, startedAt: 0 });
+    expect([[...first.gone], [...first.doubted], first.suspicious]).toEqual([["i1"], ["i2"], 1]);
+    const second = judgeAbsences(first.absences, { ...list, startedAt: CONFIRM_MS - 1 });
+    expect([...second.doubted]).toEqual(["i2"]);
+    const third = judgeAbsences(second.absences, { ...list, startedAt: CONFIRM_MS });
+    expect([[...third.gone], third.suspicious]).toEqual([["i1", "i2"], 0]);
+    const fourth = judgeAbsences(third.absences, { ...list, startedAt: CONFIRM_MS + 1 });
+    expect([...fourth.gone]).toEqual(["i1", "i2"]);
+  });
+
+  it("are gone however many when they may be missing, and are no sign against the list, but for an empty one", () => {
+    const expected = fleet(9).map((one, index) => ({ ...one, mayBeMissing: index > 2 }));
+    const judgeList = (...observed: string[]) =>
+      judgeAbsences(NO_ABSENCES, { expected, observed: new Set(observed), startedAt: 0, listLagMs: 0 });
+    expect(judgeList("i0").gone.size).toBe(8);
+    expect([judgeList().gone.size, judgeList().confirmedEmpty]).toEqual([0, false]);
+  });
+
   it("are doubted anew when they were seen in between", () => {
     const once = judge(NO_ABSENCES, 9, [], 0).absences;
     const seen = judge(
@@ -38,7 +64,7 @@ describe("machines that a whole list misses", () => {
   });
 
   it("are doubted as long as the provider may not show yet what was just made", () => {
-    const expected = [{ id: "new", creatingUntil: 100 }];
+    const expected = [{ id: "new", creatingUntil: 100, isBusy: false, mayBeMissing: false }];
     const list = { expected, observed: new Set(["other"]), listLagMs: 50 };
     expect(judgeAbsences(NO_ABSENCES, { ...list, startedAt: 149 }).doubted.has("new")).toBe(true);
     expect(judgeAbsences(NO_ABSENCES, { ...list, startedAt: 150 }).gone.has("new")).toBe(true);

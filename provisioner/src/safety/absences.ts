@@ -18,6 +18,10 @@ export interface Expected {
   readonly id: string;
   /** When its creation was last under way; -Infinity when that was before this process. */
   readonly creatingUntil: number;
+  /** It has a job: nothing but several lists in a row says that its machine is gone. */
+  readonly isBusy: boolean;
+  /** Its machine may never have been made, or this process had it deleted: that it is missing says nothing against a list. */
+  readonly mayBeMissing: boolean;
 }
 
 export interface Judged {
@@ -26,14 +30,16 @@ export interface Judged {
   readonly gone: ReadonlySet<string>;
   /** Missing from the list, and not believed to be gone. */
   readonly doubted: ReadonlySet<string>;
+  /** How many of those are missing for longer than the provider's lists lag behind. */
+  readonly suspicious: number;
   /** The list was empty, and there is nothing that we doubt. */
   readonly confirmedEmpty: boolean;
 }
 
 /**
- * What a list that was read whole says about machines that should be in it. A few missing ones are gone. Many at once, or all of
- * them, are a fault of the provider more often than the truth: they are gone when several lists in a row, over some time, miss them.
- * A machine that was just made is never gone before `listLagMs` has passed.
+ * What a list that was read whole says about machines that should be in it. A few missing ones are gone. Many at once, all of them,
+ * or one that works, are a fault of the provider more often than the truth: they are gone when several lists in a row, over some
+ * time, miss them, and stay so until a list shows them. A machine that was just made is never gone before `listLagMs` has passed.
  */
 export function judgeAbsences(
   absences: Absences,
@@ -47,7 +53,9 @@ export function judgeAbsences(
   const { expected, observed, startedAt, listLagMs } = list;
   const missing = new Map<string, { since: number; lists: number }>();
   const doubted = new Set<string>();
-  for (const { id, creatingUntil } of expected) {
+  const absent: Expected[] = [];
+  for (const one of expected) {
+    const { id, creatingUntil } = one;
     if (observed.has(id)) continue;
     if (startedAt < creatingUntil + listLagMs) {
       doubted.add(id);
@@ -55,13 +63,27 @@ export function judgeAbsences(
     }
     const before = absences.missing.get(id);
     missing.set(id, { since: before?.since ?? startedAt, lists: (before?.lists ?? 0) + 1 });
+    absent.push(one);
   }
-  const isPlausible = observed.size > 0 && missing.size <= Math.max(FEW, expected.length * SHARE);
+  const needed = expected.filter(({ mayBeMissing }) => !mayBeMissing).length;
+  const strange = absent.filter(({ mayBeMissing }) => !mayBeMissing).length;
+  const isPlausible = observed.size > 0 && strange <= Math.max(FEW, needed * SHARE);
   const gone = new Set<string>();
-  for (const [id, { since, lists }] of missing) {
-    if (isPlausible || (lists >= CONFIRMATIONS && startedAt - since >= CONFIRM_MS)) gone.add(id);
-    else doubted.add(id);
+  let suspicious = 0;
+  for (const { id, isBusy } of absent) {
+    const { since = startedAt, lists = 0 } = missing.get(id) ?? {};
+    const isConfirmed = lists >= CONFIRMATIONS && startedAt - since >= CONFIRM_MS;
+    if (isConfirmed || (isPlausible && !isBusy)) gone.add(id);
+    else {
+      doubted.add(id);
+      suspicious += 1;
+    }
   }
-  for (const id of gone) missing.delete(id);
-  return { absences: { missing }, gone, doubted, confirmedEmpty: observed.size === 0 && doubted.size === 0 };
+  return {
+    absences: { missing },
+    gone,
+    doubted,
+    suspicious,
+    confirmedEmpty: observed.size === 0 && doubted.size === 0,
+  };
 }
