@@ -70,9 +70,11 @@ export class Converge {
     this.absences = judged.absences;
     fleet.replace(runners, startedAt, provider.listLagMs);
     this.noteLosses(former, absent);
+    this.noteLostBoots(former, absent);
     await this.endUnmade(judged.gone, signal);
     await this.endVanished(judged.gone, signal);
     const left = await this.act(machines, ours, startedAt, signal);
+    this.dropLostTrials();
     await this.drainSurplus(signal);
     return left;
   }
@@ -101,6 +103,21 @@ export class Converge {
     }
   }
 
+  /** A machine that is gone before its runner registered is a boot that failed, whoever took it away. */
+  private noteLostBoots(former: ReadonlyMap<string, InstanceRecord>, absent: readonly string[]): void {
+    for (const record of absent.flatMap((id) => former.get(id) ?? []))
+      if (isBootFailure(record)) this.bootFailed(record, "its machine was gone before its runner registered");
+  }
+
+  /** A trial that nothing is heard of any more would keep its template shut for ever. */
+  private dropLostTrials(): void {
+    const { fleet, budgets } = this.world;
+    for (const { key, instance } of budgets.trials()) {
+      const record = fleet.record(instance);
+      if (!fleet.isBegun(instance) && (record === undefined || hasEnded(record))) budgets.ended(key, instance);
+    }
+  }
+
   /** Creations that failed without an answer, and whose machine no list shows. */
   private async endUnmade(gone: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     const { fleet, controlPlane } = this.world;
@@ -111,7 +128,8 @@ export class Converge {
       unmade.map((id) => ({ runner_instance_id: id, state: "failed" as const, reason })),
       signal,
     );
-    for (const id of unmade) fleet.forget(id);
+    // It says nothing of their template that the provider did not answer: another may try.
+    for (const id of unmade) this.hasGone(id);
   }
 
   /** Nobody wants them: their deletion was not answered, or they ended by themselves. They take up no room any more. */

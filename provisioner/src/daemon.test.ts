@@ -1,7 +1,7 @@
 import { RefusedError } from "@shipfox/shared/call-error";
 import { createLogger } from "@shipfox/shared/logger";
 import { afterEach, describe, expect, it } from "vitest";
-import { MAX_FAILURES } from "./budget/breaker.ts";
+import { FIRST_PAUSE_MS, MAX_FAILURES, MAX_PAUSE_MS } from "./budget/breaker.ts";
 import { Budgets, type Time } from "./budget/budgets.ts";
 import { Daemon } from "./daemon.ts";
 import { ProviderError } from "./drivers/driver.ts";
@@ -9,6 +9,7 @@ import { SimulatedProvider } from "./drivers/simulated.fixture.ts";
 import { Fleet, hasEnded } from "./fleet.ts";
 import { Monitor } from "./monitor.ts";
 import { policy } from "./policy.ts";
+import { CONFIRM_MS, CONFIRMATIONS } from "./safety/absences.ts";
 import { StandInPlane } from "./stand-in-plane.fixture.ts";
 import type { Template } from "./templates/template.ts";
 import type { World } from "./world.ts";
@@ -43,6 +44,7 @@ function start(
   provider: SimulatedProvider,
   over: Partial<Template> = {},
   maxDeletionsPerMinute = 100,
+  clock = time,
 ) {
   const world: World = {
     controlPlane: plane,
@@ -56,9 +58,9 @@ function start(
       templates: [{ ...template, ...over }],
     }),
     fleet: new Fleet(),
-    budgets: new Budgets(time),
+    budgets: new Budgets(clock),
     monitor: new Monitor(),
-    time,
+    time: clock,
     logger: createLogger("test", "silent"),
   };
   const daemon = new Daemon(world, { convergeMs: 20 });
@@ -240,6 +242,64 @@ describe("the provisioner", () => {
     await expect.poll(() => world.budgets.circuit("small")).toBe("open");
     expect(plane.events).toContainEqual(expect.objectContaining({ state: "failed", console_tail: "kernel panic" }));
     await expect.poll(() => provider.machines.size).toBe(0);
+  });
+
+  describe("whose circuit is half-open", () => {
+    const timeout = new ProviderError("unavailable", "time-out", { mayHaveHappened: true });
+
+    /** The provider has refused once; what it does with the trial is up to `trial`. */
+    async function halfOpen(trial: (provider: SimulatedProvider) => void) {
+      const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+      plane.endsAbsent = true;
+      plane.jobs = 1;
+      provider.creationFaults.push(new ProviderError("quota", "no more"));
+      let later = 0;
+      const clock = { ...time, monotonic: () => performance.now() + later, now: () => Date.now() + later };
+      const { world } = start(plane, provider, {}, 100, clock);
+      const pass = (ms: number) => {
+        later += ms;
+      };
+      const doubtedLists = () => world.monitor.counters.get("doubted_lists") ?? 0;
+      /** Lists go on to miss what they miss, until that is believed. */
+      const confirmAbsence = async () => {
+        const before = doubtedLists();
+        await expect.poll(doubtedLists).toBeGreaterThan(before + CONFIRMATIONS);
+        pass(CONFIRM_MS);
+      };
+      await expect.poll(() => world.budgets.circuit("small")).toBe("open");
+      trial(provider);
+      pass(FIRST_PAUSE_MS);
+      return { plane, provider, world, pass, confirmAbsence };
+    }
+
+    it("makes another trial when the creation of the first was not answered and made nothing", async () => {
+      let isTried = false;
+      const { plane, provider, world, confirmAbsence } = await halfOpen((changed) => {
+        const create = changed.create.bind(changed);
+        changed.create = async (request) => {
+          if (isTried) return create(request);
+          isTried = true;
+          throw timeout;
+        };
+      });
+      await expect.poll(() => isTried).toBe(true);
+      await confirmAbsence();
+      await expect.poll(() => provider.created).toHaveLength(1);
+      for (const record of plane.records.values()) record.registered = true;
+      await expect.poll(() => world.budgets.circuit("small")).toBe("closed");
+      expect(world.monitor.counters.get("boot_failures")).toBeUndefined();
+    });
+
+    it("counts a trial whose machine was taken away before its runner registered as a failed boot, and makes another", async () => {
+      const { plane, provider, world, pass, confirmAbsence } = await halfOpen(() => {});
+      await expect.poll(() => [...plane.records.values()].map(({ state }) => state)).toContain("running");
+      provider.machines.clear();
+      await confirmAbsence();
+      await expect.poll(() => world.monitor.counters.get("boot_failures")).toBe(1);
+      expect([world.budgets.circuit("small"), provider.created.length]).toEqual(["open", 1]);
+      pass(MAX_PAUSE_MS);
+      await expect.poll(() => provider.created).toHaveLength(2);
+    });
   });
 
   it("leaves a template with a fallback alone that lost three machines, and goes on with one that has none", async () => {

@@ -14,6 +14,8 @@ export class StandInPlane implements ControlPlane {
   /** Thrown by every call while it is set. */
   fault: Error | null = null;
   hasLetGo = false;
+  /** Ends the records of machines that no list shows, as the control plane does after a while. */
+  endsAbsent = false;
 
   async me() {
     return { id: "token-1", scope: "workspace" as const, workspace_id: "w", name: null };
@@ -76,14 +78,23 @@ export class StandInPlane implements ControlPlane {
   async reconcile(seen: { observed: readonly string[]; confirmedEmpty: boolean }) {
     if (this.fault) throw this.fault;
     this.lists.push(seen);
+    const absent =
+      this.endsAbsent && (seen.observed.length > 0 || seen.confirmedEmpty) ? this.absentFrom(seen.observed) : [];
+    for (const record of absent) Object.assign(record, { state: "terminated", desired_intent: "terminate" });
     const runners = [...this.records.values()].filter(
       (one) => !hasEnded(one) || seen.observed.includes(one.runner_instance_id),
     );
     return {
       runners: runners.map((one) => ({ ...one })),
       unknown_runner_instance_ids: [],
-      terminated_absent_runner_instance_ids: [],
+      terminated_absent_runner_instance_ids: absent.map(({ runner_instance_id: id }) => id),
     };
+  }
+
+  private absentFrom(observed: readonly string[]): Changeable[] {
+    return [...this.records.values()].filter(
+      (one) => !hasEnded(one) && one.bound_job === null && !observed.includes(one.runner_instance_id),
+    );
   }
 
   async drain(ids: readonly string[]) {

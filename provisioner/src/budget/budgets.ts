@@ -89,6 +89,11 @@ export class Budgets {
     this.breakers.set(key, ended(this.breaker(key), instance));
   }
 
+  /** Whose boots are waited for before their templates make more: template key and instance. */
+  trials(): { readonly key: string; readonly instance: string }[] {
+    return [...this.breakers].flatMap(([key, { probe }]) => (probe === null ? [] : [{ key, instance: probe }]));
+  }
+
   bootFailed(key: string, instance: string, why: string): void {
     this.fail(key, { instance, why, opens: "after-several" });
   }
