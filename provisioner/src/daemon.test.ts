@@ -340,6 +340,30 @@ describe("the provisioner", () => {
     expect(await start(plane, provider).ended).toBe("token-refused");
   });
 
+  it("is drained at once when the pool is another's, and takes neither it nor a machine", async () => {
+    const poolHeld = new RefusedError({
+      status: 409,
+      code: "provisioner-pool-held",
+      message: "held",
+      details: { host: "other" },
+      retryAfterMs: 0,
+    });
+    for (const isKnown of [true, false]) {
+      const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+      plane.jobs = 2;
+      start(plane, provider);
+      await expect.poll(() => [...plane.records.values()].filter(({ state }) => state === "running").length).toBe(2);
+      await stop();
+      plane.fault = poolHeld;
+      const { daemon, ended, world } = start(plane, provider);
+      if (isKnown) await expect.poll(() => world.monitor.heldBy?.host).toBe("other");
+      daemon.drain();
+      plane.fault = isKnown ? null : plane.fault;
+      expect(await ended).toBe("drained");
+      expect([provider.machines.size, provider.deleted]).toEqual([2, []]);
+    }
+  });
+
   it("leaves machines when it is stopped; drains idle ones and waits for the busy ones when it is drained", async () => {
     const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
     plane.jobs = 2;

@@ -55,7 +55,9 @@ export class Daemon {
     maker.giveUpWaiting();
     await Promise.race([maker.idle(), sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
     calls.abort();
-    if (this.end !== "token-refused" && this.world.monitor.heldBy === null) await this.letGo();
+    // A watcher's call that was under way when it was drained may have got the pool at that moment.
+    const mayHold = this.world.monitor.heldBy === null || this.end === "drained";
+    if (this.end !== "token-refused" && mayHold) await this.letGo();
     return this.end;
   }
 
@@ -64,11 +66,15 @@ export class Daemon {
     this.stopping.abort();
   }
 
-  /** Removes what has no job, waits for what has one, then ends. */
+  /** Removes what has no job, waits for what has one, then ends; at once while the machines are another daemon's. */
   drain(): void {
     const { monitor, logger } = this.world;
     if (monitor.draining) return;
     monitor.draining = true;
+    if (monitor.heldBy !== null) {
+      this.endDrained();
+      return;
+    }
     logger.info("draining: no machine is made any more, and those with a job are waited for");
     this.wake();
   }
@@ -100,13 +106,15 @@ export class Daemon {
     if (monitor.lastPollAt !== null) await maker.make([]);
     if (this.room() !== slotsBefore) this.demand.wake();
     const open = [...fleet.all().values()].filter((record) => !hasEnded(record));
-    if (isLast && open.length === 0 && machinesLeft === 0) {
-      this.end = "drained";
-      this.stopping.abort();
-    }
+    if (isLast && open.length === 0 && machinesLeft === 0) this.endDrained();
     const isMoving = open.some(({ state, desired_intent: intent }) => state !== "running" || intent === "terminate");
     const isSoon = isMoving || machinesLeft > 0 || fleet.unsure().length > 0 || (monitor.draining && !isLast);
     return isSoon ? Math.min(SOON_MS, this.convergeMs) : this.convergeMs;
+  }
+
+  private endDrained(): void {
+    this.end = "drained";
+    this.stopping.abort();
   }
 
   private room(): string {
@@ -160,6 +168,8 @@ export class Daemon {
       if (monitor.heldBy?.host !== holder.host)
         logger.warn(holder, "another daemon works with this token; this one only watches until that one ends");
       monitor.heldBy = holder;
+      // Whoever waited for the pool in order to drain it would remove the machines of the other.
+      if (monitor.draining) this.endDrained();
       return jittered(HELD_PAUSE_MS, time.random());
     }
     if (error instanceof ProviderError) {
