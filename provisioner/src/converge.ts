@@ -163,6 +163,7 @@ export class Converge {
     monitor.foreign = decision.foreign.length;
     monitor.unknown = decision.unknown.length;
     const present = new Set(ours.map(({ tags }) => tags.instance));
+    for (const { tags } of originals(ours, fleet.all())) if (fleet.adopt(tags.instance)) monitor.count("adopted");
     // A creation that nobody was sure of has a machine after all.
     for (const id of fleet.unsure()) if (present.has(id)) fleet.made(id, startedAt - provider.listLagMs, false);
     for (const [id, record] of fleet.all())
@@ -171,7 +172,6 @@ export class Converge {
         budgets.registered(record.template_key, id);
       }
     for (const id of this.judged) if (!fleet.record(id)) this.judged.delete(id);
-    monitor.count("adopted", decision.adopt.length);
     const news: InstanceEvent[] = decision.adopt.map((machine) => ({
       runner_instance_id: machine.tags.instance,
       provider_runner_id: machine.providerId,

@@ -129,15 +129,32 @@ describe("the provisioner", () => {
     await expect.poll(() => [world.monitor.unknown, world.monitor.foreign]).toEqual([1, 1]);
     expect(provider.created).toEqual([]);
     expect(provider.deleted).toEqual([]);
+    expect(world.monitor.counters.get("adopted")).toBe(1);
+  });
+
+  it("adopts none that it made itself, however slowly they start", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 1;
+    provider.onCreate = ({ tags }) =>
+      Object.assign(provider.machines.get(`m-${tags.instance}`) ?? {}, { state: "starting" });
+    const { world } = start(plane, provider);
+    const states = () => [...plane.records.values()].map(({ state }) => state);
+    await expect.poll(states).toEqual(["starting"]);
+    const lists = world.monitor.counters.get("lists") ?? 0;
+    await expect.poll(() => world.monitor.counters.get("lists") ?? 0).toBeGreaterThan(lists + 2);
+    for (const machine of provider.machines.values()) machine.state = "running";
+    await expect.poll(states).toEqual(["running"]);
+    expect(world.monitor.counters.get("adopted")).toBeUndefined();
   });
 
   it("finds a machine whose creation was not answered, and makes no second one", async () => {
     const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
     provider.creationFaults.push(new ProviderError("unavailable", "time-out", { mayHaveHappened: true }));
     plane.jobs = 1;
-    start(plane, provider);
+    const { world } = start(plane, provider);
     await expect.poll(() => [...plane.records.values()].map(({ state }) => state)).toEqual(["running"]);
     expect(provider.created).toHaveLength(1);
+    expect(world.monitor.counters.get("adopted")).toBe(1);
   });
 
   it("takes what an earlier process left without a start away, and blames no template for it", async () => {

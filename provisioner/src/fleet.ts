@@ -25,6 +25,8 @@ interface Creation {
 export class Fleet {
   private records: Map<string, InstanceRecord> = new Map();
   private readonly creations = new Map<string, Creation>();
+  /** Whose machines are known: this process had an answer to their creation, or has found them in a list. */
+  private readonly met = new Set<string>();
   /** Monotonic milliseconds, by instance. */
   private readonly idleSince = new Map<string, number>();
   /** Whose deletion this process has ordered, answered or not. */
@@ -41,6 +43,17 @@ export class Fleet {
   made(id: string, now: number, isUnsure: boolean): void {
     const creation = this.creations.get(id);
     if (creation) this.creations.set(id, { ...creation, endedAt: now, isUnsure });
+    if (!isUnsure) this.met.add(id);
+  }
+
+  /** A list shows its machine. True when no creation of this process had made it known, the first time. */
+  adopt(id: string): boolean {
+    const record = this.records.get(id);
+    const creation = this.creations.get(id);
+    const isUnderWay = creation !== undefined && !creation.isUnsure;
+    if (record === undefined || hasEnded(record) || isUnderWay || this.met.has(id)) return false;
+    this.met.add(id);
+    return true;
   }
 
   /** No machine was made. */
@@ -56,6 +69,7 @@ export class Fleet {
     for (const id of idle) if (!this.idleSince.has(id)) this.idleSince.set(id, listedAt);
     for (const id of this.idleSince.keys()) if (!idle.has(id)) this.idleSince.delete(id);
     for (const id of this.deletions) if (!this.records.has(id)) this.deletions.delete(id);
+    for (const id of this.met) if (!this.records.has(id) && !this.creations.has(id)) this.met.delete(id);
     for (const [id, { endedAt, isUnsure }] of this.creations)
       if (endedAt !== null && !isUnsure && endedAt + listLagMs < listedAt) this.creations.delete(id);
   }
