@@ -98,11 +98,10 @@ export class StandInPlane implements ControlPlane {
   }
 
   async drain(ids: readonly string[]) {
-    for (const id of ids) {
-      const record = this.records.get(id);
-      if (record && record.bound_job === null) record.desired_intent = "terminate";
-    }
-    return { drained: [...ids], busy: [], unknown: [] };
+    const isBusy = (id: string) => (this.records.get(id)?.bound_job ?? null) !== null;
+    const drained = ids.filter((id) => !isBusy(id));
+    for (const id of drained) Object.assign(this.records.get(id) ?? {}, { desired_intent: "terminate" });
+    return { drained, busy: ids.filter(isBusy), unknown: [] };
   }
 
   async letGo(): Promise<void> {

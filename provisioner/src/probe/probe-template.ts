@@ -65,24 +65,24 @@ async function tryMachine(world: ProbeWorld, { tags, token, template }: Order, s
   const { provider, controlPlane, observer } = world;
   const bounded = { ...template, maxLifetimeMs: Math.min(template.maxLifetimeMs, template.bootTimeoutMs + MARGIN_MS) };
   const hiddenUntil = () => performance.now() + provider.listLagMs;
+  let providerId: string;
   try {
     // An order that was given up halfway may make a machine later: it is waited for, also after Ctrl-C.
-    const { providerId } = await provider.create(
-      bootRequest(tags, token, bounded, template.bootTimeoutMs + MARGIN_MS),
-      AbortSignal.timeout(CALL_LIMIT_MS),
-    );
+    const request = bootRequest(tags, token, bounded, template.bootTimeoutMs + MARGIN_MS);
+    providerId = (await provider.create(request, AbortSignal.timeout(CALL_LIMIT_MS))).providerId;
     observer.said(template.key, `machine ${providerId} is started`);
     const event = { runner_instance_id: tags.instance, provider_runner_id: providerId, state: "starting" as const };
     await controlPlane.report([event], signal).catch(() => {});
   } catch (error) {
     const { message, mayHaveHappened } = asProviderError(error);
-    return { fault: `its machine was not made: ${message}`, mayExist: mayHaveHappened, hiddenUntil: hiddenUntil() };
+    const fault = `its machine was not made: ${message}`;
+    return { fault, mayExist: mayHaveHappened, providerId: null, hiddenUntil: hiddenUntil() };
   }
   const madeAt = hiddenUntil();
   const fault = await waitForRunner(world, tags, template, signal).catch(
     (error: Error) => `its runner could not be waited for: ${error.message}`,
   );
-  return { fault, mayExist: true, hiddenUntil: madeAt };
+  return { fault, mayExist: true, providerId, hiddenUntil: madeAt };
 }
 
 /** Null when the runner has registered. Rejects as the client does when the control plane refuses. */

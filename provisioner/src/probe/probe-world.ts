@@ -22,6 +22,8 @@ export interface ProbeWorld {
 export interface Trial {
   readonly fault: string | null;
   readonly mayExist: boolean;
+  /** What the provider calls the machine; null when its creation was not answered. */
+  readonly providerId: string | null;
   /** Until then, in monotonic milliseconds, a machine may exist that no list shows. */
   readonly hiddenUntil: number;
 }
