@@ -357,6 +357,23 @@ describe("the provisioner", () => {
     expect(await start(plane, provider).ended).toBe("token-refused");
   });
 
+  it("is not drained while a machine works, even when its record has ended", async () => {
+    const [plane, provider] = [new StandInPlane(), new SimulatedProvider()];
+    plane.jobs = 1;
+    const { daemon, ended, world } = start(plane, provider);
+    await expect.poll(() => [...plane.records.values()].map(({ state }) => state)).toEqual(["running"]);
+    const [record] = plane.records.values();
+    Object.assign(record ?? {}, { state: "terminated", registered: true, claimed: true, bound_job: JOB });
+    daemon.drain();
+    const lists = () => world.monitor.counters.get("lists") ?? 0;
+    const before = lists();
+    await expect.poll(lists).toBeGreaterThan(before + 3);
+    expect(provider.machines.size).toBe(1);
+    Object.assign(record ?? {}, { bound_job: null, desired_intent: "terminate" });
+    expect(await ended).toBe("drained");
+    expect(provider.machines.size).toBe(0);
+  });
+
   it("is drained at once when the pool is another's, and takes neither it nor a machine", async () => {
     const poolHeld = new RefusedError({
       status: 409,

@@ -105,7 +105,7 @@ export class Daemon {
     // The idle pools are filled here too: the other loop may wait for jobs for half a minute. What it told of is what may be made.
     if (monitor.lastPollAt !== null) await maker.make([]);
     if (this.room() !== slotsBefore) this.demand.wake();
-    const open = [...fleet.all().values()].filter((record) => !hasEnded(record));
+    const open = [...fleet.all().values()].filter((record) => !hasEnded(record) || record.bound_job !== null);
     if (isLast && open.length === 0 && machinesLeft === 0) this.endDrained();
     const isMoving = open.some(({ state, desired_intent: intent }) => state !== "running" || intent === "terminate");
     const isSoon = isMoving || machinesLeft > 0 || fleet.unsure().length > 0 || (monitor.draining && !isLast);
