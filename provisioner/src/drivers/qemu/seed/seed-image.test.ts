@@ -27,7 +27,8 @@ describe("[qemu] the disk from which a machine learns who it is", () => {
   async function fatFile(image: Buffer, name: string): Promise<Buffer> {
     const path = join(folder, "fat.img");
     await writeFile(path, image);
-    const { stdout } = await execa("mcopy", ["-n", "-i", path, `::${name}`, "-"], { encoding: "buffer" });
+    const options = { encoding: "buffer", stripFinalNewline: false } as const;
+    const { stdout } = await execa("mcopy", ["-n", "-i", path, `::${name}`, "-"], options);
     return Buffer.from(stdout);
   }
 
