@@ -79,7 +79,7 @@ would() {
 read_arguments() {
   action=install component='' url='' from='' version='' labels='' token_file='' name='' sandbox='' listen=''
   prefix=/usr/local user='' ca='' insecure=no install_deps=no start=yes purge=no dry_run=no admin='' bare=no
-  templates='' group='' image_is_ours=no
+  templates='' group='' image_is_ours=no placed=no
   case ${1:-} in
     upgrade | uninstall) action=$1; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -388,7 +388,10 @@ write() {
 
 place_program() {
   mkdir -p "$lib" "$prefix/bin"
-  if ! [ -d "$lib/$release" ]; then mv "$work/unpacked/$release" "$lib/$release"; fi
+  if ! [ -d "$lib/$release" ]; then
+    mv "$work/unpacked/$release" "$lib/$release"
+    placed=yes
+  fi
   [ -L "$prefix/bin/$command" ] || ln -s "../lib/shipfox/$component/bin/$command" "$prefix/bin/$command"
 }
 
@@ -540,7 +543,8 @@ place_templates() {
   changed=$kept
 }
 
-# What the control plane gives to its runners: the same release, for all architectures that are there.
+# What the control plane gives to its runners: the same release, for all architectures that are there. It is given away only from
+# publish_releases on.
 place_releases() {
   mkdir -p "$lib/releases"
   sed -n "s/^[0-9a-f]\{64\}  \(shipfox[0-9A-Za-z-]*-$version-linux-[0-9a-z]*\.tar\.gz\)\$/\1/p" "$work/SHA256SUMS" >"$work/files"
@@ -550,13 +554,17 @@ place_releases() {
     chmod 644 "$lib/releases/$file.new"
     mv -f "$lib/releases/$file.new" "$lib/releases/$file"
   done <"$work/files"
+}
+
+publish_releases() {
   grep -F -- "-$version-linux-" "$work/SHA256SUMS" >"$work/text"
   write "$lib/releases/SHA256SUMS" 644 root:root
-  for old in "$lib"/releases/shipfox*.tar.gz; do
-    case $old in
-      *-"$version"-linux-*) ;;
-      *) rm -f "$old" ;;
-    esac
+  remove_unlisted_releases
+}
+
+remove_unlisted_releases() {
+  for file in "$lib"/releases/shipfox*.tar.gz; do
+    grep -qF -- "  $(basename "$file")" "$lib/releases/SHA256SUMS" || rm -f "$file"
   done
 }
 
@@ -707,8 +715,15 @@ check_database() {
   [ "$component" = control-plane ] || return 0
   as_control_plane migrate --status >"$work/schema.log" 2>&1 || {
     cat "$work/schema.log" >&2
+    drop_release
     failed "$version cannot work with the database as it is; $before was not touched. The way back is a backup from before the upgrade"
   }
+}
+
+# What this run has brought and nothing uses.
+drop_release() {
+  [ "$placed" = no ] || rm -rf "${lib:?}/$release"
+  [ "$component" != control-plane ] || remove_unlisted_releases
 }
 
 # switch_to RELEASE: the program and the units of all services that run it.
@@ -727,6 +742,7 @@ switch_to() {
 upgrade_services() {
   before=$1
   check_database
+  [ "$component" != control-plane ] || place_releases
   services >"$work/services"
   : >"$work/running"
   while IFS= read -r each; do
@@ -748,8 +764,10 @@ upgrade_services() {
       show_log "$other"
       warn "$other does not run with $before either; its last words stand above"
     done <"$work/running"
+    drop_release
     failed "not upgraded"
   done <"$work/running"
+  [ "$component" != control-plane ] || publish_releases
 }
 
 remove_other_releases() {
@@ -804,12 +822,14 @@ install_component() {
     say "installed shipfox $version; try: shipfox --help"
     return 0
   fi
-  if [ "$component" = control-plane ]; then place_releases; fi
   if [ -n "$before" ] && [ "$before" != "$version" ]; then
     upgrade_services "$before"
     remove_other_releases "$version" "$before"
     say "$component: $before became $version"
     [ "$action" = install ] || return 0
+  elif [ "$component" = control-plane ]; then
+    place_releases
+    publish_releases
   fi
   if [ "$action" = upgrade ]; then say "$component $version is installed already"; return 0; fi
   [ "$before" = "$version" ] || point "$release"
