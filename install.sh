@@ -70,6 +70,13 @@ matches() {
 # valid FLAG VALUE PATTERN WHAT
 valid() { matches "$2" "$3" || misuse "$1: expected $4"; }
 
+# setting NAME FILE: its value as systemd reads it: the last one counts, without its quotes.
+setting() {
+  [ -r "$2" ] || return 0
+  sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" "$2" | tail -n 1 |
+    sed "s/[[:space:]]*\$//; s/^\"\(.*\)\"\$/\1/; s/^'\(.*\)'\$/\1/"
+}
+
 # would WHAT: true when it is only said.
 would() {
   [ "$dry_run" = yes ] || return 1
@@ -137,14 +144,14 @@ select_service() {
   state=$STATE_DIR/$instance
   account=$user kind=$sandbox
   if [ -z "$account" ] && [ -r "$UNIT_DIR/$unit" ]; then account=$(sed -n 's/^User=//p' "$UNIT_DIR/$unit"); fi
-  if [ -z "$kind" ] && [ -r "$env_file" ]; then kind=$(sed -n 's/^SHIPFOX_RUNNER_SANDBOX=//p' "$env_file"); fi
+  [ -n "$kind" ] || kind=$(setting SHIPFOX_RUNNER_SANDBOX "$env_file")
   account=${account:-$command} kind=${kind:-docker}
 }
 
 take_value() {
   path='/[A-Za-z0-9._/@+-]+'
   case $1 in
-    --url) valid "$1" "$2" 'https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?' "an address such as https://shipfox.example.com"; url=${2%/} ;;
+    --url) take_url "$1" "$2" ;;
     --from)
       case $2 in
         http://* | https://*) valid "$1" "$2" 'https?://[A-Za-z0-9._:/-]+' "an address such as https://shipfox.example.com/releases"; from=${2%/} ;;
@@ -164,6 +171,11 @@ take_value() {
     --templates) templates=$2 ;;
     --group) valid "$1" "$2" '[a-z_][a-z0-9_-]{0,30}' "the name of a group"; group=$2 ;;
   esac
+}
+
+take_url() {
+  valid "$1" "$2" 'https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?' "an address such as https://shipfox.example.com"
+  url=${2%/}
 }
 
 absolute() {
@@ -482,7 +494,7 @@ has_image() { engine GET "/images/$1/json" --output /dev/null; }
 # The one that the operator names, else one that is here, else a public one, else the one of this release.
 provide_image() {
   uses_engine && [ "$action" = install ] || return 0
-  if [ -n "${SHIPFOX_RUNNER_IMAGE:-}" ] || grep -q '^SHIPFOX_RUNNER_IMAGE=.' "$env_file" 2>/dev/null; then return 0; fi
+  if [ -n "${SHIPFOX_RUNNER_IMAGE:-}" ] || [ -n "$(setting SHIPFOX_RUNNER_IMAGE "$env_file")" ]; then return 0; fi
   if has_image "$SANDBOX_IMAGE"; then return 0; fi
   if pull_image; then
     say "jobs that name no image get $PUBLIC_IMAGE"
@@ -644,14 +656,8 @@ is_healthy() {
 
 # own_address: where programs of this machine reach its control plane.
 own_address() {
-  scheme=http host='' port=''
-  while IFS='=' read -r variable value; do
-    case $variable in
-      HOST) host=$value ;;
-      PORT) port=$value ;;
-      SHIPFOX_TLS_CERT_FILE) [ -z "$value" ] || scheme=https ;;
-    esac
-  done <"$env_file"
+  scheme=http host=$(setting HOST "$env_file") port=$(setting PORT "$env_file")
+  [ -z "$(setting SHIPFOX_TLS_CERT_FILE "$env_file")" ] || scheme=https
   case $host in
     '' | 0.0.0.0 | :: | 127.0.0.1) host=localhost ;;
     *:*) host="[$host]" ;;
@@ -780,14 +786,39 @@ remove_other_releases() {
   done
 }
 
+# What somebody wrote into the settings by hand becomes a part of addresses here.
+check_settings() {
+  [ "$component" = control-plane ] || return 0
+  valid "HOST in $env_file" "$(setting HOST "$env_file")" '[A-Za-z0-9.:_-]*' "a name or an address"
+  valid "PORT in $env_file" "$(setting PORT "$env_file")" '[0-9]{0,5}' "a port such as 16101"
+}
+
+# A machine may have only runners with names: the first of them speaks for all, as they are upgraded together.
+select_first_service() {
+  [ "$action" = upgrade ] && ! [ -e "$UNIT_DIR/$unit" ] || return 0
+  services | head -n 1 >"$work/first"
+  while IFS= read -r first; do select_service "${first%.service}"; done <"$work/first"
+}
+
+# Where the service has its control plane.
+take_own_url() {
+  found=$(setting SHIPFOX_API_URL "$env_file")
+  [ -n "$found" ] || misuse "$env_file names no control plane, so --url or --from is needed"
+  take_url "SHIPFOX_API_URL in $env_file" "$found"
+  check_address
+}
+
 install_component() {
+  work=$(mktemp -d)
+  select_first_service
+  check_settings
   check_address
   require_machine
   [ -z "$ca" ] || [ -r "$ca" ] || stop "$EXIT_MISSING" "the file of --ca cannot be read; nothing was changed"
   before=$(installed_version)
   if [ "$action" = upgrade ]; then
     [ -n "$before" ] || failed "$component is not installed here"
-    if [ -z "$url$from" ] && [ "$component" != cli ]; then url=$(sed -n 's/^SHIPFOX_API_URL=//p' "$env_file"); check_address; fi
+    if [ -z "$url$from" ] && [ "$component" != cli ]; then take_own_url; fi
   fi
   [ "$component" != provisioner ] || check_templates
   needs_token=no
@@ -796,7 +827,6 @@ install_component() {
     needs_token=yes
     read_token
   fi
-  work=$(mktemp -d)
   find_version
   if would "install $release from ${from:-$url} into $lib, with the link $prefix/bin/$command"; then
     [ "$component" = cli ] || would "write $env_file, $UNIT_DIR/$unit${templates:+, $CONFIG_DIR/templates.yaml} and the account $account, and start $service"
