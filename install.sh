@@ -898,8 +898,12 @@ welcome() {
   esac
   printf '%s\n' "$password" |
     as_person login --url "$here" --signup --name "${admin%%@*}" --email "$admin" --password-stdin >"$work/welcome.log" 2>&1 || {
+      if grep -Eq '\((signup-not-allowed|email-taken)\)' "$work/welcome.log"; then
+        say "there is an account already, so none was made; to sign in: shipfox login --url $here"
+        return 0
+      fi
       cat "$work/welcome.log" >&2
-      failed "the control plane runs, and the account was not made; when there is one already, sign in with: shipfox login --url $here"
+      failed "the control plane runs, and the account was not made; to make it: shipfox login --url $here --signup"
     }
   unset SHIPFOX_SETUP_TOKEN
   place_hello

@@ -145,6 +145,8 @@ describe("[docker] install.sh on a machine with systemd", () => {
 
   it("changes nothing when it is repeated", async () => {
     const [before, listing] = [await Promise.all(SERVICES.map(pidOf)), await machine.listing()];
+    const again = await machine.sh(`cd; ${COMMANDS[0]} 2>&1`);
+    expect(again).toContain("there is an account already");
     await install("now", "control-plane", "--from", "/srv/now");
     await install("now", "runner", "--url", URL, "--labels", "linux,x64");
     await install("now", "provisioner", "--url", URL, "--templates", "/root/templates.yaml");
