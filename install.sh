@@ -665,6 +665,10 @@ own_address() {
   echo "$scheme://$host:${port:-16101}"
 }
 
+say_stopping() {
+  if [ "$component" = runner ]; then say "stopping $1, which ends its jobs first"; else say "stopping $1"; fi
+}
+
 # start_unit UNIT: true when it runs and goes on running.
 start_unit() {
   systemctl reset-failed "$1" 2>/dev/null || :
@@ -754,7 +758,7 @@ upgrade_services() {
   while IFS= read -r each; do
     if systemctl is-active --quiet "$each"; then
       echo "$each" >>"$work/running"
-      say "stopping $each; a runner ends its jobs first"
+      say_stopping "${each%.service}"
       systemctl stop "$each"
     fi
   done <"$work/services"
@@ -982,8 +986,8 @@ END
 
 remove_service() {
   if [ -e "$UNIT_DIR/$unit" ]; then
-    if [ "$component" = provisioner ] && systemctl is-active --quiet "$unit"; then drain_provisioner; fi
-    say "stopping $service; a runner ends its jobs first"
+    [ "$component" != provisioner ] || drain_provisioner
+    say_stopping "$service"
     systemctl disable --quiet --now "$unit" || :
     rm -f "$UNIT_DIR/$unit"
     rm -rf "$drop_ins"
@@ -995,8 +999,13 @@ remove_service() {
 
 # Nobody would remove its machines afterwards.
 drain_provisioner() {
+  systemctl is-active --quiet "$unit" || {
+    warn "$service does not run, so machines that it has started may be left; what they are called: shipfox provisioners instances list --open"
+    return 0
+  }
   say "draining $service: machines with a job end it first"
-  runuser -u "$account" -- "$prefix/bin/$command" drain --state-dir "$state" --wait "$DRAIN_SECONDS" >"$work/drain.log" 2>&1 || {
+  # Without the settings of the person who calls, such as another token or its file.
+  env -i "PATH=$PATH" runuser -u "$account" -- "$prefix/bin/$command" drain --state-dir "$state" --wait "$DRAIN_SECONDS" >"$work/drain.log" 2>&1 || {
     cat "$work/drain.log" >&2
     warn "not all of its machines are removed; what they are called: shipfox provisioners instances list --open"
   }

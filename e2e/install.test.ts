@@ -233,8 +233,12 @@ describe("[docker] install.sh on a machine with systemd", () => {
     );
     await machine.sh(`systemctl is-active shipfox-runner`);
     await install("now", "uninstall runner --name blue --purge");
-    for (const part of ["provisioner", "runner", "control-plane", "cli"])
-      await install("now", `uninstall ${part} --purge`);
+    const drained = await machine.sh(
+      "SHIPFOX_PROVISIONER_TOKEN_FILE=/nowhere sh /srv/now/install.sh uninstall provisioner --purge 2>&1",
+    );
+    expect(drained).toContain("draining shipfox-provisioner");
+    expect(drained).not.toContain("not all of its machines");
+    for (const part of ["runner", "control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
     await machine.sh("rm /opt/provider.mjs");
     expect((await machine.listing()).split("\n")).toEqual(pristine.split("\n"));
   });
