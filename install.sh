@@ -1,40 +1,5 @@
 #!/bin/sh
-# Installs a part of Shipfox on a Linux machine, brings it to another version, or removes it.
-#
-#   curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_… sh -s -- runner --url https://HOST --labels linux,x64
-#   curl -fsSL https://HOST/install.sh | sudo sh -s -- control-plane --from https://HOST/releases --admin you@example.com
-#   curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_pt_… sh -s -- provisioner --url https://HOST --templates templates.yaml
-#   sh install.sh upgrade runner --url https://HOST
-#   sh install.sh uninstall runner [--purge]
-#
-# Parts: control-plane, runner, provisioner, cli. Repeating an installation changes only what is different.
-#
-#   --url URL          address of the control plane; for control-plane the address under which it will be reached
-#   --from PATH|URL    install from a folder that scripts/release filled, or from a tarball in such a folder: no network;
-#                      or from an address under which such a folder is served
-#   --admin EMAIL      control-plane: also the command line, the first account, a workspace, a project to try, and the next commands.
-#                      Its password: SHIPFOX_PASSWORD, else asked on the terminal, else made up and shown
-#   --bare             control-plane: none of that, and no question
-#   --version VERSION  default: the version of the control plane at --url, or the newest in --from
-#   --labels A,B       labels of the runner
-#   --token-file FILE  registration token of a runner, token of a provisioner; else SHIPFOX_TOKEN, else asked on the terminal.
-#                      Needed for the first start only
-#   --templates FILE   provisioner: which machines to start, becomes /etc/shipfox/templates.yaml
-#   --group NAME       provisioner: the group that its driver needs: docker, or kvm
-#   --name NAME        a further runner on this machine: shipfox-runner@NAME
-#   --sandbox KIND     docker (default) or host. For docker an image for jobs that name none is provided: what
-#                      SHIPFOX_RUNNER_IMAGE names, else one that is here, else a public one, else the one of the control plane
-#   --listen ADDR:PORT where the control plane listens, default 127.0.0.1:16101
-#   --prefix DIR       default /usr/local
-#   --user NAME        account of the service, made when it is missing
-#   --ca FILE          certificate authority of the control plane
-#   --insecure         allow http to another machine: neither this script nor the token is protected on the way
-#   --install-deps     install missing packages with apt-get or dnf
-#   --no-start         install the service without starting it
-#   --purge            with uninstall: settings, data and account as well
-#   --dry-run          say what would be done and change nothing
-#
-# Exit status: 0 done, 1 failed and put back, 3 something is missing and nothing was changed, 64 wrong usage.
+# Installs a part of Shipfox on a Linux machine, brings it to another version, or removes it. --help says how.
 set -eu
 
 EXIT_FAILED=1
@@ -55,7 +20,7 @@ DRAIN_SECONDS=3600
 say() { echo "install: $*"; }
 warn() { echo "install: $*" >&2; }
 stop() { warn "$2"; exit "$1"; }
-misuse() { stop "$EXIT_USAGE" "$*; see the first lines of this script for its usage"; }
+misuse() { stop "$EXIT_USAGE" "$*; --help lists the flags"; }
 failed() { stop "$EXIT_FAILED" "$*"; }
 
 # matches VALUE PATTERN: the whole value, one line, by an extended regular expression.
@@ -185,7 +150,47 @@ absolute() {
   esac
 }
 
-usage() { sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" 2>/dev/null | sed '/^set -eu/d' || :; }
+# Not from the file: the script may come by a pipe.
+usage() {
+  cat <<'END'
+Installs a part of Shipfox on a Linux machine, brings it to another version, or removes it.
+
+  curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_mrt_… sh -s -- runner --url https://HOST --labels linux,x64
+  curl -fsSL https://HOST/install.sh | sudo sh -s -- control-plane --from https://HOST/releases --admin you@example.com
+  curl -fsSL https://HOST/install.sh | sudo SHIPFOX_TOKEN=sf_pt_… sh -s -- provisioner --url https://HOST --templates templates.yaml
+  sh install.sh upgrade runner --url https://HOST
+  sh install.sh uninstall runner [--purge]
+
+Parts: control-plane, runner, provisioner, cli. Repeating an installation changes only what is different.
+
+  --url URL          address of the control plane; for control-plane the address under which it will be reached
+  --from PATH|URL    install from a folder that scripts/release filled, or from a tarball in such a folder: no network;
+                     or from an address under which such a folder is served
+  --admin EMAIL      control-plane: also the command line, the first account, a workspace, a project to try, and the next commands.
+                     Its password: SHIPFOX_PASSWORD, else asked on the terminal, else made up and shown
+  --bare             control-plane: none of that, and no question
+  --version VERSION  default: the version of the control plane at --url, or the newest in --from
+  --labels A,B       labels of the runner
+  --token-file FILE  registration token of a runner, token of a provisioner; else SHIPFOX_TOKEN, else asked on the terminal.
+                     Needed for the first start only
+  --templates FILE   provisioner: which machines to start, becomes /etc/shipfox/templates.yaml
+  --group NAME       provisioner: the group that its driver needs: docker, or kvm
+  --name NAME        a further runner on this machine: shipfox-runner@NAME
+  --sandbox KIND     docker (default) or host. For docker an image for jobs that name none is provided: what
+                     SHIPFOX_RUNNER_IMAGE names, else one that is here, else a public one, else the one of the control plane
+  --listen ADDR:PORT where the control plane listens, default 127.0.0.1:16101
+  --prefix DIR       default /usr/local
+  --user NAME        account of the service, made when it is missing
+  --ca FILE          certificate authority of the control plane
+  --insecure         allow http to another machine: neither this script nor the token is protected on the way
+  --install-deps     install missing packages with apt-get or dnf
+  --no-start         install the service without starting it
+  --purge            with uninstall: settings, data and account as well
+  --dry-run          say what would be done and change nothing
+
+Exit status: 0 done, 1 failed and put back, 3 something is missing and nothing was changed, 64 wrong usage.
+END
+}
 
 # --- What must be there before anything is changed -------------------------------------------------------------------
 
@@ -239,7 +244,7 @@ check_machine() {
   if uses_engine && ! engine_socket >/dev/null; then
     lacks docker.io "Docker Engine or Podman with its socket; or use --sandbox host"
   fi
-  if [ -n "$group" ] && ! getent group "$group" >/dev/null; then lacks '' "the group $group"; fi
+  if [ -n "$group" ] && ! getent group "$group" >/dev/null; then lacks '' "the group $group; install what makes it (docker, qemu), or name another with --group"; fi
   check_disk
 }
 

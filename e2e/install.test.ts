@@ -85,6 +85,13 @@ describe("[docker] install.sh on a machine with systemd", () => {
     expect(seen).not.toContain(token);
   }
 
+  it("explains itself, also when it comes by a pipe", async () => {
+    const help = await machine.sh("cat /srv/now/install.sh | sh -s -- --help");
+    expect(help).toMatch(/^Installs a part of Shipfox[^]*--dry-run[^]*Exit status/);
+    const wrong = await machine.try("cat /srv/now/install.sh | sh -s -- runner --wrong");
+    expect([wrong.code, wrong.stderr]).toEqual([64, expect.stringContaining("--help")]);
+  });
+
   it("says what it would do, and does nothing of it, with --dry-run", async () => {
     expect(await install("now", "control-plane", "--from", "/srv/now", "--dry-run")).toContain("would install");
     expect(await machine.listing()).toBe(pristine);
