@@ -417,6 +417,11 @@ place_account() {
     printf 'u %s - "Shipfox %s" %s\n' "$account" "$component" "$state" | systemd-sysusers - >/dev/null
     : >"$lib/.made-$account"
   fi
+  # What is put there before the first start, such as a backup, is to be the account's.
+  if ! [ -d "$state" ]; then
+    mkdir -p "$STATE_DIR"
+    install -d -m 700 -o "$account" -g "$account" "$state"
+  fi
 }
 
 # set_variable NAME VALUE: in the settings; what somebody wrote there by hand stays.
@@ -426,6 +431,35 @@ set_variable() {
     printf '%s=%s\n' "$1" "$2" >>"$work/settings.new"
     mv "$work/settings.new" "$work/settings"
   fi
+}
+
+# default_variable NAME VALUE: unless the settings have one.
+default_variable() { grep -q "^[[:space:]]*$1[[:space:]]*=" "$work/settings" || set_variable "$1" "$2"; }
+
+# The commands of root about the service find it by this; its unit alone would tell only the service.
+name_state() {
+  case $component in
+    control-plane) default_variable SHIPFOX_DATA_DIR "$state" ;;
+    runner) default_variable SHIPFOX_RUNNER_STATE_DIR "$state" ;;
+    provisioner) default_variable SHIPFOX_PROVISIONER_STATE_DIR "$state" ;;
+  esac
+}
+
+# complete_settings: what an older installer has not written yet, of all services.
+complete_settings() {
+  selected=$service kept=$changed
+  services >"$work/services"
+  while IFS= read -r each; do
+    select_service "${each%.service}"
+    [ -e "$env_file" ] || continue
+    cat "$env_file" >"$work/settings"
+    name_state
+    cp "$work/settings" "$work/text"
+    write "$env_file" 600 "$account:$account"
+  done <"$work/services"
+  select_service "$selected"
+  # Not for the service, so not worth its restart.
+  changed=$kept
 }
 
 place_settings() {
@@ -456,6 +490,7 @@ place_settings() {
     set_variable SHIPFOX_PUBLIC_URL "$url"
     set_variable SHIPFOX_RELEASES_DIR "$lib/releases"
   fi
+  name_state
   cp "$work/settings" "$work/text"
   write "$env_file" 600 "$account:$account"
 }
@@ -865,12 +900,13 @@ install_component() {
     upgrade_services "$before"
     remove_other_releases "$version" "$before"
     say "$component: $before became $version"
+    complete_settings
     [ "$action" = install ] || return 0
   elif [ "$component" = control-plane ]; then
     place_releases
     publish_releases
   fi
-  if [ "$action" = upgrade ]; then say "$component $version is installed already"; return 0; fi
+  if [ "$action" = upgrade ]; then complete_settings; say "$component $version is installed already"; return 0; fi
   [ "$before" = "$version" ] || point "$release"
   if [ "$image_is_ours" = yes ]; then : >"$lib/.loaded-image"; fi
   place_account

@@ -150,6 +150,27 @@ describe("[docker] install.sh on a machine with systemd", () => {
     await expectGreen("fleet --project proof");
   });
 
+  it("has commands by which root finds the installed services, and which leave nothing of root's there", async () => {
+    for (const [command, answer] of [
+      ["shipfox-control-plane doctor", "/var/lib/shipfox/control-plane"],
+      ["shipfox-control-plane backup /root/backup", "/root/backup"],
+      ["shipfox-control-plane recover you@example.com", URL],
+      ["shipfox-provisioner status", "healthy"],
+      ["shipfox-runner status", "healthy"],
+    ] as const) {
+      const { stdout, stderr } = await machine.try(command);
+      const file = `/etc/shipfox/${/^shipfox-(\S+)/.exec(command)?.[1]}.env`;
+      expect([command, stdout, stderr]).toEqual([
+        command,
+        expect.stringContaining(answer),
+        expect.stringContaining(file),
+      ]);
+    }
+    expect(await machine.sh("shipfox-control-plane verify /root/backup")).toContain("is whole");
+    for (const part of ["control-plane", "provisioner", "runner"])
+      expect(await machine.sh(`find /var/lib/shipfox/${part} ! -user shipfox-${part}`)).toBe("");
+  });
+
   it("changes nothing when it is repeated", async () => {
     const [before, listing] = [await Promise.all(SERVICES.map(pidOf)), await machine.listing()];
     const again = await machine.sh(`cd; ${COMMANDS[0]} 2>&1`);
@@ -178,6 +199,9 @@ describe("[docker] install.sh on a machine with systemd", () => {
     await machine.sh(
       `echo SHIPFOX_RUNNER_CONCURRENCY=${JOBS} >>/etc/shipfox/runner.env; systemctl reload shipfox-runner`,
     );
+    // As an older installer, and a person, may have left them.
+    await machine.sh(`sed -i '/_DIR=.var.lib/d; s/^SHIPFOX_API_URL=\\(.*\\)/SHIPFOX_API_URL="\\1"/' /etc/shipfox/*.env
+      printf 'HOST="localhost"\nPORT="16101"' >>/etc/shipfox/control-plane.env`);
     const run = machine.try("shipfox run gated --project proof --follow");
     await eventually("all jobs run", async () => {
       return (await machine.sh("ls /tmp/began-* 2>/dev/null | wc -l")) === String(JOBS);
@@ -194,6 +218,14 @@ describe("[docker] install.sh on a machine with systemd", () => {
     await machine.sh("touch /tmp/gate");
     expect(await upgraded).toContain(`runner: ${VERSION} became ${NEXT}`);
     for (const service of SERVICES) await machine.sh(`systemctl is-active ${service}`);
+    expect(await machine.sh("cat /etc/shipfox/*.env | grep _DIR=/var/lib/shipfox/ | sort")).toBe(
+      [
+        "SHIPFOX_DATA_DIR=/var/lib/shipfox/control-plane",
+        "SHIPFOX_PROVISIONER_STATE_DIR=/var/lib/shipfox/provisioner",
+        "SHIPFOX_RUNNER_STATE_DIR=/var/lib/shipfox/runner",
+        "SHIPFOX_RUNNER_STATE_DIR=/var/lib/shipfox/runner-blue",
+      ].join("\n"),
+    );
     const { code, stdout } = await run;
     expect({ code, output: code === 0 ? "" : stdout }).toEqual({ code: 0, output: "" });
     const ended = (await machine.sh("sort -n /tmp/ended")).split("\n").map(Number);
@@ -234,18 +266,20 @@ describe("[docker] install.sh on a machine with systemd", () => {
   });
 
   it("removes everything, to the last file", async () => {
+    await install("now", "uninstall runner --purge");
+    await machine.sh(`systemctl is-active shipfox-runner@blue`);
+    expect(await install("next", "upgrade runner")).toContain(`runner: ${VERSION} became ${NEXT}`);
     await install("now", "uninstall runner --name blue");
     expect(await machine.sh("cat /etc/shipfox/runner-blue.env /var/lib/shipfox/runner-blue/credential.json")).toContain(
       URL,
     );
-    await machine.sh(`systemctl is-active shipfox-runner`);
     await install("now", "uninstall runner --name blue --purge");
     const drained = await machine.sh(
       "SHIPFOX_PROVISIONER_TOKEN_FILE=/nowhere sh /srv/now/install.sh uninstall provisioner --purge 2>&1",
     );
     expect(drained).toContain("draining shipfox-provisioner");
     expect(drained).not.toContain("not all of its machines");
-    for (const part of ["runner", "control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
+    for (const part of ["control-plane", "cli"]) await install("now", `uninstall ${part} --purge`);
     await machine.sh("rm /opt/provider.mjs");
     expect((await machine.listing()).split("\n")).toEqual(pristine.split("\n"));
   });

@@ -4,6 +4,8 @@ import { dirname, resolve } from "node:path";
 import { ConfigError, UsageError } from "@shipfox/shared/config";
 import { describeSettings, parseFlags } from "@shipfox/shared/flags";
 import { createLogger } from "@shipfox/shared/logger";
+import { parseEnvironmentFile, type Variables } from "@shipfox/shared/operate/configuration";
+import { environmentOfService } from "@shipfox/shared/operate/installed-service";
 import { METRICS_CONTENT_TYPE } from "@shipfox/shared/operate/metrics-text";
 import { processOutput } from "@shipfox/shared/operate/output";
 import { createSmallServer } from "@shipfox/shared/operate/small-server";
@@ -13,6 +15,7 @@ import { startApp, type App } from "./app.ts";
 import { assertNotRestoring } from "./backup/restore-backup.ts";
 import { adminCommand } from "./commands/admin-command.ts";
 import { MIGRATE_OPTIONS, migrateCommand, migrationStatus } from "./commands/migrate-command.ts";
+import { becomeOwnerOf, giveToOwnerOf } from "./commands/data-owner.ts";
 import { doctorCommand } from "./commands/doctor-command.ts";
 import { CONFIG_OPTIONS, configCommand } from "./commands/config-command.ts";
 import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./commands/backup-commands.ts";
@@ -27,6 +30,24 @@ import { within } from "./within.ts";
 const EXIT_FAILED = 1;
 /** As in sysexits.h, and as the command line `shipfox` has it. */
 const EXIT_USAGE = 64;
+const INSTALLED = {
+  file: "/etc/shipfox/control-plane.env",
+  parse: parseEnvironmentFile,
+  names: [SETTINGS.dataDir.variable],
+};
+/** Commands about the server of this machine. */
+const ABOUT_SERVER: ReadonlySet<string> = new Set([
+  "setup",
+  "recover",
+  "backup",
+  "restore",
+  "migrate",
+  "admin",
+  "config",
+  "doctor",
+]);
+/** Those of root that are done as the owner of the data folder. A backup is read and made where only root may. */
+const AS_OWNER: ReadonlySet<string> = new Set(["setup", "recover", "migrate", "admin", "doctor"]);
 /** A stop takes no longer, whatever hangs: 5.5 seconds for clients, 2.5 for work in the background, the rest for the database. */
 const STOP_LIMIT_MS = 9_500;
 /** What systemd is told; longer than any stop takes. */
@@ -71,10 +92,12 @@ async function main(argv: readonly string[]): Promise<void> {
   const flags = parseFlags(SETTINGS, argv, { ...BACKUP_OPTIONS, ...CONFIG_OPTIONS, ...MIGRATE_OPTIONS });
   if (flags.help) return void process.stdout.write(HELP);
   if (flags.version) return void process.stdout.write(`${VERSION}\n`);
-  const config = readConfig({ ...process.env, ...flags.variables });
   const [command = "start", folder] = flags.words;
+  const env = environmentOf(command, flags.variables);
+  const config = readConfig({ ...env, ...flags.variables });
   // The data folder holds password hashes and sealed credentials: nobody else on this machine may read what is made.
   process.umask(OTHERS_NOTHING);
+  if (AS_OWNER.has(command)) becomeOwnerOf(config.dataDir);
   switch (command) {
     case "start":
       return start(config);
@@ -84,7 +107,11 @@ async function main(argv: readonly string[]): Promise<void> {
       return print(await verifyCommand(folder));
     case "restore":
       makeDataDir(resolve(config.dataDir));
-      return print(await restoreCommand(config, folder));
+      try {
+        return print(await restoreCommand(config, folder));
+      } finally {
+        giveToOwnerOf(config.dataDir);
+      }
     case "migrate": {
       if (flags.options["status"] === true) return print(await migrationStatus(config));
       makeDataDir(resolve(config.dataDir));
@@ -94,7 +121,7 @@ async function main(argv: readonly string[]): Promise<void> {
     case "admin":
       return print(await adminCommand(config, flags.words.slice(1), createLogger("control-plane", config.logLevel)));
     case "config":
-      return configCommand(flags, process.env, processOutput);
+      return configCommand(flags, env, processOutput);
     case "doctor":
       process.exitCode = (await doctorCommand(config, flags.options["json"] === true, processOutput)) ? 0 : EXIT_FAILED;
       return;
@@ -109,6 +136,12 @@ async function main(argv: readonly string[]): Promise<void> {
         `unknown command "${command}"; expected start, setup, recover, backup, verify, restore, migrate, admin, config or doctor, see --help`,
       );
   }
+}
+
+function environmentOf(command: string, flags: Readonly<Record<string, string>>): Variables {
+  if (!ABOUT_SERVER.has(command)) return process.env;
+  const note = (text: string) => processOutput.note(`shipfox-control-plane: ${text}`);
+  return environmentOfService(INSTALLED, { env: process.env, flags, note });
 }
 
 function print(text: string): void {

@@ -1,6 +1,7 @@
 import { RefusedError, UnreachableError } from "@shipfox/shared/call-error";
-import { readConfiguration } from "@shipfox/shared/operate/configuration";
+import { parseConfigurationFile, readConfiguration } from "@shipfox/shared/operate/configuration";
 import { EXIT_COMMAND_FAILED, EXIT_CONFIGURATION } from "@shipfox/shared/operate/exit-status";
+import { environmentOfService } from "@shipfox/shared/operate/installed-service";
 import { processOutput } from "@shipfox/shared/operate/output";
 import { runMain } from "@shipfox/shared/operate/program";
 import { type CommandLine, readCommandLine } from "./command-line.ts";
@@ -15,10 +16,17 @@ import { isTokenRefused } from "./control-plane/client.ts";
 import { ProviderError } from "./drivers/driver.ts";
 
 const EXIT_USAGE = 64;
+const INSTALLED = {
+  file: "/etc/shipfox/provisioner.env",
+  parse: (text: string, file: string) => parseConfigurationFile(SETTINGS, text, file),
+  names: [SETTINGS.configFile.variable, SETTINGS.stateDir.variable],
+};
+/** Of these the one that runs on this machine is asked. */
+const ABOUT_SERVICE: ReadonlySet<string> = new Set(["plan", "status", "drain"]);
 
 async function run(command: Exclude<CommandLine, { kind: "print" | "wrong" }>): Promise<number> {
   if (command.kind === "schema") return await schemaCommand();
-  const config = readConfiguration(SETTINGS, process.env, command.env);
+  const config = readConfiguration(SETTINGS, environmentOf(command), command.env);
   // No child may find it.
   delete process.env[SETTINGS.token.variable];
   switch (command.kind) {
@@ -33,6 +41,12 @@ async function run(command: Exclude<CommandLine, { kind: "print" | "wrong" }>): 
     case "drain":
       return await drainCommand(config.stateDir, { ...command, interrupted: onCtrlC() }, processOutput);
   }
+}
+
+function environmentOf({ kind, env: flags }: { kind: string; env: Record<string, string> }): NodeJS.ProcessEnv {
+  if (!ABOUT_SERVICE.has(kind)) return process.env;
+  const note = (text: string) => processOutput.note(`shipfox-provisioner: ${text}`);
+  return { ...environmentOfService(INSTALLED, { env: process.env, flags, note }) };
 }
 
 /** Aborted by SIGINT or SIGTERM, which then do nothing else. */

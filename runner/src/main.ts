@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +13,13 @@ import { drainCommand } from "./commands/drain-command.ts";
 import { processOutput } from "@shipfox/shared/operate/output";
 import { statusCommand } from "./commands/status-command.ts";
 import { certificateBundle, proxyEnv, type RunnerConfig, SETTINGS } from "./config.ts";
-import { readConfiguration, secretFileOf, type Variables } from "@shipfox/shared/operate/configuration";
+import {
+  parseConfigurationFile,
+  readConfiguration,
+  secretFileOf,
+  type Variables,
+} from "@shipfox/shared/operate/configuration";
+import { environmentOfService } from "@shipfox/shared/operate/installed-service";
 import { Backoff } from "@shipfox/shared/backoff";
 import { ControlPlaneClient } from "./control-plane/client.ts";
 import { Daemon } from "./daemon.ts";
@@ -40,6 +46,11 @@ import { StateFolder, StateFolderError } from "./state-folder.ts";
 import { Mirrors } from "./workspace/mirror.ts";
 
 const EXIT_USAGE = 2;
+const INSTALLED = {
+  file: "/etc/shipfox/runner.env",
+  parse: parseInstalled,
+  names: [SETTINGS.configFile.variable, SETTINGS.stateDir.variable],
+};
 /** After the second signal the process ends, whatever is still to be cleaned up; the next start does it. */
 const KILL_LIMIT_MS = 15_000;
 /** For handing the jobs back at the end of the longest life, before the guard kills whatever is left. */
@@ -325,15 +336,34 @@ function removeUsedToken(config: RunnerConfig, tokenFile: string | null, logger:
 }
 
 /** No child, and nothing that a step can look at, may find the token in our environment. */
-function takeConfig(flags: Variables): Taken {
-  const config = readConfiguration(SETTINGS, process.env, flags);
-  const tokenFile = secretFileOf(SETTINGS, SETTINGS.registrationToken, process.env, flags);
+function takeConfig(env: Variables, flags: Variables): Taken {
+  const config = readConfiguration(SETTINGS, env, flags);
+  const tokenFile = secretFileOf(SETTINGS, SETTINGS.registrationToken, env, flags);
   delete process.env[SETTINGS.registrationToken.variable];
   return { config: isSingleUse(config.registrationToken) ? { ...config, concurrency: 1 } : config, tokenFile };
 }
 
+/** Of a machine for one job the file of the token is gone as soon as it has been used. */
+function parseInstalled(text: string, file: string): Variables {
+  const { [`${SETTINGS.registrationToken.variable}_FILE`]: tokenFile, ...others } = parseConfigurationFile(
+    SETTINGS,
+    text,
+    file,
+  );
+  return tokenFile !== undefined && existsSync(tokenFile)
+    ? { ...others, [`${SETTINGS.registrationToken.variable}_FILE`]: tokenFile }
+    : others;
+}
+
+/** All commands but `start` look at the runner of this machine. */
+function environmentOf({ kind, env: flags }: { kind: string; env: Variables }): Variables {
+  if (kind === "start") return process.env;
+  const note = (text: string) => processOutput.note(`shipfox-runner: ${text}`);
+  return environmentOfService(INSTALLED, { env: process.env, flags, note });
+}
+
 async function runCommand(command: Exclude<CommandLine, { kind: "print" | "wrong" }>): Promise<number> {
-  const taken = takeConfig(command.env);
+  const taken = takeConfig(environmentOf(command), command.env);
   const { config } = taken;
   if (command.kind === "status") return await statusCommand(config.stateDir, command.json, processOutput);
   if (command.kind === "doctor") return await doctorCommand(config, command.json, processOutput);

@@ -41,7 +41,7 @@ function readVariables(settings: FileSettings, env: Variables, flags: Variables)
 }
 
 /** An empty variable counts as absent, so it does not hide what the file says. */
-function withoutEmpty(variables: Variables): Variables {
+export function withoutEmpty(variables: Variables): Variables {
   return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined && value !== ""));
 }
 
@@ -103,6 +103,16 @@ function namesIn(settings: FileSettings): Set<string> {
 
 function secretsOf(settings: Settings): string[] {
   return Object.values(settings).flatMap((entry) => (entry.secret ? [entry.variable] : []));
+}
+
+/** All variables of a systemd EnvironmentFile: the last of a name counts, and a line that sets none is skipped, as systemd does. */
+export function parseEnvironmentFile(text: string): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const line of text.split(/\r?\n/)) {
+    const [, name, value = ""] = LINE.exec(line.trim()) ?? [];
+    if (name !== undefined) variables[name] = unquote(value);
+  }
+  return variables;
 }
 
 function unquote(value: string): string {
