@@ -124,7 +124,7 @@ describe("a control plane with a certificate", () => {
       SHIPFOX_DATA_DIR: join(folder, "other"),
       ...change,
     });
-    expect(await stage.addChild(started).exited).toMatchObject({ code: 1 });
+    expect(await stage.addChild(started).exited).toMatchObject({ code: 78 });
     expect(started.output).toMatch(message);
   });
 });

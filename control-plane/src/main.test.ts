@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,8 @@ import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { expect, it, onTestFinished } from "vitest";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+
+const UNIT = new URL("../systemd/shipfox-control-plane.service", import.meta.url);
 
 /** Starts the control plane with these variables and waits until it has ended by itself. */
 async function startInVain(
@@ -32,17 +34,23 @@ it("says in one line what is wrong with its data folder or its address, and what
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, "file");
   writeFileSync(file, "");
-  const cases: [env: Record<string, string>, message: RegExp][] = [
+  const cases: [env: Record<string, string>, message: RegExp, status?: number][] = [
     [{ SHIPFOX_DATA_DIR: "/proc/x/y" }, /the data folder \/proc\/x\/y cannot be made .*--data-dir\n$/],
     [{ SHIPFOX_DATA_DIR: join(file, "x") }, /cannot be made .*--data-dir\n$/],
     [{ SHIPFOX_DATA_DIR: file }, /is not a folder; choose another with --data-dir\n$/],
-    [{ SHIPFOX_DATA_DIR: join(folder, "new", "data"), HOST: "192.0.2.1" }, /is no address of this machine.*--host\n$/],
+    [
+      { SHIPFOX_DATA_DIR: join(folder, "new", "data"), HOST: "192.0.2.1" },
+      /is no address of this machine.*--host\n$/,
+      1,
+    ],
   ];
-  const ends = await Promise.all(cases.map(async ([env, message]) => ({ message, ...(await startInVain(env)) })));
-  for (const { code, stderr, message } of ends) {
+  const ends = await Promise.all(
+    cases.map(async ([env, message, status = 78]) => ({ message, status, ...(await startInVain(env)) })),
+  );
+  for (const { code, stderr, message, status } of ends) {
     expect(stderr).toMatch(message);
     expect(stderr.trim().split("\n")).toHaveLength(1);
-    expect(code).toBe(1);
+    expect(code).toBe(status);
   }
 });
 
@@ -61,7 +69,8 @@ it("names a setting that is wrong, what was expected and what to do, and shows n
   expect(stderr).toContain(`SHIPFOX_ROOT_KEY_FILE: there is no file ${folder}/gone; make it`);
   expect(stderr).toContain("SHIPFOX_ALSO_LISTEN: expected addresses with a port such as 10.214.0.1:16101 or");
   expect(stderr).not.toContain("hunter2");
-  expect(code).toBe(1);
+  expect(code).toBe(78);
+  expect(readFileSync(UNIT, "utf8")).toMatch(/^RestartPreventExitStatus=64 78$/m);
 });
 
 it("names the flag that was meant", async () => {

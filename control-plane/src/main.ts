@@ -7,6 +7,7 @@ import { createLogger } from "@shipfox/shared/logger";
 import { parseEnvironmentFile, type Variables } from "@shipfox/shared/operate/configuration";
 import { environmentOfService } from "@shipfox/shared/operate/installed-service";
 import { METRICS_CONTENT_TYPE } from "@shipfox/shared/operate/metrics-text";
+import { EXIT_CONFIGURATION } from "@shipfox/shared/operate/exit-status";
 import { processOutput } from "@shipfox/shared/operate/output";
 import { createSmallServer } from "@shipfox/shared/operate/small-server";
 import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
@@ -48,6 +49,8 @@ const ABOUT_SERVER: ReadonlySet<string> = new Set([
 ]);
 /** Those of root that are done as the owner of the data folder. A backup is read and made where only root may. */
 const AS_OWNER: ReadonlySet<string> = new Set(["setup", "recover", "migrate", "admin", "doctor"]);
+/** Of a refused setting. A command that has good ones and cannot do its work ends with EXIT_FAILED. */
+let configStatus = EXIT_CONFIGURATION;
 /** A stop takes no longer, whatever hangs: 5.5 seconds for clients, 2.5 for work in the background, the rest for the database. */
 const STOP_LIMIT_MS = 9_500;
 /** What systemd is told; longer than any stop takes. */
@@ -88,6 +91,9 @@ Settings, as flag or environment variable:
 ${describeSettings(SETTINGS)}
 `;
 
+/** An address that is taken: it may be free at the next start. */
+class ListenError extends Error {}
+
 async function main(argv: readonly string[]): Promise<void> {
   const flags = parseFlags(SETTINGS, argv, { ...BACKUP_OPTIONS, ...CONFIG_OPTIONS, ...MIGRATE_OPTIONS });
   if (flags.help) return void process.stdout.write(HELP);
@@ -95,6 +101,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const [command = "start", folder] = flags.words;
   const env = environmentOf(command, flags.variables);
   const config = readConfig({ ...env, ...flags.variables });
+  if (command !== "start") configStatus = EXIT_FAILED;
   // The data folder holds password hashes and sealed credentials: nobody else on this machine may read what is made.
   process.umask(OTHERS_NOTHING);
   if (AS_OWNER.has(command)) becomeOwnerOf(config.dataDir);
@@ -232,7 +239,7 @@ function listen(app: App, config: Config): Promise<void> {
   return new Promise((resolve, reject) => {
     app.server.once("error", (error: NodeJS.ErrnoException) => {
       const advice = LISTEN_ADVICE[error.code ?? ""];
-      reject(advice === undefined ? error : new ConfigError(`port ${config.port} on ${config.host} ${advice}`));
+      reject(advice === undefined ? error : new ListenError(`port ${config.port} on ${config.host} ${advice}`));
     });
     app.server.listen(config.port, config.host, resolve);
   });
@@ -246,7 +253,7 @@ async function listenForMachines(app: App, { alsoListen }: Config): Promise<void
       const { code = "", message } = error as NodeJS.ErrnoException;
       const why = code === "EADDRINUSE" ? "is taken" : `cannot be opened (${message})`;
       const where = `port ${address.port} on ${address.host}`;
-      throw new ConfigError(`${where} ${why}; choose another with --also-listen`);
+      throw new ListenError(`${where} ${why}; choose another with --also-listen`);
     }
   }
 }
@@ -259,7 +266,7 @@ async function listenForMetrics(app: App, { metricsListen: address }: Config): P
   });
   await new Promise<void>((done, fail) => {
     server.once("error", ({ message }) =>
-      fail(new ConfigError(`the metrics cannot be served (${message}); choose another address with --metrics-listen`)),
+      fail(new ListenError(`the metrics cannot be served (${message}); choose another address with --metrics-listen`)),
     );
     server.listen(address.port, address.host, done);
   });
@@ -283,7 +290,13 @@ function announce(app: App, config: Config): void {
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  const expected = error instanceof ConfigError || error instanceof StoreRefusal || error instanceof RootKeyError;
-  process.stderr.write(`shipfox-control-plane: ${expected ? error.message : (error as Error).stack}\n`);
-  process.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED);
+  const isTold = [ConfigError, ListenError, StoreRefusal, RootKeyError].some((kind) => error instanceof kind);
+  const { message, stack } = error as Error;
+  process.stderr.write(`shipfox-control-plane: ${isTold ? message : stack}\n`);
+  process.exit(exitStatusOf(error));
 });
+
+function exitStatusOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT_USAGE;
+  return error instanceof ConfigError ? configStatus : EXIT_FAILED;
+}

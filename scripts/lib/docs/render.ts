@@ -81,7 +81,8 @@ async function renderConfiguration(): Promise<string> {
 
 Every setting is an environment variable, and all but secrets are also flags; \`--help\` of the command shows their names.
 A flag counts more than the variable. A wrong value stops the start with a message that lists all that are wrong.
-A wrong flag is named, and the control plane and the provisioner exit with 64, the runner with 2.
+A wrong flag is named, and the control plane and the provisioner exit with 64, the runner with 2. A daemon that refuses a setting exits
+with 78: starting it again does not help.
 
 A secret never stands on a command line. Each can also be read from a file: \`<VARIABLE>_FILE\` names it.
 
