@@ -84,7 +84,7 @@ Usage: shipfox-control-plane [start|setup|recover EMAIL|backup FOLDER|verify FOL
 Examples:
   shipfox-control-plane --port 8080 --data-dir /var/lib/shipfox
   SHIPFOX_DATABASE_URL=postgres://shipfox@db/shipfox shipfox-control-plane
-  shipfox-control-plane backup /backups/monday --data-dir /var/lib/shipfox
+  shipfox-control-plane backup /backups/monday
   shipfox-control-plane config SHIPFOX_PUBLIC_URL
 
 Settings, as flag or environment variable:
