@@ -16,6 +16,7 @@ PUBLIC_IMAGE=docker.io/library/node:24-bookworm
 REGISTRY_SECONDS=10
 PULL_SECONDS=600
 DRAIN_SECONDS=3600
+ACCOUNT_SECONDS=20
 
 say() { echo "install: $*"; }
 warn() { echo "install: $*" >&2; }
@@ -1058,6 +1059,20 @@ remove_program() {
   if [ "$component" = control-plane ]; then rm -rf "$lib/releases"; fi
 }
 
+# An account is not removed while a process of it is ending, such as that of a job or of a machine.
+remove_account() {
+  waited=0
+  until userdel "$account" 2>"$work/userdel.log"; do
+    if [ "$waited" -ge "$ACCOUNT_SECONDS" ]; then
+      cat "$work/userdel.log" >&2
+      warn "the account $account could not be removed; to do it later: userdel $account"
+      return 0
+    fi
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+
 remove_data() {
   rm -rf "$state" "$env_file" "$CONFIG_DIR/$instance-ca.pem"
   [ "$component" != provisioner ] || rm -f "$CONFIG_DIR/$instance.token" "$CONFIG_DIR/templates.yaml"
@@ -1067,7 +1082,7 @@ remove_data() {
     rm -f "$lib/.loaded-image"
   fi
   if [ -e "$lib/.made-$account" ] && ! services | grep -qvx "$unit"; then
-    userdel "$account" 2>/dev/null || warn "the account $account could not be removed"
+    remove_account
     if getent group "$account" >/dev/null; then groupdel "$account" || :; fi
     rm -f "$lib/.made-$account"
   fi
