@@ -766,13 +766,13 @@ check_database() {
   [ "$component" = control-plane ] || return 0
   as_control_plane migrate --status >"$work/schema.log" 2>&1 || {
     cat "$work/schema.log" >&2
-    drop_release
     failed "$version cannot work with the database as it is; $before was not touched. The way back is a backup from before the upgrade"
   }
 }
 
-# What this run has brought and nothing uses.
-drop_release() {
+# What this run has brought, when it ends before anything uses that.
+drop_unused_release() {
+  [ "$unused" = yes ] || return 0
   [ "$placed" = no ] || rm -rf "${lib:?}/$release"
   [ "$component" != control-plane ] || remove_unlisted_releases
 }
@@ -791,7 +791,7 @@ switch_to() {
 
 # Stops what runs (a runner drains first), switches, starts, and switches back when the new version is not healthy.
 upgrade_services() {
-  before=$1
+  before=$1 unused=yes
   check_database
   [ "$component" != control-plane ] || place_releases
   services >"$work/services"
@@ -803,6 +803,7 @@ upgrade_services() {
       systemctl stop "$each"
     fi
   done <"$work/services"
+  unused=no
   switch_to "$release"
   while IFS= read -r each; do
     start_unit "$each" && continue
@@ -815,7 +816,7 @@ upgrade_services() {
       show_log "$other"
       warn "$other does not run with $before either; its last words stand above"
     done <"$work/running"
-    drop_release
+    unused=yes
     failed "not upgraded"
   done <"$work/running"
   [ "$component" != control-plane ] || publish_releases
@@ -1109,10 +1110,10 @@ uninstall_component() {
 
 # All of it is read before any of it runs: a download that was cut off does nothing.
 main() {
-  work='' tarball_name=''
+  work='' tarball_name='' unused=no
   umask 022
   read_arguments "$@"
-  trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+  trap 'drop_unused_release; [ -z "$work" ] || rm -rf "$work"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' HUP TERM
   if [ "$action" = uninstall ]; then uninstall_component; else install_component; fi
