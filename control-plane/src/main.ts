@@ -14,6 +14,7 @@ import { ServiceNotifier } from "@shipfox/shared/operate/service-notifier";
 import { VERSION } from "@shipfox/shared/version";
 import { startApp, type App } from "./app.ts";
 import { assertNotRestoring } from "./backup/restore-backup.ts";
+import { recoverCommand, setupCommand } from "./commands/account-commands.ts";
 import { adminCommand } from "./commands/admin-command.ts";
 import { MIGRATE_OPTIONS, migrateCommand, migrationStatus } from "./commands/migrate-command.ts";
 import { becomeOwnerOf, giveToOwnerOf } from "./commands/data-owner.ts";
@@ -23,7 +24,6 @@ import { BACKUP_OPTIONS, backupCommand, restoreCommand, verifyCommand } from "./
 import { readConfig, SETTINGS, type Config } from "./config.ts";
 import { openAccessLog } from "./http/access-log.ts";
 import { tlsFiles } from "./http/certificate.ts";
-import { recoveryLink, setupToken } from "./modules/accounts/public.ts";
 import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
 import { within } from "./within.ts";
@@ -133,10 +133,10 @@ async function main(argv: readonly string[]): Promise<void> {
       process.exitCode = (await doctorCommand(config, flags.options["json"] === true, processOutput)) ? 0 : EXIT_FAILED;
       return;
     case "setup":
-      return print(setupToken(loadKeys(config).current));
+      return print(await setupCommand(config));
     case "recover": {
-      const rootKey = loadKeys(config).current;
-      return print(recoveryLink({ rootKey, publicUrl: publicUrlOf(config), email: flags.words[1], now: Date.now() }));
+      const request = { email: flags.words[1], publicUrl: publicUrlOf(config), now: Date.now() };
+      return print(await recoverCommand(config, request));
     }
     default:
       throw new UsageError(
@@ -155,15 +155,11 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-function loadKeys(config: Config): KeyRing {
-  return KeyRing.load({ dataDir: config.dataDir, configured: config.rootKey });
-}
-
 async function start(config: Config): Promise<void> {
   const log = createLogger("control-plane", config.logLevel);
   makeDataDir(resolve(config.dataDir));
   assertNotRestoring(config.dataDir);
-  const rootKeys = loadKeys(config);
+  const rootKeys = KeyRing.load({ dataDir: config.dataDir, configured: config.rootKey });
   const publicUrl = publicUrlOf(config);
   let app: App | null = null;
   const accessLog = config.accessLog ? openAccessLog() : null;

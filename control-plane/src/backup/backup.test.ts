@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { newId } from "@shipfox/shared/ids";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { KeyRing } from "../modules/secrets/public.ts";
 import { silentLog } from "../testing/api.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
@@ -43,7 +44,7 @@ function run(words: readonly string[], env: Record<string, string> = {}): Promis
 /** A data folder that is in use, with an artifact whose file is there and one whose file was deleted. */
 async function openData(): Promise<{ store: Store; kept: string; gone: string }> {
   const options = { dataDir: data, onRunEvents: () => {}, onLost: () => {}, log: silentLog };
-  await run(["setup"]);
+  KeyRing.load({ dataDir: data });
   const store = await openStore(options);
   onTestFinished(() => store.close());
   const [kept, gone] = [newId(), newId()];
@@ -131,7 +132,7 @@ describe("a backup", () => {
   });
 
   it("of a control plane on PostgreSQL holds what pg_dump wrote, and says what to do with it", async () => {
-    await run(["setup"]);
+    KeyRing.load({ dataDir: data });
     const dump = join(folder, "dump");
     writeFileSync(dump, "dumped");
     const postgres = { SHIPFOX_DATABASE_URL: "postgres://nobody@localhost/none" };

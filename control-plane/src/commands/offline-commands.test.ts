@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { CODE_CACHE } from "@shipfox/shared/code-cache.fixture";
 import { newId } from "@shipfox/shared/ids";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { setupToken } from "../modules/accounts/public.ts";
+import { KeyRing } from "../modules/secrets/public.ts";
 import { migrations } from "../store/migrations.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
@@ -67,6 +70,37 @@ test("migrate makes a new database, of which --status has made nothing", async (
   expect(await run("admin", "list")).toMatchObject({ code: 1, stderr: expect.stringContaining("no database yet") });
   expect(await run("migrate")).toMatchObject({ code: 0, stdout: expect.stringContaining("into a new database") });
   expect((await run("admin", "list")).stdout).toContain("There is no administrator");
+});
+
+test("no setup token and no link is made where no server keeps its data, nor a key", async () => {
+  for (const words of [["setup"], ["recover", "ada@example.com"]]) {
+    const refused = { code: 1, stdout: "", stderr: expect.stringMatching(/no database in .*--data-dir\n$/) };
+    expect(await run(...words)).toMatchObject(refused);
+  }
+  expect(existsSync(dataDir)).toBe(false);
+  await (await open()).close();
+  const keyless = { code: 1, stdout: "", stderr: expect.stringContaining("no root key in") };
+  expect(await run("setup")).toMatchObject(keyless);
+  expect(existsSync(join(dataDir, "root.key"))).toBe(false);
+});
+
+test("the setup token is that of the server until there is an account, a link is for those who have one", async () => {
+  const { current } = KeyRing.load({ dataDir });
+  const store = await open();
+  onTestFinished(() => store.close());
+  expect(await run("setup")).toEqual({ code: 0, stdout: `${setupToken(current)}\n`, stderr: "" });
+  await addUser(store, "ada@example.com", "active");
+  await store.write((tx) => tx.run("insert into instance (id, first_user_id, created_at) values (1, 'ada', 0)"));
+  expect(await run("setup")).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringContaining("accounts already"),
+  });
+  expect((await run("recover", "Ada@example.com")).stdout).toMatch(
+    /^http:\/\/localhost:16101\/auth\/reset\?token=\S+\n$/,
+  );
+  const nobody = { code: 1, stdout: "", stderr: expect.stringContaining("there is no account of nobody@example.com") };
+  expect(await run("recover", "nobody@example.com")).toMatchObject(nobody);
 });
 
 test("an account is made an owner of the server once, and the audit log has it", async () => {

@@ -26,8 +26,8 @@ export class SqliteCopy implements Disposable {
     this.#database = new Database(path, { readonly: access === "read-only", fileMustExist: true });
   }
 
-  all<Row>(sql: string): Row[] {
-    return this.#database.prepare<[], Row>(sql).all();
+  all<Row>(sql: string, params: readonly string[] = []): Row[] {
+    return this.#database.prepare<string[], Row>(sql).all(...params);
   }
 
   iterate<Row>(sql: string): IterableIterator<Row> {
