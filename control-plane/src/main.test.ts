@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -94,3 +94,36 @@ it.each([
   expect(stderr).toMatch(message);
   expect(code).toBe(64);
 });
+
+it.each(["pipe", "socket"])(
+  "serves and ends when its standard error is a %s that nobody reads",
+  async (kind) => {
+    const folder = mkdtempSync(join(tmpdir(), "shipfox-start-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const unread = kind === "pipe" ? openUnread(join(folder, "stderr")) : "pipe";
+    const env = { ...CODE_CACHE, PORT: "0", SHIPFOX_DATA_DIR: join(folder, "data"), SHIPFOX_ACCESS_LOG: "true" };
+    const child = spawn(process.execPath, [MAIN], { env, stdio: ["ignore", "pipe", unread] });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const [announced] = (await once(child.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
+    const url = /http:\/\/\S+:\d+/.exec(announced.toString())?.[0] ?? "";
+    for (let turn = 0; turn < 40; turn += 1)
+      await Promise.all(Array.from({ length: 50 }, async () => (await fetch(`${url}/nowhere`)).arrayBuffer()));
+    // That it stops is a line of the ordinary log.
+    const stoppedAt = performance.now();
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(performance.now() - stoppedAt).toBeLessThan(9_500);
+  },
+  60_000,
+);
+
+function openUnread(path: string): number {
+  execFileSync("sh", ["-c", 'mkfifo "$0"', path]);
+  const reader = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const writer = openSync(path, "w");
+  onTestFinished(() => {
+    closeSync(writer);
+    closeSync(reader);
+  });
+  return writer;
+}

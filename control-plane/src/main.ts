@@ -162,7 +162,6 @@ async function start(config: Config): Promise<void> {
   const rootKeys = KeyRing.load({ dataDir: config.dataDir, configured: config.rootKey });
   const publicUrl = publicUrlOf(config);
   let app: App | null = null;
-  const accessLog = config.accessLog ? openAccessLog() : null;
   let isStopping = false;
   const systemd = new ServiceNotifier(process.env, {
     logger: log,
@@ -185,7 +184,6 @@ async function start(config: Config): Promise<void> {
       .catch((error: unknown) => log.error({ err: error }, "the stop failed"));
     if (!(await within(STOP_LIMIT_MS, stopped)))
       log.warn("the stop took too long: the process ends; as in a crash nothing acknowledged is lost");
-    accessLog?.flush();
     process.exit(code);
   };
   process.once("SIGTERM", () => void stop("SIGTERM", 0));
@@ -197,7 +195,7 @@ async function start(config: Config): Promise<void> {
     rootKeys,
     publicUrl,
     log,
-    ...(accessLog ? { writeAccess: accessLog.write } : {}),
+    ...(config.accessLog ? { writeAccess: openAccessLog() } : {}),
     onLost: (reason) => void stop(reason, 1),
   });
   await listen(app, config);

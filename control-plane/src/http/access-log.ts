@@ -1,14 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
+import { standardError } from "@shipfox/shared/standard-error";
 import { tokenPrefix } from "@shipfox/shared/tokens";
-import { destination, pino } from "pino";
+import { pino } from "pino";
 import type { Proven } from "./authenticate.ts";
 import type { UserPrincipal } from "./caller.ts";
 import type { ClientAddress } from "./client-address.ts";
 import { requestId } from "./request-id.ts";
 import type { Credential, LeasePrincipal, Route, RunnerSessionPrincipal } from "./route.ts";
 
-/** Bytes of lines that wait for whoever reads them; with more, lines are left out. */
+/** Bytes that wait for whoever reads standard error; with more, lines are left out. Fewer than the log may leave waiting: it goes on. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 
 export type ActorKind =
@@ -126,37 +127,23 @@ function actorOf(credential: Credential, proven: Proven<Credential>): Actor | nu
   }
 }
 
-export interface AccessLogFile {
-  readonly write: (line: AccessLine) => void;
-  /** Writes what waits, for a process that ends. */
-  flush(): void;
-}
-
 /**
- * Lines of JSON on standard error, beside the log. Written in the background: a reader that falls behind costs lines, never
- * time of a request. The next line then says how many, as `dropped`.
+ * Lines of JSON on standard error, beside the log. A reader that falls behind costs lines, never time of a request. The next
+ * line then says how many, as `dropped`.
  */
-export function openAccessLog(): AccessLogFile {
-  const stream = destination({ fd: 2, sync: false, maxLength: MAX_WAITING_BYTES });
+export function openAccessLog(): (line: AccessLine) => void {
   let dropped = 0;
-  stream.on("drop", () => (dropped += 1));
-  // Whoever read has gone: there is nobody left to tell.
-  stream.on("error", () => undefined);
-  const log = pino({ name: "access" }, stream);
-  return {
-    write: (line) => {
-      const lost = dropped;
-      dropped = 0;
-      log.info(lost === 0 ? line : { ...line, dropped: lost });
-      // This line may have been dropped as well, with what it told.
-      if (dropped > 0) dropped += lost;
+  const output = {
+    write(line: string): void {
+      if (!standardError().write(line, MAX_WAITING_BYTES)) dropped += 1;
     },
-    flush: () => {
-      try {
-        stream.flushSync();
-      } catch {
-        // The process ends anyway.
-      }
-    },
+  };
+  const log = pino({ name: "access" }, output);
+  return (line) => {
+    const lost = dropped;
+    dropped = 0;
+    log.info(lost === 0 ? line : { ...line, dropped: lost });
+    // This line may have been dropped as well, with what it told.
+    if (dropped > 0) dropped += lost;
   };
 }
