@@ -98,7 +98,12 @@ import {
 } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
 import { createReleaseRoutes } from "./modules/releases/routes.ts";
-import { createMachineRoutes, createUserRunnerRoutes, shutRunnersOut } from "./modules/runners/public.ts";
+import {
+  createMachineRoutes,
+  createUserRunnerRoutes,
+  removeOldRunners,
+  shutRunnersOut,
+} from "./modules/runners/public.ts";
 import {
   cancelRunsOf,
   createRunRoutes,
@@ -687,6 +692,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     removeLogs,
     dropArtifacts: (runIds: readonly string[], now: number) => dropArtifactsOfRuns(store, runIds, now),
   };
+  const runnerRetention = {
+    store,
+    keptMs: runEventsKeptMs,
+    runsKeptMs: runRetention.keptMs,
+  };
   const erasure: ErasureDeps = {
     store,
     log,
@@ -698,6 +708,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => logs.keepDue(now),
     (now) => reapBlobs({ store, uploads, log }, now),
     (now) => removeOldRuns(runRetention, now),
+    (now) => removeOldRunners(runnerRetention, now),
     async (now) => (triggerEventsKeptMs === null ? null : deleteOldTriggerEvents(store, triggerEventsKeptMs, now)),
     (now) => outgoing.deleteOld(now),
     async (now) => (runEventsKeptMs === null ? null : deleteOldRunEvents(store, runEventsKeptMs, now)),

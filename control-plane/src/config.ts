@@ -424,7 +424,7 @@ export const SETTINGS = {
   runEventRetentionDays: keptDays(
     "SHIPFOX_EVENT_RETENTION_DAYS",
     90,
-    "the events of runs and runners are deleted; 0 to keep them",
+    "the events of runs and runners are deleted, and the machines and runner sessions that ended; 0 to keep them. Single-use runners go once no run that is kept names them",
   ),
   maxOpenStreams: limit(
     "SHIPFOX_MAX_OPEN_STREAMS",

@@ -13,6 +13,7 @@ import { runEndings } from "./migrations/0080-run-endings.ts";
 import { runnerInstances } from "./migrations/0081-runner-instances.ts";
 import { untrustedSecrets } from "./migrations/0084-untrusted-secrets.ts";
 import { removedRuns } from "./migrations/0090-removed-runs.ts";
+import { oldMachines } from "./migrations/0091-old-machines.ts";
 
 /** Every migration, oldest first. The last version is the one this binary knows. */
 export const migrations: readonly Migration[] = [
@@ -30,4 +31,5 @@ export const migrations: readonly Migration[] = [
   runnerInstances,
   untrustedSecrets,
   removedRuns,
+  oldMachines,
 ];
