@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { loadConfig, setting, text, type ConfigOf } from "@shipfox/shared/config";
 import { z } from "zod";
+import { REPOSITORIES_FOLDER } from "./backup/layout.ts";
 import { parseListenAddress } from "./http/also-listen.ts";
 import { originFault } from "./http/cors.ts";
 import { parseTrustProxy } from "./http/client-address.ts";
@@ -482,6 +483,6 @@ export function dataPaths(config: Config) {
     git: below("git"),
     blobs: below("blobs"),
     /** Git repositories that the operator puts there for every workspace; absolute. */
-    repositories: resolve(below("repositories")),
+    repositories: resolve(below(REPOSITORIES_FOLDER)),
   };
 }

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -93,6 +93,39 @@ describe("a backup", () => {
       ]),
     );
     expect(await restored.read((tx) => tx.get("select artifact_bytes from blob_usage"))).toEqual({ artifact_bytes: 5 });
+  });
+
+  it("has the repositories of the data folder, also those of which everything is packed", async () => {
+    const { store } = await openData();
+    await store.close();
+    const git = (...words: string[]) =>
+      execFileSync("git", words, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    const [work, original] = [join(folder, "work"), join(data, "repositories", "hello.git")];
+    git("init", "--quiet", work);
+    const identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+    git("-C", work, ...identity, "commit", "--quiet", "--allow-empty", "--message=hello");
+    git("clone", "--quiet", "--bare", work, original);
+    git("-C", original, "gc", "--quiet");
+    writeFileSync(join(original, "hooks", "post-receive"), "#!/bin/sh\n", { mode: 0o755 });
+    writeFileSync(join(original, "packed-refs.lock"), "");
+    expect(await run(["backup", backup, "--with-keys"])).toMatchObject({ code: 0 });
+    expect(await run(["verify", backup])).toMatchObject({ code: 0 });
+    data = join(folder, "restored");
+    expect(await run(["restore", backup])).toMatchObject({ code: 0, stderr: "" });
+    const restored = join(data, "repositories", "hello.git");
+    expect(git("-C", restored, "log", "--format=%H %s")).toBe(git("-C", original, "log", "--format=%H %s"));
+    expect(statSync(join(restored, "hooks", "post-receive")).mode & 0o777).toBe(0o700);
+    expect(existsSync(join(restored, "packed-refs.lock"))).toBe(false);
+  });
+
+  it("is not made where its folder cannot be, and says so", async () => {
+    const { store } = await openData();
+    await store.close();
+    const { code, stderr } = await run(["backup", join(folder, "missing", "monday")]);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `shipfox-control-plane: there is no folder ${folder}/missing for the backup; make or mount it, then repeat\n`,
+    });
   });
 
   it("is not restored when a file of it is changed, missing or too many, over data, or without its key", async () => {

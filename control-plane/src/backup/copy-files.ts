@@ -20,7 +20,9 @@ export async function copyFile(from: string, to: string): Promise<FileSum | null
   if (source === null) return null;
   try {
     await mkdir(dirname(to), { recursive: true, mode: FOLDER_MODE });
-    const target = await open(to, "w", FILE_MODE);
+    // A hook of a repository is nothing without that right.
+    const { mode } = await source.stat();
+    const target = await open(to, "w", FILE_MODE | (mode & constants.S_IXUSR));
     try {
       const sum = await readPieces(source, (piece, position) => writeAll(target, piece, position));
       await target.datasync();

@@ -11,6 +11,8 @@ export const DATABASE_FILE = "shipfox.db";
 export const DUMP_FILE = "database.dump";
 export const KEY_FILE = "root.key";
 export const FOLDERS = ["logs", "blobs"] as const;
+/** Git repositories of which there may be no other copy. */
+export const REPOSITORIES_FOLDER = "repositories";
 /** A backup that is being made, or that was not finished, has this behind its name. */
 export const PARTIAL_SUFFIX = ".partial";
 

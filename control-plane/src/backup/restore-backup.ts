@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ConfigError } from "@shipfox/shared/config";
 import { syncFolder } from "../disk/durable-files.ts";
 import { lockDataDir } from "../store/sqlite-files.ts";
+import { repositoryFolders } from "./repository-files.ts";
 import { copyFile } from "./copy-files.ts";
 import { DATABASE_FILE, DUMP_FILE, KEY_FILE, type Manifest, PARTIAL_SUFFIX } from "./layout.ts";
 import { readSums, verifyBackup } from "./verify-backup.ts";
@@ -84,6 +85,7 @@ async function copyAll({ backup, dataDir }: RestoreRequest, paths: readonly stri
       continue;
     await copyFile(join(backup, path), join(dataDir, path));
   }
+  for (const folder of repositoryFolders(paths)) await mkdir(join(dataDir, folder), { recursive: true, mode: 0o700 });
   if (paths.includes(DATABASE_FILE)) {
     const partial = join(dataDir, `${DATABASE_FILE}${PARTIAL_SUFFIX}`);
     await copyFile(join(backup, DATABASE_FILE), partial);

@@ -6,6 +6,7 @@ import { VERSION } from "@shipfox/shared/version";
 import { syncFolder } from "../disk/durable-files.ts";
 import { copySqlite, SqliteCopy } from "../store/sqlite-copy.ts";
 import { copyFile, type FileSum, filesBelow, sumOfFile } from "./copy-files.ts";
+import { repositoryFiles } from "./repository-files.ts";
 import { forgetMissing } from "./kept-files.ts";
 import {
   DATABASE_FILE,
@@ -51,6 +52,9 @@ export async function takeBackup(request: BackupRequest): Promise<TakenBackup> {
   if (rootKeyIds === null)
     throw new ConfigError(`there is no root key in ${resolve(request.dataDir)}; set SHIPFOX_ROOT_KEY`);
   const partial = `${target}${PARTIAL_SUFFIX}`;
+  // Not made: that would be a folder of the wrong disk, where one is only not mounted.
+  if (!existsSync(dirname(target)))
+    throw new ConfigError(`there is no folder ${dirname(target)} for the backup; make or mount it, then repeat`);
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { mode: 0o700 }).catch((error: Error) => {
     throw new ConfigError(`the backup cannot be made: ${error.message}`);
@@ -101,6 +105,7 @@ async function copyFiles({ dataDir, dump, withKeys }: BackupRequest, partial: st
     throw new ConfigError(`there is no file ${dump}; name what pg_dump wrote`);
   for (const folder of FOLDERS)
     for await (const path of filesBelow(resolve(dataDir), folder)) await copy(join(dataDir, path), path);
+  for await (const path of repositoryFiles(resolve(dataDir))) await copy(join(dataDir, path), path);
   if (withKeys && !(await copy(join(dataDir, KEY_FILE), KEY_FILE)))
     throw new ConfigError("there is no file root.key: SHIPFOX_ROOT_KEY has the keys, keep them where they come from");
   return sums;
