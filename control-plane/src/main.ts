@@ -26,6 +26,7 @@ import { openAccessLog } from "./http/access-log.ts";
 import { tlsFiles } from "./http/certificate.ts";
 import { KeyRing, RootKeyError } from "./modules/secrets/public.ts";
 import { StoreRefusal } from "./store/errors.ts";
+import { unknownSettings } from "./unknown-settings.ts";
 import { within } from "./within.ts";
 
 const EXIT_FAILED = 1;
@@ -130,7 +131,9 @@ async function main(argv: readonly string[]): Promise<void> {
     case "config":
       return configCommand(flags, env, processOutput);
     case "doctor":
-      process.exitCode = (await doctorCommand(config, flags.options["json"] === true, processOutput)) ? 0 : EXIT_FAILED;
+      process.exitCode = (await doctorCommand(config, process.env, flags.options["json"] === true, processOutput))
+        ? 0
+        : EXIT_FAILED;
       return;
     case "setup":
       return print(await setupCommand(config));
@@ -157,6 +160,7 @@ function print(text: string): void {
 
 async function start(config: Config): Promise<void> {
   const log = createLogger("control-plane", config.logLevel);
+  for (const unknown of unknownSettings(process.env)) log.warn(unknown);
   makeDataDir(resolve(config.dataDir));
   assertNotRestoring(config.dataDir);
   const rootKeys = KeyRing.load({ dataDir: config.dataDir, configured: config.rootKey });

@@ -6,14 +6,18 @@ const ENV = {
   SHIPFOX_ROOT_KEY: "hunter2",
   SHIPFOX_SMTP_PASSWORD_FILE: "/run/password",
   SHIPFOX_SMTP_HOST: "",
+  SHIPFOX_ALOW_SIGNUP: "true",
 };
+
+let notes: string[] = [];
 
 function run(words: readonly string[], options: Record<string, boolean> = {}): string {
   let text = "";
+  notes = [];
   const output = {
     isTerminal: false,
     print: (line: string) => void (text += `${line}\n`),
-    note: () => {},
+    note: (line: string) => void notes.push(line),
     color: (_color: string, part: string) => part,
   };
   configCommand({ words: ["config", ...words], variables: { PORT: "8080" }, options }, ENV, output);
@@ -39,6 +43,11 @@ describe("shipfox-control-plane config", () => {
     expect(run(["SHIPFOX_ROOT_KEY"])).toContain("SHIPFOX_ROOT_KEY_FILE names a file that holds it");
     const { settings } = JSON.parse(run(["PORT"], { json: true })) as { settings: unknown[] };
     expect(settings).toMatchObject([{ variable: "PORT", value: "8080", source: "flag", flag: "--port" }]);
+  });
+
+  it("says which variable is none, beside what it shows", () => {
+    expect(JSON.parse(run([], { json: true }))).toHaveProperty("settings");
+    expect(notes).toEqual(["SHIPFOX_ALOW_SIGNUP is no setting and has no effect; did you mean SHIPFOX_ALLOW_SIGNUP?"]);
   });
 
   it("names the setting that was meant", () => {

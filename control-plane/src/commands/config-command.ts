@@ -3,6 +3,7 @@ import { type ExplainedSetting, explainSettings, type Flags } from "@shipfox/sha
 import { nearest } from "@shipfox/shared/nearest";
 import { type Output, renderTable } from "@shipfox/shared/operate/output";
 import { SETTINGS } from "../config.ts";
+import { unknownSettings } from "../unknown-settings.ts";
 
 export const CONFIG_OPTIONS = { json: { type: "boolean" } } as const;
 
@@ -15,6 +16,7 @@ export function configCommand(
   env: Readonly<Record<string, string | undefined>>,
   output: Output,
 ): void {
+  for (const unknown of unknownSettings(env)) output.note(unknown);
   const all = explainSettings(SETTINGS, env, variables);
   const chosen = name === undefined ? all : [one(all, name)];
   if (options["json"] === true) output.print(JSON.stringify({ settings: chosen }, null, 2));

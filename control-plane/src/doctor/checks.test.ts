@@ -18,7 +18,8 @@ async function newFolder(): Promise<string> {
 }
 
 async function examine(dataDir: string, env: Record<string, string> = {}): Promise<Record<string, Finding>> {
-  const results = await runChecks(doctorChecks(readConfig({ PORT: "1", SHIPFOX_DATA_DIR: dataDir, ...env })));
+  const all = { PORT: "1", SHIPFOX_DATA_DIR: dataDir, ...env };
+  const results = await runChecks(doctorChecks(readConfig(all), all));
   return Object.fromEntries(results.map(({ name, finding }) => [name, finding]));
 }
 
@@ -49,7 +50,9 @@ it("says what to do about an open folder, a lost key, a database that does not a
   const found = await examine(dataDir, {
     SHIPFOX_DATABASE_URL: "postgres://nobody:hunter2@127.0.0.1:1/none",
     SHIPFOX_PUBLIC_URL: "http://ci.example.com",
+    SHIPFOX_ALOW_SIGNUP: "true",
   });
+  expect(found["settings"]).toMatchObject({ state: "warn", message: expect.stringContaining("SHIPFOX_ALLOW_SIGNUP?") });
   expect(found["data folder"]).toMatchObject({ state: "warn", fix: `Run: chmod 700 ${dataDir}` });
   expect(found["root key"]).toMatchObject({ state: "fail", message: "there is a database, but no root.key" });
   expect(found["database"]).toMatchObject({ state: "fail", fix: expect.stringContaining("SHIPFOX_DATABASE_URL") });

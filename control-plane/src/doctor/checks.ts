@@ -13,6 +13,7 @@ import { assertNotRestoring } from "../backup/restore-backup.ts";
 import type { Config } from "../config.ts";
 import { readCertificate, tlsFiles, type TlsFiles } from "../http/certificate.ts";
 import { KeyRing } from "../modules/secrets/public.ts";
+import { unknownSettings } from "../unknown-settings.ts";
 import { readSchema, type SchemaState } from "../store/read-schema.ts";
 
 const OTHERS = 0o077;
@@ -27,8 +28,9 @@ const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
 const run = promisify(execFile);
 
 /** What a control plane with these settings needs on this machine. One that runs is not disturbed. */
-export function doctorChecks(config: Config): Check[] {
+export function doctorChecks(config: Config, env: Readonly<Record<string, string | undefined>>): Check[] {
   return [
+    { name: "settings", run: async () => checkSettings(env) },
     { name: "data folder", run: () => checkDataFolder(config) },
     { name: "disk", run: () => checkDisk(config) },
     { name: "root key", run: async () => checkRootKey(config) },
@@ -38,6 +40,12 @@ export function doctorChecks(config: Config): Check[] {
     { name: "server", run: (signal) => checkServer(config, signal) },
     { name: "public address", run: async () => checkPublicUrl(config) },
   ];
+}
+
+function checkSettings(env: Readonly<Record<string, string | undefined>>): Finding {
+  const unknown = unknownSettings(env);
+  if (unknown.length === 0) return ok("every variable that looks like one is one");
+  return warn(unknown.join("; "), "Correct the name, or unset the variable.");
 }
 
 async function checkDataFolder({ dataDir }: Config): Promise<Finding> {
