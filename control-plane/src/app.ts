@@ -97,6 +97,7 @@ import {
   runDueInstances,
 } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
+import { nameTemplates } from "./name-templates.ts";
 import { createReleaseRoutes } from "./modules/releases/routes.ts";
 import {
   createMachineRoutes,
@@ -358,7 +359,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
     subscriptions,
   });
-  const waiting = explainWithProvisioners(createWaitingPort(dispatch), clock);
+  const waiting = nameTemplates(explainWithProvisioners(createWaitingPort(dispatch), clock), clock);
   const tickets = new Tickets({ store, clock, access });
   const streams = new OpenStreams({ store, standing: tickets, limit: config.maxOpenStreams, log });
   const accounts = createAccounts({
