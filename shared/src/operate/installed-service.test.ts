@@ -16,7 +16,7 @@ function service() {
 }
 
 it("lays the caller's environment over the settings of the installed service, and says so", () => {
-  const note = vi.fn();
+  const note = vi.fn<(line: string) => void>();
   const installed = service();
   const env = environmentOfService(installed, { env: { PORT: "", HTTPS_PROXY: "http://own" }, flags: {}, note });
   expect(env).toEqual({ FOLDER: "/data", PORT: "8080", HTTPS_PROXY: "http://own" });
@@ -27,13 +27,13 @@ it.each([
   ["the environment names another", { env: { FOLDER: "/own" }, flags: {} }],
   ["a flag names another", { env: {}, flags: { FOLDER: "/own" } }],
 ])("leaves the environment alone when %s", (_when, { env, flags }) => {
-  const note = vi.fn();
+  const note = vi.fn<(line: string) => void>();
   expect(environmentOfService(service(), { env, flags, note })).toBe(env);
   expect(note).not.toHaveBeenCalled();
 });
 
 it("leaves the environment alone when nothing is installed", () => {
-  const [env, note] = [{ PORT: "1" }, vi.fn()];
+  const [env, note] = [{ PORT: "1" }, vi.fn<(line: string) => void>()];
   expect(environmentOfService({ ...service(), file: "/nowhere/service.env" }, { env, flags: {}, note })).toBe(env);
   expect(note).not.toHaveBeenCalled();
 });
