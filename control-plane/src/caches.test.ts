@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { ServedPlane } from "./modules/runners/served-plane.fixture.ts";
 import { describeStores } from "./store/testing.ts";
@@ -87,6 +88,8 @@ describeStores("caches", (open) => {
     });
     const { token } = await plane.job();
     for (const key of ["a", "b", "c"]) await plane.upload(token, "caches", key, randomBytes(1_000));
+    // Uses are told apart by the millisecond.
+    await pause(2);
     await plane.cache(token, "a");
     expect((await plane.upload(token, "caches", "d", randomBytes(1_500))).status).toBe(200);
     const left = await Promise.all(["a", "b", "c", "d"].map(async (key) => (await plane.cache(token, key))?.key));
