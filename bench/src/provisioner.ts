@@ -74,8 +74,6 @@ export class Provisioner {
       await sleep(STATE_POLL_MS);
     }
     const log = await this.process.logTail();
-    throw new Error(
-      `it did not happen in ${STATE_TIMEOUT_MS} ms that ${what}. The provisioner's log ends with:\n${log}`,
-    );
+    throw new Error(`not within ${STATE_TIMEOUT_MS} ms: ${what}. The provisioner's log ends with:\n${log}`);
   }
 }

@@ -173,6 +173,8 @@ function templatesFile({ network, subnet }: RunnerContainers, image: string, api
   const template = (label: Template, more: object = {}) => ({
     labels: [label],
     max_concurrency: AT_ONCE,
+    // What nobody needs after a burst is soon gone.
+    idle_timeout: "10s",
     machine,
     ...more,
   });
