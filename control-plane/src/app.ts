@@ -97,7 +97,6 @@ import {
   runDueInstances,
 } from "./modules/provisioners/public.ts";
 import { createRegistryRoutes, sealedPasswords } from "./modules/registries/public.ts";
-import { nameTemplates } from "./name-templates.ts";
 import { createReleaseRoutes } from "./modules/releases/routes.ts";
 import {
   createMachineRoutes,
@@ -359,7 +358,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     reader,
     subscriptions,
   });
-  const waiting = nameTemplates(explainWithProvisioners(createWaitingPort(dispatch), clock), clock);
+  const waiting = explainWithProvisioners(createWaitingPort(dispatch), clock);
   const tickets = new Tickets({ store, clock, access });
   const streams = new OpenStreams({ store, standing: tickets, limit: config.maxOpenStreams, log });
   const accounts = createAccounts({
@@ -710,9 +709,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) => reapBlobs({ store, uploads, log }, now),
     (now) => removeOldRuns(runRetention, now),
     (now) => removeOldRunners(runnerRetention, now),
-    async (now) => (triggerEventsKeptMs === null ? null : deleteOldTriggerEvents(store, triggerEventsKeptMs, now)),
+    (now) => deleteOldTriggerEvents(store, triggerEventsKeptMs, now),
     (now) => outgoing.deleteOld(now),
-    async (now) => (runEventsKeptMs === null ? null : deleteOldRunEvents(store, runEventsKeptMs, now)),
+    (now) => deleteOldRunEvents(store, runEventsKeptMs, now),
     (now) => idempotency.deleteOld(now),
     (now) => reseal.run(now),
     (now) => eraseDeleted(erasure, now),

@@ -2,7 +2,8 @@ import type { Store, Tx, WriteTx } from "./store.ts";
 
 /** A table of which rows are deleted when they are older than `keptMs`. */
 export interface Aged {
-  readonly keptMs: number;
+  /** Null for ever. */
+  readonly keptMs: number | null;
   /** Rows that one transaction deletes. */
   readonly batch: number;
   /** Deletes the oldest rows from `until` or before, at most `limit`, and answers how many these were. */
@@ -17,6 +18,7 @@ export async function deleteOld(
   { keptMs, batch, remove, oldest }: Aged,
   now: number,
 ): Promise<number | null> {
+  if (keptMs === null) return null;
   if ((await store.write((tx) => remove(tx, now - keptMs, batch))) === batch) return now;
   const first = await store.read(oldest);
   return first === null ? null : first + keptMs;

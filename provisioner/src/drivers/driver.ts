@@ -134,8 +134,8 @@ export interface Driver<Settings = unknown, Machine = unknown> {
   readonly machineSchema: z.ZodType<Machine>;
   /** Where steps can run in its machines; `docker` only where a machine image can bring an engine. */
   readonly sandboxes: readonly ("host" | "docker")[];
-  /** Whether machines can reach a control plane on a loopback address of this host, and if so under which address they see it. */
-  readonly loopback: { readonly reachable: boolean; readonly hint: string };
+  /** Where a loopback address leads that a machine is given, and what to give it instead. Refused unless it leads to this host. */
+  readonly loopback: { readonly leadsTo: "this-host" | "the-machine" | "nowhere"; readonly hint: string };
   /** Makes nothing at the provider. Secrets are read from files that the settings name. Rejects with ProviderError. */
   open(settings: Settings, environment: DriverEnvironment): Promise<Provider<Machine>>;
 }

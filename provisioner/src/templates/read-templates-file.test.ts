@@ -10,14 +10,14 @@ const local: Driver = {
   settingsSchema: z.strictObject({ folder: z.string().default("/tmp") }),
   machineSchema: z.strictObject({ image: z.string(), cpus: z.number().default(1) }),
   sandboxes: ["host"],
-  loopback: { reachable: true, hint: "" },
+  loopback: { leadsTo: "this-host", hint: "" },
   open: NEVER,
 };
 const cloud: Driver = {
   ...local,
   kind: "cloud",
   sandboxes: ["host", "docker"],
-  loopback: { reachable: false, hint: "give it a public name" },
+  loopback: { leadsTo: "nowhere", hint: "give it a public name" },
 };
 const options = { drivers: { local, cloud }, apiUrl: "https://ci.example.com" };
 

@@ -15,8 +15,10 @@ const MAX_FILE_CHARS = 1_000_000;
 const MAX_ALIASES = 100;
 const MAX_FAULTS = 50;
 
-/** Drivers whose machines reach this host, but by another name: a loopback address there is the container or the guest. */
-const LOOPBACK_OF_THEIR_OWN: ReadonlySet<string> = new Set(["docker", "qemu"]);
+const LOOPBACK_FAULTS = {
+  "the-machine": "is each machine itself there",
+  nowhere: "is an address of this host alone",
+} as const;
 
 export type TemplatesResult =
   | { readonly ok: true; readonly file: TemplatesFile; readonly warnings: readonly TemplatesFault[] }
@@ -156,14 +158,12 @@ class Reader {
     if (fields.idle > fields.max_concurrency)
       this.#note(at("idle"), `idle is ${fields.idle}, and max_concurrency is only ${fields.max_concurrency}`);
     const runnerApiUrl = fields.runner_api_url ?? fileUrl ?? this.#options.apiUrl;
-    const isOwnLoopback = LOOPBACK_OF_THEIR_OWN.has(driver.kind);
-    if ((isOwnLoopback || !driver.loopback.reachable) && isLoopback(runnerApiUrl)) {
-      const whose = isOwnLoopback ? "is each machine itself there" : "is an address of this host alone";
+    const { leadsTo, hint } = driver.loopback;
+    if (leadsTo !== "this-host" && isLoopback(runnerApiUrl))
       this.#note(
         at("runner_api_url"),
-        `machines of ${driver.kind} cannot reach ${runnerApiUrl}, which ${whose}; ${driver.loopback.hint}`,
+        `machines of ${driver.kind} cannot reach ${runnerApiUrl}, which ${LOOPBACK_FAULTS[leadsTo]}; ${hint}`,
       );
-    }
     return { ...toTemplate(key, fields, this.#lifetime(fields, at)), runnerApiUrl, machine };
   }
 

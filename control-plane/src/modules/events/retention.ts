@@ -10,12 +10,13 @@ const SLACK_MS = 60_000;
  * Deletes events that are older than their time, a batch of each workspace, and answers when to call again; null when
  * there are none. Only the oldest numbers go, so that what is kept has no holes.
  */
-export async function deleteOldRunEvents(store: Store, retentionMs: number, now: number): Promise<number | null> {
-  const until = now - retentionMs;
+export async function deleteOldRunEvents(store: Store, keptMs: number | null, now: number): Promise<number | null> {
+  if (keptMs === null) return null;
+  const until = now - keptMs;
   let next: number | null = null;
   for (const { workspaceId, createdAt } of await store.read(oldestOfEach)) {
     const isMore = createdAt <= until && (await store.write((tx) => deleteBatch(tx, workspaceId, until)));
-    const due = isMore ? now : Math.max(createdAt + retentionMs, now) + SLACK_MS;
+    const due = isMore ? now : Math.max(createdAt + keptMs, now) + SLACK_MS;
     next = Math.min(next ?? due, due);
   }
   return next;

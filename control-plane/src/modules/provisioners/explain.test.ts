@@ -3,7 +3,7 @@ import type { AdvertisedTemplate } from "@shipfox/shared/provisioner";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../store/clock.ts";
 import type { Tx } from "../../store/store.ts";
-import { explainProvisioned, explainWithProvisioners } from "./explain.ts";
+import { describeMissing, explainProvisioned, explainWithProvisioners } from "./explain.ts";
 
 const waiting: Waiting = {
   reason: "no_runner_online",
@@ -27,6 +27,25 @@ const fault = (kind: "provider_error" | "circuit_open", at?: string) => ({
   fault: { kind, message: "quota exceeded", ...(at ? { next_try_at: at } : {}) },
 });
 const AT = "2026-01-01T00:01:00.000Z";
+
+const offer = (key: string, ...labels: string[]) => ({ template_key: key, labels, capabilities: [] });
+
+it.each([
+  [
+    [offer("win", "windows"), offer("small", "linux"), offer("arm", "arm64"), offer("big", "linux", "large")],
+    "neither an online runner nor a template of the provisioners gives gpu, linux; there are big (without gpu), small (without gpu), arm (without gpu, linux) and 1 more",
+  ],
+  [
+    [offer("small", "linux")],
+    "neither an online runner nor a template of the provisioners gives gpu, linux; there is small (without gpu)",
+  ],
+  [
+    [],
+    "no online runner gives gpu, linux, and no provisioner offers a template now: those that are there drain, or have none",
+  ],
+])("names the nearest templates first, and what they lack", (templates, message) => {
+  expect(describeMissing({ labels: ["gpu", "linux"], capabilities: [] }, templates)).toBe(message);
+});
 
 describe("why a job waits where provisioners start runners", () => {
   it.each<[string, AdvertisedTemplate[], (typeof instance)[], Partial<Waiting>]>([

@@ -63,12 +63,7 @@ export function explainProvisioned(
   }
   if (able.length === 0) {
     if (waiting.reason === "all_runners_busy" || waiting.reason === "runners_unhealthy") return waiting;
-    const wanted = [...entry.labels, ...entry.capabilities].join(", ");
-    return {
-      ...waiting,
-      reason: "no_template",
-      message: `neither an online runner nor one of ${counted(templates.length, "template")} of the provisioners gives ${wanted}`,
-    };
+    return { ...waiting, reason: "no_template", message: describeMissing(entry, templates) };
   }
   const keys = named(able.map(({ template_key: key }) => key));
   const faults = able.flatMap(({ fault }) => fault ?? []);
@@ -85,6 +80,26 @@ export function explainProvisioned(
   if (able.some((template) => template.available_slots > 0 && !template.fault))
     return { ...waiting, reason: "starting", message: `a runner instance of ${keys} is about to be started` };
   return { ...waiting, reason: "template_at_cap", message: `${keys} has as many runner instances as it may` };
+}
+
+/** Pure: that neither a runner nor a template gives what is wanted, and what the nearest templates lack. */
+export function describeMissing(
+  wanted: Pick<Entry, "labels" | "capabilities">,
+  templates: readonly Pick<AdvertisedTemplate, "template_key" | "labels" | "capabilities">[],
+): string {
+  const all = [...wanted.labels, ...wanted.capabilities];
+  const what = all.join(", ");
+  if (templates.length === 0)
+    return `no online runner gives ${what}, and no provisioner offers a template now: those that are there drain, or have none`;
+  const near = templates
+    .map(({ template_key: key, labels, capabilities }) => {
+      const given = new Set<string>([...labels, ...capabilities]);
+      return { key, lacks: all.filter((one) => !given.has(one)) };
+    })
+    .sort((left, right) => left.lacks.length - right.lacks.length || (left.key < right.key ? -1 : 1));
+  const shown = near.slice(0, MAX_NAMED).map(({ key, lacks }) => `${key} (without ${lacks.join(", ")})`);
+  const more = near.length > MAX_NAMED ? ` and ${near.length - MAX_NAMED} more` : "";
+  return `neither an online runner nor a template of the provisioners gives ${what}; there ${near.length === 1 ? "is" : "are"} ${shown.join(", ")}${more}`;
 }
 
 function named(keys: readonly string[]): string {

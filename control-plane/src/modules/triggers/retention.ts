@@ -6,6 +6,6 @@ import { deleteReceivedUntil, oldestReceivedAt } from "./store.ts";
 const BATCH = 100;
 
 /** Deletes one batch of the events that are older than their time, and answers when to call again; null when there is none. */
-export function deleteOldTriggerEvents(store: Store, keptMs: number, now: number): Promise<number | null> {
+export function deleteOldTriggerEvents(store: Store, keptMs: number | null, now: number): Promise<number | null> {
   return deleteOld(store, { keptMs, batch: BATCH, remove: deleteReceivedUntil, oldest: oldestReceivedAt }, now);
 }

@@ -49,7 +49,7 @@ export const commandDriver: Driver<CommandSettings, CommandMachine> = {
   settingsSchema,
   machineSchema,
   sandboxes: ["host", "docker"],
-  loopback: { reachable: true, hint: "Only machines that share this host's network see it." },
+  loopback: { leadsTo: "this-host", hint: "Only machines that share this host's network see it." },
   open: async (settings, { stateDir, baseDir }) => {
     const [path = "", ...args] = settings.command;
     const program = new Program({

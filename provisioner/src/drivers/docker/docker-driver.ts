@@ -13,7 +13,7 @@ export const dockerDriver: Driver<DockerSettings, DockerMachine> = {
   // A container with an engine would be root on its host.
   sandboxes: ["host"],
   loopback: {
-    reachable: true,
+    leadsTo: "the-machine",
     hint: "let the control plane also listen on the bridge of the containers (--also-listen 10.214.0.1:16101), and give that address to runner_api_url",
   },
 

@@ -10,7 +10,7 @@ export const ec2Driver: Driver<Ec2Settings, Ec2Machine> = {
   machineSchema: ec2MachineSchema,
   sandboxes: ["host", "docker"],
   loopback: {
-    reachable: false,
+    leadsTo: "nowhere",
     hint: "give runner_api_url the address under which the network of the machines reaches the control plane",
   },
 

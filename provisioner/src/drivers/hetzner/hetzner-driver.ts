@@ -11,7 +11,7 @@ export const hetznerDriver: Driver<HetznerSettings, HetznerMachine> = {
   settingsSchema: hetznerSettingsSchema,
   machineSchema: hetznerMachineSchema,
   sandboxes: ["host", "docker"],
-  loopback: { reachable: false, hint: "give runner_api_url an address that servers of Hetzner Cloud reach" },
+  loopback: { leadsTo: "nowhere", hint: "give runner_api_url an address that servers of Hetzner Cloud reach" },
 
   async open(settings, { baseDir }) {
     const tokenFile = resolve(baseDir, settings.token_file);

@@ -16,7 +16,7 @@ export const qemuDriver: Driver<QemuSettings, QemuMachine> = {
   settingsSchema: qemuSettingsSchema,
   machineSchema: qemuMachineSchema,
   sandboxes: ["host", "docker"],
-  loopback: { reachable: true, hint: "machines reach this host's loopback address as 10.0.2.2" },
+  loopback: { leadsTo: "the-machine", hint: "machines reach this host's loopback address as 10.0.2.2" },
 
   async open(settings, { stateDir, baseDir }) {
     const binary = await findProgram(settings.binary, baseDir);
